@@ -1,4 +1,4 @@
-"""One real broker for all tests of this folder. Without one they fail: a tier that is skipped is a tier that is not run."""
+"""One real broker for all tests of this folder. Without one they fail: a tier that is skipped is not a tier."""
 
 from collections.abc import Iterator
 
