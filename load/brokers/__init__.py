@@ -1,0 +1,1 @@
+"""The ways to a broker that is not there yet."""

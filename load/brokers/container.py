@@ -1,0 +1,101 @@
+"""A broker in a container, where a Docker daemon answers and the image is here or can be pulled."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from load.brokers.common import (
+    CLUSTER_ID,
+    HEAP,
+    KAFKA_VERSION,
+    SETTINGS,
+    Broker,
+    BrokerKind,
+    BrokerUnavailableError,
+    free_port,
+    tail_of,
+    wait_until_ready,
+)
+from load.output import say
+
+IMAGE = f"apache/kafka:{KAFKA_VERSION}"
+
+
+@contextmanager
+def broker_in_container() -> Iterator[Broker]:
+    """For as long as the block runs; the container is removed with all it wrote."""
+    _require_image()
+    port = free_port()
+    container = _container_of_image(port)
+    try:
+        container.start()
+        process = container.get_wrapped_container()
+        wait_until_ready(f"127.0.0.1:{port}", lambda: _require_running(process))
+    except Exception as error:  # docker-py's errors have no root of their own
+        tail = _container_log(container)
+        container.stop()
+        raise BrokerUnavailableError(f"no container: {IMAGE} did not come up: {error}\n{tail}") from error
+    try:
+        yield Broker(f"127.0.0.1:{port}", BrokerKind.CONTAINER)
+    finally:
+        container.stop()
+
+
+def _require_image() -> None:
+    try:
+        import docker  # noqa: PLC0415 - comes with the development lock; a measurement does without it
+        import docker.errors  # noqa: PLC0415
+    except ImportError as error:
+        raise BrokerUnavailableError(
+            "no container: the docker and testcontainers packages are not installed"
+        ) from error
+    try:
+        client = docker.from_env()
+        client.ping()
+    except docker.errors.DockerException as error:
+        raise BrokerUnavailableError("no container: no Docker daemon answers") from error
+    try:
+        client.images.get(IMAGE)
+    except docker.errors.ImageNotFound:
+        _pull(client)
+    finally:
+        client.close()
+
+
+def _pull(client: Any) -> None:
+    say(f"broker: pulling {IMAGE}")
+    try:
+        client.images.pull(IMAGE)
+    except Exception as error:  # the registry's, the daemon's and the connection's errors have no common root
+        raise BrokerUnavailableError(f"no container: {IMAGE} is not here and cannot be pulled ({error})") from error
+
+
+def _container_of_image(port: int) -> Any:
+    from testcontainers.core.config import testcontainers_config  # noqa: PLC0415 - as docker above
+    from testcontainers.core.container import DockerContainer  # noqa: PLC0415
+
+    # The reaper is a second image that is handed the daemon's socket; this module removes what it starts itself.
+    testcontainers_config.ryuk_disabled = True
+    container = DockerContainer(IMAGE)
+    container.ports["9092/tcp"] = ("127.0.0.1", port)  # with_bind_ports would open it to the network
+    settings = {
+        **SETTINGS,
+        "listeners": "PLAINTEXT://:9092,CONTROLLER://:9093",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "controller.quorum.voters": "1@localhost:9093",
+    }
+    for name, value in settings.items():
+        container.with_env("KAFKA_" + name.upper().replace(".", "_"), value)
+    return container.with_env("KAFKA_HEAP_OPTS", HEAP).with_env("CLUSTER_ID", CLUSTER_ID)
+
+
+def _require_running(process: Any) -> None:
+    process.reload()
+    if process.status == "exited":
+        raise BrokerUnavailableError("the container ended while it was starting")
+
+
+def _container_log(container: Any) -> str:
+    with suppress(Exception):  # there may be no container yet, and the first error is the one to tell
+        return tail_of(b"".join(container.get_logs()).decode(errors="replace"))
+    return ""
