@@ -1,0 +1,207 @@
+"""The one order in which the input topics of a partition number are applied.
+
+Records of the topics that share a partition number are released by (append time, rank of the topic, offset). Nothing
+may be released while a record that sorts before it could still arrive, so a side that holds nothing blocks the others
+until its *evidence* is there: its end offset, asked for after the blocked records had arrived, lies within what has
+been read of it. Evidence that is older than the records proves nothing, therefore the question is an object: it
+remembers what was held at the moment it was asked.
+
+An append is given its time a moment before it can be seen, and a millisecond holds many. So evidence counts only for
+records that had been held for a grace when it was asked: what the broker adds later then has a later time, unless an
+append hung inside the broker for longer than the grace.
+
+Append times of one partition do not go back. Where a broker's clock did, a record counts as appended at the latest
+time before it, which is what a merge that always takes the smallest head does.
+
+This module knows neither Kafka clients nor event loops nor clocks: it is given records and times and gives records.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, islice
+from operator import attrgetter
+from typing import NamedTuple
+
+from schemas.records import RecordLike
+
+_offset_of = attrgetter("offset")
+_stamp_of = attrgetter("timestamp")
+
+
+class OrderError(RuntimeError):
+    """Records came that cannot follow what was read before: a seek went wrong or a topic was made anew."""
+
+
+class Question(NamedTuple):
+    """The end offsets that must be known before more can be released, and what they will then vouch for."""
+
+    topics: tuple[str, ...]
+    held: Mapping[str, int]  # by topic: the offset below which records had been held for the grace when it was asked
+
+
+class Run(NamedTuple):
+    """Records in the one order, and where each topic stands after them: the next offset to be applied."""
+
+    records: list[RecordLike]
+    positions: dict[str, int]
+
+
+class _Side:
+    """One topic's part: what is held of it, and up to where the evidence of the other sides lets it through."""
+
+    __slots__ = ("arrivals", "cleared", "position", "rank", "records", "settled", "stamps", "start", "topic")
+
+    def __init__(self, topic: str, rank: int, position: int, others: Sequence[str]) -> None:
+        self.topic, self.rank = topic, rank
+        self.position = position  # the next offset to be read from the topic
+        self.records: list[RecordLike] = []
+        self.stamps: list[int] = []  # beside the records, never falling
+        self.start = 0  # what lies before it has been released
+        self.arrivals: deque[tuple[float, int]] = deque()  # when what lies below an offset had arrived
+        self.settled = position  # what lies below has been held for the grace
+        self.cleared = dict.fromkeys(others, 0)  # by other topic: offsets below need not wait for it when it is empty
+
+    def __len__(self) -> int:
+        return len(self.records) - self.start
+
+    @property
+    def next_offset(self) -> int:
+        return self.records[self.start].offset if self.start < len(self.records) else self.position
+
+    def settle(self, arrived_by: float) -> None:
+        while self.arrivals and self.arrivals[0][0] <= arrived_by:
+            self.settled = self.arrivals.popleft()[1]
+
+    def append(self, records: Sequence[RecordLike], now: float) -> None:
+        if records[0].offset < self.position:
+            where = f"{self.topic}[{records[0].partition}]"
+            raise OrderError(f"{where}: offset {records[0].offset} came after {self.position - 1} had been read")
+        stamps = list(map(_stamp_of, records))
+        last = self.stamps[-1] if self.start < len(self.records) else stamps[0]
+        if stamps[0] < last or any(map(int.__gt__, stamps, islice(stamps, 1, None))):
+            stamps = list(accumulate(stamps, max, initial=last))[1:]
+        if self.start:
+            self.records, self.stamps, self.start = self.records[self.start :], self.stamps[self.start :], 0
+        self.records.extend(records)
+        self.stamps.extend(stamps)
+        self.position = records[-1].offset + 1
+        self.arrivals.append((now, self.position))
+
+    def cleared_end(self, waiting_for: str, upto: int) -> int:
+        """The index, at most ``upto``, before which nothing needs to wait for the empty side ``waiting_for``."""
+        offset = self.cleared[waiting_for]
+        if self.records[upto - 1].offset < offset:
+            return upto
+        return bisect_left(self.records, offset, self.start, upto, key=_offset_of)
+
+
+class Merge:
+    """The merge of one partition number. ``topics`` stand in their rank order, the one to win a tie first.
+
+    Times given to it are seconds of any clock that does not go back.
+    """
+
+    def __init__(self, topics: Sequence[str], positions: Mapping[str, int], grace_s: float) -> None:
+        self._grace_s = grace_s
+        self._sides = [
+            _Side(topic, rank, positions[topic], [other for other in topics if other != topic])
+            for rank, topic in enumerate(topics)
+        ]
+        self._by_topic = {side.topic: side for side in self._sides}
+
+    def offer(self, topic: str, records: Sequence[RecordLike], now: float) -> None:
+        """Takes in what was read next of a topic."""
+        if records:
+            self._by_topic[topic].append(records, now)
+
+    def advance(self, topic: str, position: int) -> None:
+        """The topic was read up to ``position`` without a record: markers, or what compaction left out."""
+        side = self._by_topic[topic]
+        side.position = max(side.position, position)
+
+    def held(self, topic: str) -> int:
+        return len(self._by_topic[topic])
+
+    def position(self, topic: str) -> int:
+        """The next offset to be read."""
+        return self._by_topic[topic].position
+
+    @property
+    def positions(self) -> dict[str, int]:
+        """By topic, the next offset to be released."""
+        return {side.topic: side.next_offset for side in self._sides}
+
+    @property
+    def waits(self) -> bool:
+        """Whether something is held that nothing vouches for yet: a question will be due when the grace is over."""
+        return any(
+            side.cleared[empty.topic] < side.position
+            for side in self._sides
+            if len(side)
+            for empty in self._sides
+            if not len(empty)
+        )
+
+    def question(self, now: float) -> Question | None:
+        """What must be asked now so that more can go, or ``None`` where nothing that is old enough waits."""
+        full = [side for side in self._sides if len(side)]
+        for side in full:
+            side.settle(now - self._grace_s)
+        waited_for = tuple(
+            empty.topic
+            for empty in self._sides
+            if not len(empty) and any(side.cleared[empty.topic] < side.settled for side in full)
+        )
+        return Question(waited_for, {side.topic: side.settled for side in full}) if waited_for else None
+
+    def answer(self, question: Question, end_offsets: Mapping[str, int]) -> tuple[str, ...]:
+        """Takes the end offsets in; returns the topics with records before their end that are still unread."""
+        unread = []
+        for topic in question.topics:
+            if self._by_topic[topic].position < end_offsets[topic]:
+                unread.append(topic)
+                continue
+            for other, held in question.held.items():
+                if other != topic:
+                    side = self._by_topic[other]
+                    side.cleared[topic] = max(side.cleared[topic], held)
+        return tuple(unread)
+
+    def take(self, most: int) -> Run | None:
+        """The next records in the order, at most so many; ``None`` where nothing can be released."""
+        released: list[RecordLike] = []
+        while len(released) < most:
+            side = self._first()
+            if side is None:
+                break
+            end = self._run_end(side, min(side.start + most - len(released), len(side.records)))
+            if end == side.start:
+                break
+            released.extend(side.records[side.start : end])
+            side.start = end
+        return Run(released, self.positions) if released else None
+
+    def _first(self) -> _Side | None:
+        """The side whose head sorts first. Ranks rise along the list, so the first of equals wins."""
+        first = None
+        for side in self._sides:
+            if side.start < len(side.records) and (
+                first is None or side.stamps[side.start] < first.stamps[first.start]
+            ):
+                first = side
+        return first
+
+    def _run_end(self, side: _Side, upto: int) -> int:
+        """Up to where this side's records sort before every other side's head: whole runs move, not single records."""
+        for other in self._sides:
+            if other is side:
+                continue
+            if other.start < len(other.records):
+                find = bisect_right if side.rank < other.rank else bisect_left
+                upto = find(side.stamps, other.stamps[other.start], side.start, upto)
+            else:
+                upto = side.cleared_end(other.topic, upto)
+            if upto == side.start:
+                break
+        return upto
