@@ -39,7 +39,10 @@ class Bank(Protocol):
         """Appends fresh detectors until there are ``columns`` of them."""
 
     def update(self, values: Matrix) -> list[Finding]:
-        """Feeds the rows in order; findings come ordered by (row, column). An infinity raises ``ValueError`` and changes nothing."""
+        """Feeds the rows in order; findings come ordered by (row, column).
+
+        An infinity, or a matrix of another width, raises ``ValueError`` and changes nothing.
+        """
 
     def reset(self, column: int) -> None:
         """Makes one detector forget everything."""

@@ -1,0 +1,315 @@
+"""ADWIN for many columns at once, decision for decision the one of River 0.26.1.
+
+Bifet, A. and Gavaldà, R. (2007): Learning from time-changing data with adaptive windowing. SDM, 443-448.
+Babcock, B., Datar, M., Motwani, R. and O'Callaghan, L. (2003): Maintaining variance and k-medians over data stream
+windows. PODS, 234-243 (the variance of merged buckets).
+
+The window is kept as buckets: row 0 holds single values, row r holds sums of 2**r values, oldest first. A row that
+overflows merges its two oldest buckets into the next row. Every ``clock`` values each border between buckets is tried
+as a cut: the means of the older and the newer part may differ by epsilon, not by more.
+
+River drops old buckets until no cut is left, and then forgets everything at the next update because it has reported.
+So the dropping never reaches a decision, and it is not done here: a window is all values since the last report.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.banks.contract import Finding, Matrix, StateError
+from detectors.banks.jit import compiled
+from detectors.banks.matrix import checked, checked_column, findings
+from detectors.banks.sealed import Parameters, seal, unseal
+
+Number = TypeVar("Number", bound=np.generic)
+Row = NDArray[np.float64]
+Buckets = NDArray[np.float64]  # columns x rows x buckets
+Held = NDArray[np.int32]  # columns x rows: how many buckets are in use
+
+_WIDTH, _TOTAL, _VARIANCE = 0, 1, 2  # of the whole window; the variance is not yet divided by the width
+_SUMS = 3
+_ROWS_MAX = 48  # 2**48 values in one window: more than a century of a million a second
+
+
+class AdwinBank:
+    """The parameters are River's. ``max_buckets`` is at least 2: with 1, River panics while it shrinks a window."""
+
+    kind = "adwin"
+
+    def __init__(
+        self,
+        columns: int = 0,
+        *,
+        delta: float = 0.002,
+        clock: int = 32,
+        max_buckets: int = 5,
+        min_window_length: int = 5,
+        grace_period: int = 10,
+    ) -> None:
+        self._parameters: Parameters = {
+            "delta": float(delta),
+            "clock": clock,
+            "max_buckets": max_buckets,
+            "min_window_length": min_window_length,
+            "grace_period": grace_period,
+        }
+        self._limits = float(delta), float(clock), float(min_window_length), float(grace_period)
+        self._max_buckets = max_buckets
+        self._longest = 0  # no window is longer; saves looking at each width before every update
+        self._sums = np.zeros((columns, _SUMS))
+        self._held: Held = np.zeros((columns, 1), dtype=np.int32)
+        self._totals = np.zeros((columns, 1, max_buckets + 1))  # one more than stays, so that a row can overflow
+        self._variances = np.zeros((columns, 1, max_buckets + 1))
+
+    @property
+    def columns(self) -> int:
+        return len(self._sums)
+
+    @property
+    def parameters(self) -> Mapping[str, float | int | str | bool]:
+        return self._parameters
+
+    def grow(self, columns: int) -> None:
+        more = max(0, columns - self.columns)
+        self._sums = _longer(self._sums, more)
+        self._held = _longer(self._held, more)
+        self._totals = _longer(self._totals, more)
+        self._variances = _longer(self._variances, more)
+
+    def update(self, values: Matrix) -> list[Finding]:
+        matrix = checked(values, self.columns)
+        self._make_room(len(matrix))
+        state = self._sums, self._held, self._totals, self._variances
+        return findings(_advance(*state, matrix, *self._limits))
+
+    def reset(self, column: int) -> None:
+        self._sums[checked_column(column, self.columns)] = 0.0
+        self._held[column] = 0
+
+    def snapshot(self) -> bytes:
+        """Only buckets in use are written, so the bytes say nothing of how much room there happened to be."""
+        held = self._held[:, : _rows_in_use(self._held)]
+        used = _in_use(held, self._max_buckets)
+        rows = used.shape[1]
+        parts = (
+            self._sums.astype("<f8"),
+            np.array([rows], dtype="<i4"),
+            held.astype("<i4"),
+            self._totals[:, :rows][used].astype("<f8"),
+            self._variances[:, :rows][used].astype("<f8"),
+        )
+        return seal(self.kind, self._parameters, self.columns, b"".join(part.tobytes() for part in parts))
+
+    def restore(self, state: bytes) -> None:
+        columns, payload = unseal(state, self.kind, self._parameters)
+        sums, held, totals, variances = _taken_apart(payload, columns, self._max_buckets)
+        used = _in_use(held, self._max_buckets)
+        self._sums, self._held = sums, held
+        self._totals = _scattered(used, totals)
+        self._variances = _scattered(used, variances)
+        self._longest = _longest(sums)
+
+    def _make_room(self, rows: int) -> None:
+        self._longest += rows
+        if self._longest <= _capacity(self._held.shape[1], self._max_buckets):
+            return
+        self._longest = _longest(self._sums) + rows
+        more = _rows_for(self._longest, self._max_buckets) - self._held.shape[1]
+        if more > 0:
+            self._held = np.pad(self._held, ((0, 0), (0, more)))
+            self._totals = np.pad(self._totals, ((0, 0), (0, more), (0, 0)))
+            self._variances = np.pad(self._variances, ((0, 0), (0, more), (0, 0)))
+
+
+def _capacity(rows: int, max_buckets: int) -> int:
+    """The longest window that never needs one more row: each row settles at ``max_buckets`` before the next opens."""
+    return max_buckets * ((1 << rows) - 1)
+
+
+def _rows_for(width: int, max_buckets: int) -> int:
+    rows = 1
+    while _capacity(rows, max_buckets) < width:
+        rows += 1
+    return rows
+
+
+def _longest(sums: Matrix) -> int:
+    return int(max(sums[:, _WIDTH], default=0.0))
+
+
+def _longer(array: NDArray[Number], more: int) -> NDArray[Number]:
+    return np.concatenate((array, np.zeros((more, *array.shape[1:]), dtype=array.dtype)))
+
+
+def _rows_in_use(held: Held) -> int:
+    in_use = np.flatnonzero(held.any(axis=0))
+    return int(in_use[-1]) + 1 if len(in_use) else 0
+
+
+def _in_use(held: Held, max_buckets: int) -> NDArray[np.bool_]:
+    used: NDArray[np.bool_] = np.arange(max_buckets + 1) < held[..., np.newaxis]
+    return used
+
+
+def _scattered(used: NDArray[np.bool_], values: Row) -> Buckets:
+    buckets = np.zeros(used.shape)
+    buckets[used] = values
+    return buckets
+
+
+class _Parts(NamedTuple):
+    sums: Matrix
+    held: Held
+    totals: Row
+    variances: Row
+
+
+def _taken_apart(payload: bytes, columns: int, max_buckets: int) -> _Parts:
+    """The parts of a snapshot, or ``StateError``: the kernel checks no bounds, so no odd count may get that far."""
+    try:
+        sums, after_sums = _read(payload, 0, "<f8", columns * _SUMS)
+        rows, after_rows = _read(payload, after_sums, "<i4", 1)
+        held, after_held = _read(payload, after_rows, "<i4", columns * int(rows[0]))
+        totals, after_totals = _read(payload, after_held, "<f8", int(held.sum()))
+        variances, end = _read(payload, after_totals, "<f8", len(totals))
+    except ValueError as error:
+        raise StateError(f"{AdwinBank.kind}: state cut short: {error}") from error
+    parts = _Parts(
+        sums.astype(np.float64).reshape(columns, _SUMS),
+        _at_least_one_row(held.astype(np.int32).reshape(columns, rows[0])),
+        totals.astype(np.float64),
+        variances.astype(np.float64),
+    )
+    if end != len(payload) or not _consistent(parts, max_buckets):
+        raise StateError(f"{AdwinBank.kind}: the buckets in this state do not add up to its windows")
+    return parts
+
+
+def _read(payload: bytes, start: int, kind: str, count: int) -> tuple[NDArray[np.generic], int]:
+    if count < 0:
+        raise ValueError(f"a count of {count}")
+    values = np.frombuffer(payload, dtype=kind, count=count, offset=start)
+    return values, start + values.nbytes
+
+
+def _at_least_one_row(held: Held) -> Held:
+    return held if held.shape[1] else np.zeros((len(held), 1), dtype=np.int32)
+
+
+def _consistent(parts: _Parts, max_buckets: int) -> bool:
+    held = parts.held
+    if held.shape[1] > _ROWS_MAX or (held < 0).any() or (held > max_buckets).any():
+        return False
+    widths = held @ 2.0 ** np.arange(held.shape[1])
+    return bool(np.array_equal(widths, parts.sums[:, _WIDTH]))
+
+
+@compiled
+def _absorb(sums: Row, held: NDArray[np.int32], totals: Matrix, variances: Matrix, value: float) -> None:
+    # Every line in River's order of operations: floating-point addition is not associative.
+    sums[_WIDTH] += 1.0
+    width = sums[_WIDTH]
+    if width > 1.0:
+        away = value - sums[_TOTAL] / (width - 1.0)
+        sums[_VARIANCE] += (width - 1.0) * away * away / width
+    sums[_TOTAL] += value
+    totals[0, held[0]] = value
+    variances[0, held[0]] = 0.0
+    held[0] += 1
+    _merge(held, totals, variances)
+
+
+@compiled
+def _merge(held: NDArray[np.int32], totals: Matrix, variances: Matrix) -> None:
+    row = 0
+    size = 1.0
+    while held[row] == totals.shape[1]:
+        older, newer = totals[row, 0], totals[row, 1]
+        apart = older / size - newer / size
+        place = held[row + 1]
+        totals[row + 1, place] = older + newer
+        variances[row + 1, place] = variances[row, 0] + variances[row, 1] + size * 0.5 * apart * apart
+        held[row + 1] += 1
+        held[row] -= 2
+        for bucket in range(held[row]):
+            totals[row, bucket] = totals[row, bucket + 2]
+            variances[row, bucket] = variances[row, bucket + 2]
+        row += 1
+        size *= 2.0
+
+
+@compiled
+def _changed(  # noqa: PLR0917  # as below
+    sums: Row, held: NDArray[np.int32], totals: Matrix, delta: float, min_window_length: float, evidence: Row
+) -> bool:
+    """Whether any cut shows a change. Where several do, ``evidence`` is of the one furthest beyond its epsilon."""
+    width = sums[_WIDTH]
+    older, newer = 0.0, width
+    older_total, newer_total = 0.0, sums[_TOTAL]
+    confidence = math.log(2.0 * math.log(width) / delta)
+    variance = sums[_VARIANCE] / width
+    changed = False
+    strongest = -np.inf
+    for row in range(len(held) - 1, -1, -1):
+        size = 2.0**row
+        for bucket in range(held[row]):
+            older += size
+            newer -= size
+            older_total += totals[row, bucket]
+            newer_total -= totals[row, bucket]
+            if newer < 1.0 or newer < min_window_length or older < min_window_length:
+                continue
+            apart = abs(older_total / older - newer_total / newer)
+            harmonic = 1.0 / (older - min_window_length + 1.0) + 1.0 / (newer - min_window_length + 1.0)
+            epsilon = math.sqrt(2.0 * harmonic * variance * confidence) + 2.0 / 3.0 * confidence * harmonic
+            if not apart > epsilon:
+                continue
+            if not changed or apart / epsilon > strongest:
+                strongest = apart / epsilon
+                evidence[0] = apart
+                evidence[1] = epsilon
+                evidence[2] = width
+                evidence[3] = older_total / older
+                evidence[4] = newer_total / newer
+                evidence[5] = newer
+            changed = True
+    return changed
+
+
+@compiled
+def _advance(  # noqa: PLR0917  # each is one array or one number to machine code
+    sums: Matrix,
+    held: Held,
+    totals: Buckets,
+    variances: Buckets,
+    values: Matrix,
+    delta: float,
+    clock: float,
+    min_window_length: float,
+    grace_period: float,
+) -> Matrix:
+    found = np.empty((4, 8))  # reports are rare; it doubles when they are not
+    count = 0
+    for column in range(values.shape[1]):
+        own_sums, own_held, own_totals, own_variances = sums[column], held[column], totals[column], variances[column]
+        for row in range(values.shape[0]):
+            value = values[row, column]
+            if np.isnan(value):
+                continue
+            _absorb(own_sums, own_held, own_totals, own_variances, value)
+            # The width is also the number of updates since the last report, which is what River's clock counts.
+            if own_sums[_WIDTH] % clock != 0.0 or own_sums[_WIDTH] <= grace_period:
+                continue
+            if count == len(found):
+                found = np.concatenate((found, np.empty_like(found)))
+            if _changed(own_sums, own_held, own_totals, delta, min_window_length, found[count, 2:]):
+                found[count, 0] = row
+                found[count, 1] = column
+                count += 1
+                # River starts afresh at the update after a report; nothing happens in between: it may as well be now.
+                own_sums[:] = 0.0
+                own_held[:] = 0
+    return found[:count]

@@ -1,0 +1,28 @@
+"""How the banks' inner loops become machine code.
+
+numba keys its cache by the text of the one file that a kernel stands in. Code or a constant from another file is
+compiled in but not looked at again, so an upgrade could run old machine code: a kernel uses nothing of ours from
+outside its own file.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numba
+
+Kernel = TypeVar("Kernel", bound=Callable[..., object])
+
+
+def compiled(kernel: Kernel) -> Kernel:
+    """Compiles at the first call and keeps the result on disk for the next process.
+
+    No ``fastmath``, no ``parallel``: both reorder additions, and then a decision could differ from River's.
+    ``error_model`` is IEEE's, as in Rust: a division by zero gives an infinity instead of an exception.
+    """
+    try:
+        made: Kernel = numba.njit(kernel, cache=True, nogil=True, error_model="numpy")
+    except RuntimeError:
+        # numba found no folder that it may write: not NUMBA_CACHE_DIR, not beside the source, not the user's cache.
+        # A container with a read-only root and no home is such a place. It costs compile time, nothing else.
+        made = numba.njit(kernel, nogil=True, error_model="numpy")
+    return made

@@ -1,0 +1,36 @@
+"""What goes into a bank and what comes out, the same for every kind."""
+
+import numpy as np
+
+from detectors.banks.contract import Finding, Matrix
+
+
+def checked(values: Matrix, columns: int) -> Matrix:
+    """The matrix as the kernels read it, or ``ValueError`` before anything has changed."""
+    matrix = np.ascontiguousarray(values, dtype=np.float64)
+    if matrix.ndim != 2 or matrix.shape[1] != columns:
+        raise ValueError(f"a bank of {columns} columns takes a matrix of (rows, {columns}); this one is {matrix.shape}")
+    if np.isinf(matrix).any():
+        row, column = np.argwhere(np.isinf(matrix))[0]
+        raise ValueError(f"row {row}, column {column} is infinite: no detector recovers from that; leave it out as NaN")
+    return matrix
+
+
+def checked_column(column: int, columns: int) -> int:
+    if not 0 <= column < columns:
+        raise IndexError(f"column {column} of a bank of {columns} columns")
+    return column
+
+
+def findings(found: Matrix) -> list[Finding]:
+    """A line of ``found`` is a ``Finding`` as floats, column by column; the contract's order is by row, then column."""
+    return sorted(map(_finding, found.tolist()), key=_place) if len(found) else []
+
+
+def _finding(line: list[float]) -> Finding:
+    row, column, value, threshold, n, before, after, since = line
+    return Finding(int(row), int(column), value, threshold, int(n), before, after, int(since))
+
+
+def _place(finding: Finding) -> tuple[int, int]:
+    return finding.row, finding.column

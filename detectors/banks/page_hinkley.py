@@ -1,0 +1,158 @@
+"""Page-Hinkley for many columns at once, decision for decision the one of River 0.26.1.
+
+Page, E. S. (1954): Continuous Inspection Schemes. Biometrika 41, 100-115.
+
+Two cumulative sums of the deviations from the running mean, one leaning down by ``delta`` to show a rise, one leaning
+up to show a fall. A change is reported when a sum is further than ``threshold`` from its extremum. The extremum is also
+where the change is dated, so a count and a sum of the values since then, and the mean before, are kept as evidence.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.banks.contract import Finding, Matrix, StateError
+from detectors.banks.jit import compiled
+from detectors.banks.matrix import checked, checked_column, findings
+from detectors.banks.sealed import Parameters, seal, unseal
+
+Row = NDArray[np.float64]
+
+# One line of floats a column: the running mean and how many values it rests on, then the same five for each side.
+_MEAN, _COUNT = 0, 1
+_RISE, _FALL = 2, 7  # where the five of a side begin
+_SUM, _EXTREME, _SINCE, _TOTAL, _BEFORE = 0, 1, 2, 3, 4
+# A column that has seen nothing. River starts the maximum at -1, not at minus infinity: with delta below -1 a fall is
+# measured from -1 until a sum passes it. With any other delta the first sum is delta itself and no trace is left.
+_BLANK = np.array([0.0, 0.0, 0.0, np.inf, 0.0, 0.0, np.nan, 0.0, -1.0, 0.0, 0.0, np.nan])
+
+_MODES = {"up": (True, False), "down": (False, True), "both": (True, True)}
+
+
+class PageHinkleyBank:
+    """``mode`` says which change counts: ``up``, ``down`` or ``both``. The other parameters are River's as well."""
+
+    kind = "page_hinkley"
+
+    def __init__(
+        self,
+        columns: int = 0,
+        *,
+        min_instances: int = 30,
+        delta: float = 0.005,
+        threshold: float = 50.0,
+        alpha: float = 1 - 0.0001,
+        mode: str = "both",
+    ) -> None:
+        self._limits = float(min_instances), float(delta), float(threshold), float(alpha)
+        self._sides = _MODES[mode]
+        self._parameters: Parameters = {
+            "min_instances": min_instances,
+            "delta": float(delta),
+            "threshold": float(threshold),
+            "alpha": float(alpha),
+            "mode": mode,
+        }
+        self._state = _fresh(columns)
+
+    @property
+    def columns(self) -> int:
+        return len(self._state)
+
+    @property
+    def parameters(self) -> Mapping[str, float | int | str | bool]:
+        return self._parameters
+
+    def grow(self, columns: int) -> None:
+        self._state = np.concatenate((self._state, _fresh(max(0, columns - self.columns))))
+
+    def update(self, values: Matrix) -> list[Finding]:
+        return findings(_advance(self._state, checked(values, self.columns), *self._limits, *self._sides))
+
+    def reset(self, column: int) -> None:
+        self._state[checked_column(column, self.columns)] = _BLANK
+
+    def snapshot(self) -> bytes:
+        return seal(self.kind, self._parameters, self.columns, self._state.astype("<f8").tobytes())
+
+    def restore(self, state: bytes) -> None:
+        columns, payload = unseal(state, self.kind, self._parameters)
+        if len(payload) != columns * len(_BLANK) * 8:
+            raise StateError(f"{self.kind}: {columns} columns do not fit in {len(payload)} bytes of state")
+        self._state = np.frombuffer(payload, dtype="<f8").astype(np.float64).reshape(columns, len(_BLANK))
+
+
+def _fresh(columns: int) -> Matrix:
+    return np.tile(_BLANK, (columns, 1))
+
+
+@compiled
+def _date(own: Row, side: int, extreme: bool, value: float) -> None:
+    if extreme:
+        own[side + _EXTREME] = own[side + _SUM]
+        own[side + _SINCE] = 0.0
+        own[side + _TOTAL] = 0.0
+        own[side + _BEFORE] = own[_MEAN]
+    else:
+        own[side + _SINCE] += 1.0
+        own[side + _TOTAL] += value
+
+
+@compiled
+def _absorb(own: Row, value: float, delta: float, alpha: float) -> None:
+    # Every line in River's order of operations: floating-point addition is not associative.
+    own[_COUNT] += 1.0
+    own[_MEAN] += (1.0 / own[_COUNT]) * (value - own[_MEAN])
+    deviation = value - own[_MEAN]
+    own[_RISE + _SUM] = alpha * own[_RISE + _SUM] + deviation - delta
+    own[_FALL + _SUM] = alpha * own[_FALL + _SUM] + deviation + delta
+    _date(own, _RISE, own[_RISE + _SUM] < own[_RISE + _EXTREME], value)
+    _date(own, _FALL, own[_FALL + _SUM] > own[_FALL + _EXTREME], value)
+
+
+@compiled
+def _advance(  # noqa: PLR0917  # each is one array or one number to machine code
+    state: Matrix,
+    values: Matrix,
+    min_instances: float,
+    delta: float,
+    threshold: float,
+    alpha: float,
+    up: bool,
+    down: bool,
+) -> Matrix:
+    found = np.empty((4, 8))  # reports are rare; it doubles when they are not
+    count = 0
+    for column in range(values.shape[1]):
+        own = state[column]
+        for row in range(values.shape[0]):
+            value = values[row, column]
+            if np.isnan(value):
+                continue
+            _absorb(own, value, delta, alpha)
+            if own[_COUNT] < min_instances:
+                continue
+            rise = own[_RISE + _SUM] - own[_RISE + _EXTREME]
+            fall = own[_FALL + _EXTREME] - own[_FALL + _SUM]
+            risen = up and rise > threshold
+            fallen = down and fall > threshold
+            if not (risen or fallen):
+                continue
+            side, statistic = _RISE, rise
+            if fallen and not (risen and rise >= fall):
+                side, statistic = _FALL, fall
+            if count == len(found):
+                found = np.concatenate((found, np.empty_like(found)))
+            found[count, 0] = row
+            found[count, 1] = column
+            found[count, 2] = statistic
+            found[count, 3] = threshold
+            found[count, 4] = own[_COUNT]
+            found[count, 5] = own[side + _BEFORE]
+            found[count, 6] = own[side + _TOTAL] / own[side + _SINCE]
+            found[count, 7] = own[side + _SINCE]
+            count += 1
+            # River starts afresh at the update after a report; nothing happens in between, so it may as well be now.
+            own[:] = _BLANK
+    return found[:count]
