@@ -1,0 +1,123 @@
+"""``driftline``: finds the command, runs it, and turns whatever happens into one line and an exit status.
+
+0: done. 1: the work failed. 2: the call or the configuration is wrong. 130: interrupted. 141: nobody reads the output.
+"""
+
+import argparse
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import EntryPoint, entry_points, version
+from typing import Any, Never
+
+from streams.commands import Command, check, dead_letters, replay, schema, topics, worker
+from streams.errors import DriftlineError, UsageError
+from streams.terminal import complain, hush, say
+from streams.text import printable
+
+DISTRIBUTION = "driftline"
+PLUGINS = "driftline.commands"  # commands of the layers above are found by name
+FAILED, INTERRUPTED, UNREAD = 1, 130, 141  # the last two: 128 and the signal's number, as shells count
+
+COMMANDS: tuple[Command, ...] = (
+    replay.command,
+    worker.command,
+    topics.command,
+    check.command,
+    schema.command,
+    dead_letters.command,
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Never:
+        raise UsageError(message, advice=f"see {self.prog} --help")
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> Never:
+        say(f"driftline {version(DISTRIBUTION)}")
+        parser.exit()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    try:
+        status = _run(words)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        hush()
+        return UNREAD
+    except SystemExit as stop:  # argparse has shown help or the version
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        return _failed(["interrupted"], INTERRUPTED, debug)
+    except DriftlineError as error:
+        return _failed(error.lines, error.exit_status, debug)
+    except Exception as error:  # the last resort: one line for what nobody foresaw
+        what = f"unexpected {type(error).__name__}: {error}; --debug shows where"
+        return _failed([what], FAILED, debug)
+    return status
+
+
+def _run(words: list[str]) -> int:
+    parsed = _parser(_commands(words)).parse_args(words)
+    status: int = parsed.run(parsed)
+    return status
+
+
+def _failed(lines: Sequence[str], status: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    for line in lines:
+        complain(f"driftline: {printable(line)}")
+    return status
+
+
+def _parser(commands: Sequence[Any]) -> argparse.ArgumentParser:
+    common = _Parser(add_help=False)
+    common.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks")
+    parser = _Parser(
+        prog="driftline",
+        parents=[common],
+        description="Watches machine-learning models in production, on Kafka or on files.",
+        epilog="example: driftline replay events.jsonl.gz --out results",
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    for command in commands:
+        example = getattr(command, "example", "")
+        child = subparsers.add_parser(
+            command.name,
+            parents=[common],
+            help=command.help,
+            description=command.help,
+            epilog=f"example: {example}" if example else None,
+        )
+        command.add_arguments(child)
+        child.set_defaults(run=command.run)
+    return parser
+
+
+def _commands(words: Sequence[str]) -> list[Any]:
+    """Ours, and the plug-ins only where none of ours is called: what they import may be heavy."""
+    wanted = next((word for word in words if not word.startswith("-")), "")
+    if any(command.name == wanted for command in COMMANDS):
+        return list(COMMANDS)
+    plugins: Mapping[str, EntryPoint] = {plugin.name: plugin for plugin in entry_points(group=PLUGINS)}
+    if wanted in plugins:
+        return [*COMMANDS, plugins[wanted].load()]
+    return [*COMMANDS, *_loadable(plugins.values())]
+
+
+def _loadable(plugins: Iterable[EntryPoint]) -> Iterator[Any]:
+    """For the list of commands: one that cannot be loaded must not hide the others; called by name, it says why."""
+    for plugin in plugins:
+        with suppress(ImportError):
+            yield plugin.load()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""Everything the shell raises on purpose. One line each: what is wrong, where, what to do.
+
+DriftlineError          exit status 1: the work failed
+├── UsageError          exit status 2: the call is wrong
+│   └── SettingsError   exit status 2: the configuration is wrong, with every mistake in it
+├── SourceError         what was to be read cannot be read, or not to its end
+├── SinkError           what was found cannot be written
+└── BrokerError         Kafka did not answer or refused; trying again may help
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class DriftlineError(Exception):
+    exit_status: ClassVar[int] = 1
+    retriable: ClassVar[bool] = False
+
+    def __init__(self, what: str, *, where: str = "", advice: str = "") -> None:
+        self.what, self.where, self.advice = what, where, advice
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        return f"{place}{self.what}" + (f"; {self.advice}" if self.advice else "")
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """What to show a person: one line a mistake."""
+        return (str(self),)
+
+
+class UsageError(DriftlineError):
+    exit_status = 2
+
+
+class SettingsError(UsageError):
+    def __init__(self, problems: Sequence[object]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, problems)))
+
+    @property
+    def lines(self) -> Sequence[str]:
+        return tuple(map(str, self.problems))
+
+
+class SourceError(DriftlineError):
+    pass
+
+
+class SinkError(DriftlineError):
+    pass
+
+
+class BrokerError(DriftlineError):
+    retriable = True

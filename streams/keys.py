@@ -1,0 +1,172 @@
+"""Every setting: what it means and which values make sense. The type and the default stand in ``streams.sections``.
+
+Help, checks and ``docs/configuration.md`` are made from this table. A word in capitals stands for a name that the user
+chooses. ``[models.NAME]`` holds the keys of ``[defaults]``.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+from schemas.events import MODEL_PATTERN
+from schemas.times import duration_ms
+
+
+class Check(Protocol):
+    @property
+    def allowed(self) -> str: ...
+
+    def accepts(self, value: object) -> bool: ...
+
+
+class Between(NamedTuple):
+    low: float
+    high: float
+
+    @property
+    def allowed(self) -> str:
+        return f"from {self.low:,} to {self.high:,}"
+
+    def accepts(self, value: object) -> bool:
+        return isinstance(value, int | float) and math.isfinite(value) and self.low <= value <= self.high
+
+
+class Lasting(NamedTuple):
+    low: str
+    high: str
+
+    @property
+    def allowed(self) -> str:
+        return f'a duration such as "90s", "15m", "6h" or "30d", from {self.low} to {self.high}'
+
+    def accepts(self, value: object) -> bool:
+        try:
+            return duration_ms(self.low) <= duration_ms(str(value)) <= duration_ms(self.high)
+        except ValueError:
+            return False
+
+
+class Like(NamedTuple):
+    pattern: str
+    allowed: str
+
+    def accepts(self, value: object) -> bool:
+        return isinstance(value, str) and re.fullmatch(self.pattern, value) is not None
+
+
+class Setting(NamedTuple):
+    meaning: str
+    check: Check | None = None
+
+
+TOPIC_NAME = Like(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}", "1 to 249 letters, digits, dots, underscores or dashes")
+MODEL_NAME = Like(MODEL_PATTERN, "1 to 64 letters, digits, dots, underscores or dashes, no mark first")
+ADDRESSES = Like(r"[^\s,/]+:\d{1,5}(,[^\s,/]+:\d{1,5})*", '"host:port", several with commas between')
+NOT_EMPTY = Like(r"(?s).*\S.*", "some text")
+IDENTIFIER = Like(r"[A-Za-z0-9._-]{1,200}", "1 to 200 letters, digits, dots, underscores or dashes")
+
+_MILLION = 1_000_000
+
+SETTINGS: Mapping[str, Setting] = {
+    "kafka.bootstrap": Setting("Brokers to ask first", ADDRESSES),
+    "kafka.group": Setting("Consumer group of the workers; workers of one group share the partitions", IDENTIFIER),
+    "kafka.client_id": Setting("Name of this client in the broker's logs and quotas", IDENTIFIER),
+    "kafka.topics.predictions": Setting("Topic that producers send predictions to", TOPIC_NAME),
+    "kafka.topics.outcomes": Setting("Topic that producers send outcomes to", TOPIC_NAME),
+    "kafka.topics.control": Setting("Topic of operators' actions", TOPIC_NAME),
+    "kafka.topics.alerts": Setting("Topic that alerts are written to", TOPIC_NAME),
+    "kafka.topics.retrain": Setting("Topic that retrain events are written to", TOPIC_NAME),
+    "kafka.topics.signals": Setting("Topic that every detector's findings are written to", TOPIC_NAME),
+    "kafka.topics.metrics": Setting("Topic that windowed metrics are written to", TOPIC_NAME),
+    "kafka.topics.dead_letters": Setting("Topic that refused records are written to", TOPIC_NAME),
+    "kafka.partitions": Setting(
+        "Partitions of every topic, for `driftline topics create`; the same for all, so that equal keys meet",
+        Between(1, 10_000),
+    ),
+    "kafka.replication": Setting(
+        "Copies of every partition, for `driftline topics create`; 3 where there are three brokers", Between(1, 32)
+    ),
+    "kafka.protocol": Setting("How to speak to the brokers: with TLS (ssl), a login (sasl), both or neither"),
+    "kafka.sasl_mechanism": Setting("How to log in, where the protocol has a login"),
+    "kafka.username": Setting("User to log in as", NOT_EMPTY),
+    "kafka.password": Setting("Password to log in with; better in the environment or in `kafka.password_file`"),
+    "kafka.password_file": Setting("File whose content is the password", NOT_EMPTY),
+    "kafka.ca_file": Setting("Certificates (PEM) of the authorities to trust; the system's where not said", NOT_EMPTY),
+    "kafka.certificate_file": Setting("This client's certificate (PEM), where brokers ask for one", NOT_EMPTY),
+    "kafka.key_file": Setting("Private key (PEM) of `kafka.certificate_file`", NOT_EMPTY),
+    # The broker's own bounds for a session (group.min and group.max.session.timeout.ms).
+    "kafka.session_timeout": Setting("A worker that is silent for so long loses its partitions", Lasting("6s", "30m")),
+    "kafka.heartbeat_interval": Setting(
+        "How often a worker says that it lives; at most a third of the session timeout", Lasting("100ms", "10m")
+    ),
+    "kafka.request_timeout": Setting(
+        "How long to wait for a broker's answer; longer than the session timeout", Lasting("1s", "1h")
+    ),
+    "state.dir": Setting(
+        "Directory for what a worker must remember; a directory of its own for each worker", NOT_EMPTY
+    ),
+    "worker.batch_records_max": Setting(
+        "Records of one partition worked on at once; more is faster and needs more memory", Between(1, 100_000)
+    ),
+    "worker.queue_records_max": Setting(
+        "Records of one partition fetched ahead; fetching pauses there", Between(100, _MILLION)
+    ),
+    "worker.watchdog_stall": Setting(
+        "Without progress for so long while records wait, a worker ends itself to be started again",
+        Lasting("10s", "1h"),
+    ),
+    "metrics.enabled": Setting("Whether to serve Prometheus metrics"),
+    "metrics.host": Setting("Address to serve metrics on; 0.0.0.0 lets other machines read them", NOT_EMPTY),
+    "metrics.port": Setting("Port to serve metrics on; 0 takes a free one", Between(0, 65_535)),
+    "log.level": Setting("The least important line that is still logged"),
+    "log.format": Setting("auto: for people on a terminal, JSON elsewhere"),
+    "monitor.models_max": Setting(
+        "Models watched per partition; predictions of further ones are counted, not watched", Between(1, _MILLION)
+    ),
+    "defaults.task": Setting("What the model does; found out from the stream where not said"),
+    "defaults.positive": Setting("The positive class of a binary model; found out where not said"),
+    "defaults.loss": Setting(
+        "How wrong a prediction was: zero_one or log for classes, absolute or squared for numbers"
+    ),
+    "defaults.baseline": Setting('What is normal: "warm-up" learns it from the first values', NOT_EMPTY),
+    "defaults.baseline_rows": Setting("Values of each signal that warm-up learns from", Between(30, _MILLION)),
+    "defaults.label_horizon": Setting(
+        "An outcome that comes later than this after its prediction is late", Lasting("1s", "3650d")
+    ),
+    "defaults.false_pages_per_month": Setting(
+        "False pages a month you can bear for one model; what thresholds are calibrated to", Between(0.001, 1_000)
+    ),
+    "defaults.pending_max": Setting(
+        "Predictions held for their outcome, per model and partition; about 250 bytes each", Between(1, 100 * _MILLION)
+    ),
+    "defaults.segments": Setting("Segment names that get a monitor for each of their values"),
+    "defaults.segment_values_max": Setting(
+        "Values of one segment name that get a monitor of their own; the rest share one", Between(1, 10_000)
+    ),
+    "defaults.features_max": Setting(
+        "Features watched per model; further ones are counted, not watched", Between(1, 100_000)
+    ),
+    "defaults.categories_max": Setting(
+        "Frequent categories of a feature watched one by one; the rest as one", Between(1, 1_000)
+    ),
+    "defaults.detectors": Setting("Detectors on numeric features, scores and predictions, by name"),
+    "defaults.loss_detectors": Setting(
+        "Detectors on the loss, by name; those made for errors, such as ddm, belong here"
+    ),
+    "defaults.parameters.DETECTOR.PARAMETER": Setting(
+        "A detector's parameter, as River names it, such as `adwin.delta`"
+    ),
+    "defaults.metrics_window": Setting("Stream time that one metrics event sums up", Lasting("1s", "1d")),
+    "defaults.features.FEATURE.kind": Setting("What the feature is; auto: what its first value shows"),
+    "defaults.features.FEATURE.range": Setting("Lowest and highest sensible value; one outside counts as unreadable"),
+    "defaults.features.FEATURE.mean": Setting("The feature's usual mean, where it is known; else warm-up learns it"),
+    "defaults.features.FEATURE.sd": Setting("Its usual standard deviation; given together with the mean"),
+    "defaults.retrain.cooldown": Setting("Stream time between two retrain events of a model", Lasting("0s", "365d")),
+    "defaults.retrain.min_labels": Setting(
+        "Joined outcomes since the change that a retrain event needs", Between(1, 10 * _MILLION)
+    ),
+    "defaults.retrain.feature_drift_lasts": Setting(
+        "How long feature drift stays open before it alone asks for a retrain", Lasting("0s", "365d")
+    ),
+}

@@ -1,0 +1,131 @@
+"""What must hold between settings, once each of them makes sense alone."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import msgspec
+
+from detectors.config import FeatureConfig, ModelConfig
+from schemas.times import duration_ms
+from schemas.topics import TopicNames
+from streams.problems import Path, Problem, shown
+from streams.sections import KafkaSettings, Layout
+from streams.shape import Table
+
+_HEARTBEATS_A_SESSION = 3  # two may be lost before a worker that lives loses its partitions; Kafka's own advice
+_LOSSES = {
+    "binary": ("auto", "zero_one", "log"),
+    "multiclass": ("auto", "zero_one", "log"),
+    "regression": ("auto", "absolute", "squared"),
+}
+
+
+def relations(layout: Layout, written: Table) -> Iterator[Problem]:
+    """``written`` is what the user gave: a mistake in ``[defaults]`` is told there, not again for every model."""
+    yield from _login(layout.kafka)
+    yield from _certificates(layout.kafka)
+    yield from _timeouts(layout.kafka)
+    told = {problem._replace(key=problem.key[1:]) for problem in _model(layout.defaults, ("defaults",))}
+    yield from _model(layout.defaults, ("defaults",))
+    for name in written.get("models", {}):
+        for problem in _model(layout.models[name], ("models", name)):
+            if problem._replace(key=problem.key[2:]) not in told:
+                yield problem
+
+
+def same_topics(written: Table) -> Iterator[Problem]:
+    """Looks at what was written, since ``TopicNames`` cannot hold a name twice."""
+    names = msgspec.structs.asdict(TopicNames()) | written
+    often = {name for name, times in Counter(names.values()).items() if times > 1}
+    for key in (key for key, name in names.items() if name in often):
+        others = ", ".join(f"kafka.topics.{other}" for other in names if names[other] == names[key] and other != key)
+        yield Problem(("kafka", "topics", key), f"must differ from {others}", shown(names[key]))
+
+
+def _login(kafka: KafkaSettings) -> Iterator[Problem]:
+    with_login = kafka.protocol.startswith("sasl")
+    for name in ("sasl_mechanism", "username", "password"):
+        value = getattr(kafka, name)
+        if with_login and not value:
+            yield Problem(("kafka", name), f"must be set where kafka.protocol is {shown(kafka.protocol)}")
+        if not with_login and value:
+            yield Problem(("kafka", name), 'is of no use unless kafka.protocol is "sasl_plaintext" or "sasl_ssl"')
+
+
+def _certificates(kafka: KafkaSettings) -> Iterator[Problem]:
+    for name in ("ca_file", "certificate_file", "key_file"):
+        if getattr(kafka, name) and not kafka.protocol.endswith("ssl"):
+            yield Problem(("kafka", name), 'is of no use unless kafka.protocol is "ssl" or "sasl_ssl"')
+    if kafka.certificate_file and not kafka.key_file:
+        yield Problem(("kafka", "key_file"), "must be set where kafka.certificate_file is")
+    if kafka.key_file and not kafka.certificate_file:
+        yield Problem(("kafka", "certificate_file"), "must be set where kafka.key_file is")
+
+
+def _timeouts(kafka: KafkaSettings) -> Iterator[Problem]:
+    session = duration_ms(kafka.session_timeout)
+    if duration_ms(kafka.heartbeat_interval) * _HEARTBEATS_A_SESSION > session:
+        allowed = f"must be at most a third of kafka.session_timeout, which is {kafka.session_timeout}"
+        yield Problem(("kafka", "heartbeat_interval"), allowed, shown(kafka.heartbeat_interval))
+    if duration_ms(kafka.request_timeout) <= session:
+        allowed = f"must be longer than kafka.session_timeout, which is {kafka.session_timeout}"
+        yield Problem(("kafka", "request_timeout"), allowed, shown(kafka.request_timeout))
+
+
+def _model(model: ModelConfig, path: Path) -> Iterator[Problem]:
+    yield from _baseline(model, path)
+    yield from _task(model, path)
+    yield from _segments(model, path)
+    yield from _detectors(model, path)
+    for name, feature in model.features.items():
+        yield from _feature(feature, (*path, "features", name))
+
+
+def _feature(feature: FeatureConfig, path: Path) -> Iterator[Problem]:
+    if feature.range is not None and feature.range[0] >= feature.range[1]:
+        allowed = "must be [lowest, highest], the first below the second"
+        yield Problem((*path, "range"), allowed, shown(list(feature.range)))
+    if (feature.mean is None) != (feature.sd is None):
+        missing = "mean" if feature.mean is None else "sd"
+        yield Problem((*path, missing), "must be set too: a mean and its sd belong together")
+    if feature.sd is not None and feature.sd <= 0:
+        yield Problem((*path, "sd"), "must be above 0", shown(feature.sd))
+
+
+def _baseline(model: ModelConfig, path: Path) -> Iterator[Problem]:
+    if model.baseline != "warm-up":
+        allowed = 'must be "warm-up": a baseline from a file is not supported yet'
+        yield Problem((*path, "baseline"), allowed, shown(model.baseline))
+
+
+def _task(model: ModelConfig, path: Path) -> Iterator[Problem]:
+    if model.positive is not None and model.task not in ("auto", "binary"):
+        allowed = f"belongs to a binary model; the task is {shown(model.task)}"
+        yield Problem((*path, "positive"), allowed, shown(model.positive))
+    fitting = _LOSSES.get(model.task)
+    if fitting and model.loss not in fitting:
+        allowed = f"does not fit the task {shown(model.task)}; must be one of {', '.join(map(shown, fitting))}"
+        yield Problem((*path, "loss"), allowed, shown(model.loss))
+
+
+def _segments(model: ModelConfig, path: Path) -> Iterator[Problem]:
+    if len(set(model.segments)) < len(model.segments) or not all(name.strip() for name in model.segments):
+        yield Problem((*path, "segments"), "must be names, each once", shown(list(model.segments)))
+
+
+def _detectors(model: ModelConfig, path: Path) -> Iterator[Problem]:
+    from detectors.banks import registry  # noqa: PLC0415 - brings numba, which only a configuration's check needs
+
+    for key, names in (("detectors", model.detectors), ("loss_detectors", model.loss_detectors)):
+        if not names or len(set(names)) < len(names):
+            yield Problem((*path, key), "must name at least one detector, each once", shown(list(names)))
+        for name in dict.fromkeys(names):
+            if wrong := registry.check(name, {}):
+                yield Problem((*path, key), wrong)
+    used = dict.fromkeys((*model.detectors, *model.loss_detectors))
+    for name, parameters in model.parameters.items():
+        if name not in used:
+            allowed = f"belongs to no detector of this model; they are {', '.join(used)}"
+            yield Problem((*path, "parameters", name), allowed)
+        elif registry.check(name, {}) is None and (wrong := registry.check(name, parameters)):
+            yield Problem((*path, "parameters", name), wrong)

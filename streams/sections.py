@@ -1,0 +1,89 @@
+"""What a user can set, as frozen data. ``streams.keys`` says what each key means; ``streams.settings`` reads them."""
+
+from typing import Literal
+
+import msgspec
+
+from detectors.config import ModelConfig, MonitorConfig
+from schemas.topics import TopicNames
+from streams.secrets import Secret
+
+Protocol = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
+SaslMechanism = Literal["plain", "scram-sha-256", "scram-sha-512"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["auto", "console", "json"]
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class KafkaSettings(_Section, frozen=True):
+    bootstrap: str = "localhost:9092"
+    group: str = "driftline"
+    client_id: str = "driftline"
+    topics: TopicNames = TopicNames()
+    partitions: int = 4
+    replication: int = 1
+    protocol: Protocol = "plaintext"
+    sasl_mechanism: SaslMechanism | None = None
+    username: str | None = None
+    password: Secret | None = None
+    password_file: str | None = None
+    ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
+    session_timeout: str = "45s"
+    heartbeat_interval: str = "3s"
+    request_timeout: str = "90s"
+
+
+class StateSettings(_Section, frozen=True):
+    dir: str = "state"
+
+
+class WorkerSettings(_Section, frozen=True):
+    batch_records_max: int = 2_000
+    queue_records_max: int = 20_000
+    watchdog_stall: str = "60s"
+
+
+class MetricsSettings(_Section, frozen=True):
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: int = 9464
+
+
+class LogSettings(_Section, frozen=True):
+    level: LogLevel = "info"
+    format: LogFormat = "auto"
+
+
+class MonitorLimits(_Section, frozen=True):
+    """The rest of ``MonitorConfig``, beside its defaults and models."""
+
+    models_max: int = MonitorConfig().models_max
+
+
+class Layout(_Section, frozen=True):
+    """The shape of the file, before ``[defaults]`` is merged under each model."""
+
+    kafka: KafkaSettings = KafkaSettings()
+    state: StateSettings = StateSettings()
+    worker: WorkerSettings = WorkerSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()
+    monitor: MonitorLimits = MonitorLimits()
+    defaults: ModelConfig = ModelConfig()
+    models: dict[str, ModelConfig] = {}
+
+
+class Settings(_Section, frozen=True):
+    """Valid as a whole: ``streams.settings.load`` lets nothing else out."""
+
+    kafka: KafkaSettings = KafkaSettings()
+    state: StateSettings = StateSettings()
+    monitor: MonitorConfig = MonitorConfig()
+    worker: WorkerSettings = WorkerSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()

@@ -1,0 +1,115 @@
+"""Reads the configuration: TOML, the environment over it, checked as a whole before anything starts."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from detectors.config import MonitorConfig
+from streams import environment, problems, shape
+from streams.errors import SettingsError
+from streams.problems import Problem
+from streams.relations import relations, same_topics
+from streams.secrets import Secret
+from streams.sections import (
+    KafkaSettings,
+    Layout,
+    LogSettings,
+    MetricsSettings,
+    Settings,
+    StateSettings,
+    WorkerSettings,
+)
+from streams.shape import Table
+
+__all__ = ["KafkaSettings", "LogSettings", "MetricsSettings", "Settings", "StateSettings", "WorkerSettings", "load"]
+
+_FILE_BYTES_MAX = 16 * 1024 * 1024  # ten thousand models with features each are a few megabytes
+_PASSWORD_BYTES_MAX = 64 * 1024  # longer than any password or token; a wrong path must not be read whole
+
+
+def load(path: Path | None = None, env: Mapping[str, str] | None = None) -> Settings:
+    """Reads the file, lays the environment over it, checks all; raises ``SettingsError`` with every mistake."""
+    data = _parse(path) if path is not None else {}
+    origins, found = environment.overlay(data, env or {})
+    fitting, misfits = shape.fit(data)
+    found += misfits
+    settings, layout = _build(fitting, found)
+    touched = {problem.key for problem in found}
+    found += [problem for problem in relations(layout, fitting) if problem.key not in touched]
+    if found:
+        raise SettingsError([_placed(problem, origins, path) for problem in found])
+    return settings
+
+
+def _parse(path: Path) -> Table:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_FILE_BYTES_MAX + 1)
+        if len(content) > _FILE_BYTES_MAX:
+            raise SettingsError([f"{path}: is over {_FILE_BYTES_MAX >> 20} MiB; is it a configuration?"])
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except OSError as error:
+        raise SettingsError([f"{path}: cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise SettingsError([f"{path}: is not UTF-8; save it as UTF-8"]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError([f"{path}: is not TOML: {error}"]) from None
+
+
+def _build(fitting: Table, found: list[Problem]) -> tuple[Settings, Layout]:
+    """The structs, from what fits; ``found`` gains what only shows when the parts are read."""
+    defaults = fitting.get("defaults", {})
+    models = {name: _merged(defaults, own) for name, own in fitting.get("models", {}).items()}
+    kafka = _with_password(_with_topics(fitting.get("kafka", {}), found), found)
+    layout: Layout = shape.convert({**fitting, "kafka": kafka, "models": models}, Layout)
+    monitor_table = {**fitting.get("monitor", {}), "defaults": defaults, "models": models}
+    monitor: MonitorConfig = shape.convert(monitor_table, MonitorConfig)
+    return Settings(layout.kafka, layout.state, monitor, layout.worker, layout.metrics, layout.log), layout
+
+
+def _merged(below: Table, above: Table) -> Table:
+    """``above`` over ``below``; tables are merged key by key, everything else is replaced."""
+    merged = below | above
+    for key in below.keys() & above.keys():
+        if isinstance(below[key], dict) and isinstance(above[key], dict):
+            merged[key] = _merged(below[key], above[key])
+    return merged
+
+
+def _with_topics(kafka: Table, found: list[Problem]) -> Table:
+    alike = list(same_topics(kafka.get("topics", {})))
+    found += alike
+    return {**kafka, "topics": {}} if alike else kafka
+
+
+def _with_password(kafka: Table, found: list[Problem]) -> Table:
+    name = kafka.get("password_file")
+    if name is None:
+        return kafka
+    if "password" in kafka:
+        found.append(Problem(("kafka", "password_file"), "stands beside kafka.password; keep one of them"))
+        return kafka
+    try:
+        with Path(name).open("rb") as file:
+            text = file.read(_PASSWORD_BYTES_MAX).decode().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not text"
+        allowed = f"must be a file that can be read: {reason}"
+        found.append(Problem(("kafka", "password_file"), allowed, problems.shown(name)))
+        return kafka
+    if not text:
+        allowed = "must hold the password; the file is empty"
+        found.append(Problem(("kafka", "password_file"), allowed, problems.shown(name)))
+    return {**kafka, "password": Secret(text).reveal()}
+
+
+def _placed(problem: Problem, origins: Mapping[problems.Path, str], path: Path | None) -> Problem:
+    """Says which variable or file the value came from, where that is known."""
+    variable = next((name for key, name in origins.items() if _one_above_other(key, problem.key)), None)
+    where = problem.where or variable or (str(path) if path else "")
+    return problem._replace(where=where)
+
+
+def _one_above_other(one: problems.Path, other: problems.Path) -> bool:
+    common = min(len(one), len(other))
+    return one[:common] == other[:common]

@@ -1,0 +1,27 @@
+"""What a command says, and the one place that reads the environment.
+
+Results go to standard output, everything else to standard error.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+
+
+def environment() -> Mapping[str, str]:
+    return os.environ
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def complain(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def hush() -> None:
+    """Whoever read our output has gone: what is still buffered goes nowhere, or Python complains about it at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

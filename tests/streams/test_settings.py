@@ -1,0 +1,213 @@
+from pathlib import Path
+
+import pytest
+
+from detectors.config import FeatureConfig, ModelConfig, MonitorConfig
+from streams.errors import SettingsError
+from streams.keys import SETTINGS
+from streams.secrets import Secret
+from streams.sections import MonitorLimits
+from streams.settings import Settings, load
+from streams.shape import leaves
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "driftline.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def mistakes(tmp_path: Path, text: str, env: dict[str, str] | None = None) -> list[str]:
+    file = written(tmp_path, text)
+    with pytest.raises(SettingsError) as caught:
+        load(file, env)
+    return [line.replace(f"{file}: ", "") for line in caught.value.lines]
+
+
+def test_without_a_file_the_defaults_hold() -> None:
+    assert load(None, {}) == Settings()
+
+
+def test_every_setting_has_a_meaning_and_every_meaning_a_setting() -> None:
+    assert {".".join(leaf.path) for leaf in leaves()} == set(SETTINGS)
+
+
+def test_every_default_passes_its_own_check() -> None:
+    refused = [
+        leaf.path for leaf in leaves() if (check := SETTINGS[".".join(leaf.path)].check) and not _passes(leaf, check)
+    ]
+    assert refused == []
+
+
+def _passes(leaf, check) -> bool:  # type: ignore[no-untyped-def]
+    return leaf.default is None or check.accepts(leaf.default)
+
+
+def test_the_monitors_own_settings_are_all_in_the_file() -> None:
+    assert {*MonitorLimits.__struct_fields__, "defaults", "models"} == set(MonitorConfig.__struct_fields__)
+
+
+def test_defaults_lie_under_each_model_table_by_table(tmp_path: Path) -> None:
+    file = written(
+        tmp_path,
+        """
+        [defaults]
+        label_horizon = "7d"
+        features.age = { kind = "numeric", range = [0, 120] }
+        [models.churn]
+        task = "binary"
+        [models.churn.features.age]
+        kind = "categorical"
+        [models."a.b".retrain]
+        min_labels = 5
+        """,
+    )
+    monitor = load(file).monitor
+    assert monitor.of("churn").features["age"] == FeatureConfig("categorical", (0.0, 120.0))
+    assert (monitor.of("churn").task, monitor.of("churn").label_horizon) == ("binary", "7d")
+    assert (monitor.of("a.b").retrain.min_labels, monitor.of("a.b").retrain.cooldown) == (5, "24h")
+    assert monitor.of("another") == monitor.defaults
+
+
+def test_every_mistake_is_said_at_once_with_key_value_and_what_is_allowed(tmp_path: Path) -> None:
+    text = """
+        [kafka]
+        botstrap = "x"
+        partitions = "four"
+        heartbeat_interval = "40s"
+        [kafka.topics]
+        alerts = "driftline.signals"
+        [defaults]
+        label_horizon = "30"
+        false_pages_per_month = nan
+        [models.churn]
+        task = "binry"
+        [models.price]
+        positive = 1
+        task = "regression"
+        features.age.range = [3, 1]
+        [models."-x"]
+        """
+    assert mistakes(tmp_path, text) == [
+        "kafka.botstrap: is not a setting; did you mean kafka.bootstrap?",
+        'kafka.partitions = "four": must be a whole number from 1 to 10,000',
+        'defaults.label_horizon = "30": must be a duration such as "90s", "15m", "6h" or "30d", from 1s to 3650d',
+        "defaults.false_pages_per_month = nan: must be a number from 0.001 to 1,000",
+        "models.-x: is no model name: 1 to 64 letters, digits, dots, underscores or dashes, no mark first",
+        'models.churn.task = "binry": must be one of "auto", "binary", "multiclass", "regression", "ranking"',
+        'kafka.topics.alerts = "driftline.signals": must differ from kafka.topics.signals',
+        'kafka.topics.signals = "driftline.signals": must differ from kafka.topics.alerts',
+        'kafka.heartbeat_interval = "40s": must be at most a third of kafka.session_timeout, which is 45s',
+        'models.price.positive = 1: belongs to a binary model; the task is "regression"',
+        "models.price.features.age.range = [3.0, 1.0]: must be [lowest, highest], the first below the second",
+    ]
+
+
+def test_a_mistake_in_the_defaults_is_told_once_not_for_every_model(tmp_path: Path) -> None:
+    found = mistakes(tmp_path, '[defaults]\nbaseline = "b.parquet"\n[models.a]\n[models.b]\n')
+    expected = 'defaults.baseline = "b.parquet": must be "warm-up": a baseline from a file is not supported yet'
+    assert found == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[models.m]\ndetectors = ['adwim']", "models.m.detectors: no detector 'adwim'"),
+        ("[models.m]\ndetectors = []", "models.m.detectors = []: must name at least one detector"),
+        ("[defaults.parameters.adwin]\ndelt = 1", "defaults.parameters.adwin: "),
+        ("[defaults.parameters.kswin]\nalpha = 1", "defaults.parameters.kswin: belongs to no detector"),
+        ("[models.m]\nsegments = ['a', 'a']", "models.m.segments = ['a', 'a']: must be names, each once"),
+        ("[models.m]\ntask = 'regression'\nloss = 'log'", 'models.m.loss = "log": does not fit the task "regression"'),
+        ("[models.m.features.a]\nmean = 3", "models.m.features.a.sd: must be set too"),
+        ("[models.m.features.a]\nmean = 3\nsd = 0", "models.m.features.a.sd = 0.0: must be above 0"),
+        ("kafka = 'localhost'", "kafka: must be a table of settings"),
+        ("[kafka]\nprotocol = 'ssl'\nkey_file = 'k'", "kafka.certificate_file: must be set where kafka.key_file is"),
+        ("[kafka]\nca_file = 'ca'", "kafka.ca_file: is of no use unless"),
+        ("[kafka]\nrequest_timeout = '45s'", 'kafka.request_timeout = "45s": must be longer than'),
+        ("[kafka]\nbootstrap = 'kafka://b:9092'", 'kafka.bootstrap = "kafka://b:9092": must be "host:port"'),
+        ("[kafka]\npartitions = true", "kafka.partitions = true: must be a whole number"),
+        ("[kafka", "is not TOML: "),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, text: str, expected: str) -> None:
+    found = mistakes(tmp_path, text)
+    assert (len(found), found[0].startswith(expected)) == (1, True), found
+
+
+def test_a_login_needs_all_its_parts(tmp_path: Path) -> None:
+    assert mistakes(tmp_path, "[kafka]\nprotocol = 'sasl_ssl'") == [
+        'kafka.sasl_mechanism: must be set where kafka.protocol is "sasl_ssl"',
+        'kafka.username: must be set where kafka.protocol is "sasl_ssl"',
+        'kafka.password: must be set where kafka.protocol is "sasl_ssl"',
+    ]
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"none\.toml: cannot be read: No such file"):
+        load(tmp_path / "none.toml")
+
+
+def test_the_environment_lies_over_the_file(tmp_path: Path) -> None:
+    file = written(tmp_path, "[kafka]\ngroup = 'a'\n[models.Churn]\ntask = 'binary'\n")
+    env = {
+        "DRIFTLINE_KAFKA__GROUP": "7",
+        "DRIFTLINE_KAFKA__PARTITIONS": "12",
+        "DRIFTLINE_MODELS__CHURN__POSITIVE": "1",
+        "DRIFTLINE_MODELS__new.model__SEGMENTS": '["country"]',
+        "DRIFTLINE_METRICS__ENABLED": "false",
+        "PATH": "/bin",
+    }
+    settings = load(file, env)
+    assert (settings.kafka.group, settings.kafka.partitions, settings.metrics.enabled) == ("7", 12, False)
+    assert settings.monitor.models == {
+        "Churn": ModelConfig(task="binary", positive=1),
+        "new.model": ModelConfig(segments=("country",)),
+    }
+
+
+def test_a_mistake_in_a_variable_names_the_variable() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(None, {"DRIFTLINE_METRICS__PORT": "high", "DRIFTLINE_KAFKA_GROUP": "g"})
+    assert caught.value.lines == (
+        "DRIFTLINE_KAFKA_GROUP: is not a setting; did you mean DRIFTLINE_KAFKA__GROUP?",
+        'DRIFTLINE_METRICS__PORT: metrics.port = "high": must be a whole number from 0 to 65,535',
+    )
+
+
+def test_variables_that_kubernetes_sets_for_a_service_are_passed_over() -> None:
+    env = {"DRIFTLINE_METRICS_PORT": "tcp://10.0.0.1:9464", "DRIFTLINE_SERVICE_HOST": "10.0.0.1"}
+    assert load(None, env) == Settings()
+
+
+def test_a_value_cannot_bring_a_second_key_along() -> None:
+    assert load(None, {"DRIFTLINE_STATE__DIR": '"a"\nb = 1'}).state.dir == '"a"\nb = 1'
+
+
+SASL = {"PROTOCOL": "sasl_ssl", "SASL_MECHANISM": "plain", "USERNAME": "u"}
+LOGIN = {f"DRIFTLINE_KAFKA__{key}": value for key, value in SASL.items()}
+
+
+def test_a_password_is_taken_as_it_stands_and_never_shown() -> None:
+    settings = load(None, LOGIN | {"DRIFTLINE_KAFKA__PASSWORD": '"12#34'})
+    assert settings.kafka.password == Secret('"12#34')
+    assert settings.kafka.password.reveal() == '"12#34'
+    assert "12#34" not in f"{settings!r} {settings!s}"
+
+
+def test_a_password_comes_from_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("s3cret\n")
+    settings = load(None, LOGIN | {"DRIFTLINE_KAFKA__PASSWORD_FILE": str(file)})
+    assert settings.kafka.password == Secret("s3cret")
+
+
+@pytest.mark.parametrize("text", ["[kafka]\npassword = 918273", "[kafka]\npasword = '918273'", "kafka = '918273'"])
+def test_a_mistake_around_a_password_does_not_show_it(tmp_path: Path, text: str) -> None:
+    assert "918273" not in "\n".join(mistakes(tmp_path, text))
+
+
+def test_a_password_in_two_places_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "p").write_text("x")
+    env = LOGIN | {"DRIFTLINE_KAFKA__PASSWORD": "y", "DRIFTLINE_KAFKA__PASSWORD_FILE": str(tmp_path / "p")}
+    with pytest.raises(SettingsError, match=r"password_file: stands beside kafka\.password"):
+        load(None, env)
