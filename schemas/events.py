@@ -113,6 +113,7 @@ class DeadLetterReason(StrEnum):
     UNKNOWN_VALUE = "unknown_value"
     UNKNOWN_ACTION = "unknown_action"
     WRONG_KEY = "wrong_key"
+    TOO_MANY_MODELS = "too_many_models"  # the engine says so, not the codec: a partition watches a bounded number
 
 
 # What comes in. Bounds stand in the types: msgspec checks them while it reads, and the JSON Schema shows them.

@@ -1,0 +1,61 @@
+"""What a user can say about a model, as data. The shell decodes it from TOML and environment; the core reads it."""
+
+from typing import Literal
+
+import msgspec
+
+FeatureKind = Literal["auto", "numeric", "categorical", "boolean", "text-length", "ignore"]
+Task = Literal["auto", "binary", "multiclass", "regression", "ranking"]
+Loss = Literal["auto", "zero_one", "absolute", "squared", "log"]
+Scalar = float | int | str | bool
+
+
+class FeatureConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One feature of one model."""
+
+    kind: FeatureKind = "auto"  # auto: what the first value shows
+    range: tuple[float, float] | None = None  # a value outside counts as unreadable
+    mean: float | None = None  # of the baseline, with `sd`: then nothing is learned in warm-up
+    sd: float | None = None
+
+
+class RetrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When a retrain event is worth its cost."""
+
+    cooldown: str = "24h"  # stream time between two retrain events of a model
+    min_labels: int = 200  # joined labels since the change; fewer train nothing
+    feature_drift_lasts: str = "6h"  # how long feature drift stays open before it alone asks for a retrain
+
+
+class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything about one model. Keys not given come from ``[defaults]``, then from here."""
+
+    task: Task = "auto"
+    positive: Scalar | None = None  # the positive class; found out where not said
+    loss: Loss = "auto"
+    baseline: str = "warm-up"
+    baseline_rows: int = 1_000  # warm-up: the first so many values of each signal
+    label_horizon: str = "30d"  # an outcome later than this after its prediction is late
+    false_pages_per_month: float = 1.0
+    pending_max: int = 1_000_000  # predictions held for their outcome; ~250 bytes each
+    segments: tuple[str, ...] = ()  # segment names that get a monitor for each of their values
+    segment_values_max: int = 50  # per segment name; the rest share one monitor
+    features_max: int = 1_000
+    categories_max: int = 8  # frequent categories watched one by one; the rest as one
+    detectors: tuple[str, ...] = ("adwin", "page_hinkley")  # on numeric features, scores and predictions
+    loss_detectors: tuple[str, ...] = ("adwin", "page_hinkley")  # on the loss; here ddm and its like are allowed too
+    parameters: dict[str, dict[str, Scalar]] = {}  # by detector name
+    metrics_window: str = "5m"
+    features: dict[str, FeatureConfig] = {}
+    retrain: RetrainConfig = RetrainConfig()
+
+
+class MonitorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The defaults and the models that differ from them, already merged by the shell."""
+
+    defaults: ModelConfig = ModelConfig()
+    models: dict[str, ModelConfig] = {}
+    models_max: int = 20_000  # per partition; a cardinality bomb must not take the worker down
+
+    def of(self, model: str) -> ModelConfig:
+        return self.models.get(model, self.defaults)

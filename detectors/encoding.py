@@ -1,0 +1,335 @@
+"""Predictions to numbers: a matrix of values and a matrix of shares, whose columns grow as features are met.
+
+A value is a number (or the length of a text). A share is 0 or 1: was this feature missing, was it this category. What kind
+a feature is, the configuration says, or else its first value. A categorical feature learns its frequent categories first,
+and is watched from then on.
+
+Columns change only between two parts of a batch, so a part is always a plain rectangle.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
+from operator import itemgetter
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.banks.contract import Matrix
+from detectors.config import FeatureConfig, ModelConfig
+from schemas.events import Kind, class_name
+
+Cell = float | str | bool | None
+Numbers = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+SCORE, PREDICTION = "\0score", "\0prediction"  # no feature is called so: names in JSON features are printable here
+COUNTED_MAX = 1_000  # distinct categories counted in warm-up; what comes after them is rare by construction
+FREQUENT = 0.01  # a category below this share is part of the rest
+
+
+class Family(StrEnum):
+    VALUE = "value"
+    SHARE = "share"
+
+
+class Column(msgspec.Struct, frozen=True, array_like=True):
+    """One stream of numbers and what it is called in an alert."""
+
+    signal: str
+    kind: Kind
+    given_share: float | None = None  # known from the category warm-up
+    given_mean: float | None = None
+    given_sd: float | None = None
+
+
+class Feature(msgspec.Struct, array_like=True):
+    """What is known of one feature. Columns are -1 where there is none."""
+
+    name: str
+    kind: str  # "auto" until a value has been seen
+    config: FeatureConfig
+    value: int = -1
+    missing: int = -1
+    rest: int = -1
+    categories: dict[str, int] = {}
+    counted: dict[str, int] = {}  # warm-up of a categorical feature
+    seen: int = 0
+    learned: bool = False
+
+    @property
+    def signal(self) -> str:
+        return {SCORE: "score", PREDICTION: "prediction"}.get(self.name, f"feature:{self.name}")
+
+    @property
+    def drift_kind(self) -> Kind:
+        return Kind.PREDICTION_DRIFT if self.name in (SCORE, PREDICTION) else Kind.FEATURE_DRIFT
+
+
+class Part(NamedTuple):
+    """A run of rows between two changes of the columns."""
+
+    values: Matrix
+    shares: Matrix
+
+
+class EncoderState(msgspec.Struct, array_like=True, frozen=True):
+    features: list[Feature]
+    values: list[Column]
+    shares: list[Column]
+
+
+class Encoder:
+    """One monitor's columns. Features beyond the limit are left out, and ``full`` says so."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        self._config = config
+        self.values: list[Column] = []
+        self.shares: list[Column] = []
+        self._features: list[Feature] = []
+        self._known: set[str] = set()
+        self._row: Callable[[dict[str, Cell]], tuple[Cell, ...]] = lambda _: ()
+        for name in (PREDICTION, SCORE):
+            self._meet(name)
+
+    # -- rows ---------------------------------------------------------------------------------------------------
+
+    @property
+    def full(self) -> bool:
+        return len(self._features) - 2 >= self._config.features_max
+
+    def parts(
+        self, predictions: Sequence[Cell], scores: Sequence[Cell], features: Sequence[dict[str, Cell]]
+    ) -> Iterator[Part]:
+        """Encodes rows in order. The columns of a part are what ``values`` and ``shares`` name while it is held."""
+        start = 0
+        while start < len(features):
+            self._grow(predictions[start], scores[start], features[start])
+            stop = min(len(features), start + self._until_learned())
+            columns = self._all_there(features[start:stop])
+            if columns is None:
+                stop = self._same_columns(predictions, scores, features, start, stop)
+                columns = self._softly(features[start:stop])
+            yield self._encode([tuple(predictions[start:stop]), tuple(scores[start:stop]), *columns], stop - start)
+            self._learn()
+            start = stop
+
+    def _grow(self, prediction: Cell, score: Cell, features: dict[str, Cell]) -> None:
+        """Meets what the first row of a part shows for the first time."""
+        for name in features:
+            if name not in self._known:
+                self._meet(name)
+        for feature in self._features:
+            if feature.kind == "auto":
+                cell = {PREDICTION: prediction, SCORE: score}.get(feature.name, features.get(feature.name))
+                if cell is not None:
+                    self._settle(feature, cell)
+
+    def _all_there(self, features: Sequence[dict[str, Cell]]) -> list[tuple[Cell, ...]] | None:
+        """Columns of cells, the usual way: no row lacks a feature or brings a new one. None where that is not so."""
+        width = len(self._features) - 2
+        if self._undecided() or any(map(width.__ne__, map(len, features))):
+            return None
+        try:
+            return list(zip(*map(self._row, features), strict=True))
+        except KeyError:
+            return None
+
+    def _undecided(self) -> list[str]:
+        return [feature.name for feature in self._features if feature.kind == "auto"]
+
+    def _softly(self, features: Sequence[dict[str, Cell]]) -> list[tuple[Cell, ...]]:
+        return [tuple(row.get(feature.name) for row in features) for feature in self._features[2:]]
+
+    def _same_columns(
+        self,
+        predictions: Sequence[Cell],
+        scores: Sequence[Cell],
+        features: Sequence[dict[str, Cell]],
+        start: int,
+        stop: int,
+    ) -> int:
+        """The first row after ``start`` that would change the columns."""
+        known, undecided, full = self._known, self._undecided(), self.full
+        for row in range(start + 1, stop):
+            if not full and not features[row].keys() <= known:
+                return row
+            if undecided:
+                cells = {**features[row], PREDICTION: predictions[row], SCORE: scores[row]}
+                if any(cells.get(name) is not None for name in undecided):
+                    return row
+        return stop
+
+    def _until_learned(self) -> int:
+        """Rows that surely pass before the next categorical feature has learned its categories."""
+        left = [
+            self._config.baseline_rows - feature.seen
+            for feature in self._features
+            if feature.kind == "categorical" and not feature.learned
+        ]
+        return min(left, default=1 << 30)
+
+    # -- features -----------------------------------------------------------------------------------------------
+
+    def _meet(self, name: str) -> None:
+        if self.full:
+            return
+        config = self._config.features.get(name, FeatureConfig())
+        feature = Feature(name, config.kind, config)
+        self._features.append(feature)
+        self._known.add(name)
+        if feature.kind == "ignore":
+            return self._index()
+        if name not in (SCORE, PREDICTION):
+            feature.missing = self._share(Column(f"missing:{name}", Kind.DATA_QUALITY))
+        if feature.kind != "auto":
+            self._open(feature)
+        return self._index()
+
+    def _index(self) -> None:
+        names = [feature.name for feature in self._features[2:]]
+        if len(names) == 1:
+            only = names[0]
+            self._row = lambda row: (row[only],)
+        elif names:
+            self._row = itemgetter(*names)
+
+    def _settle(self, feature: Feature, cell: Cell) -> None:
+        """The first value says what an unconfigured feature is."""
+        if isinstance(cell, bool):
+            feature.kind = "boolean"
+        elif isinstance(cell, str):
+            feature.kind = "categorical"
+        else:
+            feature.kind = "numeric"
+        self._open(feature)
+
+    def _open(self, feature: Feature) -> None:
+        if feature.kind in ("numeric", "text-length"):
+            self.values.append(
+                Column(
+                    feature.signal,
+                    feature.drift_kind,
+                    given_mean=feature.config.mean,
+                    given_sd=feature.config.sd,
+                )
+            )
+            feature.value = len(self.values) - 1
+        elif feature.kind == "boolean":
+            feature.categories = {"true": self._share(Column(f"{feature.signal}=true", feature.drift_kind))}
+
+    def _share(self, column: Column) -> int:
+        self.shares.append(column)
+        return len(self.shares) - 1
+
+    def _learn(self) -> None:
+        """Features that have seen enough get a column for each frequent category and one for the rest."""
+        for feature in self._features:
+            if feature.kind == "categorical" and not feature.learned and feature.seen >= self._config.baseline_rows:
+                self._freeze(feature)
+
+    def _freeze(self, feature: Feature) -> None:
+        ranked = sorted(feature.counted.items(), key=lambda item: (-item[1], item[0]))
+        frequent = [item for item in ranked[: self._config.categories_max] if item[1] >= FREQUENT * feature.seen]
+        left = 1.0
+        for category, count in frequent:
+            share = count / feature.seen
+            left -= share
+            feature.categories[category] = self._share(
+                Column(f"{feature.signal}={category}", feature.drift_kind, given_share=share)
+            )
+        feature.rest = self._share(
+            Column(f"{feature.signal}=*", feature.drift_kind, given_share=max(0.0, round(left, 12)))
+        )
+        feature.counted = {}
+        feature.learned = True
+
+    # -- cells --------------------------------------------------------------------------------------------------
+
+    def _encode(self, columns: list[tuple[Cell, ...]], rows: int) -> Part:
+        values = np.full((rows, len(self.values)), np.nan)
+        shares = np.full((rows, len(self.shares)), np.nan)
+        for feature, cells in zip(self._features, columns, strict=True):
+            if feature.value >= 0:
+                column = _lengths(cells) if feature.kind == "text-length" else _numbers(cells)
+                unreadable = _unreadable(column, feature.config.range)
+                column[unreadable] = np.nan
+                values[:, feature.value] = column
+            elif feature.kind == "boolean":
+                unreadable = self._booleans(feature, cells, shares)
+            elif feature.kind == "categorical":
+                unreadable = self._categories(feature, cells, shares)
+            else:
+                unreadable = np.ones(rows, dtype=bool)  # nothing but nulls so far
+            if feature.missing >= 0:
+                shares[:, feature.missing] = unreadable
+        return Part(values, shares)
+
+    def _booleans(self, feature: Feature, cells: tuple[Cell, ...], shares: Matrix) -> Flags:
+        column = np.array([float(cell) if isinstance(cell, bool) else np.nan for cell in cells])
+        shares[:, feature.categories["true"]] = column
+        return np.isnan(column)
+
+    def _categories(self, feature: Feature, cells: tuple[Cell, ...], shares: Matrix) -> Flags:
+        forced = feature.config.kind == "categorical"  # then a number is a code, not a mistake
+        names = [_category(cell, forced) for cell in cells]
+        if not feature.learned:
+            self._count(feature, names)
+            return np.array([name is None for name in names], dtype=bool)
+        table = feature.categories
+        codes: NDArray[np.int64] = np.array([-1 if name is None else table.get(name, feature.rest) for name in names])
+        for column in (*table.values(), feature.rest):
+            shares[:, column] = np.where(codes < 0, np.nan, codes == column)
+        unreadable: Flags = codes < 0
+        return unreadable
+
+    def _count(self, feature: Feature, names: list[str | None]) -> None:
+        counted = feature.counted
+        for name in names:
+            if name is None:
+                continue
+            feature.seen += 1
+            if name in counted or len(counted) < COUNTED_MAX:
+                counted[name] = counted.get(name, 0) + 1
+
+    # -- state --------------------------------------------------------------------------------------------------
+
+    def state(self) -> EncoderState:
+        return EncoderState(self._features, self.values, self.shares)
+
+    @classmethod
+    def of(cls, config: ModelConfig, state: EncoderState) -> "Encoder":
+        encoder = cls(config)
+        encoder._features, encoder.values, encoder.shares = state.features, state.values, state.shares
+        encoder._known = {feature.name for feature in state.features}
+        encoder._index()
+        return encoder
+
+
+_NUMBERS = {float, int}
+
+
+def _numbers(cells: tuple[Cell, ...]) -> Numbers:
+    if _NUMBERS.issuperset(map(type, cells)):
+        return np.array(cells, dtype=np.float64)
+    return np.array([cell if type(cell) in _NUMBERS else np.nan for cell in cells], dtype=np.float64)
+
+
+def _lengths(cells: tuple[Cell, ...]) -> Numbers:
+    return np.array([len(cell) if isinstance(cell, str) else np.nan for cell in cells], dtype=np.float64)
+
+
+def _unreadable(column: Numbers, allowed: tuple[float, float] | None) -> Flags:
+    unreadable = np.isnan(column)
+    if allowed is not None:
+        unreadable |= (column < allowed[0]) | (column > allowed[1])
+    return unreadable
+
+
+def _category(cell: Cell, forced: bool) -> str | None:
+    if isinstance(cell, str):
+        return cell
+    if cell is None or not forced:
+        return None
+    return class_name(cell)

@@ -1,0 +1,174 @@
+"""The whole of one partition number: records in, effects out.
+
+The shell hands over records in the order of (append time, topic rank, offset) and writes what comes back. How it cuts
+them into batches, how often it restarts and what its clock says make no difference to a single byte.
+"""
+
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from detectors.banks import registry
+from detectors.baseline import Baseline
+from detectors.config import MonitorConfig
+from detectors.effects import Decided, Effect
+from detectors.join import Fate
+from detectors.monitor import Monitor
+from detectors.scope import Item
+from schemas.codec import Decoder, Rejection, dead_letter, encode
+from schemas.events import Alert, DeadLetter, DeadLetterReason, Metrics, Output, Retrain, Signal
+from schemas.records import RecordLike
+from schemas.topics import Stream, TopicNames
+
+_STREAMS: Mapping[type[Output], Stream] = {
+    Alert: Stream.ALERTS,
+    Retrain: Stream.RETRAIN,
+    Signal: Stream.SIGNALS,
+    Metrics: Stream.METRICS,
+    DeadLetter: Stream.DEAD_LETTERS,
+}
+
+
+class Counts(msgspec.Struct):
+    """How the records of one topic ended. ``consumed`` is always the sum of the four fates."""
+
+    consumed: int = 0
+    applied: int = 0
+    duplicate: int = 0
+    late: int = 0
+    dead_lettered: int = 0
+    conflicts: int = 0  # duplicates with other content
+    unknown_fields: int = 0  # taken, with fields left aside
+
+    def add(self, other: "Counts") -> None:
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+class Applied(NamedTuple):
+    effects: list[Effect]
+    counts: dict[str, Counts]  # by topic
+
+
+class EngineStats(NamedTuple):
+    models: int
+    pending: int
+    early: int
+    open_incidents: int
+
+
+class Engine:
+    """All models of one partition number."""
+
+    def __init__(self, partition: int, config: MonitorConfig, topics: TopicNames, *, any_stream: bool = False) -> None:
+        self.partition = partition
+        self._config = config
+        self._inputs = topics.inputs
+        self._any_stream = any_stream
+        self._decoder = Decoder(any_stream=any_stream)
+        self._monitors: dict[str, Monitor] = {}
+
+    def apply(self, records: Sequence[RecordLike]) -> Applied:
+        """Takes the next records of the merged order. Whatever is in them, it does not raise."""
+        counts: dict[str, Counts] = {}
+        decided: list[Decided] = []
+        waiting: dict[str, list[Item]] = {}
+        for index, record in enumerate(records):
+            topic = record.topic
+            count = counts.get(topic)
+            if count is None:
+                count = counts[topic] = Counts()
+            event = self._decoder.decode(self._inputs.get(topic, Stream.PREDICTIONS), record)
+            if type(event) is Rejection:
+                decided.append(self._refused(index, record, event, count))
+                continue
+            model = event.model  # type: ignore[union-attr]
+            if model is None:
+                decided.extend(self._passed_on(waiting, records, counts))
+                decided.extend(self._to_all((index, record.timestamp, record, event)))
+                continue
+            group = waiting.get(model)
+            if group is not None:
+                group.append((index, record.timestamp, record, event))
+            elif (
+                model in self._monitors or len(self._monitors) + _new(waiting, self._monitors) < self._config.models_max
+            ):
+                waiting[model] = [(index, record.timestamp, record, event)]
+            else:
+                decided.append(self._refused(index, record, self._too_many(), count))
+        decided.extend(self._passed_on(waiting, records, counts))
+        self._add_up(records, counts)
+        decided.sort(key=lambda event: event.at)  # stable: what one record caused stays in the order it was decided
+        return Applied([_effect(event) for event in decided], counts)
+
+    def _passed_on(
+        self, waiting: dict[str, list[Item]], records: Sequence[RecordLike], counts: dict[str, Counts]
+    ) -> list[Decided]:
+        """Each model gets its records of the batch at once: that is what makes columns of them."""
+
+        def ended(index: int, fate: Fate) -> None:
+            count = counts[records[index].topic]
+            if fate is Fate.LATE:
+                count.late += 1
+                return
+            count.duplicate += 1
+            if fate is Fate.CONFLICT:
+                count.conflicts += 1
+
+        decided: list[Decided] = []
+        for model, items in waiting.items():
+            monitor = self._monitors.get(model)
+            if monitor is None:
+                monitor = self._monitors[model] = Monitor(model, self._config.of(model))
+            decided.extend(monitor.apply(items, ended))
+        waiting.clear()
+        return decided
+
+    def _to_all(self, item: Item) -> list[Decided]:
+        return [event for monitor in self._monitors.values() for event in monitor.tick(item)]
+
+    def _refused(self, index: int, record: RecordLike, rejection: Rejection, count: Counts) -> Decided:
+        count.dead_lettered += 1
+        return Decided(index, dead_letter(record, rejection, record.timestamp))
+
+    def _too_many(self) -> Rejection:
+        most = self._config.models_max
+        detail = f"this partition watches {most} models already: raise models_max or use more partitions"
+        return Rejection(DeadLetterReason.TOO_MANY_MODELS, detail)
+
+    def _add_up(self, records: Sequence[RecordLike], counts: dict[str, Counts]) -> None:
+        for record in records:
+            counts[record.topic].consumed += 1
+        for count in counts.values():
+            count.applied = count.consumed - count.duplicate - count.late - count.dead_lettered
+
+    @property
+    def stats(self) -> EngineStats:
+        monitors = self._monitors.values()
+        return EngineStats(
+            len(self._monitors),
+            sum(monitor.pending for monitor in monitors),
+            sum(monitor.early for monitor in monitors),
+            sum(monitor.open_incidents for monitor in monitors),
+        )
+
+
+def warm_up() -> None:
+    """Compiles every kernel, or loads it from the cache, so that the first event does not wait for it."""
+    registry.warm_up()
+    baseline = Baseline()
+    baseline.learn(2)
+    baseline.measure(np.zeros((1, 1)))
+
+
+def _new(waiting: dict[str, list[Item]], monitors: Mapping[str, Monitor]) -> int:
+    return sum(1 for model in waiting if model not in monitors)
+
+
+def _effect(decided: Decided) -> Effect:
+    event = decided.event
+    key = b64decode(event.key or "") if isinstance(event, DeadLetter) else event.model.encode()
+    return Effect(_STREAMS[type(event)], event.id, key, encode(event))

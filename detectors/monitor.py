@@ -1,0 +1,289 @@
+"""Everything about one model on one partition: its join, its loss rule, its scopes, and what operators said of it."""
+
+from collections.abc import Callable, Iterable, Iterator
+from zlib import crc32
+
+import msgspec
+
+from detectors.config import ModelConfig
+from detectors.effects import Decided
+from detectors.join import Fate, Join, Labelled, Pending
+from detectors.lifecycle import Closing
+from detectors.loss import EVIDENCE, LossRule, Pair, configured, found_out, losses
+from detectors.retrain import Policy
+from detectors.scope import Item, Moment, Scope, ScopeKey
+from detectors.tally import Level
+from schemas.events import Control, ControlAction, Outcome, Prediction, Role
+from schemas.times import duration_ms, to_ms
+
+OTHER = "*"  # the segment values beyond the limit share one monitor
+VERSIONS_MAX = 20  # of one model on one partition: older ones share the monitor of the unversioned
+SCOPES_MAX = 2_000  # versions times segment values; beyond it only the whole model is watched
+
+_CLOSINGS = {
+    ControlAction.DEPLOY: Closing.DEPLOYED,
+    ControlAction.ROLLBACK: Closing.ROLLED_BACK,
+    ControlAction.BASELINE: Closing.NEW_BASELINE,
+}
+
+
+class _Held(msgspec.Struct, array_like=True, frozen=True):
+    """A joined pair that waits for the task to be known."""
+
+    entry: Pending
+    label: Labelled
+
+
+class Monitor:
+    """One model. ``apply`` takes its records of a batch in order and says how each ended."""
+
+    def __init__(self, model: str, config: ModelConfig) -> None:
+        self.model = model
+        self._config = config
+        self._policy = Policy.of(config.retrain)
+        horizon = duration_ms(config.label_horizon)
+        self._join = Join(horizon, config.pending_max)
+        self._challengers = Join(horizon, config.pending_max)
+        self._challenged = False
+        self._window_ms = duration_ms(config.metrics_window)
+        self._window_end = 0
+        self._scopes: dict[ScopeKey, Scope] = {}
+        self._segment_values: dict[tuple[str | None, str, bool], int] = {}
+        self._by_number: list[Scope] = []
+        self._deployed: str | None = None
+        self._rule: LossRule | None = configured(config)
+        self._held: list[_Held] = []
+        self._mutes: dict[str, int | None] = {}  # signal, or "" for all of them, to its end
+        self._now = 0
+        self._waiting = Level()
+        # What most predictions share is looked up once: the scopes of a version without segments.
+        self._usual: dict[str | None, tuple[int, Scope]] = {}
+
+    @property
+    def pending(self) -> int:
+        return self._join.pending + self._challengers.pending
+
+    @property
+    def early(self) -> int:
+        return self._join.early + self._challengers.early
+
+    @property
+    def open_incidents(self) -> int:
+        return sum(len(scope.incidents) for scope in self._by_number)
+
+    # -- the way of a record ------------------------------------------------------------------------------------------
+
+    def apply(self, items: Iterable[Item], ended: Callable[[int, Fate], None]) -> list[Decided]:
+        """Events come in the order of their records. ``ended`` hears the fate of each record that was not applied."""
+        decided: list[Decided] = []
+        for came in items:
+            item = came
+            index, time, record, event = came
+            if time >= self._now:
+                self._now = time
+            else:  # a broker's clock may step back, stream time does not
+                item = (index, self._now, record, event)
+            if self._now >= self._window_end:
+                decided.extend(self._close_windows(item))
+            kind = type(event)
+            if kind is Prediction:
+                fate = self._predicted(item, event)
+            elif kind is Outcome:
+                fate = self._outcome(item, event)
+            else:
+                decided.extend(self._decide())
+                decided.extend(self._controlled(Moment.of(item), event))
+                continue
+            self._waiting.note(index, self._join.pending)
+            if fate is not Fate.APPLIED:
+                ended(index, fate)
+        decided.extend(self._decide())
+        return decided
+
+    def _decide(self) -> list[Decided]:
+        decided = [event for scope in self._by_number for event in scope.decide(self._waiting, self._muted)]
+        self._waiting.settle()
+        if len(self._by_number) > 1:
+            decided.sort(key=lambda event: event.at)  # stable: scopes by their number
+        return decided
+
+    def _close_windows(self, item: Item) -> Iterator[Decided]:
+        yield from self._decide()
+        now, end = item[1], self._window_end
+        self._window_end = now - now % self._window_ms + self._window_ms
+        if not end:
+            return
+        moment = Moment.of(item)
+        for scope in self._by_number:
+            join = self._challengers if scope.key.challenger else self._join
+            closed = scope.close_window(moment, end - self._window_ms, end, join.pending, join.counts.unlabelled)
+            if closed is not None:
+                yield closed
+
+    def _predicted(self, item: Item, event: Prediction) -> Fate:
+        _, now, record, _ = item
+        challenger = event.role is Role.CHALLENGER
+        if challenger:
+            self._challenged = True
+        join = self._challengers if challenger else self._join
+        number, scope = self._scope(event.version, challenger)
+        entry = Pending(
+            now, record.offset, crc32(record.value or b""), number, event.prediction, event.score, event.scores
+        )
+        fate, label = join.predict(event.id, entry)
+        if fate is not Fate.APPLIED:
+            return fate
+        scope.predicted(item)
+        if event.segments and self._config.segments:
+            entry.segments = self._segments(item, event, challenger)
+        if label is not None:
+            self._met(item, entry, label)
+        return fate
+
+    def _outcome(self, item: Item, event: Outcome) -> Fate:
+        label = Labelled(item[1], event.label, event.revision, event.weight, event.provisional)
+        fate, entry = self._join.label(event.id, label)
+        if self._challenged:
+            shadow_fate, shadow = self._challengers.label(event.id, label)
+            if shadow is not None:
+                self._met(item, shadow, label)
+            if fate is not Fate.APPLIED and shadow_fate is Fate.APPLIED:
+                fate = shadow_fate
+        if entry is not None:
+            self._met(item, entry, label)
+        return fate
+
+    def _met(self, item: Item, entry: Pending, label: Labelled) -> None:
+        """A prediction and its label have met. The first final label is scored; a later one corrects the counts."""
+        if label.provisional:
+            return
+        if entry.scored:
+            for scope in self._scopes_of(entry):
+                scope.corrected()
+            return
+        entry.scored = True
+        if self._rule is None:
+            self._held.append(_Held(entry, label))
+            if len(self._held) < EVIDENCE:
+                return
+            self._rule = found_out(self._config, [Pair(held.entry, held.label.label) for held in self._held])
+            held, self._held = self._held, []
+            for pair in held:
+                self._lose(item, pair.entry, pair.label, self._rule)
+            return
+        self._lose(item, entry, label, self._rule)
+
+    def _lose(self, item: Item, entry: Pending, label: Labelled, rule: LossRule) -> None:
+        scored = losses(rule, Pair(entry, label.label))
+        for scope in self._scopes_of(entry):
+            scope.joined(item, scored, rule.is_rate, label.weight, entry.time, entry.offset)
+
+    def tick(self, item: Item) -> list[Decided]:
+        """Time has passed on the partition, whether or not this model was asked anything."""
+        _, time, record, event = item
+        self._now = max(self._now, time)
+        item = (item[0], self._now, record, event)
+        self._join.expire(self._now)
+        self._challengers.expire(self._now)
+        decided = list(self._close_windows(item)) if self._now >= self._window_end else []
+        moment = Moment.of(item)
+        for scope in self._by_number:
+            decided.extend(scope.tick(moment, self._join.pending))
+        return decided
+
+    # -- scopes -------------------------------------------------------------------------------------------------------
+
+    def _scopes_of(self, entry: Pending) -> Iterator[Scope]:
+        yield self._by_number[entry.scope]
+        for number in entry.segments:
+            yield self._by_number[number]
+
+    def _scope(self, version: str | None, challenger: bool) -> tuple[int, Scope]:
+        if version is None and not challenger:
+            version = self._deployed
+        if challenger:
+            return self._open_scope(ScopeKey(self.model, version, None, True))
+        usual = self._usual.get(version)
+        if usual is None:
+            known = version is None or len(self._usual) < VERSIONS_MAX
+            usual = self._open_scope(ScopeKey(self.model, version if known else None, None, False))
+            if known:
+                self._usual[version] = usual
+        return usual
+
+    def _open_scope(self, key: ScopeKey) -> tuple[int, Scope]:
+        scope = self._scopes.get(key)
+        if scope is None and len(self._by_number) >= SCOPES_MAX:
+            scope = self._by_number[0]
+        if scope is None:
+            scope = self._scopes[key] = Scope(key, self._config, self._policy, len(self._by_number))
+            self._by_number.append(scope)
+        return scope.number, scope
+
+    def _segments(self, item: Item, event: Prediction, challenger: bool) -> tuple[int, ...]:
+        numbers = []
+        for name in self._config.segments:
+            value = (event.segments or {}).get(name)
+            if value is None or len(self._by_number) >= SCOPES_MAX:
+                continue
+            number, scope = self._open_scope(self._segment_key(event.version, name, value, challenger))
+            scope.predicted(item)
+            numbers.append(number)
+        return tuple(numbers)
+
+    def _segment_key(self, version: str | None, name: str, value: str, challenger: bool) -> ScopeKey:
+        version = version if version is not None else self._deployed
+        key = ScopeKey(self.model, version, f"{name}={value}", challenger)
+        if key in self._scopes:
+            return key
+        values = self._segment_values.get((version, name, challenger), 0)
+        if values < self._config.segment_values_max:
+            self._segment_values[version, name, challenger] = values + 1
+            return key
+        return ScopeKey(self.model, version, f"{name}={OTHER}", challenger)
+
+    # -- what operators say -------------------------------------------------------------------------------------------
+
+    def _muted(self, signal: str, now: int) -> bool:
+        for name in ("", signal):
+            if name in self._mutes:
+                until = self._mutes[name]
+                if until is None or now < until:
+                    return True
+        return False
+
+    def _controlled(self, moment: Moment, event: Control) -> Iterator[Decided]:
+        action = event.action
+        if action in _CLOSINGS:
+            yield from self._start_afresh(moment, event, _CLOSINGS[action])
+        elif action is ControlAction.MUTE:
+            self._mutes[event.signal or ""] = to_ms(event.until) if event.until is not None else None
+        elif action is ControlAction.UNMUTE:
+            self._mutes.pop(event.signal or "", None)
+        elif action in (ControlAction.ACKNOWLEDGE, ControlAction.RESOLVE):
+            yield from self._by_hand(moment, event)
+
+    def _start_afresh(self, moment: Moment, event: Control, why: Closing) -> Iterator[Decided]:
+        """What was normal for the version before says nothing of the one now."""
+        for scope in self._by_number:
+            if not scope.key.challenger:
+                yield from scope.resolve_all(moment, why)
+        if event.action is not ControlAction.BASELINE:
+            self._deployed = event.version
+            self._usual.pop(None, None)
+        for key, scope in list(self._scopes.items()):
+            same = event.action is ControlAction.BASELINE or key.version in (None, event.version)
+            if same and not key.challenger:
+                scope.retired = True
+                del self._scopes[key]
+                self._usual.pop(key.version, None)
+
+    def _by_hand(self, moment: Moment, event: Control) -> Iterator[Decided]:
+        for scope in self._by_number:
+            for incident in list(scope.incidents.values()):
+                if incident.id != event.incident:
+                    continue
+                if event.action is ControlAction.ACKNOWLEDGE:
+                    yield scope.acknowledge(moment, incident, event.by)
+                else:
+                    yield scope.resolve(moment, incident.signal, Closing.BY_HAND)

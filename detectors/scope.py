@@ -1,0 +1,519 @@
+"""One monitor: a model, and where declared a version and a segment of it.
+
+It collects the rows and losses of a batch, runs the detectors over them as columns, and then lives through what they
+found in the order of the records that caused it. Nothing it decides depends on where a batch ended.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from detectors import wording
+from detectors.banks.contract import Matrix
+from detectors.baseline import Blocks
+from detectors.config import ModelConfig
+from detectors.effects import Decided, derived_id
+from detectors.encoding import Cell, Column, Encoder, EncoderState
+from detectors.group import Found, Group, GroupState
+from detectors.lifecycle import (
+    Closing,
+    Disposition,
+    Incident,
+    Lifecycle,
+    LifecycleState,
+    change_point,
+    floor_of,
+    severity_of,
+)
+from detectors.loss import Losses
+from detectors.retrain import Policy, Request, request
+from detectors.tally import Labels, Level
+from detectors.timeline import Mark, Timeline
+from detectors.windows import Window
+from schemas.events import (
+    Alert,
+    AlertEvent,
+    ChangePoint,
+    Evidence,
+    Kind,
+    LabelCounts,
+    Metrics,
+    Output,
+    Position,
+    Prediction,
+    Retrain,
+    Severity,
+    Signal,
+    TrainingData,
+)
+from schemas.records import RecordLike
+
+_RATE_LOSS = _VALUE_LOSS = (Column("loss", Kind.CONCEPT_DRIFT),)
+_LOG_LOSS = (Column("log_loss", Kind.CONCEPT_DRIFT),)
+
+
+class ScopeKey(msgspec.Struct, frozen=True, array_like=True):
+    """Which predictions a monitor sees."""
+
+    model: str
+    version: str | None
+    segment: str | None
+    challenger: bool
+
+    @property
+    def text(self) -> str:
+        return "\x1e".join((self.model, self.version or "", self.segment or "", "c" if self.challenger else ""))
+
+
+# A record in hand: its place in the batch, stream time, the record, the event in it. A plain tuple: there is one a record.
+Item = tuple[int, int, RecordLike, Any]
+
+
+class Moment(NamedTuple):
+    """The record that decided something: its place in the batch, stream time, where it lies, and its trace."""
+
+    at: int
+    now: int
+    position: Position
+    trace: str | None
+
+    @classmethod
+    def of(cls, item: Item) -> "Moment":
+        index, now, record, event = item
+        return cls(
+            index,
+            now,
+            Position(topic=record.topic, partition=record.partition, offset=record.offset),
+            getattr(event, "trace", None),
+        )
+
+
+class _Loss(NamedTuple):
+    item: Item
+    losses: Losses
+    predicted_at: int
+    predicted_offset: int
+
+
+class _Happening(NamedTuple):
+    """A finding, or a block that is full. ``row`` is the group's, counted from the beginning of time."""
+
+    item: Item
+    group: Group
+    row: int
+    timeline: Timeline
+    found: Found | None
+    blocks: Blocks
+    block: int = -1
+
+
+class ScopeState(msgspec.Struct, array_like=True, frozen=True):
+    encoder: EncoderState
+    groups: list[GroupState]
+    lifecycle: LifecycleState
+    window: Window
+    window_start: int
+    joined: int
+    delays: list[int]
+    last_retrain: int | None
+    rows: int
+    marks: list[list[Mark]]
+    loss_rows: int
+    loss_marks: list[list[Mark]]
+    rate_loss: bool | None
+    last: tuple[str, int]
+
+
+class Scope:
+    """State and logic of one monitor."""
+
+    def __init__(self, key: ScopeKey, config: ModelConfig, policy: Policy, number: int) -> None:
+        self.key = key
+        self.number = number  # of the model's scopes, in the order in which they were met
+        self.retired = False  # replaced by a deployment or a new baseline: counts late labels, decides nothing
+        self._config = config
+        self._policy = policy
+        self._encoder = Encoder(config)
+        self._values = Group(config, config.detectors, rate=False)
+        self._shares = Group(config, ("adwin",), rate=True)
+        self._errors = Group(config, config.loss_detectors, rate=True)
+        self._costs = Group(config, config.loss_detectors, rate=False)
+        self._groups = (self._values, self._shares, self._errors, self._costs)
+        self._rows: list[Item] = []
+        self._losses: list[_Loss] = []
+        self._timeline, self._loss_timeline = Timeline(), Timeline()
+        self._lifecycle = Lifecycle()
+        self._window, self._window_start = Window(), 0
+        self._labels = Labels()
+        self._last_retrain: int | None = None
+        self._rate_loss: bool | None = None
+        self._seen: list[Item] = []  # the predictions of this batch
+        self._last: RecordLike | None = None  # the newest prediction before this batch
+
+    @property
+    def incidents(self) -> dict[str, Incident]:
+        return self._lifecycle.incidents
+
+    # -- taking in ----------------------------------------------------------------------------------------------------
+
+    def predicted(self, item: Item) -> None:
+        self._rows.append(item)
+
+    def joined(self, item: Item, losses: Losses, rate: bool, weight: float, predicted_at: int, offset: int) -> None:
+        """A prediction met its final label. A weight of nothing says nothing to a detector."""
+        self._rate_loss = rate
+        self._labels.add(item[0], max(0, item[1] - predicted_at))
+        self._window.lost(losses.loss, losses.log_loss, weight)
+        if weight > 0:
+            self._losses.append(_Loss(item, losses, predicted_at, offset))
+
+    def corrected(self) -> None:
+        self._window.corrected += 1
+
+    # -- deciding -----------------------------------------------------------------------------------------------------
+
+    def decide(self, pending: Level, muted: Callable[[str, int], bool]) -> Iterator[Decided]:
+        """Runs what was taken in since the last time through the detectors; events come in record order."""
+        happenings = [*self._run_rows(), *self._run_losses()]
+        if not self.retired:
+            yield from self._live(happenings, pending, muted)
+        self._labels.settle()
+        self._timeline.settle()
+        self._loss_timeline.settle()
+        if self._seen:
+            self._last = self._seen[-1][2]
+            self._seen = []
+
+    def tick(self, moment: Moment, pending: int) -> Iterator[Decided]:
+        """What the passing of time alone decides."""
+        if not self.retired:
+            yield from self._retrain(moment, pending)
+
+    def _live(
+        self, happenings: list[_Happening], pending: Level, muted: Callable[[str, int], bool]
+    ) -> Iterator[Decided]:
+        """Lives through a batch in the order of its records."""
+        if len(happenings) > 1:
+            happenings.sort(key=lambda happening: happening.item[0])  # stable: rows before losses, as detected
+        for happening in happenings:
+            if happening.found is not None:
+                yield from self._found(happening, happening.found, muted)
+            else:
+                happening.group.remember(happening.blocks, happening.block)
+                if self._lifecycle.restless:
+                    yield from self._block(happening, muted)
+                    yield from self._retrain(Moment.of(happening.item), pending.at(happening.item[0]))
+
+    def _run_rows(self) -> list[_Happening]:
+        rows, self._rows = self._rows, []
+        if not rows:
+            return []
+        first = self._timeline.rows
+        self._timeline.extend([now for _, now, _, _ in rows], [record.offset for _, _, record, _ in rows])
+        self._seen = rows
+        events: list[Prediction] = [event for _, _, _, event in rows]
+        self._window.saw(events)
+        happenings: list[_Happening] = []
+        start = 0
+        for part in self._encoder.parts(
+            [event.prediction for event in events],
+            [_score(event) for event in events],
+            [event.features for event in events],
+        ):
+            items = rows[start : start + len(part.values)]
+            for group, columns, matrix in (
+                (self._values, self._encoder.values, part.values),
+                (self._shares, self._encoder.shares, part.shares),
+            ):
+                group.grow(columns)
+                happenings.extend(self._detect(group, matrix, items, first + start, self._timeline))
+            start += len(items)
+        return happenings
+
+    def _run_losses(self) -> list[_Happening]:
+        losses, self._losses = self._losses, []
+        if not losses:
+            return []
+        first = self._loss_timeline.rows
+        self._loss_timeline.extend([loss.predicted_at for loss in losses], [loss.predicted_offset for loss in losses])
+        items = [loss.item for loss in losses]
+        plain = np.array([[loss.losses.loss] for loss in losses])
+        if not self._rate_loss:
+            self._costs.grow(_VALUE_LOSS)
+            return self._detect(self._costs, plain, items, first, self._loss_timeline)
+        self._errors.grow(_RATE_LOSS)
+        self._costs.grow(_LOG_LOSS)
+        logs = np.array([[loss.losses.log_loss] for loss in losses])
+        return [
+            *self._detect(self._errors, plain, items, first, self._loss_timeline),
+            *self._detect(self._costs, logs, items, first, self._loss_timeline),
+        ]
+
+    def _detect(
+        self, group: Group, matrix: Matrix, items: list[Item], first: int, timeline: Timeline
+    ) -> list[_Happening]:
+        found, blocks = group.update(matrix)
+        happenings = [_Happening(items[it.row], group, first + it.row, timeline, it, blocks) for it in found]
+        happenings += [
+            _Happening(items[row], group, first + row, timeline, None, blocks, number)
+            for number, row in enumerate(blocks.ends)
+        ]
+        if found and blocks.ends:
+            happenings.sort(key=lambda happening: happening.row)  # stable: findings before the block they fall in
+        return happenings
+
+    # -- living through it --------------------------------------------------------------------------------------------
+
+    def _found(self, at: _Happening, found: Found, muted: Callable[[str, int], bool]) -> Iterator[Decided]:
+        column, moment = at.group.columns[found.column], Moment.of(at.item)
+        evidence = self._evidence(at, found, moment.trace)
+        silent = muted(column.signal, moment.now)
+        disposition = self._lifecycle.judge(column, found, at.group.rate, silent)
+        yield self._signal(moment, column, found.detector, evidence, disposition)
+        if disposition in (Disposition.UNCONFIRMED, Disposition.MUTED):
+            self._lifecycle.suspect(column, found, at.row, evidence)
+        elif disposition is Disposition.OPENED:
+            yield self._open(at, moment, column, found.detector, evidence, max(found.finding.since, 0))
+
+    def _block(self, at: _Happening, muted: Callable[[str, int], bool]) -> Iterator[Decided]:
+        """What the recent rows say about what is open and what is suspected."""
+        lifecycle, group, moment = self._lifecycle, at.group, Moment.of(at.item)
+        for index, column in enumerate(group.columns):
+            if column.signal in lifecycle.incidents:
+                over = lifecycle.recovered(column, group, index, at.row)
+                if over is not None:
+                    yield self._resolve(moment, column.signal, Closing.RECOVERED, over)
+            elif column.signal in lifecycle.suspects and not muted(column.signal, moment.now):
+                confirmed = lifecycle.confirmed(column, group, index, at.row)
+                if confirmed is not None:
+                    suspect, effect, rows = confirmed
+                    evidence = self._confirmed(group, index, suspect.evidence, effect, rows)
+                    yield self._open(at, moment, column, suspect.detector, evidence, rows)
+
+    def _open(
+        self, at: _Happening, moment: Moment, column: Column, detector: str, evidence: Evidence, rows: int
+    ) -> Decided:
+        loss = at.group is self._errors or at.group is self._costs
+        effect = evidence.effect or 0.0
+        incident = self._lifecycle.open(
+            column,
+            detector,
+            severity_of(column.kind, effect, floor_of(column, at.group.rate)),
+            evidence,
+            moment.now,
+            at.row,
+            self._labels.joined_at(moment.at) - (rows if loss else 0),
+            self.key.text,
+            moment.position,
+        )
+        return self._alert(
+            moment,
+            incident,
+            AlertEvent.OPENED,
+            incident.alert_id,
+            evidence,
+            wording.opened(self.key.model, column, evidence, at.group.rate),
+        )
+
+    def resolve_all(self, moment: Moment, why: Closing) -> Iterator[Decided]:
+        for signal in sorted(self._lifecycle.incidents):
+            yield self._resolve(moment, signal, why, None)
+
+    def resolve(self, moment: Moment, signal: str, why: Closing) -> Decided:
+        return self._resolve(moment, signal, why, None)
+
+    def _resolve(self, moment: Moment, signal: str, why: Closing, over: tuple[float, int] | None) -> Decided:
+        incident = self._lifecycle.close(signal)
+        before = incident.evidence
+        effect, rows = over if over is not None else (before.effect, before.n)
+        evidence = msgspec.structs.replace(
+            before, effect=effect, n=rows, detail={**before.detail, "why": str(why)}, trace=moment.trace
+        )
+        return self._alert(
+            moment,
+            incident,
+            AlertEvent.RESOLVED,
+            _event_id(incident, AlertEvent.RESOLVED, moment),
+            evidence,
+            wording.resolved(self.key.model, signal, why),
+        )
+
+    def acknowledge(self, moment: Moment, incident: Incident, by: str | None) -> Decided:
+        return self._alert(
+            moment,
+            incident,
+            AlertEvent.ACKNOWLEDGED,
+            _event_id(incident, AlertEvent.ACKNOWLEDGED, moment),
+            incident.evidence,
+            f"{self.key.model}: {incident.signal} was acknowledged" + (f" by {by}." if by else "."),
+        )
+
+    def _retrain(self, moment: Moment, pending: int) -> Iterator[Decided]:
+        if not self._lifecycle.incidents or self.key.segment is not None or self.key.challenger:
+            return
+        joined = self._labels.joined_at(moment.at)
+        asked = request(self._policy, self._lifecycle.incidents.values(), moment.now, joined, self._last_retrain)
+        if asked is None:
+            return
+        self._last_retrain = moment.now
+        for incident in asked.incidents:
+            incident.retrained = True
+        yield Decided(moment.at, self._retrain_event(moment, asked, pending))
+
+    # -- events -------------------------------------------------------------------------------------------------------
+
+    def _retrain_event(self, moment: Moment, asked: Request, pending: int) -> Retrain:
+        changes = [_change_of(incident) for incident in asked.incidents]
+        first = min(changes, key=lambda change: change.ts)
+        newest = self._newest(moment)
+        return Retrain(
+            id=derived_id(
+                "retrain", self.key.text, moment.position.topic, moment.position.partition, moment.position.offset
+            ),
+            model=self.key.model,
+            version=self.key.version,
+            reason=str(asked.reason),
+            alerts=[incident.alert_id for incident in asked.incidents],
+            data=TrainingData(
+                from_ts=first.ts,
+                to_ts=moment.now,
+                topic=newest.topic,
+                partition=moment.position.partition,
+                from_offset=min(change.offset for change in changes),
+                to_offset=newest.offset,
+            ),
+            labels=LabelCounts(
+                joined=asked.labels, pending=pending, median_delay_ms=self._labels.median_delay_at(moment.at)
+            ),
+            ts=moment.now,
+        )
+
+    def _newest(self, moment: Moment) -> Position:
+        """The last prediction there was at that moment."""
+        before = bisect_right(self._seen, moment.at, key=itemgetter(0))
+        record = self._seen[before - 1][2] if before else self._last
+        if record is None:
+            return moment.position
+        return Position(topic=record.topic, partition=record.partition, offset=record.offset)
+
+    def _evidence(self, at: _Happening, found: Found, trace: str | None) -> Evidence:
+        finding, baseline = found.finding, at.group.baseline
+        mark = at.timeline.at(max(0, at.row - finding.since + 1), at.row) if finding.since >= 0 else None
+        detail: dict[str, float | int | str | bool | None] = {"after": _finite(found.after)}
+        if finding.since >= 0:
+            detail["rows_since_change"] = finding.since
+        return Evidence(
+            value=_finite(finding.value),
+            threshold=_finite(finding.threshold),
+            threshold_origin=wording.origin(found.detector, self._config),
+            n=finding.n,
+            baseline=_finite(float(baseline.mean[found.column])),
+            effect=_finite(found.effect),
+            change_point=change_point(mark.time, mark.offset) if mark is not None else None,
+            detail=detail,
+            trace=trace,
+        )
+
+    def _confirmed(self, group: Group, index: int, before: Evidence, effect: float, rows: int) -> Evidence:
+        baseline, scale = float(group.baseline.mean[index]), float(group.baseline.scale[index])
+        after = baseline + (effect if group.rate else effect * scale)
+        detail = {**before.detail, "after": _finite(after), "confirmed_by_rows": rows}
+        return msgspec.structs.replace(before, effect=_finite(effect), detail=detail)
+
+    def _signal(
+        self, moment: Moment, column: Column, detector: str, evidence: Evidence, disposition: Disposition
+    ) -> Decided:
+        position = moment.position
+        return Decided(
+            moment.at,
+            Signal(
+                id=derived_id(
+                    "signal",
+                    self.key.text,
+                    column.signal,
+                    detector,
+                    position.topic,
+                    position.partition,
+                    position.offset,
+                ),
+                model=self.key.model,
+                version=self.key.version,
+                segment=self.key.segment,
+                signal=column.signal,
+                detector=detector,
+                kind=self._kind(column.kind),
+                ts=moment.now,
+                evidence=evidence,
+                position=position,
+                disposition=str(disposition),
+            ),
+        )
+
+    def _alert(
+        self, moment: Moment, incident: Incident, event: AlertEvent, alert_id: str, evidence: Evidence, summary: str
+    ) -> Decided:
+        return Decided(
+            moment.at,
+            Alert(
+                id=alert_id,
+                incident=incident.id,
+                event=event,
+                severity=Severity.INFO if self.key.challenger else incident.severity,
+                kind=self._kind(incident.kind),
+                model=self.key.model,
+                version=self.key.version,
+                segment=self.key.segment,
+                signal=incident.signal,
+                detector=incident.detector,
+                ts=moment.now,
+                evidence=evidence,
+                position=moment.position,
+                summary=summary,
+            ),
+        )
+
+    def _kind(self, kind: Kind) -> Kind:
+        return Kind.CHALLENGER if self.key.challenger else kind
+
+    def close_window(self, moment: Moment, start: int, end: int, pending: int, unlabelled: int) -> Decided | None:
+        """What the window held, or None where nothing happened in it."""
+        window, self._window = self._window, Window()
+        if window.empty:
+            return None
+        event: Output = Metrics(
+            id=derived_id("metrics", self.key.text, self.number, moment.position.partition, start),
+            model=self.key.model,
+            version=self.key.version,
+            segment=self.key.segment,
+            ts=moment.now,
+            window_start=start,
+            window_end=end,
+            values=window.values(pending, unlabelled),
+        )
+        return Decided(moment.at, event)
+
+
+def _score(event: Prediction) -> Cell:
+    """The score, or of many the highest: how sure the model was."""
+    if event.score is not None or not event.scores:
+        return event.score
+    return max(event.scores.values())
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _event_id(incident: Incident, event: AlertEvent, moment: Moment) -> str:
+    position = moment.position
+    return derived_id(incident.id, event, position.topic, position.partition, position.offset)
+
+
+def _change_of(incident: Incident) -> ChangePoint:
+    change = incident.evidence.change_point
+    return change if change is not None else ChangePoint(ts=incident.opened_ts, offset=0)

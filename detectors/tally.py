@@ -1,0 +1,59 @@
+"""Counts as they stood at one record of a batch, though the whole batch has been counted already.
+
+Detectors run over a batch as columns, so what they find is lived through after the counting. A decision must see only
+what came before its record, or the place where a batch was cut would show.
+"""
+
+from bisect import bisect_right
+from collections import deque
+
+DELAYS = 101  # label delays kept for their median
+
+
+class Labels:
+    """How many labels have met their prediction, and how long they took."""
+
+    def __init__(self) -> None:
+        self.joined = 0  # before this batch
+        self.delays: deque[int] = deque(maxlen=DELAYS)
+        self._indices: list[int] = []
+        self._new: list[int] = []
+
+    def add(self, index: int, delay: int) -> None:
+        self._indices.append(index)
+        self._new.append(delay)
+
+    def joined_at(self, index: int) -> int:
+        return self.joined + bisect_right(self._indices, index)
+
+    def median_delay_at(self, index: int) -> int | None:
+        new = self._new[: bisect_right(self._indices, index)]
+        delays = sorted([*self.delays, *new][-DELAYS:])
+        return delays[len(delays) // 2] if delays else None
+
+    def settle(self) -> None:
+        """The batch is over."""
+        self.joined += len(self._new)
+        self.delays.extend(self._new)
+        self._indices.clear()
+        self._new.clear()
+
+
+class Level:
+    """A number that moves up and down, such as the predictions that wait."""
+
+    def __init__(self) -> None:
+        self._indices: list[int] = []
+        self._values: list[int] = []
+
+    def note(self, index: int, value: int) -> None:
+        self._indices.append(index)
+        self._values.append(value)
+
+    def at(self, index: int) -> int:
+        """The value noted at the record, which must have been noted."""
+        return self._values[bisect_right(self._indices, index) - 1]
+
+    def settle(self) -> None:
+        self._indices.clear()
+        self._values.clear()

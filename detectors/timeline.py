@@ -1,0 +1,70 @@
+"""Remembers when and where rows stood, finely for recent ones and coarsely for old ones, in fixed space."""
+
+from bisect import bisect_right
+from collections import deque
+
+import msgspec
+
+STRIDE = 16  # rows between marks on the finest level
+FACTOR = 4  # each level is so many times coarser than the one below
+LEVELS = 8  # the coarsest: a mark each 16 * 4**7 = 262,144 rows, 64 of them: 16 million rows back
+KEPT = 64  # marks a level; a row's mark is at most a tenth of its age away
+
+
+class Mark(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    row: int
+    time: int
+    offset: int
+
+
+class Timeline:
+    """Row numbers to time and offset. Rows are numbered from 0 in stream order."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._levels: list[deque[Mark]] = [deque(maxlen=KEPT) for _ in range(LEVELS)]
+        # Marks of the batch at hand. They take their places only as the batch is lived through, so that a later row
+        # never pushes out the mark that an earlier one asks for.
+        self._ahead: deque[Mark] = deque()
+
+    def extend(self, times: list[int], offsets: list[int]) -> None:
+        first = self.rows
+        self.rows += len(times)
+        for row in range(first + -first % STRIDE, self.rows, STRIDE):
+            self._ahead.append(Mark(row, times[row - first], offsets[row - first]))
+
+    def settle(self, row: int | None = None) -> None:
+        """Everything up to the row, or all there is, has been lived through."""
+        while self._ahead and (row is None or self._ahead[0].row <= row):
+            self._mark(self._ahead.popleft())
+
+    def _mark(self, mark: Mark) -> None:
+        step = mark.row // STRIDE
+        for level in self._levels:
+            level.append(mark)
+            if step % FACTOR:
+                return
+            step //= FACTOR
+
+    def at(self, row: int, now: int) -> Mark | None:
+        """The last mark at or before the row, or the oldest there is, as remembered when ``now`` was the newest row."""
+        self.settle(now)
+        oldest: Mark | None = None
+        for level in self._levels:
+            if not level:
+                break
+            oldest = level[0]
+            if oldest.row <= row:
+                return level[bisect_right(level, row, key=lambda mark: mark.row) - 1]
+        return oldest
+
+    def state(self) -> list[list[Mark]]:
+        return [list(level) for level in self._levels]
+
+    @classmethod
+    def of(cls, rows: int, state: list[list[Mark]]) -> "Timeline":
+        timeline = cls()
+        timeline.rows = rows
+        for level, marks in zip(timeline._levels, state, strict=True):
+            level.extend(marks)
+        return timeline

@@ -1,0 +1,69 @@
+"""The one sentence of an alert. A person reads it at night: what, how much, since when, what to look at."""
+
+from datetime import UTC, datetime
+
+from detectors.config import ModelConfig
+from detectors.encoding import Column
+from detectors.lifecycle import Closing
+from schemas.events import Evidence, Kind
+
+_LOOK = {
+    Kind.FEATURE_DRIFT: "look at what feeds it, or at who is asking",
+    Kind.DATA_QUALITY: "look at the pipeline that fills it",
+    Kind.PREDICTION_DRIFT: "compare with its inputs and the last deployment",
+    Kind.CONCEPT_DRIFT: "the model is wrong more often: check the labels, then retrain or roll back",
+    Kind.CHALLENGER: "the challenger differs; nobody is served by it",
+}
+
+
+def opened(model: str, column: Column, evidence: Evidence, rate: bool) -> str:
+    return f"{model}: {_subject(column)} {_change(evidence, rate)}{_since(evidence)}; {_LOOK[column.kind]}."
+
+
+def resolved(model: str, column_signal: str, why: Closing) -> str:
+    reasons = {
+        Closing.RECOVERED: "is back at its baseline",
+        Closing.DEPLOYED: "is closed: a new version was deployed",
+        Closing.ROLLED_BACK: "is closed: the model was rolled back",
+        Closing.NEW_BASELINE: "is closed: a new baseline was set",
+        Closing.BY_HAND: "was resolved by hand",
+    }
+    return f"{model}: {column_signal} {reasons[why]}."
+
+
+def _subject(column: Column) -> str:
+    name = column.signal
+    if name.startswith("missing:"):
+        return f"share of missing or unreadable values of {name.removeprefix('missing:')}"
+    if name.startswith("feature:"):
+        plain = name.removeprefix("feature:")
+        return f"share of {plain}" if "=" in plain else f"feature {plain}"
+    if name.startswith("prediction="):
+        return f"share of {name}"
+    return {"loss": "loss", "log_loss": "log loss"}.get(name, name)
+
+
+def _change(evidence: Evidence, rate: bool) -> str:
+    before, after = evidence.baseline, evidence.detail.get("after")
+    if before is None or not isinstance(after, float) or evidence.effect is None:
+        return "changed"
+    verb = "rose" if evidence.effect > 0 else "fell"
+    if rate:
+        return f"{verb} from {before:.1%} to {after:.1%}"
+    return f"{verb} from {before:.4g} to {after:.4g} ({abs(evidence.effect):.1f} standard deviations)"
+
+
+def _since(evidence: Evidence) -> str:
+    if evidence.change_point is None:
+        return ""
+    moment = datetime.fromtimestamp(evidence.change_point.ts / 1000, UTC)
+    return f" since {moment:%Y-%m-%d %H:%M} UTC"
+
+
+def origin(detector: str, config: ModelConfig) -> str:
+    """Where a threshold came from, in words."""
+    source = "configured" if config.parameters.get(detector) else "default"
+    return {
+        "adwin": f"ADWIN cut at the {source} delta",
+        "page_hinkley": f"{source} Page-Hinkley threshold on baseline standard deviations",
+    }.get(detector, f"{source} parameters of {detector}")
