@@ -56,7 +56,7 @@ class AdwinBank:
             "min_window_length": min_window_length,
             "grace_period": grace_period,
         }
-        self._limits = float(delta), float(clock), float(min_window_length), float(grace_period)
+        self._limits = float(delta), int(clock), float(min_window_length), float(grace_period)
         self._max_buckets = max_buckets
         self._longest = 0  # no window is longer; saves looking at each width before every update
         self._sums = np.zeros((columns, _SUMS))
@@ -242,33 +242,46 @@ def _merge(held: NDArray[np.int32], totals: Matrix, variances: Matrix) -> None:
 
 
 @compiled
-def _changed(  # noqa: PLR0917  # as below
+def _epsilon(harmonic: float, variance: float, confidence: float) -> float:
+    return math.sqrt(2.0 * harmonic * variance * confidence) + 2.0 / 3.0 * confidence * harmonic
+
+
+@compiled
+def _changed(
     sums: Row, held: NDArray[np.int32], totals: Matrix, delta: float, min_window_length: float, evidence: Row
 ) -> bool:
-    """Whether any cut shows a change. Where several do, ``evidence`` is of the one furthest beyond its epsilon."""
+    """Whether any cut shows a change. Where several do, ``evidence`` is of the likeliest one."""
     width = sums[_WIDTH]
     older, newer = 0.0, width
     older_total, newer_total = 0.0, sums[_TOTAL]
     confidence = math.log(2.0 * math.log(width) / delta)
     variance = sums[_VARIANCE] / width
+    # No cut has a smaller epsilon than one through the middle. Most cuts stay below even that, and need no root of
+    # their own. The last factor is far more than rounding could make up for, so no decision hangs on the shortcut.
+    smallest = _epsilon(4.0 / (width - 2.0 * min_window_length + 2.0), variance, confidence) * (1.0 - 1e-9)
+    likeliest = 0.0
     changed = False
-    strongest = -np.inf
     for row in range(len(held) - 1, -1, -1):
-        size = 2.0**row
+        size = float(1 << row)
         for bucket in range(held[row]):
             older += size
             newer -= size
             older_total += totals[row, bucket]
             newer_total -= totals[row, bucket]
-            if newer < 1.0 or newer < min_window_length or older < min_window_length:
+            if newer < min_window_length or older < min_window_length:
                 continue
             apart = abs(older_total / older - newer_total / newer)
+            if apart <= smallest:
+                continue
             harmonic = 1.0 / (older - min_window_length + 1.0) + 1.0 / (newer - min_window_length + 1.0)
-            epsilon = math.sqrt(2.0 * harmonic * variance * confidence) + 2.0 / 3.0 * confidence * harmonic
+            epsilon = _epsilon(harmonic, variance, confidence)
             if not apart > epsilon:
                 continue
-            if not changed or apart / epsilon > strongest:
-                strongest = apart / epsilon
+            # For a step in the mean of normal values this is the logarithm of the likelihood, up to a factor. How far a
+            # cut is beyond its epsilon would date it too early: epsilon is wider where the newer part is short.
+            likelihood = apart * apart / (1.0 / older + 1.0 / newer)
+            if not changed or likelihood > likeliest:
+                likeliest = likelihood
                 evidence[0] = apart
                 evidence[1] = epsilon
                 evidence[2] = width
@@ -280,14 +293,14 @@ def _changed(  # noqa: PLR0917  # as below
 
 
 @compiled
-def _advance(  # noqa: PLR0917  # each is one array or one number to machine code
+def _advance(
     sums: Matrix,
     held: Held,
     totals: Buckets,
     variances: Buckets,
     values: Matrix,
     delta: float,
-    clock: float,
+    clock: int,
     min_window_length: float,
     grace_period: float,
 ) -> Matrix:
@@ -295,13 +308,18 @@ def _advance(  # noqa: PLR0917  # each is one array or one number to machine cod
     count = 0
     for column in range(values.shape[1]):
         own_sums, own_held, own_totals, own_variances = sums[column], held[column], totals[column], variances[column]
+        # The width is also the number of updates since the last report, which is what River's clock counts.
+        wait = clock - int(own_sums[_WIDTH]) % clock
         for row in range(values.shape[0]):
             value = values[row, column]
             if np.isnan(value):
                 continue
             _absorb(own_sums, own_held, own_totals, own_variances, value)
-            # The width is also the number of updates since the last report, which is what River's clock counts.
-            if own_sums[_WIDTH] % clock != 0.0 or own_sums[_WIDTH] <= grace_period:
+            wait -= 1
+            if wait > 0:
+                continue
+            wait = clock
+            if own_sums[_WIDTH] <= grace_period:
                 continue
             if count == len(found):
                 found = np.concatenate((found, np.empty_like(found)))

@@ -112,7 +112,7 @@ def _absorb(own: Row, value: float, delta: float, alpha: float) -> None:
 
 
 @compiled
-def _advance(  # noqa: PLR0917  # each is one array or one number to machine code
+def _advance(
     state: Matrix,
     values: Matrix,
     min_instances: float,
