@@ -1,8 +1,8 @@
 """Predictions to numbers: a matrix of values and a matrix of shares, whose columns grow as features are met.
 
-A value is a number (or the length of a text). A share is 0 or 1: was this feature missing, was it this category. What kind
-a feature is, the configuration says, or else its first value. A categorical feature learns its frequent categories first,
-and is watched from then on.
+A value is a number (or the length of a text). A share is 0 or 1: was this feature missing, was it this category. What
+kind a feature is, the configuration says, or else its first value. A categorical feature learns its frequent categories
+first, and is watched from then on.
 
 Columns change only between two parts of a batch, so a part is always a plain rectangle.
 """
@@ -269,7 +269,8 @@ class Encoder:
     def _booleans(self, feature: Feature, cells: tuple[Cell, ...], shares: Matrix) -> Flags:
         column = np.array([float(cell) if isinstance(cell, bool) else np.nan for cell in cells])
         shares[:, feature.categories["true"]] = column
-        return np.isnan(column)
+        unreadable: Flags = np.isnan(column)
+        return unreadable
 
     def _categories(self, feature: Feature, cells: tuple[Cell, ...], shares: Matrix) -> Flags:
         forced = feature.config.kind == "categorical"  # then a number is a code, not a mistake

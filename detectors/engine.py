@@ -12,16 +12,20 @@ import msgspec
 import numpy as np
 
 from detectors.banks import registry
+from detectors.banks.contract import StateError
 from detectors.baseline import Baseline
 from detectors.config import MonitorConfig
 from detectors.effects import Decided, Effect
 from detectors.join import Fate
-from detectors.monitor import Monitor
+from detectors.monitor import Monitor, MonitorState
 from detectors.scope import Item
 from schemas.codec import Decoder, Rejection, dead_letter, encode
 from schemas.events import Alert, DeadLetter, DeadLetterReason, Metrics, Output, Retrain, Signal
 from schemas.records import RecordLike
 from schemas.topics import Stream, TopicNames
+
+STATE_VERSION = 1
+_PACKED = msgspec.msgpack.Encoder()
 
 _STREAMS: Mapping[type[Output], Stream] = {
     Alert: Stream.ALERTS,
@@ -60,6 +64,11 @@ class EngineStats(NamedTuple):
     open_incidents: int
 
 
+class EngineState(msgspec.Struct, array_like=True, frozen=True):
+    version: int
+    monitors: dict[str, MonitorState]
+
+
 class Engine:
     """All models of one partition number."""
 
@@ -76,12 +85,16 @@ class Engine:
         counts: dict[str, Counts] = {}
         decided: list[Decided] = []
         waiting: dict[str, list[Item]] = {}
+        unknown = self._decoder.unknown_fields
         for index, record in enumerate(records):
             topic = record.topic
             count = counts.get(topic)
             if count is None:
                 count = counts[topic] = Counts()
             event = self._decoder.decode(self._inputs.get(topic, Stream.PREDICTIONS), record)
+            if self._decoder.unknown_fields != unknown:
+                unknown = self._decoder.unknown_fields
+                count.unknown_fields += 1
             if type(event) is Rejection:
                 decided.append(self._refused(index, record, event, count))
                 continue
@@ -144,6 +157,27 @@ class Engine:
             counts[record.topic].consumed += 1
         for count in counts.values():
             count.applied = count.consumed - count.duplicate - count.late - count.dead_lettered
+
+    def snapshot(self) -> bytes:
+        """Everything there is to know between two batches, as plain bytes."""
+        return _PACKED.encode(
+            EngineState(
+                STATE_VERSION,
+                {model: monitor.state() for model, monitor in self._monitors.items()},
+            )
+        )
+
+    def restore(self, state: bytes) -> None:
+        """Goes on where ``snapshot`` was taken, with the same configuration; raises ``StateError`` otherwise."""
+        try:
+            held = msgspec.msgpack.decode(state, type=EngineState)
+        except msgspec.MsgspecError as error:
+            raise StateError(f"this is no state of an engine: {error}") from error
+        if held.version != STATE_VERSION:
+            raise StateError(f"the state has version {held.version}, this is version {STATE_VERSION}: rebuild it")
+        self._monitors = {
+            model: Monitor.of(model, self._config.of(model), monitor) for model, monitor in held.monitors.items()
+        }
 
     @property
     def stats(self) -> EngineStats:

@@ -11,7 +11,7 @@ from detectors.join import Fate, Join, Labelled, Pending
 from detectors.lifecycle import Closing
 from detectors.loss import EVIDENCE, LossRule, Pair, configured, found_out, losses
 from detectors.retrain import Policy
-from detectors.scope import Item, Moment, Scope, ScopeKey
+from detectors.scope import Item, Moment, Scope, ScopeKey, ScopeState
 from detectors.tally import Level
 from schemas.events import Control, ControlAction, Outcome, Prediction, Role
 from schemas.times import duration_ms, to_ms
@@ -32,6 +32,20 @@ class _Held(msgspec.Struct, array_like=True, frozen=True):
 
     entry: Pending
     label: Labelled
+
+
+class MonitorState(msgspec.Struct, array_like=True, frozen=True):
+    join: bytes
+    challengers: bytes
+    challenged: bool
+    window_end: int
+    scopes: list[ScopeState]
+    segment_values: list[tuple[tuple[str | None, str, bool], int]]
+    deployed: str | None
+    rule: LossRule | None
+    held: list[_Held]
+    mutes: dict[str, int | None]
+    now: int
 
 
 class Monitor:
@@ -205,11 +219,14 @@ class Monitor:
             return self._open_scope(ScopeKey(self.model, version, None, True))
         usual = self._usual.get(version)
         if usual is None:
-            known = version is None or len(self._usual) < VERSIONS_MAX
-            usual = self._open_scope(ScopeKey(self.model, version if known else None, None, False))
-            if known:
-                self._usual[version] = usual
+            key = ScopeKey(self.model, version, None, False)
+            if key not in self._scopes and self._versions() >= VERSIONS_MAX:
+                return self._open_scope(ScopeKey(self.model, None, None, False))
+            usual = self._usual[version] = self._open_scope(key)
         return usual
+
+    def _versions(self) -> int:
+        return sum(1 for key in self._scopes if key.segment is None and not key.challenger)
 
     def _open_scope(self, key: ScopeKey) -> tuple[int, Scope]:
         scope = self._scopes.get(key)
@@ -241,6 +258,41 @@ class Monitor:
             self._segment_values[version, name, challenger] = values + 1
             return key
         return ScopeKey(self.model, version, f"{name}={OTHER}", challenger)
+
+    # -- state, between two batches ---------------------------------------------------------------------------------
+
+    def state(self) -> MonitorState:
+        return MonitorState(
+            self._join.snapshot(),
+            self._challengers.snapshot(),
+            self._challenged,
+            self._window_end,
+            [scope.state() for scope in self._by_number],
+            list(self._segment_values.items()),
+            self._deployed,
+            self._rule,
+            self._held,
+            self._mutes,
+            self._now,
+        )
+
+    @classmethod
+    def of(cls, model: str, config: ModelConfig, state: MonitorState) -> "Monitor":
+        monitor = cls(model, config)
+        monitor._join.restore(state.join)
+        monitor._challengers.restore(state.challengers)
+        monitor._challenged = state.challenged
+        monitor._window_end = state.window_end
+        for number, held in enumerate(state.scopes):
+            scope = Scope(held.key, config, monitor._policy, number)
+            scope.restore(held)
+            monitor._by_number.append(scope)
+            if not held.retired:
+                monitor._scopes[held.key] = scope
+        monitor._segment_values = dict(state.segment_values)
+        monitor._deployed, monitor._rule, monitor._held = state.deployed, state.rule, state.held
+        monitor._mutes, monitor._now = state.mutes, state.now
+        return monitor
 
     # -- what operators say -------------------------------------------------------------------------------------------
 

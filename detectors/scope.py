@@ -33,7 +33,7 @@ from detectors.lifecycle import (
 from detectors.loss import Losses
 from detectors.retrain import Policy, Request, request
 from detectors.tally import Labels, Level
-from detectors.timeline import Mark, Timeline
+from detectors.timeline import Timeline, TimelineState
 from detectors.windows import Window
 from schemas.events import (
     Alert,
@@ -53,7 +53,7 @@ from schemas.events import (
 )
 from schemas.records import RecordLike
 
-_RATE_LOSS = _VALUE_LOSS = (Column("loss", Kind.CONCEPT_DRIFT),)
+_LOSS = (Column("loss", Kind.CONCEPT_DRIFT),)
 _LOG_LOSS = (Column("log_loss", Kind.CONCEPT_DRIFT),)
 
 
@@ -70,7 +70,7 @@ class ScopeKey(msgspec.Struct, frozen=True, array_like=True):
         return "\x1e".join((self.model, self.version or "", self.segment or "", "c" if self.challenger else ""))
 
 
-# A record in hand: its place in the batch, stream time, the record, the event in it. A plain tuple: there is one a record.
+# A record in hand: its place in the batch, stream time, the record, the event. A plain tuple: there is one a record.
 Item = tuple[int, int, RecordLike, Any]
 
 
@@ -88,7 +88,7 @@ class Moment(NamedTuple):
         return cls(
             index,
             now,
-            Position(topic=record.topic, partition=record.partition, offset=record.offset),
+            _position(record),
             getattr(event, "trace", None),
         )
 
@@ -113,20 +113,19 @@ class _Happening(NamedTuple):
 
 
 class ScopeState(msgspec.Struct, array_like=True, frozen=True):
+    key: ScopeKey
+    retired: bool
     encoder: EncoderState
     groups: list[GroupState]
     lifecycle: LifecycleState
     window: Window
-    window_start: int
     joined: int
     delays: list[int]
     last_retrain: int | None
-    rows: int
-    marks: list[list[Mark]]
-    loss_rows: int
-    loss_marks: list[list[Mark]]
+    timeline: TimelineState
+    loss_timeline: TimelineState
     rate_loss: bool | None
-    last: tuple[str, int]
+    last: Position | None
 
 
 class Scope:
@@ -148,16 +147,56 @@ class Scope:
         self._losses: list[_Loss] = []
         self._timeline, self._loss_timeline = Timeline(), Timeline()
         self._lifecycle = Lifecycle()
-        self._window, self._window_start = Window(), 0
+        self._window = Window()
         self._labels = Labels()
         self._last_retrain: int | None = None
         self._rate_loss: bool | None = None
         self._seen: list[Item] = []  # the predictions of this batch
-        self._last: RecordLike | None = None  # the newest prediction before this batch
+        self._last: Position | None = None  # of the newest prediction before this batch
 
     @property
     def incidents(self) -> dict[str, Incident]:
         return self._lifecycle.incidents
+
+    # -- state, between two batches ---------------------------------------------------------------------------------
+
+    def state(self) -> ScopeState:
+        return ScopeState(
+            self.key,
+            self.retired,
+            self._encoder.state(),
+            [group.state() for group in self._groups],
+            self._lifecycle.state(),
+            self._window,
+            self._labels.joined,
+            list(self._labels.delays),
+            self._last_retrain,
+            self._timeline.state(),
+            self._loss_timeline.state(),
+            self._rate_loss,
+            self._last,
+        )
+
+    def restore(self, state: ScopeState) -> None:
+        self.retired = state.retired
+        self._encoder = Encoder.of(self._config, state.encoder)
+        self._rate_loss = state.rate_loss
+        columns = (self._encoder.values, self._encoder.shares, *self._loss_columns())
+        for group, held, watched in zip(self._groups, state.groups, columns, strict=True):
+            group.restore(watched, held)
+        self._lifecycle.restore(state.lifecycle)
+        self._window = state.window
+        self._labels = Labels.of(state.joined, state.delays)
+        self._last_retrain = state.last_retrain
+        self._timeline = Timeline.of(state.timeline)
+        self._loss_timeline = Timeline.of(state.loss_timeline)
+        self._last = state.last
+
+    def _loss_columns(self) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
+        """What the groups of errors and of costs watch: a rate and a log loss, or one plain loss."""
+        if self._rate_loss is None:
+            return (), ()
+        return (_LOSS, _LOG_LOSS) if self._rate_loss else ((), _LOSS)
 
     # -- taking in ----------------------------------------------------------------------------------------------------
 
@@ -186,7 +225,7 @@ class Scope:
         self._timeline.settle()
         self._loss_timeline.settle()
         if self._seen:
-            self._last = self._seen[-1][2]
+            self._last = _position(self._seen[-1][2])
             self._seen = []
 
     def tick(self, moment: Moment, pending: int) -> Iterator[Decided]:
@@ -243,11 +282,10 @@ class Scope:
         self._loss_timeline.extend([loss.predicted_at for loss in losses], [loss.predicted_offset for loss in losses])
         items = [loss.item for loss in losses]
         plain = np.array([[loss.losses.loss] for loss in losses])
+        for group, columns in zip((self._errors, self._costs), self._loss_columns(), strict=True):
+            group.grow(columns)
         if not self._rate_loss:
-            self._costs.grow(_VALUE_LOSS)
             return self._detect(self._costs, plain, items, first, self._loss_timeline)
-        self._errors.grow(_RATE_LOSS)
-        self._costs.grow(_LOG_LOSS)
         logs = np.array([[loss.losses.log_loss] for loss in losses])
         return [
             *self._detect(self._errors, plain, items, first, self._loss_timeline),
@@ -396,10 +434,7 @@ class Scope:
     def _newest(self, moment: Moment) -> Position:
         """The last prediction there was at that moment."""
         before = bisect_right(self._seen, moment.at, key=itemgetter(0))
-        record = self._seen[before - 1][2] if before else self._last
-        if record is None:
-            return moment.position
-        return Position(topic=record.topic, partition=record.partition, offset=record.offset)
+        return _position(self._seen[before - 1][2]) if before else self._last or moment.position
 
     def _evidence(self, at: _Happening, found: Found, trace: str | None) -> Evidence:
         finding, baseline = found.finding, at.group.baseline
@@ -496,6 +531,10 @@ class Scope:
             values=window.values(pending, unlabelled),
         )
         return Decided(moment.at, event)
+
+
+def _position(record: RecordLike) -> Position:
+    return Position(topic=record.topic, partition=record.partition, offset=record.offset)
 
 
 def _score(event: Prediction) -> Cell:

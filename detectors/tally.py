@@ -38,6 +38,13 @@ class Labels:
         self._indices.clear()
         self._new.clear()
 
+    @classmethod
+    def of(cls, joined: int, delays: list[int]) -> "Labels":
+        labels = cls()
+        labels.joined = joined
+        labels.delays.extend(delays)
+        return labels
+
 
 class Level:
     """A number that moves up and down, such as the predictions that wait."""

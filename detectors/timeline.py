@@ -17,6 +17,11 @@ class Mark(msgspec.Struct, frozen=True, array_like=True, gc=False):
     offset: int
 
 
+class TimelineState(msgspec.Struct, frozen=True, array_like=True):
+    rows: int
+    levels: list[list[Mark]]
+
+
 class Timeline:
     """Row numbers to time and offset. Rows are numbered from 0 in stream order."""
 
@@ -58,13 +63,13 @@ class Timeline:
                 return level[bisect_right(level, row, key=lambda mark: mark.row) - 1]
         return oldest
 
-    def state(self) -> list[list[Mark]]:
-        return [list(level) for level in self._levels]
+    def state(self) -> TimelineState:
+        return TimelineState(self.rows, [list(level) for level in self._levels])
 
     @classmethod
-    def of(cls, rows: int, state: list[list[Mark]]) -> "Timeline":
+    def of(cls, state: TimelineState) -> "Timeline":
         timeline = cls()
-        timeline.rows = rows
-        for level, marks in zip(timeline._levels, state, strict=True):
+        timeline.rows = state.rows
+        for level, marks in zip(timeline._levels, state.levels, strict=True):
             level.extend(marks)
         return timeline
