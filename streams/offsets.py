@@ -1,0 +1,82 @@
+"""Questions to the brokers that need no group: where topics begin and end, and what lies in between.
+
+A client of its own asks them. On the worker's consumer they would stand in line behind fetches that wait for records.
+"""
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from streams.errors import BrokerError
+
+POLL_S = 1.0  # how long one fetch of a reading waits; the reading goes on until its end is reached
+
+
+class Offsets:
+    def __init__(self, client: Mapping[str, Any]) -> None:
+        self._client = client
+        self._consumer: AIOKafkaConsumer | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        if self._consumer is None:
+            consumer = AIOKafkaConsumer(**self._client)
+            try:
+                await consumer.start()
+            except KafkaError as error:
+                await consumer.stop()
+                raise BrokerError(f"does not answer: {error}", where=str(self._client["bootstrap_servers"])) from error
+            self._consumer = consumer
+
+    async def stop(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await consumer.stop()
+
+    async def ends(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """One past the last record of each."""
+        return await self._consumer_or_fail().end_offsets(list(partitions)) if partitions else {}
+
+    async def beginnings(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """The first record of each that retention has left."""
+        return await self._consumer_or_fail().beginning_offsets(list(partitions)) if partitions else {}
+
+    async def read(self, start: Mapping[TopicPartition, int | None]) -> AsyncIterator[Sequence[Any]]:
+        """What lies on the partitions from the given offsets, or the beginning, to their present ends, in pieces."""
+        partitions = list(start)
+        ends = await self.ends(partitions)
+        firsts = await self.beginnings(partitions)
+        seeks = {tp: max(firsts[tp], start[tp] or 0) for tp in partitions}
+        unread = {tp for tp in partitions if seeks[tp] < ends[tp]}
+        if not unread:
+            return
+        consumer = AIOKafkaConsumer(**self._client, enable_auto_commit=False, auto_offset_reset="earliest")
+        await consumer.start()
+        try:
+            consumer.assign(list(unread))
+            for tp in unread:
+                consumer.seek(tp, seeks[tp])
+            while unread:
+                fetched = await consumer.getmany(*unread, timeout_ms=int(POLL_S * 1000))
+                for records in fetched.values():
+                    yield records
+                # The position also passes markers and what compaction left out, which no record would show.
+                unread = {tp for tp in unread if await consumer.position(tp) < ends[tp]}
+        finally:
+            await consumer.stop()
+
+    def _consumer_or_fail(self) -> Any:
+        if self._consumer is None:
+            raise RuntimeError("asked for offsets before start")
+        return self._consumer

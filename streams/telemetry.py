@@ -1,0 +1,90 @@
+"""What the worker says about itself while it runs. Whoever counts, stores or shows it implements ``Telemetry``."""
+
+from collections.abc import Collection, Mapping
+from enum import StrEnum
+from typing import Protocol
+
+
+class Stage(StrEnum):
+    """Where the time of a batch goes."""
+
+    READ_BACK = "read_back"  # once for a partition: what its output topics already hold
+    DETECT = "detect"  # decoding included: the engine does both in one pass
+    SEND = "send"
+    COMMIT = "commit"
+
+
+class Dropped(StrEnum):
+    """Why a batch was thrown away; its records are read again, here or elsewhere."""
+
+    GENERATION_PASSED = "generation_passed"
+    GENERATION_PASSED_IN_WORK = "generation_passed_in_work"
+
+
+class CountsLike(Protocol):
+    @property
+    def consumed(self) -> int: ...
+    @property
+    def applied(self) -> int: ...
+    @property
+    def duplicate(self) -> int: ...
+    @property
+    def late(self) -> int: ...
+    @property
+    def dead_lettered(self) -> int: ...
+    @property
+    def conflicts(self) -> int: ...
+    @property
+    def unknown_fields(self) -> int: ...
+
+
+class Telemetry(Protocol):
+    def batch(self, partition: int, records: int, seconds: Mapping[Stage, float]) -> None:
+        """A batch was applied, sent and committed."""
+
+    def counts(self, topic: str, partition: int, counts: CountsLike) -> None:
+        """What became of a batch's records of one topic."""
+
+    def sent(self, topic: str, partition: int, records: int) -> None: ...
+
+    def already_sent(self, partition: int, records: int) -> None:
+        """Effects that a rebuild decided again and that were found on their topics."""
+
+    def dropped(self, partition: int, records: int, reason: Dropped) -> None: ...
+
+    def lag(self, topic: str, partition: int, records: int) -> None:
+        """Records between what is applied and the end of the topic."""
+
+    def held(self, partition: int, records: int) -> None:
+        """Records read but not released: the merge waits for evidence or for a slower topic."""
+
+    def owned(self, partitions: Collection[int]) -> None:
+        """The partition numbers this worker has now; comes after each rebalance."""
+
+
+class NoTelemetry:
+    """Says nothing to nobody."""
+
+    def batch(self, partition: int, records: int, seconds: Mapping[Stage, float]) -> None:
+        pass
+
+    def counts(self, topic: str, partition: int, counts: CountsLike) -> None:
+        pass
+
+    def sent(self, topic: str, partition: int, records: int) -> None:
+        pass
+
+    def already_sent(self, partition: int, records: int) -> None:
+        pass
+
+    def dropped(self, partition: int, records: int, reason: Dropped) -> None:
+        pass
+
+    def lag(self, topic: str, partition: int, records: int) -> None:
+        pass
+
+    def held(self, partition: int, records: int) -> None:
+        pass
+
+    def owned(self, partitions: Collection[int]) -> None:
+        pass

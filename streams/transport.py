@@ -1,0 +1,396 @@
+"""Faust's aiokafka transport, with whole batches in one order in place of single messages.
+
+Faust spends about 200 microseconds on each message. So its consumer is subclassed: ``getmany`` yields one Faust message
+for a run of records, whose value is a ``Batch``. The order of the records in it is that of ``streams.merge``. Where to
+read from comes from the partitions' state, never from the group; the group's committed offsets only follow, for tools
+that show lag.
+
+What is relied upon of Faust and aiokafka, beyond what they document, stands in ``tests/transport/test_internals.py``,
+which fails first when a release changes it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from time import monotonic
+from typing import Any, NamedTuple, Protocol
+
+import aiokafka
+import faust
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+from yarl import URL
+
+from schemas.records import RecordLike
+from streams.assignment import CoPartitionedAssignor
+from streams.errors import DriftlineError
+from streams.merge import Merge, Question
+from streams.offsets import Offsets
+
+log = structlog.get_logger(__name__)
+
+# aiokafka asks a broker for nothing else while one fetch waits there, so a topic that has room again waits this long
+# at worst. Records end the wait at once; ten empty fetches a second cost a broker nothing.
+FETCH_WAIT_MS = 100
+POLL_S = 0.25  # an idle reader looks up this often
+POLL_INTERVAL_MAX_MS = 30 * 24 * 3600 * 1000  # spare workers have nothing to poll and must stay in the group
+PARTITION_FETCH_BYTES = 1024 * 1024  # a fetch brings at most so much of a partition, or one larger record
+
+
+class Batch(NamedTuple):
+    """Records of one partition number in the one order, and where its topics stand once they are applied."""
+
+    partition: int
+    records: list[RecordLike]
+    positions: dict[str, int]
+    generation: int
+
+
+class Owner(Protocol):
+    """Who holds the partitions' state."""
+
+    async def assigned(self, partitions: Collection[int], generation: int) -> Mapping[int, Mapping[str, int]]:
+        """Takes the partitions; returns by number and topic where to read on, empty for the beginning."""
+
+    async def revoked(self, generation: int) -> None:
+        """Returns when the batch in hand is done and nothing more of this generation will be sent."""
+
+    def applied(self) -> Mapping[TopicPartition, int]:
+        """By input partition the next offset to apply, for the group's committed offsets."""
+
+
+class Reading(NamedTuple):
+    """What the transport is told."""
+
+    inputs: tuple[str, ...]  # topics in rank order
+    consumer: Mapping[str, Any]  # keyword arguments of AIOKafkaConsumer beyond those set here
+    security: Mapping[str, Any]
+    batch_records_max: int
+    queue_records_max: int  # held of one topic and partition; a fetch may come on top
+    grace_s: float
+
+
+Fatal = Callable[[BaseException], None]
+
+
+class DataGapError(DriftlineError):
+    """Records that state needs are not on the topic any more, or the topic is not the one that was read."""
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust is not typed for us
+    """The thread that talks to the brokers."""
+
+    def _create_worker_consumer(self, transport: "Transport") -> aiokafka.AIOKafkaConsumer:
+        # Faust's own assignor choice is round robin, which does not keep the topics of a partition number together.
+        self._assignor = CoPartitionedAssignor()
+        return aiokafka.AIOKafkaConsumer(
+            **transport.reading.consumer,
+            group_instance_id=self.app.conf.consumer_group_instance_id,
+            partition_assignment_strategy=[self._assignor],
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_poll_interval_ms=POLL_INTERVAL_MAX_MS,
+            max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+        )
+
+    async def fetch(self, wanted: set[TopicPartition], timeout_s: float) -> Mapping[TP, list[RecordLike]]:
+        fetched: Mapping[TP, list[RecordLike]] = await self.call_thread(self._fetch, wanted, timeout_s)
+        return fetched
+
+    async def _fetch(self, wanted: set[TopicPartition], timeout_s: float) -> Mapping[TP, list[RecordLike]]:
+        if not self.consumer.flow_active:
+            return {}  # a rebalance began while this call was on its way; it must not wait for records
+        consumer = self._ensure_consumer()
+        assigned = consumer.assignment()
+        wanted = wanted & assigned
+        paused = consumer.paused()
+        # A full queue is paused at the source: left unread in aiokafka's buffer it would delay every other partition.
+        consumer.pause(*(assigned - wanted - paused))
+        consumer.resume(*(wanted & paused))
+        # getmany also raises what the coordinator has parked, such as a refused authorisation; nothing else asks.
+        fetched: Mapping[TP, list[RecordLike]] = await consumer.getmany(*wanted, timeout_ms=int(timeout_s * 1000))
+        return fetched
+
+    async def read_positions(self, partitions: Collection[TP]) -> dict[TP, int]:
+        positions: dict[TP, int] = await self.call_thread(self._read_positions, partitions)
+        return positions
+
+    async def _read_positions(self, partitions: Collection[TP]) -> dict[TP, int]:
+        consumer = self._ensure_consumer()
+        return {tp: await consumer.position(tp) for tp in partitions if tp in consumer.assignment()}
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        try:
+            await self._ensure_consumer().commit(
+                {TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
+            )
+        except KafkaError as error:
+            # These offsets decide nothing; they are written again with the next ones.
+            log.warning("group offsets not committed", reason=str(error))
+            return False
+        return True
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Faust's stall detector compares two different clocks; ``streams.watchdog`` watches in its place."""
+
+
+class Consumer(driver.Consumer):  # type: ignore[misc]
+    def __init__(self, transport: "Transport", *args: Any, **kwargs: Any) -> None:
+        super().__init__(transport, *args, **kwargs)
+        self._merges: dict[int, Merge] = {}
+        self._epoch = 0  # grows with every change of what is ours: whatever was read before is void
+        self._reads = asyncio.Lock()
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    @property
+    def held(self) -> dict[int, int]:
+        """By partition number, the records read and not released."""
+        topics = self.transport.reading.inputs
+        return {number: sum(map(merge.held, topics)) for number, merge in self._merges.items()}
+
+    # Rebalances -------------------------------------------------------------------------------------------------------
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        generation = self.app.consumer_generation_id
+        self._epoch += 1
+        self._merges = {}
+        await super().on_partitions_revoked(revoked)
+        try:
+            await self.transport.owner.revoked(generation)
+        except Exception as error:  # aiokafka only logs what a listener raises
+            self.transport.fatal(error)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        await super().on_partitions_assigned(assigned, generation_id)
+        if not assigned:  # Faust has nothing to seek then, but the state of what went elsewhere must be let go
+            await self.transport.owner.assigned((), generation_id)
+
+    async def perform_seek(self) -> None:
+        """Faust calls this when a rebalance is over and before records flow."""
+        try:
+            async with self._reads:
+                await self._seek_to_state()
+        except Exception as error:  # Faust logs it and waits for ever
+            self.transport.fatal(error)
+
+    async def _seek_to_state(self) -> None:
+        self._epoch += 1
+        epoch, generation = self._epoch, self.app.consumer_generation_id
+        assigned = self._input_partitions()
+        numbers = _whole_numbers(assigned, self.transport.reading.inputs)
+        known = await self.transport.owner.assigned(numbers, generation)
+        seeks = await self._seeks(assigned, known)
+        if epoch != self._epoch:
+            return  # the next rebalance has begun and will seek
+        await self.seek_wait(seeks)
+        reading = self.transport.reading
+        self._merges = {
+            number: Merge(
+                reading.inputs, {topic: seeks[TP(topic, number)] for topic in reading.inputs}, reading.grace_s
+            )
+            for number in numbers
+        }
+
+    def _input_partitions(self) -> set[TP]:
+        return {TP(*tp) for tp in self.assignment() if tp[0] in self.transport.reading.inputs}
+
+    async def _seeks(self, assigned: Collection[TP], known: Mapping[int, Mapping[str, int]]) -> dict[TP, int]:
+        places = [TopicPartition(*tp) for tp in assigned]
+        firsts = await self.transport.offsets.beginnings(places)
+        ends = await self.transport.offsets.ends(places)
+        seeks = {}
+        for tp in assigned:
+            wanted = known[tp.partition].get(tp.topic, firsts[tp])
+            if not firsts[tp] <= wanted <= ends[tp]:
+                raise _gap(tp, wanted, firsts[tp], ends[tp])
+            seeks[tp] = wanted
+        return seeks
+
+    # Reading ----------------------------------------------------------------------------------------------------------
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 - as Faust's
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+        if self.should_stop:
+            return
+        try:
+            await self._read()
+        except self.consumer_stopped_errors:
+            raise
+        except Exception as error:  # Faust restarts the fetcher, with records lost in between
+            self.transport.fatal(error)
+            return
+        epoch = self._epoch
+        more = True
+        while more:
+            more = False
+            for number in list(self._merges):
+                run = self._merges[number].take(self.transport.reading.batch_records_max)
+                if run is None:
+                    continue
+                more = True
+                yield self._message(Batch(number, run.records, run.positions, self.app.consumer_generation_id))
+                if epoch != self._epoch or not self.flow_active:
+                    return
+
+    async def _read(self) -> None:
+        """One round: ask for evidence, fetch meanwhile, take both in."""
+        async with self._reads:
+            epoch, merges = self._epoch, self._merges
+            if not merges:
+                await self.sleep(POLL_S)
+                return
+            questions = self._questions(merges)
+            asked = [
+                TopicPartition(topic, number) for number, question in questions.items() for topic in question.topics
+            ]
+            ends, fetched = await asyncio.gather(
+                self.transport.offsets.ends(asked),
+                self._thread.fetch(self._wanted(merges), self._patience_s(merges, questions)),
+            )
+            if epoch != self._epoch:
+                return
+            await self._take_in(merges, fetched)
+            await self._answer(epoch, merges, questions, ends)
+
+    def _questions(self, merges: Mapping[int, Merge]) -> dict[int, Question]:
+        now = monotonic()
+        asked = {number: merge.question(now) for number, merge in merges.items()}
+        return {number: question for number, question in asked.items() if question is not None}
+
+    def _wanted(self, merges: Mapping[int, Merge]) -> set[TopicPartition]:
+        reading = self.transport.reading
+        return {
+            TopicPartition(topic, number)
+            for number, merge in merges.items()
+            for topic in reading.inputs
+            if merge.held(topic) < reading.queue_records_max
+        }
+
+    def _patience_s(self, merges: Mapping[int, Merge], questions: Mapping[int, Question]) -> float:
+        """How long a fetch may wait for records: not at all when evidence will release what is held already."""
+        if questions:
+            return 0.0
+        return self.transport.reading.grace_s if any(merge.waits for merge in merges.values()) else POLL_S
+
+    async def _take_in(self, merges: Mapping[int, Merge], fetched: Mapping[TP, list[RecordLike]]) -> None:
+        now = monotonic()
+        for (topic, number), records in fetched.items():
+            merge = merges[number]
+            expected = merge.position(topic)
+            if records[0].offset != expected:
+                await self._explain_jump(TP(topic, number), expected, records[0].offset)
+            merge.offer(topic, records, now)
+
+    async def _explain_jump(self, tp: TP, expected: int, offset: int) -> None:
+        """Markers and compaction leave holes; a retention that overtook the reading loses records, and must be loud."""
+        first = (await self.transport.offsets.beginnings([TopicPartition(*tp)]))[TopicPartition(*tp)]
+        if first > expected or offset < expected:
+            raise _gap(tp, expected, first, offset)
+
+    async def _answer(
+        self,
+        epoch: int,
+        merges: Mapping[int, Merge],
+        questions: Mapping[int, Question],
+        ends: Mapping[TopicPartition, int],
+    ) -> None:
+        unread: set[TP] = set()
+        for number, question in questions.items():
+            by_topic = {topic: ends[TopicPartition(topic, number)] for topic in question.topics}
+            unread.update(TP(topic, number) for topic in merges[number].answer(question, by_topic))
+        idle = [tp for tp in unread if not merges[tp.partition].held(tp.topic)]
+        if idle:
+            # Either the records are on their way, or markers end the topic and only the position tells.
+            positions = await self._thread.read_positions(idle)
+            if epoch == self._epoch:
+                for tp, position in positions.items():
+                    merges[tp.partition].advance(tp.topic, position)
+
+    def _message(self, batch: Batch) -> tuple[TP, ConsumerMessage]:
+        last = batch.records[-1]
+        tp = TP(last.topic, batch.partition)
+        # Faust drops messages below this and fills the gaps between them: a batch jumps, so it must know nothing.
+        self._read_offset[tp] = None
+        message = self._to_message(tp, last)
+        message.key, message.value = None, batch
+        return tp, message
+
+    # Commits ----------------------------------------------------------------------------------------------------------
+
+    async def force_commit(self, topics: object = None, start_new_transaction: bool = True) -> bool:
+        """Lets the group's offsets follow what has been applied; Faust's bookkeeping of acks is not used."""
+        assigned = self.assignment()
+        offsets = {
+            TP(*tp): offset
+            for tp, offset in self.transport.owner.applied().items()
+            if tp in assigned and self._committed_offset[TP(*tp)] != offset
+        }
+        if not offsets or not await self._commit(offsets):
+            return False
+        self._committed_offset.update(offsets)
+        return True
+
+    def on_buffer_full(self, tp: TP) -> None:
+        """Nothing to do: a full agent queue makes ``getmany`` wait, and what is held is bounded per topic."""
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """As ``on_buffer_full``."""
+
+
+class Producer(driver.Producer):  # type: ignore[misc]
+    """Acknowledged by all replicas in sync and free of repeats, also where Faust's default is not."""
+
+    def _settings_auth(self) -> Mapping[str, Any]:
+        reading: Reading = self.transport.reading
+        return reading.security
+
+    def _settings_extra(self) -> Mapping[str, Any]:
+        return {"acks": "all", "enable_idempotence": True}
+
+
+class Transport(driver.Transport):  # type: ignore[misc]
+    Consumer = Consumer
+    Producer = Producer
+
+    def __init__(
+        self, url: list[URL], app: faust.App, *, owner: Owner, reading: Reading, offsets: Offsets, fatal: Fatal
+    ) -> None:
+        super().__init__(url, app)
+        self.owner = owner
+        self.reading = reading
+        self.offsets = offsets
+        self.fatal = fatal
+
+
+def _whole_numbers(assigned: Iterable[TP], inputs: Collection[str]) -> list[int]:
+    """The partition numbers of which every input topic is here; anything else cannot be joined."""
+    topics_of: dict[int, set[str]] = {}
+    for tp in assigned:
+        topics_of.setdefault(tp.partition, set()).add(tp.topic)
+    for number, topics in sorted(topics_of.items()):
+        missing = set(inputs) - topics
+        if missing:
+            raise DriftlineError(
+                f"{', '.join(sorted(missing))} did not come with {', '.join(sorted(topics))}",
+                where=f"partition {number}",
+                advice="give every input topic the same number of partitions and stop other programs of this group",
+            )
+    return sorted(topics_of)
+
+
+def _gap(tp: TP, wanted: int, first: int, end: int) -> DataGapError:
+    if wanted < first:
+        what = f"records {wanted} to {first - 1} are gone and were not applied"
+        advice = "lengthen the topic's retention; start with an empty state to go on from what is left"
+    else:
+        what = f"ends at {end}, but {wanted - 1} was applied: this is not the topic that the state was made from"
+        advice = "bring back the topic, or start with an empty state"
+    return DataGapError(what, where=f"{tp.topic}[{tp.partition}]", advice=advice)

@@ -1,0 +1,100 @@
+"""Ends a process that lives and does nothing. It runs in a thread, because what it watches is the event loop.
+
+Faust and aiokafka know states in which every heartbeat is sent and no record moves. A restart gets out of all of them,
+so the judgement is kept simple: nothing has moved for the stall time although something should have.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from enum import StrEnum
+from time import monotonic
+
+EXIT_STALLED = 75  # sysexits' "temporary failure": starting again is the remedy
+CHECKS_PER_STALL = 10  # a stall is noticed after at most a tenth more than its time
+
+Clock = Callable[[], float]
+
+
+class Stall(StrEnum):
+    """Why the process is ended."""
+
+    LOOP_BLOCKED = "the event loop does not turn"
+    NOT_READY = "the worker did not get ready to read"
+    NO_PROGRESS = "records wait on the input topics and none is applied"
+
+
+class Progress:
+    """What the event loop tells and the watchdog reads. Single assignments of numbers, so no lock is needed."""
+
+    def __init__(self, clock: Clock = monotonic) -> None:
+        self._clock = clock
+        now = clock()
+        self._turned = now
+        self._moved = now
+        self._not_ready_since: float | None = now
+        self._lag = 0
+
+    def turn(self) -> None:
+        """The loop is alive."""
+        self._turned = self._clock()
+
+    def moved(self) -> None:
+        """Something was applied, or read back, or there was nothing to apply."""
+        self._moved = self._clock()
+
+    def ready(self) -> None:
+        self._not_ready_since = None
+        self.moved()
+
+    def not_ready(self) -> None:
+        """Start-up or a rebalance has begun; the first of several counts."""
+        if self._not_ready_since is None:
+            self._not_ready_since = self._clock()
+
+    def lag(self, records: int) -> None:
+        """Records on the input topics that are not applied."""
+        self._lag = records
+        if records == 0:
+            self.moved()
+
+    def stalled(self, stall_s: float) -> Stall | None:
+        """The judgement."""
+        latest_allowed = self._clock() - stall_s
+        if self._turned < latest_allowed:
+            return Stall.LOOP_BLOCKED
+        if self._moved >= latest_allowed:
+            return None
+        if self._not_ready_since is not None:
+            return Stall.NOT_READY if self._not_ready_since < latest_allowed else None
+        return Stall.NO_PROGRESS if self._lag > 0 else None
+
+
+class Watchdog:
+    def __init__(self, progress: Progress, stall_s: float, end: Callable[[Stall], None]) -> None:
+        self._progress = progress
+        self._stall_s = stall_s
+        self._end = end
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._stall_s / CHECKS_PER_STALL):
+            stall = self._progress.stalled(self._stall_s)
+            if stall is not None:
+                self._end(stall)
+                return
+
+
+def end_process(stall: Stall, stall_s: float) -> None:
+    """One line, past every lock a hanging thread could hold, and out."""
+    line = f"driftline: ended by the watchdog: {stall} for {stall_s:g} s; start it again, it goes on where it was\n"
+    os.write(sys.stderr.fileno(), line.encode())
+    os._exit(EXIT_STALLED)

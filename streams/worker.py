@@ -1,0 +1,332 @@
+"""The live worker: where all its parts are put together, and how it runs and ends."""
+
+import asyncio
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple, Never
+
+import faust
+import structlog
+from aiokafka import TopicPartition
+from yarl import URL
+
+from schemas.times import duration_ms
+from schemas.topics import CATALOGUE, TopicNames
+from streams import watchdog
+from streams.connection import Permissions, check_login, client_settings, security
+from streams.errors import DriftlineError
+from streams.offsets import Offsets
+from streams.partition import OwnedPartition
+from streams.sections import KafkaSettings
+from streams.sender import Sender, destinations
+from streams.settings import Settings
+from streams.state import EngineFactory, MemoryStore, StateStore
+from streams.telemetry import Dropped, NoTelemetry, Telemetry
+from streams.topics import verify
+from streams.transport import Batch, Reading, Transport
+from streams.watchdog import Progress, Watchdog
+
+log = structlog.get_logger(__name__)
+
+EXIT_UNEXPECTED = 70  # sysexits' "internal software error"
+ORDER_GRACE_S = 0.02  # an append that hangs inside a broker for longer could be overtaken; also the least latency
+COMMIT_INTERVAL_S = 1.0  # group offsets are for lag tools; nothing is decided by them
+AGENT_QUEUE_BATCHES = 2  # one in work, two waiting: enough that the agent never waits for the reader
+SEND_TIMEOUT_S = 30.0  # shorter than a rebalance may take, so that no batch is sent into the next generation
+REBALANCE_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 10.0  # a stop that hangs is no worse than a crash, and a crash loses nothing
+PRODUCER_LINGER_S = 0.002  # a batch's effects are queued together anyhow
+LOOK_EVERY_S = 1.0  # lag is measured and the loop's life shown this often
+REQUEST_BYTES_MAX = max(topic.max_message_bytes for topic in CATALOGUE.values())
+
+Exit = Callable[[int], Never]
+
+
+class App(faust.App):  # type: ignore[misc] # Faust is not typed for us
+    """Faust's application with our transport, and without its directories on disk."""
+
+    def __init__(self, *args: Any, transport_of: Callable[[list[URL], faust.App], Transport], **kwargs: Any) -> None:
+        self._transport_of = transport_of
+        super().__init__(*args, **kwargs)
+
+    def _new_transport(self) -> Transport:
+        return self._transport_of(self.conf.broker_consumer, self)
+
+    def _new_producer_transport(self) -> Transport:
+        return self._transport_of(self.conf.broker_producer, self)
+
+    def _create_directories(self) -> None:
+        """No Faust tables, so nothing to put there."""
+
+
+class Partitions:
+    """The partition numbers this worker has, and the one batch that is in hand. Implements ``transport.Owner``."""
+
+    def __init__(
+        self, store: StateStore, make: Callable[[int, Any], OwnedPartition], telemetry: Telemetry, progress: Progress
+    ) -> None:
+        self._store = store
+        self._make = make
+        self._telemetry = telemetry
+        self._progress = progress
+        self._owned: dict[int, OwnedPartition] = {}
+        self._hand = asyncio.Lock()
+        self.generation: int | None = None  # the one whose batches count; None while a rebalance runs
+
+    def is_current(self, generation: int) -> bool:
+        return generation == self.generation
+
+    async def assigned(self, partitions: Collection[int], generation: int) -> Mapping[int, Mapping[str, int]]:
+        async with self._hand:
+            self._owned = {number: self._make(number, self._store.open(number, generation)) for number in partitions}
+            self._store.retain(partitions)
+            self.generation = generation
+        self._telemetry.owned(partitions)
+        self._progress.ready()
+        log.info("partitions assigned", partitions=sorted(partitions), generation=generation)
+        return {number: owned.state.positions for number, owned in self._owned.items()}
+
+    async def revoked(self, generation: int) -> None:
+        self._progress.not_ready()
+        async with self._hand:
+            self.generation = None
+            self._store.release(generation)
+        log.info("partitions revoked", partitions=sorted(self._owned), generation=generation)
+
+    def applied(self) -> Mapping[TopicPartition, int]:
+        return {
+            TopicPartition(topic, number): offset
+            for number, owned in self._owned.items()
+            for topic, offset in owned.state.positions.items()
+        }
+
+    async def take(self, batch: Batch) -> None:
+        async with self._hand:
+            owned = self._owned.get(batch.partition)
+            dropped = await owned.take(batch) if owned else Dropped.GENERATION_PASSED
+            if dropped is Dropped.GENERATION_PASSED_IN_WORK:
+                self._store.abandon(batch.partition)
+                del self._owned[batch.partition]
+        if dropped:
+            self._telemetry.dropped(batch.partition, len(batch.records), dropped)
+        else:
+            self._progress.moved()
+
+    async def finish(self) -> None:
+        """Returns when the batch in hand is done; no other will be begun."""
+        async with self._hand:
+            self.generation = None
+
+
+class Worker(NamedTuple):
+    """What ``build`` makes."""
+
+    app: faust.App
+    offsets: Offsets
+    partitions: Partitions
+    progress: Progress
+
+
+def build(
+    settings: Settings,
+    engine_of: EngineFactory,
+    *,
+    store: StateStore | None = None,
+    telemetry: Telemetry | None = None,
+    exit_process: Exit = os._exit,
+    grace_s: float = ORDER_GRACE_S,
+) -> Worker:
+    """Puts the parts together. Nothing is connected and nothing runs yet."""
+    telemetry = telemetry or NoTelemetry()
+    kafka = settings.kafka
+    offsets = Offsets(client_settings(kafka))
+    progress = Progress()
+    fatal = _fatal(exit_process)
+
+    def transport_of(url: list[URL], app: faust.App) -> Transport:
+        return Transport(url, app, owner=partitions, reading=_reading(settings, grace_s), offsets=offsets, fatal=fatal)
+
+    def partition_of(number: int, state: Any) -> OwnedPartition:
+        return OwnedPartition(
+            number,
+            state,
+            sender=Sender(
+                app.producer,
+                destinations(kafka.topics),
+                telemetry,
+                bytes_max=REQUEST_BYTES_MAX,
+                timeout_s=SEND_TIMEOUT_S,
+            ),
+            offsets=offsets,
+            outputs=tuple(kafka.topics.outputs),
+            telemetry=telemetry,
+            is_current=partitions.is_current,
+            moved=progress.moved,
+        )
+
+    partitions = Partitions(store or MemoryStore(engine_of), partition_of, telemetry, progress)
+    app = _app(kafka, transport_of)
+    _monitor(app, kafka.topics, partitions, fatal)
+    return Worker(app, offsets, partitions, progress)
+
+
+def _app(kafka: KafkaSettings, transport_of: Callable[[list[URL], faust.App], Transport]) -> App:
+    request_s = duration_ms(kafka.request_timeout) / 1000
+    return App(
+        kafka.group,
+        transport_of=transport_of,
+        broker=[URL(f"kafka://{address}") for address in kafka.bootstrap.split(",")],
+        broker_client_id=kafka.client_id,
+        broker_request_timeout=request_s,
+        broker_session_timeout=duration_ms(kafka.session_timeout) / 1000,
+        broker_commit_interval=COMMIT_INTERVAL_S,
+        producer_linger=PRODUCER_LINGER_S,
+        producer_request_timeout=request_s,
+        producer_max_request_size=REQUEST_BYTES_MAX,
+        store="memory://",
+        stream_buffer_maxsize=AGENT_QUEUE_BATCHES,
+        stream_wait_empty=False,  # the batch in hand is waited for in Partitions.revoked
+        topic_allow_declare=False,  # Faust would declare with one replica
+        topic_disable_leader=True,
+        web_enabled=False,  # no login, and it forwards requests to whatever a group member names
+        autodiscover=False,
+        consumer_auto_offset_reset="earliest",
+    )
+
+
+def _reading(settings: Settings, grace_s: float) -> Reading:
+    kafka = settings.kafka
+    group = {
+        "group_id": kafka.group,
+        "session_timeout_ms": duration_ms(kafka.session_timeout),
+        "heartbeat_interval_ms": duration_ms(kafka.heartbeat_interval),
+        "rebalance_timeout_ms": int(REBALANCE_TIMEOUT_S * 1000),
+    }
+    return Reading(
+        inputs=tuple(kafka.topics.inputs),
+        consumer={**client_settings(kafka), **group},
+        security=security(kafka),
+        batch_records_max=settings.worker.batch_records_max,
+        queue_records_max=settings.worker.queue_records_max,
+        grace_s=grace_s,
+    )
+
+
+def _monitor(app: faust.App, names: TopicNames, partitions: Partitions, fatal: Callable[[BaseException], None]) -> None:
+    """The one agent: it takes what the topics hold, in order, one batch at a time."""
+    # Acks are off: Faust would acknowledge a batch whose agent has raised.
+    inputs = app.topic(*names.inputs, key_serializer="raw", value_serializer="raw", acks=False)
+
+    async def monitor(stream: faust.StreamT[Batch]) -> None:
+        async for batch in stream:
+            try:
+                await partitions.take(batch)
+            except Exception as error:
+                fatal(error)
+            await asyncio.sleep(0)  # a full queue would otherwise never let the loop turn
+
+    app.agent(inputs, name="monitor", concurrency=1)(monitor)
+
+
+def _fatal(exit_process: Exit) -> Callable[[BaseException], None]:
+    """The end for everything unexpected: at once and non-zero, because starting again is the recovery."""
+
+    def fatal(error: BaseException) -> None:
+        if isinstance(error, DriftlineError):
+            log.error("worker ended", reason=str(error))
+        else:
+            log.error("worker ended", reason=repr(error), trace="".join(traceback.format_exception(error)))
+        sys.stderr.flush()
+        exit_process(EXIT_UNEXPECTED)
+
+    return fatal
+
+
+# Running -------------------------------------------------------------------------------------------------------------
+
+
+def run(
+    settings: Settings,
+    engine_of: EngineFactory,
+    *,
+    permissions: Permissions = Permissions(),  # noqa: B008 - an empty tuple of refusals
+    telemetry: Telemetry | None = None,
+) -> int:
+    """Runs a worker in this process until SIGTERM or SIGINT; returns its exit code.
+
+    What is wrong before anything runs is raised as ``DriftlineError``.
+    """
+    check_login(settings.kafka, permissions)
+    return asyncio.run(_run(settings, engine_of, permissions, telemetry or NoTelemetry()))
+
+
+async def _run(settings: Settings, engine_of: EngineFactory, permissions: Permissions, telemetry: Telemetry) -> int:
+    await verify(settings.kafka, permissions)
+    worker = build(settings, engine_of, telemetry=telemetry)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    stall_s = duration_ms(settings.worker.watchdog_stall) / 1000
+    dog = Watchdog(worker.progress, stall_s, lambda stall: watchdog.end_process(stall, stall_s))
+    dog.start()
+    try:
+        return await serve(worker, stop, telemetry)
+    finally:
+        dog.stop()
+
+
+async def serve(worker: Worker, stop: asyncio.Event, telemetry: Telemetry) -> int:
+    """Starts the application, waits for ``stop`` or its crash, and ends it."""
+    await worker.offsets.start()
+    watcher = asyncio.create_task(_look_around(worker, telemetry))
+    starting = asyncio.create_task(worker.app.start())
+    stopping = asyncio.create_task(stop.wait())
+    ended = asyncio.create_task(_ended(worker.app, starting))
+    try:
+        await asyncio.wait((stopping, ended), return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            log.error("worker ended", reason=repr(worker.app.crash_reason))
+            return EXIT_UNEXPECTED
+        await _stop(worker)
+        return 0
+    finally:
+        for task in (watcher, starting, stopping, ended):
+            task.cancel()
+
+
+async def _ended(app: faust.App, starting: "asyncio.Task[None]") -> None:
+    await starting
+    await app.wait_until_stopped()
+
+
+async def _stop(worker: Worker) -> None:
+    log.info("stopping")
+    with suppress(TimeoutError):
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            await worker.partitions.finish()
+            await worker.app.stop()
+            await worker.offsets.stop()
+    log.info("stopped")
+
+
+async def _look_around(worker: Worker, telemetry: Telemetry) -> None:
+    """Shows that the loop turns, and measures how far the worker is behind."""
+    while True:
+        worker.progress.turn()
+        with suppress(Exception):  # brokers that do not answer are no evidence of records that wait
+            await _measure_lag(worker, telemetry)
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def _measure_lag(worker: Worker, telemetry: Telemetry) -> None:
+    applied = worker.partitions.applied()
+    ends = await asyncio.wait_for(worker.offsets.ends(list(applied)), LOOK_EVERY_S)
+    lags = {tp: ends[tp] - offset for tp, offset in applied.items()}
+    for tp, records in lags.items():
+        telemetry.lag(tp.topic, tp.partition, records)
+    worker.progress.lag(sum(lags.values()))
