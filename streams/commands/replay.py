@@ -1,13 +1,32 @@
 """``driftline replay``: monitors recorded history with the engine that works live."""
 
 import argparse
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from streams.commands import Command, add_config
+from streams.errors import SourceError, UsageError
+from streams.terminal import environment
+
+if TYPE_CHECKING:  # what is heavy is imported when the command runs
+    from schemas.records import RecordLike
+    from streams.sections import Settings
+
+
+class _Opened(NamedTuple):
+    """Sources ready to be read."""
+
+    records: "Iterable[RecordLike]"
+    fraction: Callable[[], float | None]
+    blank_lines: Callable[[], int]
+    any_stream: bool
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    sources = "JSONL file, also gzipped; - for standard input; kafka: for all that the input topics hold now"
+    sources = "JSON lines, also gzipped; - for standard input; kafka: for all that the input topics hold now"
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help=sources)
     add_config(parser)
     results = "directory for the results, default: %(default)s"
@@ -16,7 +35,58 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    raise NotImplementedError
+    import msgspec  # noqa: PLC0415 - all of these bring the engine, or what a quick --help need not wait for
+
+    from streams import embedded, report  # noqa: PLC0415
+    from streams.progress import progress_on  # noqa: PLC0415
+    from streams.settings import load  # noqa: PLC0415
+    from streams.sinks import ResultFiles  # noqa: PLC0415
+    from streams.summary import Opened  # noqa: PLC0415
+
+    settings = load(args.config, environment())
+    shown = Opened()
+    with ExitStack() as stack:
+        source = _open(args.sources, settings, stack)
+        files = stack.enter_context(ResultFiles(args.out))
+        progress = stack.enter_context(progress_on(sys.stderr, source.fraction))
+        summary = embedded.run(
+            source.records,
+            settings,
+            sinks=(files, shown),
+            progress=progress,
+            any_stream=source.any_stream,
+        )
+        summary = msgspec.structs.replace(summary, blank_lines=source.blank_lines())
+        where = files.finish(summary)
+    report.show(summary, shown.alerts, shown.more, str(where), sys.stdout)
+    if summary.error is not None:
+        raise SourceError(f"{summary.error}; incomplete results are in {where}")
+    return 0
+
+
+def _open(sources: list[str], settings: "Settings", stack: ExitStack) -> _Opened:
+    from streams.sources import in_order, open_files  # noqa: PLC0415
+
+    if any(source.startswith("kafka:") for source in sources):
+        return _open_kafka(sources, settings)
+    files = stack.enter_context(open_files(sources))
+    sizes = [file.size for file in files]
+    total = None if None in sizes else sum(size or 0 for size in sizes)
+
+    def fraction() -> float | None:
+        return sum(file.bytes_read for file in files) / total if total else None
+
+    return _Opened(in_order(files), fraction, lambda: sum(file.blank_lines for file in files), any_stream=True)
+
+
+def _open_kafka(sources: list[str], settings: "Settings") -> _Opened:
+    from streams.topic_range import KAFKA, TopicRange  # noqa: PLC0415 - brings the Kafka client
+
+    if sources != [KAFKA]:
+        advice = "replay one after the other"
+        raise UsageError(f"{KAFKA} stands alone, without a name and without files beside it", advice=advice)
+    topics = TopicRange(settings.kafka)
+    return _Opened(topics, lambda: topics.fraction, lambda: 0, any_stream=False)
 
 
 command = Command(

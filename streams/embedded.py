@@ -1,0 +1,74 @@
+"""Drives the engine over recorded events, without a broker: the same engine, records in, effects out."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from detectors.engine import Engine
+from schemas.records import RecordLike
+from streams.errors import SourceError
+from streams.sections import Settings
+from streams.state import EffectLike, EngineFactory
+from streams.summary import Summary, Tally
+
+BATCH_RECORDS = 4_000  # enough for detectors that work on whole columns, few enough for a progress bar that moves
+
+Sink = Callable[[EffectLike], object]
+Advance = Callable[[int], object]
+
+
+def engines(settings: Settings, *, any_stream: bool) -> EngineFactory:
+    """``any_stream``: records of a file, where predictions, outcomes and control events are mixed."""
+    return lambda partition: Engine(partition, settings.monitor, settings.kafka.topics, any_stream=any_stream)
+
+
+def run(
+    records: Iterable[RecordLike],
+    settings: Settings,
+    *,
+    sinks: Sequence[Sink] = (),
+    progress: Advance = lambda records: None,
+    any_stream: bool = True,
+    engine_of: EngineFactory | None = None,
+    batch_records: int = BATCH_RECORDS,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Summary:
+    """Applies all records, partition number by partition number as they come, and hands each effect to every sink.
+
+    A source that fails half-way ends the run early: what was read is applied, and the summary says that it is not all.
+    """
+    engine_of = engine_of or engines(settings, any_stream=any_stream)
+    tally, error, start = Tally(), None, clock()
+    partition, engine = -1, None
+    try:
+        for batch in _batches(records, batch_records):
+            if engine is None or batch[0].partition != partition:
+                # One engine at a time: records come one partition number after the other.
+                partition = batch[0].partition
+                engine = engine_of(partition)
+            applied = engine.apply(batch)
+            tally.batch(batch, applied.counts)
+            for effect in applied.effects:
+                tally.effect(effect)
+                for sink in sinks:
+                    sink(effect)
+            progress(len(batch))
+    except SourceError as failure:
+        error = str(failure)
+    return tally.summary(seconds=clock() - start, error=error)
+
+
+def _batches(records: Iterable[RecordLike], most: int) -> Iterator[list[RecordLike]]:
+    """Runs of one partition number. When the source fails, what came before is handed out first."""
+    batch: list[RecordLike] = []
+    try:
+        for record in records:
+            if batch and (len(batch) == most or record.partition != batch[0].partition):
+                yield batch
+                batch = []
+            batch.append(record)
+    except SourceError:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch

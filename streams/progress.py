@@ -1,0 +1,73 @@
+"""How far the work is: a bar on a terminal, elsewhere a plain line every few seconds."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, TextIO
+
+LINE_EVERY_S = 5.0  # often enough to see that it lives, seldom enough for a log file
+
+Fraction = Callable[[], float | None]  # from 0 to 1; None: nobody knows
+Clock = Callable[[], float]
+
+
+class Progress(AbstractContextManager["Progress"]):
+    """Call it with the number of records that were just worked on."""
+
+    def __call__(self, records: int) -> None:
+        raise NotImplementedError
+
+
+class Lines(Progress):
+    def __init__(self, stream: TextIO, fraction: Fraction, clock: Clock = time.monotonic) -> None:
+        self._stream, self._fraction, self._clock = stream, fraction, clock
+        self._records = 0
+        self._start = self._said = clock()
+
+    def __call__(self, records: int) -> None:
+        self._records += records
+        now = self._clock()
+        if now - self._said >= LINE_EVERY_S:
+            self._said = now
+            self._stream.write(f"{self._line(now)}\n")
+            self._stream.flush()
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def _line(self, now: float) -> str:
+        fraction = self._fraction()
+        share = f", {fraction:.0%}" if fraction is not None else ""
+        return f"{self._records:,} records{share}, {self._records / (now - self._start):,.0f} a second"
+
+
+class Bar(Progress):
+    def __init__(self, stream: TextIO, fraction: Fraction) -> None:
+        from rich import progress  # noqa: PLC0415 - not wanted where there is no terminal
+        from rich.console import Console  # noqa: PLC0415
+
+        self._fraction = fraction
+        self._records = 0
+        self._start = time.monotonic()
+        columns: tuple[Any, ...] = (progress.BarColumn(), progress.TextColumn("{task.description}"))
+        self._bar = progress.Progress(
+            *columns, progress.TimeRemainingColumn(), console=Console(file=stream), transient=True
+        )
+        self._task = self._bar.add_task("starting", total=1.0 if fraction() is not None else None)
+
+    def __enter__(self) -> "Bar":
+        self._bar.start()
+        return self
+
+    def __call__(self, records: int) -> None:
+        self._records += records
+        rate = self._records / max(time.monotonic() - self._start, 1e-9)
+        words = f"{self._records:,} records, {rate:,.0f} a second"
+        self._bar.update(self._task, completed=self._fraction() or 0.0, description=words)
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
+def progress_on(stream: TextIO, fraction: Fraction) -> Progress:
+    return Bar(stream, fraction) if stream.isatty() else Lines(stream, fraction)

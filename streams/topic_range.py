@@ -1,0 +1,135 @@
+"""History from Kafka: what the input topics hold now, from their beginning, in the worker's own order."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from schemas.records import RecordLike
+from streams.connection import client_settings
+from streams.errors import BrokerError, SourceError, UsageError
+from streams.merge import Merge
+from streams.sections import KafkaSettings
+
+KAFKA = "kafka:"
+_HELD_RECORDS_MAX = 10_000  # of one topic before the others are asked instead: memory, against more round trips
+_RUN_RECORDS_MAX = 4_000
+_FETCH_WAIT_MS = 200
+_STALL_S = 60.0  # a broker that gives nothing for so long, though there is more, has stopped answering
+
+Runs = AsyncGenerator[Sequence[RecordLike], None]
+
+
+class TopicRange:
+    """Partition number after partition number, up to where the topics ended when reading began."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+        self._read = self._all = 0
+
+    @property
+    def fraction(self) -> float | None:
+        return self._read / self._all if self._all else None
+
+    def __iter__(self) -> Iterator[RecordLike]:
+        with asyncio.Runner() as runner:
+            runs = self._runs()
+            try:
+                while (records := _step(runner, runs)) is not None:
+                    self._read += len(records)
+                    yield from records
+            finally:
+                runner.run(runs.aclose())
+
+    async def _runs(self) -> Runs:
+        consumer = await _started(self._kafka)
+        try:
+            sides = _sides(consumer, list(self._kafka.topics.inputs))
+            every = [side for numbered in sides for side in numbered]
+            starts, ends = await consumer.beginning_offsets(every), await consumer.end_offsets(every)
+            self._all = sum(ends[side] - starts[side] for side in every)
+            for numbered in sides:
+                async for records in _partition(consumer, numbered, starts, ends):
+                    yield records
+        finally:
+            await consumer.stop()
+
+
+def _step(runner: asyncio.Runner, runs: Runs) -> Sequence[RecordLike] | None:
+    async def step() -> Sequence[RecordLike] | None:
+        return await anext(runs, None)
+
+    try:
+        return runner.run(step())
+    except KafkaError as error:
+        raise SourceError(f"reading failed: {error!r}", where=KAFKA, advice="what came before it counts") from error
+
+
+async def _started(kafka: KafkaSettings) -> AIOKafkaConsumer:
+    # No reset policy: where retention overtakes the reading, a silent jump would make another history of it.
+    consumer = AIOKafkaConsumer(**client_settings(kafka), enable_auto_commit=False, auto_offset_reset="none")
+    try:
+        await consumer.start()
+    except KafkaError as error:
+        await consumer.stop()
+        advice = "is it running, and is kafka.bootstrap right?"
+        raise BrokerError(f"does not answer: {error}", where=kafka.bootstrap, advice=advice) from error
+    return consumer
+
+
+def _sides(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> list[list[TopicPartition]]:
+    """By partition number, the topics in rank order."""
+    numbers = {topic: consumer.partitions_for_topic(topic) or set() for topic in topics}
+    if missing := [topic for topic, partitions in numbers.items() if not partitions]:
+        raise UsageError("is not there", where=f"topic {missing[0]}", advice="see driftline topics create")
+    if len({frozenset(partitions) for partitions in numbers.values()}) > 1:
+        counts = ", ".join(f"{topic} {len(partitions)}" for topic, partitions in numbers.items())
+        raise UsageError(f"the input topics differ in their partitions: {counts}", advice="they need the same count")
+    return [[TopicPartition(topic, number) for topic in topics] for number in sorted(numbers[topics[0]])]
+
+
+async def _partition(
+    consumer: AIOKafkaConsumer,
+    sides: Sequence[TopicPartition],
+    starts: Mapping[TopicPartition, int],
+    ends: Mapping[TopicPartition, int],
+) -> AsyncIterator[Sequence[RecordLike]]:
+    """The worker's own merge. Its evidence is at hand from the start: nothing after the ends is wanted."""
+    merge = Merge([side.topic for side in sides], {side.topic: starts[side] for side in sides}, grace_s=0)
+    end_of = {side.topic: ends[side] for side in sides}
+    consumer.assign(sides)
+    for side in sides:
+        consumer.seek(side, starts[side])
+    moved = time.monotonic()
+    while unread := [side for side in sides if merge.position(side.topic) < ends[side]]:
+        if await _fetch(consumer, merge, unread, ends):
+            moved = time.monotonic()
+        elif time.monotonic() - moved > _STALL_S:
+            raise SourceError(f"nothing came for {_STALL_S:.0f} s, though there is more", where=KAFKA)
+        for records in _released(merge, end_of):
+            yield records
+    for records in _released(merge, end_of):
+        yield records
+
+
+async def _fetch(
+    consumer: AIOKafkaConsumer, merge: Merge, unread: Sequence[TopicPartition], ends: Mapping[TopicPartition, int]
+) -> bool:
+    """Asks for the topics of which little is held; says whether anything moved."""
+    wanted = [side for side in unread if merge.held(side.topic) < _HELD_RECORDS_MAX]
+    before = [merge.position(side.topic) for side in wanted]
+    fetched = await consumer.getmany(*wanted, timeout_ms=_FETCH_WAIT_MS, max_records=_HELD_RECORDS_MAX)
+    for side in wanted:
+        merge.offer(side.topic, [record for record in fetched.get(side, ()) if record.offset < ends[side]], now=0)
+        # The position also passes markers and what compaction left out, which no record would show.
+        merge.advance(side.topic, min(await consumer.position(side), ends[side]))
+    return before != [merge.position(side.topic) for side in wanted]
+
+
+def _released(merge: Merge, ends: Mapping[str, int]) -> Iterator[Sequence[RecordLike]]:
+    if question := merge.question(now=0):
+        merge.answer(question, ends)
+    while run := merge.take(_RUN_RECORDS_MAX):
+        yield run.records
