@@ -16,7 +16,6 @@ import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from load.progress import Meter
 from load.scenarios import DAY_MS, DAY_STARTS_MS, Event, InjectedDrift, scenario
 from schemas.topics import Stream, TopicNames
 from streams.connection import check_login, client_settings
@@ -42,6 +41,13 @@ class Days(NamedTuple):
         return chain.from_iterable(_day(seed, number * DAY_MS, on_drift) for number, seed in enumerate(seeds))
 
 
+class Report(NamedTuple):
+    """Whoever watches: how many more events were sent, and a line when a drift begins."""
+
+    sent: Callable[[int], None]
+    note: Callable[[str], None]
+
+
 class Sent(NamedTuple):
     events: int
     seconds: float
@@ -58,7 +64,13 @@ def sped_up(speed: float) -> Pace:
 
 
 async def send(
-    kafka: KafkaSettings, days: Days, pace: Pace, meter: Meter, stop: asyncio.Event, *, seconds_max: float | None = None
+    kafka: KafkaSettings,
+    days: Days,
+    pace: Pace,
+    report: Report,
+    stop: asyncio.Event,
+    *,
+    seconds_max: float | None = None,
 ) -> Sent:
     """Until the days are over, ``stop`` is set or the time is up; all that was sent is acknowledged then."""
     check_login(kafka)
@@ -68,7 +80,7 @@ async def send(
     try:
         await producer.start()
         await _check_topics(producer, kafka.topics)
-        return await _Sending(producer, kafka.topics, meter, stop).run(days, pace, seconds_max)
+        return await _Sending(producer, kafka.topics, report, stop).run(days, pace, seconds_max)
     except KafkaError as error:
         raise BrokerError(str(error), where=kafka.bootstrap, advice="see whether the broker runs") from error
     except TimeoutError as error:
@@ -85,8 +97,8 @@ async def _close(producer: AIOKafkaProducer) -> None:
 
 
 class _Sending:
-    def __init__(self, producer: AIOKafkaProducer, topics: TopicNames, meter: Meter, stop: asyncio.Event) -> None:
-        self._producer, self._meter, self._stop = producer, meter, stop
+    def __init__(self, producer: AIOKafkaProducer, topics: TopicNames, report: Report, stop: asyncio.Event) -> None:
+        self._producer, self._report, self._stop = producer, report, stop
         self._topics = {Stream.PREDICTIONS: topics.predictions, Stream.OUTCOMES: topics.outcomes}
         self._failure: BaseException | None = None
 
@@ -97,7 +109,7 @@ class _Sending:
             due, passed = pace(number, event), clock() - started
             if seconds_max is not None and max(due, passed) >= seconds_max:
                 break
-            await self._wait(due - passed, number, event)
+            await self._wait(due - passed, number)
             if self._stop.is_set() or self._failure is not None:
                 break
             await self._queue(event, mark)
@@ -106,9 +118,9 @@ class _Sending:
         self._raise_failure()
         return Sent(sent, clock() - started)
 
-    async def _wait(self, seconds: float, number: int, event: Event) -> None:
+    async def _wait(self, seconds: float, number: int) -> None:
         if number % YIELD_EVERY == 0:
-            self._meter.reach(number, _time_of_day(event))
+            self._report.sent(YIELD_EVERY)
             await asyncio.sleep(0)
         if seconds < PAUSE_MIN_S:
             return
@@ -132,7 +144,7 @@ class _Sending:
 
     def _announce(self, drift: InjectedDrift) -> None:
         now = datetime.now(UTC).strftime("%H:%M:%S")
-        self._meter.note(f"{now} {drift.model}: {drift.description} ({drift.kind})")
+        self._report.note(f"{now} {drift.model}: {drift.description} ({drift.kind})")
 
 
 def live(event: Event, now_ms: int, mark: str) -> bytes:
@@ -152,11 +164,6 @@ def _day(seed: int, later_ms: int, on_drift: Callable[[InjectedDrift], None]) ->
         yield event._replace(
             at_ms=event.at_ms + later_ms, fields={**event.fields, "id": f"{seed}-{event.fields['id']}"}
         )
-
-
-def _time_of_day(event: Event) -> str:
-    minutes = (event.at_ms - DAY_STARTS_MS) % DAY_MS // 60_000
-    return f"{minutes // 60:02d}:{minutes % 60:02d} of the day"
 
 
 async def _check_topics(producer: AIOKafkaProducer, topics: TopicNames) -> None:

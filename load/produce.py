@@ -3,12 +3,13 @@
 import argparse
 import asyncio
 import signal
+import sys
 
-from load.live import Days, Pace, Sent, send, sped_up, steadily
+from load.live import Days, Pace, Report, Sent, send, sped_up, steadily
 from load.output import result
-from load.progress import meter
 from load.scenarios import scenario
 from streams.commands import Command, add_config
+from streams.progress import progress_on
 from streams.sections import KafkaSettings
 from streams.settings import load
 from streams.terminal import complain, environment
@@ -48,9 +49,16 @@ async def _run(kafka: KafkaSettings, days: Days, pace: Pace, seconds_max: float 
     for number in STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     total = None if days.endless else scenario(days.seed).event_count()
-    with meter("producing", total) as shown:
-        shown.note(f"to {kafka.bootstrap}: {kafka.topics.predictions}, {kafka.topics.outcomes}")
-        return await send(kafka, days, pace, shown, stop, seconds_max=seconds_max)
+    done = 0
+
+    def sent(events: int) -> None:
+        nonlocal done
+        done += events
+        progress(events)
+
+    complain(f"to {kafka.bootstrap}: {kafka.topics.predictions}, {kafka.topics.outcomes}")
+    with progress_on(sys.stderr, lambda: min(done / total, 1.0) if total else None) as progress:
+        return await send(kafka, days, pace, Report(sent, complain), stop, seconds_max=seconds_max)
 
 
 def _positive(text: str) -> float:

@@ -38,6 +38,13 @@ class Timeline(msgspec.Struct, frozen=True):
     def predictions(self, since_ms: int, until_ms: int) -> int:
         return int(np.count_nonzero((self.made_ms >= since_ms) & (self.made_ms <= until_ms)))
 
+    def shows_from(self, drift: InjectedDrift) -> int | None:
+        """When the first event that the change touches comes in: at once, or with the first label of that time."""
+        if not drift.seen_by_labels_only:
+            return drift.starts_ms
+        touched = self.label_ms[self.label_made_ms >= drift.starts_ms]
+        return int(touched[0]) if len(touched) else None
+
     def labels(self, since_ms: int, until_ms: int) -> int:
         """Labels that came by ``until_ms``, of predictions made at ``since_ms`` or later."""
         return int(np.count_nonzero((self.label_made_ms >= since_ms) & (self.label_ms <= until_ms)))
@@ -80,10 +87,11 @@ def score(truth: Sequence[InjectedDrift], alerts: Sequence[Alert], timelines: Ma
     """Gives each opened alert to the drift it belongs to. ``alerts`` are in stream order."""
     opened = [alert for alert in alerts if alert.event is AlertEvent.OPENED]
     resolved = {alert.incident: alert.ts for alert in alerts if alert.event is AlertEvent.RESOLVED}
+    shows_from = [timelines[drift.model].shows_from(drift) for drift in truth]
     given: dict[tuple[int, Verdict], list[Alert]] = {}
     false_alarms = []
     for alert in opened:
-        index, verdict = _judge(truth, alert)
+        index, verdict = _judge(truth, shows_from, alert)
         if verdict is Verdict.FOUND and (index, verdict) in given:
             verdict = Verdict.AGAIN
         if verdict is Verdict.FALSE:
@@ -98,18 +106,22 @@ def score_scenario(day: Scenario, alerts: Sequence[Alert]) -> Score:
     return score(day.truth, alerts, {traffic.model: Timeline.of(traffic) for traffic in day.traffic})
 
 
-def _judge(truth: Sequence[InjectedDrift], alert: Alert) -> tuple[int, Verdict]:
+def _judge(truth: Sequence[InjectedDrift], shows_from: Sequence[int | None], alert: Alert) -> tuple[int, Verdict]:
     """The best that can be said of it, over all drifts: a find before a consequence, either before an echo."""
-    verdicts = [(index, _verdict(drift, alert)) for index, drift in enumerate(truth) if drift.model == alert.model]
+    verdicts = [
+        (index, _verdict(drift, since, alert))
+        for index, (drift, since) in enumerate(zip(truth, shows_from, strict=True))
+        if drift.model == alert.model
+    ]
     return min(verdicts, key=lambda each: _BEST_FIRST[each[1]], default=(-1, Verdict.FALSE))
 
 
 _BEST_FIRST = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
 
-def _verdict(drift: InjectedDrift, alert: Alert) -> Verdict:
+def _verdict(drift: InjectedDrift, shows_from: int | None, alert: Alert) -> Verdict:
     expected = alert.signal in drift.signals
-    if not (expected or alert.signal in drift.consequences) or alert.ts < drift.starts_ms:
+    if not (expected or alert.signal in drift.consequences) or shows_from is None or alert.ts < shows_from:
         return Verdict.FALSE
     if drift.ends_ms is None or alert.ts < drift.ends_ms:
         return Verdict.FOUND if expected else Verdict.CONSEQUENCE

@@ -91,20 +91,20 @@ def _truth(sessions_move: int, regions_move: int, concept_moves: int) -> tuple[I
             kind=DriftKind.ABRUPT,
             signals=("feature:sessions_7d",),
             starts_ms=sessions_move,
-            description=f"sessions_7d moves by {SESSIONS_SHIFT_SD} sd and stays there",
+            description=f"sessions_7d moves by {SESSIONS_SHIFT_SD} sd for good",
         ),
         InjectedDrift(
             model=MODEL,
             kind=DriftKind.CATEGORY_MIX,
             signals=("feature:region=north", "feature:region=west"),
             starts_ms=regions_move,
-            description="15 points of region go from north to west",
+            description="region: 15 points go north to west",
         ),
         InjectedDrift(
             model=MODEL,
             kind=DriftKind.CONCEPT,
             signals=("loss", "log_loss"),
             starts_ms=concept_moves,
-            description="other customers leave now; features and scores as before",
+            description="other customers leave; inputs as before",
         ),
     )

@@ -102,7 +102,7 @@ def _truth(
             signals=("feature:traffic_index",),
             consequences=("prediction",),
             starts_ms=traffic_moves,
-            description=f"traffic_index rises by {TRAFFIC_SHIFT_SD:g} sd within 3 h, predictions with it",
+            description=f"traffic_index rises {TRAFFIC_SHIFT_SD:g} sd over 3 h",
         ),
         InjectedDrift(
             model=MODEL,
@@ -110,20 +110,20 @@ def _truth(
             signals=("missing:basket_items",),
             starts_ms=nulls_come,
             ends_ms=nulls_go,
-            description=f"{NULLS_DURING:.0%} of basket_items are null for 2 h",
+            description=f"basket_items: {NULLS_DURING:.0%} null for 2 h",
         ),
         InjectedDrift(
             model=MODEL,
             kind=DriftKind.CONCEPT,
             signals=("loss",),
             starts_ms=bridge_closes,
-            description="a closed bridge doubles the error; no feature knows",
+            description="closed bridge doubles the error",
         ),
         InjectedDrift(
             model=MODEL,
             kind=DriftKind.WRONG_TYPE,
             signals=("missing:courier_rating",),
             starts_ms=type_breaks,
-            description=f"{WRONG_TYPE_SHARE:.0%} of courier_rating come as text, with a decimal comma",
+            description=f"courier_rating: {WRONG_TYPE_SHARE:.0%} text, such as '4,6'",
         ),
     )

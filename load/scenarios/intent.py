@@ -103,7 +103,7 @@ def _truth(episodes: tuple[int, int], channel_breaks: int, intents_move: int) ->
             signals=("feature:message_length",),
             starts_ms=starts_ms,
             ends_ms=starts_ms + EPISODE_MS,
-            description=f"message_length moves by {LENGTH_SHIFT_SD} sd for 2 h: {which} time",
+            description=f"message_length {LENGTH_SHIFT_SD} sd up, {which} 2 h",
         )
         for which, starts_ms in zip(("first", "second"), episodes, strict=True)
     )
@@ -115,7 +115,7 @@ def _truth(episodes: tuple[int, int], channel_breaks: int, intents_move: int) ->
             signals=("feature:channel=*", "feature:channel=unknown"),
             consequences=("feature:channel=web", "feature:channel=app", "feature:channel=phone"),
             starts_ms=channel_breaks,
-            description=f"channel is 'unknown', never seen before, in {UNKNOWN_SHARE:.0%} of messages",
+            description=f"channel: {UNKNOWN_SHARE:.0%} 'unknown', never seen before",
         ),
         InjectedDrift(
             model=MODEL,
@@ -123,6 +123,6 @@ def _truth(episodes: tuple[int, int], channel_breaks: int, intents_move: int) ->
             signals=("prediction=delivery",),
             consequences=("prediction=billing", "prediction=cancel", "prediction=other"),
             starts_ms=intents_move,
-            description="15 points more messages are about delivery, and are read so",
+            description="15 points more want their delivery",
         ),
     )

@@ -119,6 +119,14 @@ def test_an_opening_after_the_end_is_an_echo_for_a_while_and_false_later() -> No
     assert result.missed == (drift(100, 200),)
 
 
+def test_a_drift_that_only_labels_show_cannot_be_found_before_the_first_of_them() -> None:
+    lucky, found = alert(399, "loss"), alert(400, "loss", incident="j")
+    result = outcome_of([drift(300, signal="loss")], lucky, found)
+    assert result.false_alarms == (lucky,)
+    assert result.results[0].find is not None
+    assert result.results[0].find.labels == 1
+
+
 def test_labels_that_are_still_on_their_way_lengthen_the_echo() -> None:
     late = alert(200 + SETTLES_MS + 49, "loss")
     assert outcome_of([drift(100, 200, signal="loss", echo=50)], late).false_alarms == ()
