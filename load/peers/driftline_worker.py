@@ -145,8 +145,13 @@ def _read(connection: HTTPConnection) -> Reading | None:
     except (OSError, HTTPException):  # not up yet, or going down
         connection.close()
         return None
+    return Reading(time.perf_counter(), read_fates(text))
+
+
+def read_fates(text: str) -> Counter[str]:
+    """How many records met which fate, over all topics and partitions of a page of metrics."""
     fates: Counter[str] = Counter()
     for sample in SAMPLE.finditer(text):
         fate = FATE.search(sample["labels"])
         fates[fate[1] if fate else "unnamed"] += int(float(sample["value"]))
-    return Reading(time.perf_counter(), fates)
+    return fates
