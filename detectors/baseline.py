@@ -15,7 +15,7 @@ from detectors.banks.contract import Matrix
 from detectors.banks.jit import compiled
 
 CLIP = 12.0  # standard deviations
-BLOCK = 64  # rows whose mean is handed on: what confirms an alarm and what ends it
+BLOCK = 32  # rows whose mean is handed on: what confirms an alarm and what ends it
 
 
 Row = NDArray[np.float64]
@@ -37,6 +37,7 @@ def _measure(
     n: Row,
     mean: Row,
     m2: Row,
+    m3: Row,
     scale: Row,
     z: Matrix,
     block_sum: Row,
@@ -54,10 +55,13 @@ def _measure(
             if np.isnan(v):
                 continue
             if n[j] < need[j]:
+                before = n[j]
                 n[j] += 1.0
-                d = v - mean[j]
-                mean[j] += d / n[j]
-                m2[j] += d * (v - mean[j])
+                step = (v - mean[j]) / n[j]
+                square = step * step * n[j] * before
+                m3[j] += step * square * (n[j] - 2.0) - 3.0 * step * m2[j]
+                m2[j] += square
+                mean[j] += step
                 if n[j] == need[j]:
                     scale[j] = _scale(n[j], mean[j], m2[j])
                 continue
@@ -97,7 +101,7 @@ class BaselineState(msgspec.Struct, array_like=True, frozen=True):
 class Baseline:
     """Columns side by side, as in the banks."""
 
-    _ARRAYS = ("need", "n", "mean", "m2", "scale", "block_sum", "block_n")
+    _ARRAYS = ("need", "n", "mean", "m2", "m3", "scale", "block_sum", "block_n")
 
     def __init__(self) -> None:
         self.rows = 0
@@ -105,6 +109,7 @@ class Baseline:
         self.n: NDArray[np.float64] = np.zeros(0)
         self.mean: NDArray[np.float64] = np.zeros(0)
         self.m2: NDArray[np.float64] = np.zeros(0)
+        self.m3: NDArray[np.float64] = np.zeros(0)
         self.scale: NDArray[np.float64] = np.zeros(0)
         self.block_sum: NDArray[np.float64] = np.zeros(0)
         self.block_n: NDArray[np.float64] = np.zeros(0)
@@ -129,6 +134,13 @@ class Baseline:
     def ready(self, column: int) -> bool:
         return bool(self.n[column] >= self.need[column] and math.isfinite(self.scale[column]))
 
+    def skewness(self, column: int) -> float:
+        """How lopsided the warm-up was: what a mean of few rows does by chance depends on it."""
+        m2, m3 = float(self.m2[column]), float(self.m3[column])
+        spread = m2**1.5 if m2 > 0 else 0.0
+        skewness = float(self.n[column]) ** 0.5 * m3 / spread if spread > 0 else 0.0
+        return skewness if math.isfinite(skewness) else 0.0
+
     def measure(self, x: Matrix) -> tuple[Matrix, Blocks]:
         """Standardised values (NaN where the baseline is still learning), and the blocks that were filled."""
         full = (self.rows + len(x)) // BLOCK - self.rows // BLOCK
@@ -140,6 +152,7 @@ class Baseline:
             self.n,
             self.mean,
             self.m2,
+            self.m3,
             self.scale,
             z,
             self.block_sum,

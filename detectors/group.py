@@ -1,5 +1,6 @@
 """Columns of one family with their baseline and their detectors: numbers in, findings out."""
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,11 +10,11 @@ import numpy as np
 
 from detectors.banks import registry
 from detectors.banks.contract import Bank, Finding, Matrix
-from detectors.baseline import BLOCK, Baseline, BaselineState, Blocks
+from detectors.baseline import Baseline, BaselineState, Blocks
 from detectors.config import ModelConfig
 from detectors.encoding import Column
 
-HISTORY = 16  # blocks kept: about a thousand rows decide that something is over
+HISTORY = 32  # blocks kept: about a thousand rows decide that something is over
 
 # Page-Hinkley's own defaults alarm 66 times in 100,000 rows of N(0, 1). Half of the smallest shift worth a page as
 # allowance leaves one false report in millions there, and finds one standard deviation in about 60 rows.
@@ -30,7 +31,15 @@ class Found(NamedTuple):
     finding: Finding
     effect: float  # of a value: standard deviations from the baseline; of a rate: the difference
     after: float  # the mean since the change, in the signal's unit
-    after_sd: float  # of one row, in the unit of `effect`
+
+
+class Recent(NamedTuple):
+    """What the last rows of a column were like. All in the unit of ``Found.effect``."""
+
+    effect: float
+    rows: int
+    error: float  # one standard error of the effect where nothing has changed: the rows' and the baseline's
+    skewness: float  # of a mean of so many rows
 
 
 class GroupState(msgspec.Struct, array_like=True, frozen=True):
@@ -87,31 +96,31 @@ class Group:
         mean, scale = float(self.baseline.mean[column]), float(self.baseline.scale[column])
         after = mean + finding.mean_after * scale if standardised else finding.mean_after
         effect = after - mean if self.rate else finding.mean_after
-        return Found(finding.row, column, detector, finding, effect, after, self._row_sd(after))
-
-    def _row_sd(self, after: float) -> float:
-        if not self.rate:
-            return 1.0
-        share = min(max(after, 0.01), 0.99)
-        return float((share * (1.0 - share)) ** 0.5)
+        return Found(finding.row, column, detector, finding, effect, after)
 
     # -- blocks: what the rows since then were like -----------------------------------------------------------------
 
     def remember(self, blocks: Blocks, number: int) -> None:
         self._history.append((blocks.sums[number], blocks.counts[number]))
 
-    def recent(self, column: int, blocks: int) -> tuple[float, float, float]:
-        """(mean effect, rows, sd of one row) of one column over the last blocks."""
+    def recent(self, column: int, blocks: int) -> Recent:
+        """The mean of one column over the last blocks, against its baseline."""
         total = rows = 0.0
-        for sums, counts in list(self._history)[-blocks:]:
+        for sums, counts in list(self._history)[-blocks:] if blocks > 0 else ():
             if column < len(sums):
                 total += float(sums[column])
                 rows += float(counts[column])
-        mean = total / rows if rows else 0.0
-        if not self.rate:
-            return mean, rows, 1.0
-        effect = mean * float(self.baseline.scale[column])
-        return effect, rows, self._row_sd(float(self.baseline.mean[column]) + effect)
+        if not rows:
+            return Recent(0.0, 0, math.inf, 0.0)
+        mean, learned = total / rows, float(self.baseline.n[column])
+        effect, sd, skewness = mean, 1.0, self.baseline.skewness(column)
+        if self.rate:
+            share = float(self.baseline.mean[column])
+            effect = mean * float(self.baseline.scale[column])
+            sd = _sd(share)
+            skewness = (1.0 - 2.0 * share) / sd
+        error = sd * (1.0 / rows + (1.0 / learned if learned else 0.0)) ** 0.5
+        return Recent(effect, int(rows), error, skewness / rows**0.5)
 
     # -- state ------------------------------------------------------------------------------------------------------
 
@@ -128,4 +137,7 @@ class Group:
             self._history.append((np.frombuffer(sums), np.frombuffer(counts)))
 
 
-ROWS_OF_HISTORY = BLOCK * HISTORY
+def _sd(share: float) -> float:
+    """Of one 0 or 1. A share that was never seen is taken for one in a hundred."""
+    share = min(max(share, 0.01), 0.99)
+    return float((share * (1.0 - share)) ** 0.5)

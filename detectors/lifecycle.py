@@ -2,41 +2,43 @@
 
 A signal is in one of three states, and this is all that moves it::
 
-    quiet ──── finding, large and certain ───────────────► open
-    quiet ──── finding, not yet so ──► suspect ──── recent rows confirm ──► open
-    suspect ── recent rows are normal again ──► quiet
+    quiet ──── a detector reports ────────────────► suspect
+    suspect ── the rows after it bear it out ─────► open
+    suspect ── the rows after it are normal ──────► quiet
     open ───── recent rows are normal again, or an operator or a deployment says so ──► quiet
+
+A detector picks the worst stretch out of thousands of rows, so the stretch that it reports always looks bad. The rows
+that come after were not picked: their mean has the error that statistics say it has, and an alarm rests on them.
 """
 
 from enum import StrEnum
-from typing import NamedTuple
 
 import msgspec
 
 from detectors.baseline import BLOCK
 from detectors.effects import derived_id
 from detectors.encoding import Column
-from detectors.group import HISTORY, Found, Group
-from schemas.events import ChangePoint, Evidence, Kind, Position, Severity
+from detectors.group import HISTORY, Found, Group, Recent
+from schemas.events import Evidence, Kind, Position, Severity
 
 # Smaller changes are real and not worth a page. Of a value: baseline standard deviations; of a rate: the difference.
 VALUE_FLOOR = 0.25
 RATE_FLOORS = {Kind.DATA_QUALITY: 0.02, Kind.CONCEPT_DRIFT: 0.03}
 SHARE_FLOOR = 0.05
 
-CERTAIN = 4.0  # standard errors of the mean since the change; fewer wait for the recent rows to agree
-CONFIRM_BLOCKS = 4  # 256 rows: long enough for a mean, short enough not to hold an alarm back
+# Standard errors that the rows after a report must lie from the baseline: by chance once in 290,000 looks. A detector
+# reports a few times a day for nothing, and each report is looked at up to 32 times: a false page of this kind in years.
+CERTAIN = 4.5
 RECOVERED_ROWS = BLOCK * HISTORY
 
 
 class Disposition(StrEnum):
     """What became of a finding, and why."""
 
-    OPENED = "opened"
+    SUSPECTED = "suspected"  # the rows that follow decide
     ALREADY_OPEN = "already_open"
     IMPROVEMENT = "improvement"  # a falling loss harms nobody
-    UNCONFIRMED = "unconfirmed"  # too small or too uncertain so far; the rows that follow decide
-    MUTED = "muted"
+    MUTED = "muted"  # suspected all the same, and looked at when the mute ends
 
 
 class Closing(StrEnum):
@@ -73,11 +75,6 @@ class Suspect(msgspec.Struct, array_like=True, frozen=True):
     evidence: Evidence
 
 
-class Verdict(NamedTuple):
-    disposition: Disposition
-    effect: float
-
-
 def floor_of(column: Column, rate: bool) -> float:
     if not rate:
         return VALUE_FLOOR
@@ -86,7 +83,11 @@ def floor_of(column: Column, rate: bool) -> float:
 
 def harmful(kind: Kind, effect: float) -> bool:
     """Only a worsening loss is damage, and only more missing values are trouble; other changes matter both ways."""
-    return effect > 0 or kind not in (Kind.CONCEPT_DRIFT, Kind.DATA_QUALITY)
+    return effect > 0 or not one_sided(kind)
+
+
+def one_sided(kind: Kind) -> bool:
+    return kind in (Kind.CONCEPT_DRIFT, Kind.DATA_QUALITY)
 
 
 class LifecycleState(msgspec.Struct, array_like=True, frozen=True):
@@ -105,18 +106,18 @@ class Lifecycle:
     def restless(self) -> bool:
         return bool(self.incidents or self.suspects)
 
-    def judge(self, column: Column, found: Found, rate: bool, muted: bool) -> Disposition:
+    def judge(self, column: Column, found: Found, muted: bool) -> Disposition:
         if not harmful(column.kind, found.effect):
             return Disposition.IMPROVEMENT
         if column.signal in self.incidents:
             return Disposition.ALREADY_OPEN
-        if muted:
-            return Disposition.MUTED
-        if abs(found.effect) >= floor_of(column, rate) and _certainty(found) >= CERTAIN:
-            return Disposition.OPENED
-        return Disposition.UNCONFIRMED
+        return Disposition.MUTED if muted else Disposition.SUSPECTED
 
     def suspect(self, column: Column, found: Found, row: int, evidence: Evidence) -> None:
+        """The newest report is the evidence; the rows are counted from the first that pointed the same way."""
+        known = self.suspects.get(column.signal)
+        if known is not None and ((known.evidence.effect or 0.0) > 0) is (found.effect > 0):
+            row = known.row
         self.suspects[column.signal] = Suspect(found.detector, row, evidence)
 
     def open(
@@ -153,27 +154,27 @@ class Lifecycle:
 
     # -- what a full block of rows shows ------------------------------------------------------------------------------
 
-    def confirmed(self, column: Column, group: Group, index: int, row: int) -> tuple[Suspect, float, int] | None:
-        """The suspicion, the effect and the rows that now bear it out; a suspicion that came to nothing is dropped."""
+    def confirmed(self, column: Column, group: Group, index: int, row: int) -> tuple[Suspect, Recent] | None:
+        """The suspicion and the rows after it that bear it out. One that came to nothing is dropped."""
         suspect = self.suspects[column.signal]
-        effect, rows, sd = group.recent(index, CONFIRM_BLOCKS)
+        fresh = (row + 1) // BLOCK - suspect.row // BLOCK - 1  # whole blocks since the report
+        recent = group.recent(index, min(fresh, HISTORY))
         floor = floor_of(column, group.rate)
-        if harmful(column.kind, effect) and abs(effect) >= floor and abs(effect) * rows**0.5 >= CERTAIN * sd:
-            return suspect, effect, int(rows)
-        if row - suspect.row >= RECOVERED_ROWS and abs(group.recent(index, HISTORY)[0]) < floor / 2:
+        if harmful(column.kind, recent.effect) and abs(recent.effect) >= max(floor, _doubt(recent)):
+            return suspect, recent
+        if fresh >= HISTORY and abs(recent.effect) < floor / 2:
             del self.suspects[column.signal]
         return None
 
-    def recovered(self, column: Column, group: Group, index: int, row: int) -> tuple[float, int] | None:
-        """The effect and the rows that say an incident is over."""
+    def recovered(self, column: Column, group: Group, index: int, row: int) -> Recent | None:
+        """The rows that say an incident is over."""
         incident = self.incidents[column.signal]
         if row - incident.opened_row < RECOVERED_ROWS:
             return None
-        effect, rows, _ = group.recent(index, HISTORY)
-        over = effect if harmful(column.kind, 1.0) and not harmful(column.kind, -1.0) else abs(effect)
-        if rows >= RECOVERED_ROWS / 4 and over < floor_of(column, group.rate) / 2:
-            return effect, int(rows)
-        return None
+        recent = group.recent(index, HISTORY)
+        over = recent.effect if one_sided(column.kind) else abs(recent.effect)
+        enough = recent.rows >= RECOVERED_ROWS / 4
+        return recent if enough and over < floor_of(column, group.rate) / 2 else None
 
     def state(self) -> LifecycleState:
         return LifecycleState(self.incidents, self.suspects)
@@ -182,9 +183,10 @@ class Lifecycle:
         self.incidents, self.suspects = state.incidents, state.suspects
 
 
-def _certainty(found: Found) -> float:
-    rows = found.finding.since
-    return abs(found.effect) * rows**0.5 / found.after_sd if rows > 0 else 0.0
+def _doubt(recent: Recent) -> float:
+    """The effect that chance alone may show. A lopsided column strays further one way: Cornish and Fisher's first term."""
+    lean = recent.skewness if recent.effect > 0 else -recent.skewness
+    return recent.error * (CERTAIN + max(0.0, lean) * (CERTAIN * CERTAIN - 1.0) / 6.0)
 
 
 def severity_of(kind: Kind, effect: float, floor: float) -> Severity:
@@ -194,7 +196,3 @@ def severity_of(kind: Kind, effect: float, floor: float) -> Severity:
     if kind is Kind.DATA_QUALITY and effect >= 0.2:
         return Severity.CRITICAL
     return Severity.WARNING if abs(effect) >= 2 * floor else Severity.INFO
-
-
-def change_point(ts: int, offset: int) -> ChangePoint:
-    return ChangePoint(ts=ts, offset=offset)

@@ -19,14 +19,14 @@ from detectors.baseline import Blocks
 from detectors.config import ModelConfig
 from detectors.effects import Decided, derived_id
 from detectors.encoding import Cell, Column, Encoder, EncoderState
-from detectors.group import Found, Group, GroupState
+from detectors.group import Found, Group, GroupState, Recent
 from detectors.lifecycle import (
     Closing,
     Disposition,
     Incident,
     Lifecycle,
     LifecycleState,
-    change_point,
+    Suspect,
     floor_of,
     severity_of,
 )
@@ -311,12 +311,10 @@ class Scope:
         column, moment = at.group.columns[found.column], Moment.of(at.item)
         evidence = self._evidence(at, found, moment.trace)
         silent = muted(column.signal, moment.now)
-        disposition = self._lifecycle.judge(column, found, at.group.rate, silent)
+        disposition = self._lifecycle.judge(column, found, silent)
         yield self._signal(moment, column, found.detector, evidence, disposition)
-        if disposition in (Disposition.UNCONFIRMED, Disposition.MUTED):
+        if disposition in (Disposition.SUSPECTED, Disposition.MUTED):
             self._lifecycle.suspect(column, found, at.row, evidence)
-        elif disposition is Disposition.OPENED:
-            yield self._open(at, moment, column, found.detector, evidence, max(found.finding.since, 0))
 
     def _block(self, at: _Happening, muted: Callable[[str, int], bool]) -> Iterator[Decided]:
         """What the recent rows say about what is open and what is suspected."""
@@ -329,23 +327,22 @@ class Scope:
             elif column.signal in lifecycle.suspects and not muted(column.signal, moment.now):
                 confirmed = lifecycle.confirmed(column, group, index, at.row)
                 if confirmed is not None:
-                    suspect, effect, rows = confirmed
-                    evidence = self._confirmed(group, index, suspect.evidence, effect, rows)
-                    yield self._open(at, moment, column, suspect.detector, evidence, rows)
+                    yield self._open(at, moment, column, index, *confirmed)
 
     def _open(
-        self, at: _Happening, moment: Moment, column: Column, detector: str, evidence: Evidence, rows: int
+        self, at: _Happening, moment: Moment, column: Column, index: int, suspect: Suspect, recent: Recent
     ) -> Decided:
-        loss = at.group is self._errors or at.group is self._costs
-        effect = evidence.effect or 0.0
+        evidence = self._confirmed(at.group, index, suspect.evidence, recent)
+        # Labels since the change, where it is labels that showed it.
+        labels = at.row - suspect.row + 1 if at.timeline is self._loss_timeline else 0
         incident = self._lifecycle.open(
             column,
-            detector,
-            severity_of(column.kind, effect, floor_of(column, at.group.rate)),
+            suspect.detector,
+            severity_of(column.kind, recent.effect, floor_of(column, at.group.rate)),
             evidence,
             moment.now,
             at.row,
-            self._labels.joined_at(moment.at) - (rows if loss else 0),
+            self._labels.joined_at(moment.at) - labels,
             self.key.text,
             moment.position,
         )
@@ -365,10 +362,10 @@ class Scope:
     def resolve(self, moment: Moment, signal: str, why: Closing) -> Decided:
         return self._resolve(moment, signal, why, None)
 
-    def _resolve(self, moment: Moment, signal: str, why: Closing, over: tuple[float, int] | None) -> Decided:
+    def _resolve(self, moment: Moment, signal: str, why: Closing, over: Recent | None) -> Decided:
         incident = self._lifecycle.close(signal)
         before = incident.evidence
-        effect, rows = over if over is not None else (before.effect, before.n)
+        effect, rows = (over.effect, over.rows) if over is not None else (before.effect, before.n)
         evidence = msgspec.structs.replace(
             before, effect=effect, n=rows, detail={**before.detail, "why": str(why)}, trace=moment.trace
         )
@@ -449,16 +446,16 @@ class Scope:
             n=finding.n,
             baseline=_finite(float(baseline.mean[found.column])),
             effect=_finite(found.effect),
-            change_point=change_point(mark.time, mark.offset) if mark is not None else None,
+            change_point=ChangePoint(ts=mark.time, offset=mark.offset) if mark is not None else None,
             detail=detail,
             trace=trace,
         )
 
-    def _confirmed(self, group: Group, index: int, before: Evidence, effect: float, rows: int) -> Evidence:
+    def _confirmed(self, group: Group, index: int, before: Evidence, recent: Recent) -> Evidence:
         baseline, scale = float(group.baseline.mean[index]), float(group.baseline.scale[index])
-        after = baseline + (effect if group.rate else effect * scale)
-        detail = {**before.detail, "after": _finite(after), "confirmed_by_rows": rows}
-        return msgspec.structs.replace(before, effect=_finite(effect), detail=detail)
+        after = baseline + (recent.effect if group.rate else recent.effect * scale)
+        detail = {**before.detail, "after": _finite(after), "confirmed_by_rows": recent.rows}
+        return msgspec.structs.replace(before, effect=_finite(recent.effect), detail=detail)
 
     def _signal(
         self, moment: Moment, column: Column, detector: str, evidence: Evidence, disposition: Disposition
