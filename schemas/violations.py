@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import msgspec.inspect as mi
+import numpy as np
 import orjson
 
 from schemas.events import INPUTS, ControlAction, DeadLetterReason, Input, event_type
@@ -33,7 +34,10 @@ class _Overflow:
 
 _OVERFLOW = _Overflow()
 _WHITESPACE = b" \t\r\n"  # JSON's own
-_STRING_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+_BRACKETS = b"[{]}"
+_STEPS = bytes.maketrans(_BRACKETS, b"\x01\x01\xff\xff")  # as signed bytes: one deeper, one less deep
+_NO_BRACKETS = bytes(set(range(256)) - set(_BRACKETS))
 
 
 def parse(value: bytes) -> dict[str, Any] | Rejection:
@@ -59,13 +63,9 @@ def is_too_deep(value: bytes) -> bool:
     """Whether brackets open deeper than allowed, those in strings aside. Needs no parser, so none can fail."""
     if value.count(b"[") + value.count(b"{") <= DEPTH_MAX:
         return False
-    depth = 0
-    for token in _STRING_OR_BRACKET.finditer(value):
-        first = value[token.start()]
-        depth += (first in b"[{") - (first in b"]}")
-        if depth > DEPTH_MAX:
-            return True
-    return False
+    steps = _STRING.sub(b"", value).translate(_STEPS, _NO_BRACKETS)
+    depths = np.frombuffer(steps, dtype=np.int8).cumsum(dtype=np.int64)
+    return int(depths.max(initial=0)) > DEPTH_MAX
 
 
 def _parse_leniently(text: str) -> Any:
@@ -112,11 +112,23 @@ def find(cls: type[Input], fields: Mapping[str, Any]) -> Rejection | None:
 def _violations(cls: type[Input], fields: Mapping[str, Any]) -> Iterator[Rejection]:
     for field in _FIELDS[cls]:
         if field.name in fields:
-            yield from _in_value(field.type, fields[field.name], field.name)
+            if not _is_good_object(cls, field.name, fields[field.name]):
+                yield from _in_value(field.type, fields[field.name], field.name)
         elif field.required:
             yield Rejection(
                 DeadLetterReason.MISSING_FIELD, f"{field.name} is missing: a {event_type(cls)} must have it"
             )
+
+
+def _is_good_object(cls: type[Input], name: str, value: object) -> bool:
+    """Asked first, because msgspec goes through a good object twenty times faster than the search for a reason."""
+    if not isinstance(value, dict):
+        return False
+    try:
+        msgspec.convert(value, _TYPES[cls][name])
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _fields_of(cls: type[Input]) -> tuple[mi.Field, ...]:
@@ -127,6 +139,9 @@ def _fields_of(cls: type[Input]) -> tuple[mi.Field, ...]:
 
 
 _FIELDS: Mapping[type[Input], tuple[mi.Field, ...]] = {cls: _fields_of(cls) for cls in INPUTS}
+_TYPES: Mapping[type[Input], Mapping[str, Any]] = {
+    cls: {field.name: field.type for field in msgspec.structs.fields(cls)} for cls in INPUTS
+}
 NAMES: Mapping[type[Input], frozenset[str]] = {
     cls: frozenset(["type", *(field.name for field in fields)]) for cls, fields in _FIELDS.items()
 }

@@ -34,6 +34,7 @@ from schemas.events import (
 )
 from schemas.records import Record
 from schemas.topics import VALUE_BYTES_MAX, Stream
+from schemas.violations import DEPTH_MAX
 from tests.schemas.examples import CONTROL, OUTCOME, PREDICTION, record
 
 REFUSED_PREDICTIONS: list[tuple[str, bytes | dict[str, Any] | None, str]] = [
@@ -311,6 +312,13 @@ def test_extra_fields_do_not_hide_a_violation_and_are_not_counted_then() -> None
     decoded = decoder.decode(Stream.PREDICTIONS, record({**PREDICTION, "extra": 1, "score": 7}))
     assert isinstance(decoded, Rejection)
     assert (decoded.reason, decoder.unknown_fields) == (DeadLetterReason.OUT_OF_RANGE, 0)
+
+
+def test_a_hundred_levels_are_taken_and_one_more_is_not() -> None:
+    deepest = b"[" * (DEPTH_MAX - 1) + b"]" * (DEPTH_MAX - 1)  # the record itself is the first level
+    assert taken(prediction_with("extra", deepest)) == taken(PREDICTION)
+    assert taken(prediction_with("extra", b"[" + b"[]," * 500 + b"0]")) == taken(PREDICTION)
+    assert reason_of(prediction_with("extra", b"[" + deepest + b"]"))[0] == "too_deep"
 
 
 def test_brackets_in_strings_are_no_depth() -> None:
