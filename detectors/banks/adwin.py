@@ -72,6 +72,11 @@ class AdwinBank:
     def parameters(self) -> Mapping[str, float | int | str | bool]:
         return self._parameters
 
+    def window(self, column: int) -> tuple[float, float, float]:
+        """Width, total and variance times width of the values since the last report."""
+        width, total, variance = self._sums[checked_column(column, self.columns)].tolist()
+        return width, total, variance
+
     def grow(self, columns: int) -> None:
         more = max(0, columns - self.columns)
         self._sums = _longer(self._sums, more)
