@@ -27,7 +27,7 @@ RATE_FLOORS = {Kind.DATA_QUALITY: 0.02, Kind.CONCEPT_DRIFT: 0.03}
 SHARE_FLOOR = 0.05
 
 # Standard errors that the rows after a report must lie from the baseline: by chance once in 290,000 looks. A detector
-# reports a few times a day for nothing, and each report is looked at up to 32 times: a false page of this kind in years.
+# reports a few times a day for nothing, each report is looked at up to 32 times: a false page of this kind in years.
 CERTAIN = 4.5
 RECOVERED_ROWS = BLOCK * HISTORY
 
@@ -184,7 +184,7 @@ class Lifecycle:
 
 
 def _doubt(recent: Recent) -> float:
-    """The effect that chance alone may show. A lopsided column strays further one way: Cornish and Fisher's first term."""
+    """The effect that chance alone may show: further one way for a lopsided column (Cornish and Fisher's first term)."""
     lean = recent.skewness if recent.effect > 0 else -recent.skewness
     return recent.error * (CERTAIN + max(0.0, lean) * (CERTAIN * CERTAIN - 1.0) / 6.0)
 

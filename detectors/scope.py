@@ -57,6 +57,9 @@ _LOSS = (Column("loss", Kind.CONCEPT_DRIFT),)
 _LOG_LOSS = (Column("log_loss", Kind.CONCEPT_DRIFT),)
 
 
+TWO_SIDED_95 = 1.96  # standard errors: the interval in which the effect lies 95 times in 100
+
+
 class ScopeKey(msgspec.Struct, frozen=True, array_like=True):
     """Which predictions a monitor sees."""
 
@@ -454,7 +457,13 @@ class Scope:
     def _confirmed(self, group: Group, index: int, before: Evidence, recent: Recent) -> Evidence:
         baseline, scale = float(group.baseline.mean[index]), float(group.baseline.scale[index])
         after = baseline + (recent.effect if group.rate else recent.effect * scale)
-        detail = {**before.detail, "after": _finite(after), "confirmed_by_rows": recent.rows}
+        detail = {
+            **before.detail,
+            "after": _finite(after),
+            "confirmed_by_rows": recent.rows,
+            "effect_low": _finite(recent.effect - TWO_SIDED_95 * recent.error),
+            "effect_high": _finite(recent.effect + TWO_SIDED_95 * recent.error),
+        }
         return msgspec.structs.replace(before, effect=_finite(recent.effect), detail=detail)
 
     def _signal(
