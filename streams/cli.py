@@ -4,11 +4,13 @@
 """
 
 import argparse
+import ast
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points, version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Never
 
 from streams.commands import Command, check, dead_letters, replay, schema, topics, worker
@@ -109,14 +111,15 @@ def _commands(words: Sequence[str]) -> list[Any]:
     plugins: Mapping[str, EntryPoint] = {plugin.name: plugin for plugin in entry_points(group=PLUGINS)}
     if wanted in plugins:
         return [*COMMANDS, plugins[wanted].load()]
-    return [*COMMANDS, *_loadable(plugins.values())]
+    return [*(_mentioned(plugin) for plugin in plugins.values()), *COMMANDS]
 
 
-def _loadable(plugins: Iterable[EntryPoint]) -> Iterator[Any]:
-    """For the list of commands: one that cannot be loaded must not hide the others; called by name, it says why."""
-    for plugin in plugins:
-        with suppress(ImportError):
-            yield plugin.load()
+def _mentioned(plugin: EntryPoint) -> Command:
+    """A plug-in for the list of commands: its words come from its module's first line, so that nothing is imported."""
+    spec = find_spec(plugin.module)
+    source = Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
+    words = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0].partition(": ")[2].rstrip(".")
+    return Command(plugin.name, words[:1].upper() + words[1:], lambda parser: None, lambda args: FAILED, "")
 
 
 if __name__ == "__main__":

@@ -7,17 +7,22 @@ from streams.terminal import environment, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("create",), help="create: declare every topic that is not there yet")
+    parser.add_argument("action", choices=("create",), help="create: make every topic that is not there yet")
     add_config(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from streams import topics  # noqa: PLC0415 - brings the Kafka client
+    import asyncio  # noqa: PLC0415 - this and the client are not wanted for a quick --help
+
+    from streams import topics  # noqa: PLC0415
+    from streams.connection import check_login  # noqa: PLC0415
+    from streams.permissions import permissions  # noqa: PLC0415
     from streams.settings import load  # noqa: PLC0415
 
-    settings = load(args.config, environment())
-    for line in topics.create(settings.kafka):
-        say(line)
+    kafka = load(args.config, environment()).kafka
+    check_login(kafka, permissions(kafka))
+    for name, made in asyncio.run(topics.create(kafka)).items():
+        say(f"{name}: {made}")
     return 0
 
 

@@ -11,12 +11,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from streams import logs, worker  # noqa: PLC0415 - brings Faust and the detectors
+    from prometheus_client import CollectorRegistry  # noqa: PLC0415 - all of these bring what only a worker needs
+
+    from streams import embedded, logs, worker  # noqa: PLC0415
+    from streams.endpoint import serving  # noqa: PLC0415
+    from streams.metrics import WorkerMetrics  # noqa: PLC0415
+    from streams.permissions import permissions  # noqa: PLC0415
     from streams.settings import load  # noqa: PLC0415
 
     settings = load(args.config, environment())
     logs.set_up(settings.log)
-    return worker.run(settings)
+    registry = CollectorRegistry()
+    metrics = WorkerMetrics(registry, topics=list(settings.kafka.topics.inputs))
+    with serving(settings.metrics, registry, ready=metrics.is_ready):
+        engines = embedded.engines(settings, any_stream=False)
+        return worker.run(settings, engines, permissions=permissions(settings.kafka), telemetry=metrics)
 
 
 command = Command(

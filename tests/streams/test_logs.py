@@ -1,0 +1,62 @@
+import io
+import json
+import pickle
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from streams import logs
+from streams.secrets import Secret
+from streams.sections import LogFormat, LogLevel, LogSettings
+
+
+@pytest.fixture(autouse=True)
+def _structlog_as_it_was() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+
+
+def logged(format: LogFormat, level: LogLevel = "info", /, **values: object) -> str:
+    stream = io.StringIO()
+    logs.set_up(LogSettings(level=level, format=format), stream=stream)
+    structlog.get_logger().info("partitions assigned", **values)
+    return stream.getvalue()
+
+
+def test_off_a_terminal_a_line_is_json() -> None:
+    line = json.loads(logged("auto", partitions=[0, 1]))
+    assert (line["event"], line["level"], line["partitions"]) == ("partitions assigned", "info", [0, 1])
+    assert line["timestamp"].endswith("Z")
+
+
+def test_less_important_lines_are_left_out() -> None:
+    assert logged("json", "warning") == ""
+
+
+@pytest.mark.parametrize("format", ["json", "console"])
+def test_secrets_are_not_logged(format: LogFormat) -> None:
+    line = logged(format, settings=[Secret("hunter2")], **{"sasl_plain_password": "hunter2", "api_key": "hunter2"})
+    assert "hunter2" not in line
+
+
+@pytest.mark.parametrize("format", ["json", "console"])
+def test_a_value_cannot_forge_a_line_nor_steer_the_terminal(format: LogFormat) -> None:
+    line = logged(format, model="a\n2026-01-01 all is well\x1b[2J")
+    assert line.count("\n") == 1
+    assert "\x1b" not in line
+
+
+@pytest.mark.parametrize("show", [str, repr, "{}".format, "%s".__mod__])
+def test_a_secret_does_not_print(show) -> None:  # type: ignore[no-untyped-def]
+    assert show(Secret("hunter2")) == "<secret>"
+
+
+def test_a_secret_is_written_nowhere() -> None:
+    with pytest.raises(TypeError, match="a secret is not written anywhere"):
+        pickle.dumps(Secret("hunter2"))
+
+
+def test_secrets_compare_by_their_text() -> None:
+    assert (Secret("a") == Secret("a"), Secret("a") == Secret("b"), Secret("a") == "a") == (True, False, False)
+    assert len({Secret("a"), Secret("a")}) == 1
