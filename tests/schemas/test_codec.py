@@ -314,6 +314,12 @@ def test_extra_fields_do_not_hide_a_violation_and_are_not_counted_then() -> None
     assert (decoded.reason, decoder.unknown_fields) == (DeadLetterReason.OUT_OF_RANGE, 0)
 
 
+def test_a_record_refused_for_its_key_is_not_counted_for_its_extra_fields() -> None:
+    decoder = Decoder()
+    assert isinstance(decoder.decode(Stream.PREDICTIONS, record({**PREDICTION, "extra": 1}, b"fraud")), Rejection)
+    assert decoder.unknown_fields == 0
+
+
 def test_a_hundred_levels_are_taken_and_one_more_is_not() -> None:
     deepest = b"[" * (DEPTH_MAX - 1) + b"]" * (DEPTH_MAX - 1)  # the record itself is the first level
     assert taken(prediction_with("extra", deepest)) == taken(PREDICTION)
@@ -403,9 +409,10 @@ def test_a_dead_letter_is_capped_and_says_so() -> None:
     assert not _letter_of(record(b"x" * DEAD_VALUE_BYTES_MAX, b"k" * DEAD_KEY_BYTES_MAX)).truncated
 
 
-def test_the_same_refusal_has_the_same_id_and_another_place_another() -> None:
+def test_the_same_refusal_has_the_same_id_and_another_place_or_content_another() -> None:
     ids = {_letter_of(Record(topic, p, o, 0, None, b"x")).id for topic in "ab" for p in (1, 11) for o in (1, 11)}
     assert len(ids) == 8
+    assert _letter_of(record(b"x")).id != _letter_of(record(b"y")).id
     assert _letter_of(record(b"x")).id == _letter_of(record(b"x")).id
 
 

@@ -94,6 +94,13 @@ def test_what_an_alert_always_has_is_required_of_it(name: str) -> None:
     assert not EVENTS.is_valid(alert)
 
 
+@pytest.mark.parametrize("name", ["value", "threshold", "threshold_origin", "n", "baseline", "effect", "detail"])
+def test_what_evidence_always_has_is_required_of_it(name: str) -> None:
+    alert = orjson.loads(GOLDEN["alert-opened"])
+    del alert["evidence"][name]
+    assert not EVENTS.is_valid(alert)
+
+
 def test_every_event_says_what_it_is() -> None:
     definitions = json_schema()["$defs"]
     assert [name for name, found in definitions.items() if "description" not in found] == ["Severity", "Verdict"]
