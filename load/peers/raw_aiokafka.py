@@ -1,4 +1,7 @@
-"""aiokafka reads, orjson parses, and that is all: what this client and this language leave for any work."""
+"""aiokafka reads, orjson parses, and that is all: what this client and this language leave for any work.
+
+Fetching more of a partition at a time than the client's default was tried: 4 MiB in place of 1 MiB gained nothing.
+"""
 
 import asyncio
 
@@ -7,7 +10,6 @@ from aiokafka import AIOKafkaConsumer
 
 from load.peers.task import Stopwatch, Task, read_task
 
-FETCH_BYTES = 4 << 20  # of a partition at a time: past this nothing was gained
 RECORDS_AT_ONCE = 10_000
 
 
@@ -19,7 +21,6 @@ async def run(task: Task) -> None:
         bootstrap_servers=task.bootstrap,
         group_id=task.group,
         auto_offset_reset="earliest",
-        max_partition_fetch_bytes=FETCH_BYTES,
     ) as consumer:
         while True:
             read = await consumer.getmany(timeout_ms=500, max_records=RECORDS_AT_ONCE)
