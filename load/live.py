@@ -5,6 +5,8 @@ does. Ids begin with the run's own mark, because a second run of the same seed t
 """
 
 import asyncio
+import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -20,12 +22,16 @@ from load.scenarios import DAY_MS, DAY_STARTS_MS, Event, InjectedDrift, scenario
 from schemas.topics import Stream, TopicNames
 from streams.connection import check_login, client_settings
 from streams.errors import BrokerError, UsageError
+from streams.permissions import permissions
+from streams.progress import progress_on
 from streams.sections import KafkaSettings
+from streams.terminal import complain
 
 LINGER_MS = 10  # fuller batches compress better; nobody waits for a generated event
 PAUSE_MIN_S = 0.01  # shorter waits cost more than the evenness they bring
 YIELD_EVERY = 256  # events between two looks at signals and acknowledgements
 FLUSH_S_MAX = 20.0  # what is on its way when a stop is asked for gets so long; containers are killed after 30 s
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 Pace = Callable[[int, Event], float]  # the event's number and itself → seconds after the start when it is due
 
@@ -63,6 +69,28 @@ def sped_up(speed: float) -> Pace:
     return lambda _number, event: (event.at_ms - DAY_STARTS_MS) / 1_000 / speed
 
 
+def produce(kafka: KafkaSettings, days: Days, pace: Pace, *, seconds_max: float | None = None) -> Sent:
+    """Sends, shows how far it is, and ends in good order when it is told to."""
+    return asyncio.run(_until_stopped(kafka, days, pace, seconds_max))
+
+
+async def _until_stopped(kafka: KafkaSettings, days: Days, pace: Pace, seconds_max: float | None) -> Sent:
+    stop = asyncio.Event()
+    for number in STOP_SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    total = None if days.endless else scenario(days.seed).event_count()
+    done = 0
+
+    def sent(events: int) -> None:
+        nonlocal done
+        done += events
+        progress(events)
+
+    complain(f"to {kafka.bootstrap}: {kafka.topics.predictions}, {kafka.topics.outcomes}")
+    with progress_on(sys.stderr, lambda: min(done / total, 1.0) if total else None) as progress:
+        return await send(kafka, days, pace, Report(sent, complain), stop, seconds_max=seconds_max)
+
+
 async def send(
     kafka: KafkaSettings,
     days: Days,
@@ -73,7 +101,7 @@ async def send(
     seconds_max: float | None = None,
 ) -> Sent:
     """Until the days are over, ``stop`` is set or the time is up; all that was sent is acknowledged then."""
-    check_login(kafka)
+    check_login(kafka, permissions(kafka))
     producer = AIOKafkaProducer(
         **client_settings(kafka), acks="all", enable_idempotence=True, compression_type="lz4", linger_ms=LINGER_MS
     )

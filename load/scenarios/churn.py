@@ -91,7 +91,7 @@ def _truth(sessions_move: int, regions_move: int, concept_moves: int) -> tuple[I
             kind=DriftKind.ABRUPT,
             signals=("feature:sessions_7d",),
             starts_ms=sessions_move,
-            description=f"sessions_7d moves by {SESSIONS_SHIFT_SD} sd for good",
+            description=f"sessions_7d moves by {SESSIONS_SHIFT_SD} sd, for good",
         ),
         InjectedDrift(
             model=MODEL,
@@ -105,6 +105,6 @@ def _truth(sessions_move: int, regions_move: int, concept_moves: int) -> tuple[I
             kind=DriftKind.CONCEPT,
             signals=("loss", "log_loss"),
             starts_ms=concept_moves,
-            description="other customers leave; inputs as before",
+            description="other customers leave, inputs alike",
         ),
     )

@@ -102,7 +102,7 @@ def _truth(
             signals=("feature:traffic_index",),
             consequences=("prediction",),
             starts_ms=traffic_moves,
-            description=f"traffic_index rises {TRAFFIC_SHIFT_SD:g} sd over 3 h",
+            description=f"traffic_index rises by {TRAFFIC_SHIFT_SD:g} sd in 3 h",
         ),
         InjectedDrift(
             model=MODEL,
@@ -124,6 +124,6 @@ def _truth(
             kind=DriftKind.WRONG_TYPE,
             signals=("missing:courier_rating",),
             starts_ms=type_breaks,
-            description=f"courier_rating: {WRONG_TYPE_SHARE:.0%} text, such as '4,6'",
+            description=f"courier_rating: {WRONG_TYPE_SHARE:.0%} text, like '4,6'",
         ),
     )

@@ -103,7 +103,7 @@ def _truth(episodes: tuple[int, int], channel_breaks: int, intents_move: int) ->
             signals=("feature:message_length",),
             starts_ms=starts_ms,
             ends_ms=starts_ms + EPISODE_MS,
-            description=f"message_length {LENGTH_SHIFT_SD} sd up, {which} 2 h",
+            description=f"message_length +{LENGTH_SHIFT_SD} sd, {which} 2 h",
         )
         for which, starts_ms in zip(("first", "second"), episodes, strict=True)
     )
@@ -115,7 +115,7 @@ def _truth(episodes: tuple[int, int], channel_breaks: int, intents_move: int) ->
             signals=("feature:channel=*", "feature:channel=unknown"),
             consequences=("feature:channel=web", "feature:channel=app", "feature:channel=phone"),
             starts_ms=channel_breaks,
-            description=f"channel: {UNKNOWN_SHARE:.0%} 'unknown', never seen before",
+            description=f"channel: {UNKNOWN_SHARE:.0%} 'unknown', a new one",
         ),
         InjectedDrift(
             model=MODEL,

@@ -151,3 +151,20 @@ def test_what_finds_one_drift_is_not_held_against_it_as_the_consequence_of_anoth
     result = outcome_of(truth, alert(400, "score"))
     assert result.results[0].consequences == ()
     assert result.results[1].find is not None
+
+
+def test_every_opened_alert_gets_exactly_one_verdict() -> None:
+    truth = [drift(100, 200, then=("score",)), drift(500 + SETTLES_MS, signal="loss")]
+    alerts = [
+        alert(90),
+        alert(120),
+        alert(130),
+        alert(140, "score"),
+        alert(230),
+        alert(600, model="healthy"),
+        alert(900, "loss"),
+    ]
+    result = outcome_of(truth, *alerts)
+    finds = [each.find.alert for each in result.results if each.find is not None]
+    others = [kept for each in result.results for kept in (*each.again, *each.consequences, *each.echoes)]
+    assert sorted([*finds, *others, *result.false_alarms], key=lambda each: each.ts) == alerts

@@ -1,0 +1,123 @@
+"""The demo from its call to its last line, on the real engine: what it finds, what it shows, what it leaves behind."""
+
+import gzip
+import io
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from load.demo_report import WIDTH, announce, console_on, show
+from load.scenarios import HEALTHY, Scenario, scenario
+from load.score import score_scenario
+from load.trial import Trial, try_out
+from schemas.events import Alert
+from streams import embedded
+from streams.cli import main
+from streams.sections import Settings
+from streams.sources import in_order, open_files
+
+SEED = 1
+
+
+@pytest.fixture(scope="module")
+def day() -> Scenario:
+    return scenario(SEED)
+
+
+@pytest.fixture(scope="module")
+def trial(day: Scenario) -> Trial:
+    return try_out(day, Settings())
+
+
+def alerts_in(file: Path) -> list[Alert]:
+    return [msgspec.json.decode(line, type=Alert) for line in file.read_bytes().splitlines()]
+
+
+def shown(trial: Trial) -> str:
+    stream = io.StringIO()
+    console = console_on(stream)
+    announce(console, trial.day)
+    show(console, trial)
+    return stream.getvalue()
+
+
+def test_every_drift_is_found_and_the_healthy_model_is_left_in_peace(trial: Trial) -> None:
+    assert trial.score.missed == ()
+    assert trial.score.false_on(HEALTHY) == ()
+
+
+def test_every_event_is_applied(trial: Trial, day: Scenario) -> None:
+    counts = [count for by_partition in trial.summary.partitions.values() for count in by_partition.values()]
+    assert sum(count.consumed for count in counts) == day.event_count()
+    assert sum(count.applied for count in counts) == day.event_count()
+
+
+def test_every_alert_of_the_engine_has_a_place_in_the_score(trial: Trial) -> None:
+    opened = sum(count for kinds in trial.summary.alerts.values() for count in kinds.values())
+    placed = sum(
+        (each.find is not None) + len(each.again) + len(each.consequences) + len(each.echoes)
+        for each in trial.score.results
+    )
+    assert placed + len(trial.score.false_alarms) == opened
+
+
+def test_what_is_shown_fits_a_hundred_columns_and_needs_no_terminal(trial: Trial) -> None:
+    text = shown(trial)
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert "\x1b" not in text
+
+
+def test_what_is_shown_has_a_line_for_each_drift_and_counts_false_alarms_by_model(trial: Trial) -> None:
+    text = shown(trial)
+    for drift in trial.day.truth:
+        assert drift.kind in text
+        assert drift.description in text
+    assert f"{len(trial.day.truth)} of {len(trial.day.truth)} drifts found" in text
+    assert "fraud (healthy) none" in text
+
+
+def test_a_miss_and_a_false_alarm_are_said_plainly(trial: Trial, day: Scenario) -> None:
+    kept = next(each.find.alert for each in trial.score.results if each.find is not None)
+    false = msgspec.structs.replace(kept, model=next(iter(HEALTHY)), summary="fraud: amount rose")
+    text = shown(msgspec.structs.replace(trial, score=score_scenario(day, [false])))
+    assert f"0 of {len(day.truth)} drifts found" in text
+    assert text.count("missed") == len(day.truth)
+    assert "fraud (healthy) 1" in text
+    assert "fraud: amount rose" in text
+
+
+def test_the_command_leaves_results_and_events_that_a_replay_agrees_with(tmp_path: Path, day: Scenario) -> None:
+    out, events = tmp_path / "out", tmp_path / "day.jsonl.gz"
+    assert main(["demo", "--seed", str(SEED), "--out", str(out), "--write-events", str(events)]) == 0
+    assert not events.with_name("day.jsonl.gz.partial").exists()
+    with gzip.open(events) as lines:
+        assert next(lines) == next(day.events()).encode() + b"\n"
+    replayed: list[Alert] = []
+
+    def keep(effect: embedded.EffectLike) -> None:
+        if effect.stream == "alerts":
+            replayed.append(msgspec.json.decode(effect.value, type=Alert))
+
+    with open_files([str(events)]) as sources:
+        embedded.run(in_order(sources), Settings(), sinks=(keep,))
+    of_demo = [(alert.model, alert.signal, alert.event, alert.ts) for alert in alerts_in(out / "alerts.jsonl")]
+    assert of_demo
+    assert [(alert.model, alert.signal, alert.event, alert.ts) for alert in replayed] == of_demo
+
+
+def test_a_place_that_cannot_be_written_to_is_said_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = tmp_path / "nowhere" / "day.jsonl"
+    assert main(["demo", "--out", str(tmp_path / "out"), "--write-events", str(events)]) == 1
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("driftline:")]
+    assert said == [
+        f"driftline: {events}: the events cannot be written: No such file or directory; "
+        "name another file with --write-events"
+    ]
+
+
+def test_a_seed_that_is_none_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--seed", "-3"]) == 2
+    assert "must be a whole number from 0 on, is -3" in capsys.readouterr().err
