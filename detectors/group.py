@@ -129,8 +129,9 @@ class Group:
         return GroupState(self.baseline.state(), [bank.snapshot() for _, bank in self._banks], history)
 
     def restore(self, columns: Sequence[Column], state: GroupState) -> None:
-        self.grow(columns)
         self.baseline = Baseline.of(state.baseline)
+        # Columns that the encoder has opened and no row has reached yet are grown with the next row, as they were to be.
+        self.columns = list(columns[: self.baseline.columns])
         for (_, bank), held in zip(self._banks, state.banks, strict=True):
             bank.restore(held)
         for sums, counts in state.history:

@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from detectors.config import ModelConfig
+from detectors.config import ModelConfig, Scalar
 from detectors.join import Label, Pending
 from schemas.events import class_name
 
@@ -41,16 +41,21 @@ def configured(config: ModelConfig) -> LossRule | None:
     """The rule, where the configuration says enough to need no evidence."""
     if config.task == "auto" or (config.task == "binary" and config.positive is None):
         return None
-    return LossRule(config.task, config.positive, _loss_of(config, config.task))
+    return LossRule(config.task, _as_label(config.positive), _loss_of(config, config.task))
 
 
 def found_out(config: ModelConfig, pairs: list[Pair]) -> LossRule:
     """The rule that the evidence suggests."""
     task = config.task if config.task != "auto" else _task(pairs)
-    positive = config.positive
+    positive = _as_label(config.positive)
     if positive is None and task == "binary":
         positive = _positive(pairs)
     return LossRule(task, positive, _loss_of(config, task))
+
+
+def _as_label(value: Scalar | None) -> Label | None:
+    """A configured class as it would come in an event, where every number is a float."""
+    return float(value) if type(value) is int else value
 
 
 def _loss_of(config: ModelConfig, task: str) -> str:
@@ -96,15 +101,18 @@ def losses(rule: LossRule, pair: Pair) -> Losses:
         right = same_class(pair.entry.prediction, pair.label)
         return Losses(0.0 if right else 1.0, _log_loss(rule, pair))
     distance = _distance(pair)
-    return Losses(distance * distance if rule.loss == "squared" else distance, math.nan)
+    return Losses(_finite(distance * distance if rule.loss == "squared" else distance), math.nan)
 
 
 def _distance(pair: Pair) -> float:
     prediction, label = pair.entry.prediction, pair.label
     if isinstance(prediction, str) or isinstance(label, str):
         return math.nan
-    distance = abs(float(prediction) - float(label))
-    return distance if math.isfinite(distance) else math.nan
+    return abs(float(prediction) - float(label))
+
+
+def _finite(loss: float) -> float:
+    return loss if math.isfinite(loss) else math.nan
 
 
 def _log_loss(rule: LossRule, pair: Pair) -> float:
