@@ -46,6 +46,7 @@ class _Version(argparse.Action):
 def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]  # it may stand anywhere
     try:
         status = _run(words)
         sys.stdout.flush()
@@ -79,21 +80,18 @@ def _failed(lines: Sequence[str], status: int, debug: bool) -> int:
 
 
 def _parser(commands: Sequence[Any]) -> argparse.ArgumentParser:
-    common = _Parser(add_help=False)
-    common.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks")
     parser = _Parser(
         prog="driftline",
-        parents=[common],
         description="Watches machine-learning models in production, on Kafka or on files.",
         epilog="example: driftline replay events.jsonl.gz --out results",
     )
+    parser.add_argument("--debug", action="store_true", help="show tracebacks; may stand anywhere")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     for command in commands:
         example = getattr(command, "example", "")
         child = subparsers.add_parser(
             command.name,
-            parents=[common],
             help=command.help,
             description=command.help,
             epilog=f"example: {example}" if example else None,

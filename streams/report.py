@@ -14,12 +14,14 @@ from schemas.events import Alert
 from streams.summary import Summary
 from streams.text import printable
 
+_PLAIN_WIDTH = 200  # where there is no terminal: more than any table needs, so that no name is cut
 _COLUMNS = ("consumed", "applied", "duplicate", "late", "dead_lettered")
 _COLOURS = {"critical": "bold red", "warning": "yellow"}
 
 
 def show(summary: Summary, opened: Sequence[Alert], more: int, where: str, stream: TextIO) -> None:
-    console = Console(file=stream, highlight=False, soft_wrap=not stream.isatty())
+    plain = not stream.isatty()
+    console = Console(file=stream, highlight=False, soft_wrap=plain, width=_PLAIN_WIDTH if plain else None)
     console.print(_records(summary.partitions))
     for line in _refused(summary.dead_letters):
         console.print(line)
@@ -36,7 +38,7 @@ def show(summary: Summary, opened: Sequence[Alert], more: int, where: str, strea
 
 def _records(partitions: Mapping[str, Mapping[str, Counts]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("records of")
+    table.add_column("records of", overflow="fold")
     table.add_column("partition", justify="right")
     for name in _COLUMNS:
         table.add_column(name.replace("_", " "), justify="right")

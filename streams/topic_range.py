@@ -11,6 +11,7 @@ from schemas.records import RecordLike
 from streams.connection import client_settings
 from streams.errors import BrokerError, SourceError, UsageError
 from streams.merge import Merge
+from streams.partition_counts import partition_counts
 from streams.sections import KafkaSettings
 
 KAFKA = "kafka:"
@@ -44,9 +45,9 @@ class TopicRange:
                 runner.run(runs.aclose())
 
     async def _runs(self) -> Runs:
+        sides = await _sides(self._kafka)
         consumer = await _started(self._kafka)
         try:
-            sides = _sides(consumer, list(self._kafka.topics.inputs))
             every = [side for numbered in sides for side in numbered]
             starts, ends = await consumer.beginning_offsets(every), await consumer.end_offsets(every)
             self._all = sum(ends[side] - starts[side] for side in every)
@@ -79,15 +80,13 @@ async def _started(kafka: KafkaSettings) -> AIOKafkaConsumer:
     return consumer
 
 
-def _sides(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> list[list[TopicPartition]]:
+async def _sides(kafka: KafkaSettings) -> list[list[TopicPartition]]:
     """By partition number, the topics in rank order."""
-    numbers = {topic: consumer.partitions_for_topic(topic) or set() for topic in topics}
-    if missing := [topic for topic, partitions in numbers.items() if not partitions]:
-        raise UsageError("is not there", where=f"topic {missing[0]}", advice="see driftline topics create")
-    if len({frozenset(partitions) for partitions in numbers.values()}) > 1:
-        counts = ", ".join(f"{topic} {len(partitions)}" for topic, partitions in numbers.items())
-        raise UsageError(f"the input topics differ in their partitions: {counts}", advice="they need the same count")
-    return [[TopicPartition(topic, number) for topic in topics] for number in sorted(numbers[topics[0]])]
+    counts = await partition_counts(kafka, list(kafka.topics.inputs))
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{topic} {count}" for topic, count in counts.items())
+        raise UsageError(f"the input topics differ in their partitions: {told}", advice="they need the same count")
+    return [[TopicPartition(topic, number) for topic in counts] for number in range(max(counts.values()))]
 
 
 async def _partition(

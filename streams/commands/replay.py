@@ -80,11 +80,14 @@ def _open(sources: list[str], settings: "Settings", stack: ExitStack) -> _Opened
 
 
 def _open_kafka(sources: list[str], settings: "Settings") -> _Opened:
-    from streams.topic_range import KAFKA, TopicRange  # noqa: PLC0415 - brings the Kafka client
+    from streams.connection import check_login  # noqa: PLC0415 - these bring the Kafka client
+    from streams.permissions import permissions  # noqa: PLC0415
+    from streams.topic_range import KAFKA, TopicRange  # noqa: PLC0415
 
     if sources != [KAFKA]:
         advice = "replay one after the other"
         raise UsageError(f"{KAFKA} stands alone, without a name and without files beside it", advice=advice)
+    check_login(settings.kafka, permissions(settings.kafka))
     topics = TopicRange(settings.kafka)
     return _Opened(topics, lambda: topics.fraction, lambda: 0, any_stream=False)
 
