@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 
 class RecordLike(Protocol):
-    """What the engine reads of a record. aiokafka's ``ConsumerRecord`` has these attributes, so live records are not copied."""
+    """What the engine reads of a record. aiokafka's ``ConsumerRecord`` has it all, so live records are not copied."""
 
     @property
     def topic(self) -> str: ...
@@ -16,6 +16,7 @@ class RecordLike(Protocol):
     @property
     def timestamp(self) -> int:
         """Epoch milliseconds: Kafka's append time, or the event's own time where a file has no other."""
+
     @property
     def key(self) -> bytes | None: ...
     @property
