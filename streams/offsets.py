@@ -52,6 +52,11 @@ class Offsets:
         """The first record of each that retention has left."""
         return await self._consumer_or_fail().beginning_offsets(list(partitions)) if partitions else {}
 
+    async def topics(self) -> Collection[str]:
+        """The names of all topics that this user may see."""
+        names: set[str] = await self._consumer_or_fail().topics()
+        return names
+
     async def read(self, start: Mapping[TopicPartition, int | None]) -> AsyncIterator[Sequence[Any]]:
         """What lies on the partitions from the given offsets, or the beginning, to their present ends, in pieces."""
         partitions = list(start)

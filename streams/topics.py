@@ -1,5 +1,6 @@
 """The topics on the brokers against the catalogue: made as it says, every difference told before a worker starts."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
@@ -13,6 +14,9 @@ from schemas.topics import CATALOGUE, Cleanup, Direction, Stream, TimestampType,
 from streams.connection import Permissions, client_settings
 from streams.errors import BrokerError, DriftlineError
 from streams.sections import KafkaSettings
+
+VISIBLE_WITHIN_S = 20.0  # a busy cluster's controller tells its brokers within a second or two
+VISIBLE_POLL_S = 0.1
 
 _STAMPS, _SIZE, _CLEANUP = "message.timestamp.type", "max.message.bytes", "cleanup.policy"
 _CREATE = "make it with `driftline topics create`"
@@ -48,15 +52,26 @@ async def create(kafka: KafkaSettings) -> dict[str, Made]:
     """Makes every topic that is not there, as the catalogue says, and leaves the others as they are."""
     async with _admin(kafka) as admin:
         response = await admin.create_topics([_new(topic, kafka) for topic in CATALOGUE.values()])
-    outcomes, problems = {}, []
-    for name, code, message in response.topic_errors:
-        error = for_code(code)
-        if code and error is not TopicAlreadyExistsError:
-            problems.append(f"{name}: could not be made: {message or error.description}; {_advice(error, kafka)}")
-        outcomes[name] = Made.EXISTS if code else Made.CREATED
-    if problems:
-        raise TopicsError(problems)
+        outcomes, problems = {}, []
+        for name, code, message in response.topic_errors:
+            error = for_code(code)
+            if code and error is not TopicAlreadyExistsError:
+                problems.append(f"{name}: could not be made: {message or error.description}; {_advice(error, kafka)}")
+            outcomes[name] = Made.EXISTS if code else Made.CREATED
+        if problems:
+            raise TopicsError(problems)
+        await _until_visible(admin, list(outcomes))
     return outcomes
+
+
+async def _until_visible(admin: AIOKafkaAdminClient, names: Sequence[str]) -> None:
+    """A topic is made before every broker has heard of it; who asks at once would be told that it is not there."""
+    try:
+        async with asyncio.timeout(VISIBLE_WITHIN_S):
+            while any(topic["error_code"] for topic in await admin.describe_topics(list(names))):  # noqa: ASYNC110
+                await asyncio.sleep(VISIBLE_POLL_S)
+    except TimeoutError as error:
+        raise BrokerError(f"made the topics but does not show them within {VISIBLE_WITHIN_S:g} s") from error
 
 
 async def verify(kafka: KafkaSettings, permissions: Permissions = Permissions()) -> None:  # noqa: B008 - it refuses all

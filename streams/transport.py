@@ -11,6 +11,7 @@ which fails first when a release changes it.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from time import monotonic
 from typing import Any, NamedTuple, Protocol
 
@@ -36,6 +37,7 @@ log = structlog.get_logger(__name__)
 # aiokafka asks a broker for nothing else while one fetch waits there, so a topic that has room again waits this long
 # at worst. Records end the wait at once; ten empty fetches a second cost a broker nothing.
 FETCH_WAIT_MS = 100
+COMMIT_WAIT_S = 10.0  # for a commit under way when a rebalance begins; the other members wait for us meanwhile
 POLL_S = 0.25  # an idle reader looks up this often
 POLL_INTERVAL_MAX_MS = 30 * 24 * 3600 * 1000  # spare workers have nothing to poll and must stay in the group
 PARTITION_FETCH_BYTES = 1024 * 1024  # a fetch brings at most so much of a partition, or one larger record
@@ -58,6 +60,9 @@ class Owner(Protocol):
 
     async def revoked(self, generation: int) -> None:
         """Returns when the batch in hand is done and nothing more of this generation will be sent."""
+
+    def reading_from(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Where reading begins now, also where no state knew a place."""
 
     def applied(self) -> Mapping[TopicPartition, int]:
         """By input partition the next offset to apply, for the group's committed offsets."""
@@ -131,7 +136,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fau
             )
         except KafkaError as error:
             # These offsets decide nothing; they are written again with the next ones.
-            log.warning("group offsets not committed", reason=str(error))
+            log.warning("group offsets not committed", reason=type(error).__name__)
             return False
         return True
 
@@ -144,7 +149,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         super().__init__(transport, *args, **kwargs)
         self._merges: dict[int, Merge] = {}
         self._epoch = 0  # grows with every change of what is ours: whatever was read before is void
+        self._revoked: int | None = None  # the generation that was taken away last
         self._reads = asyncio.Lock()
+        self._owner: Owner = transport.owner
+        self._reading: Reading = transport.reading
+        self._offsets: Offsets = transport.offsets
+        self._fatal: Fatal = transport.fatal
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -152,25 +162,31 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     @property
     def held(self) -> dict[int, int]:
         """By partition number, the records read and not released."""
-        topics = self.transport.reading.inputs
+        topics = self._reading.inputs
         return {number: sum(map(merge.held, topics)) for number, merge in self._merges.items()}
 
     # Rebalances -------------------------------------------------------------------------------------------------------
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        generation = self.app.consumer_generation_id
+        generation = self._revoked = self.app.consumer_generation_id
         self._epoch += 1
         self._merges = {}
         await super().on_partitions_revoked(revoked)
         try:
-            await self.transport.owner.revoked(generation)
+            await self._owner.revoked(generation)
+            await self._finish_commit()
         except Exception as error:  # aiokafka only logs what a listener raises
-            self.transport.fatal(error)
+            self._fatal(error)
+
+    async def _finish_commit(self) -> None:
+        """A commit that is answered after the group has met again makes aiokafka leave the group once more."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.maybe_wait_for_commit_to_finish(), COMMIT_WAIT_S)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         await super().on_partitions_assigned(assigned, generation_id)
         if not assigned:  # Faust has nothing to seek then, but the state of what went elsewhere must be let go
-            await self.transport.owner.assigned((), generation_id)
+            await self._owner.assigned((), generation_id)
 
     async def perform_seek(self) -> None:
         """Faust calls this when a rebalance is over and before records flow."""
@@ -178,33 +194,37 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             async with self._reads:
                 await self._seek_to_state()
         except Exception as error:  # Faust logs it and waits for ever
-            self.transport.fatal(error)
+            self._fatal(error)
 
     async def _seek_to_state(self) -> None:
         self._epoch += 1
         epoch, generation = self._epoch, self.app.consumer_generation_id
+        if generation == self._revoked:
+            return  # Faust was slow: the generation it is about to start has been taken away
         assigned = self._input_partitions()
-        numbers = _whole_numbers(assigned, self.transport.reading.inputs)
-        known = await self.transport.owner.assigned(numbers, generation)
+        numbers = _whole_numbers(assigned, self._reading.inputs)
+        known = await self._owner.assigned(numbers, generation)
         seeks = await self._seeks(assigned, known)
         if epoch != self._epoch:
             return  # the next rebalance has begun and will seek
         await self.seek_wait(seeks)
-        reading = self.transport.reading
+        self._owner.reading_from({TopicPartition(*tp): offset for tp, offset in seeks.items()})
         self._merges = {
             number: Merge(
-                reading.inputs, {topic: seeks[TP(topic, number)] for topic in reading.inputs}, reading.grace_s
+                self._reading.inputs,
+                {topic: seeks[TP(topic, number)] for topic in self._reading.inputs},
+                self._reading.grace_s,
             )
             for number in numbers
         }
 
     def _input_partitions(self) -> set[TP]:
-        return {TP(*tp) for tp in self.assignment() if tp[0] in self.transport.reading.inputs}
+        return {TP(*tp) for tp in self.assignment() if tp[0] in self._reading.inputs}
 
     async def _seeks(self, assigned: Collection[TP], known: Mapping[int, Mapping[str, int]]) -> dict[TP, int]:
         places = [TopicPartition(*tp) for tp in assigned]
-        firsts = await self.transport.offsets.beginnings(places)
-        ends = await self.transport.offsets.ends(places)
+        firsts = await self._offsets.beginnings(places)
+        ends = await self._offsets.ends(places)
         seeks = {}
         for tp in assigned:
             wanted = known[tp.partition].get(tp.topic, firsts[tp])
@@ -225,14 +245,14 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         except self.consumer_stopped_errors:
             raise
         except Exception as error:  # Faust restarts the fetcher, with records lost in between
-            self.transport.fatal(error)
+            self._fatal(error)
             return
         epoch = self._epoch
         more = True
         while more:
             more = False
             for number in list(self._merges):
-                run = self._merges[number].take(self.transport.reading.batch_records_max)
+                run = self._merges[number].take(self._reading.batch_records_max)
                 if run is None:
                     continue
                 more = True
@@ -252,7 +272,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 TopicPartition(topic, number) for number, question in questions.items() for topic in question.topics
             ]
             ends, fetched = await asyncio.gather(
-                self.transport.offsets.ends(asked),
+                self._evidence(asked),
                 self._thread.fetch(self._wanted(merges), self._patience_s(merges, questions)),
             )
             if epoch != self._epoch:
@@ -260,25 +280,41 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             await self._take_in(merges, fetched)
             await self._answer(epoch, merges, questions, ends)
 
+    async def _evidence(self, asked: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """The end offsets, or nothing while the brokers do not answer: then what is held goes on waiting."""
+        try:
+            return await self._offsets.ends(asked)
+        except KafkaError as error:
+            missing = {tp.topic for tp in asked}.difference(await self._existing_topics())
+            if missing:
+                raise DataGapError("is not there any more", where=", ".join(sorted(missing))) from error
+            log.warning("no end offsets", reason=str(error))
+            return {}
+
+    async def _existing_topics(self) -> Collection[str]:
+        try:
+            return await self._offsets.topics()
+        except KafkaError:
+            return self._reading.inputs  # nobody answers at all, so nothing can be called missing
+
     def _questions(self, merges: Mapping[int, Merge]) -> dict[int, Question]:
         now = monotonic()
         asked = {number: merge.question(now) for number, merge in merges.items()}
         return {number: question for number, question in asked.items() if question is not None}
 
     def _wanted(self, merges: Mapping[int, Merge]) -> set[TopicPartition]:
-        reading = self.transport.reading
         return {
             TopicPartition(topic, number)
             for number, merge in merges.items()
-            for topic in reading.inputs
-            if merge.held(topic) < reading.queue_records_max
+            for topic in self._reading.inputs
+            if merge.held(topic) < self._reading.queue_records_max
         }
 
     def _patience_s(self, merges: Mapping[int, Merge], questions: Mapping[int, Question]) -> float:
         """How long a fetch may wait for records: not at all when evidence will release what is held already."""
         if questions:
             return 0.0
-        return self.transport.reading.grace_s if any(merge.waits for merge in merges.values()) else POLL_S
+        return self._reading.grace_s if any(merge.waits for merge in merges.values()) else POLL_S
 
     async def _take_in(self, merges: Mapping[int, Merge], fetched: Mapping[TP, list[RecordLike]]) -> None:
         now = monotonic()
@@ -291,7 +327,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
     async def _explain_jump(self, tp: TP, expected: int, offset: int) -> None:
         """Markers and compaction leave holes; a retention that overtook the reading loses records, and must be loud."""
-        first = (await self.transport.offsets.beginnings([TopicPartition(*tp)]))[TopicPartition(*tp)]
+        first = (await self._offsets.beginnings([TopicPartition(*tp)]))[TopicPartition(*tp)]
         if first > expected or offset < expected:
             raise _gap(tp, expected, first, offset)
 
@@ -303,7 +339,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         ends: Mapping[TopicPartition, int],
     ) -> None:
         unread: set[TP] = set()
-        for number, question in questions.items():
+        for number, question in questions.items() if ends else ():
             by_topic = {topic: ends[TopicPartition(topic, number)] for topic in question.topics}
             unread.update(TP(topic, number) for topic in merges[number].answer(question, by_topic))
         idle = [tp for tp in unread if not merges[tp.partition].held(tp.topic)]
@@ -327,10 +363,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
     async def force_commit(self, topics: object = None, start_new_transaction: bool = True) -> bool:
         """Lets the group's offsets follow what has been applied; Faust's bookkeeping of acks is not used."""
+        if self.app.consumer_generation_id == self._revoked:
+            return False
         assigned = self.assignment()
         offsets = {
             TP(*tp): offset
-            for tp, offset in self.transport.owner.applied().items()
+            for tp, offset in self._owner.applied().items()
             if tp in assigned and self._committed_offset[TP(*tp)] != offset
         }
         if not offsets or not await self._commit(offsets):

@@ -41,7 +41,7 @@ class Progress:
         self._turned = self._clock()
 
     def moved(self) -> None:
-        """Something was applied, or read back, or there was nothing to apply."""
+        """Something was applied or read back, or a worker that is ready had nothing to apply."""
         self._moved = self._clock()
 
     def ready(self) -> None:
@@ -56,7 +56,7 @@ class Progress:
     def lag(self, records: int) -> None:
         """Records on the input topics that are not applied."""
         self._lag = records
-        if records == 0:
+        if records == 0 and self._not_ready_since is None:
             self.moved()
 
     def stalled(self, stall_s: float) -> Stall | None:

@@ -74,6 +74,7 @@ class Partitions:
         self._telemetry = telemetry
         self._progress = progress
         self._owned: dict[int, OwnedPartition] = {}
+        self._began: Mapping[TopicPartition, int] = {}
         self._hand = asyncio.Lock()
         self.generation: int | None = None  # the one whose batches count; None while a rebalance runs
 
@@ -84,6 +85,7 @@ class Partitions:
         async with self._hand:
             self._owned = {number: self._make(number, self._store.open(number, generation)) for number in partitions}
             self._store.retain(partitions)
+            self._began = {}
             self.generation = generation
         self._telemetry.owned(partitions)
         self._progress.ready()
@@ -97,12 +99,20 @@ class Partitions:
             self._store.release(generation)
         log.info("partitions revoked", partitions=sorted(self._owned), generation=generation)
 
+    def reading_from(self, positions: Mapping[TopicPartition, int]) -> None:
+        self._began = positions
+
     def applied(self) -> Mapping[TopicPartition, int]:
         return {
             TopicPartition(topic, number): offset
             for number, owned in self._owned.items()
             for topic, offset in owned.state.positions.items()
         }
+
+    @property
+    def positions(self) -> Mapping[TopicPartition, int]:
+        """As ``applied``, and the beginning for what nothing was applied of."""
+        return {**self._began, **self.applied()}
 
     async def take(self, batch: Batch) -> None:
         async with self._hand:
@@ -240,6 +250,7 @@ def _fatal(exit_process: Exit) -> Callable[[BaseException], None]:
             log.error("worker ended", reason=str(error))
         else:
             log.error("worker ended", reason=repr(error), trace="".join(traceback.format_exception(error)))
+        sys.stdout.flush()
         sys.stderr.flush()
         exit_process(EXIT_UNEXPECTED)
 
@@ -290,7 +301,7 @@ async def serve(worker: Worker, stop: asyncio.Event, telemetry: Telemetry) -> in
     try:
         await asyncio.wait((stopping, ended), return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
-            log.error("worker ended", reason=repr(worker.app.crash_reason))
+            log.error("worker ended", reason=repr(ended.exception() or worker.app.crash_reason))
             return EXIT_UNEXPECTED
         await _stop(worker)
         return 0
@@ -324,9 +335,11 @@ async def _look_around(worker: Worker, telemetry: Telemetry) -> None:
 
 
 async def _measure_lag(worker: Worker, telemetry: Telemetry) -> None:
-    applied = worker.partitions.applied()
-    ends = await asyncio.wait_for(worker.offsets.ends(list(applied)), LOOK_EVERY_S)
-    lags = {tp: ends[tp] - offset for tp, offset in applied.items()}
+    positions = worker.partitions.positions
+    ends = await asyncio.wait_for(worker.offsets.ends(list(positions)), LOOK_EVERY_S)
+    lags = {tp: ends[tp] - offset for tp, offset in positions.items()}
     for tp, records in lags.items():
         telemetry.lag(tp.topic, tp.partition, records)
+    for number, records in worker.app.consumer.held.items():
+        telemetry.held(number, records)
     worker.progress.lag(sum(lags.values()))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kafka.workers import Input, make_topics, settings_for, told, truth, wait_for_told, workers
+from tests.transport.workers import Input, make_topics, settings_for, told, truth, wait_for_told, workers
 
 pytestmark = pytest.mark.broker
 

@@ -120,11 +120,11 @@ def wait_for_told(settings: Settings, expected: int, within_s: float = 25) -> li
 
 
 class Worker:
-    def __init__(self, settings: Settings, log: Path) -> None:
+    def __init__(self, settings: Settings, log: Path, *options: str) -> None:
         self.log = log
         with log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.transport.chain", msgspec.json.encode(settings).decode()],
+                [sys.executable, "-m", "tests.transport.chain", msgspec.json.encode(settings).decode(), *options],
                 cwd=REPOSITORY,
                 stdout=out,
                 stderr=out,
@@ -145,19 +145,19 @@ class Worker:
 class Workers:
     """The workers of a test. What is left of them ends with it."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
-        self._settings, self._folder = settings, folder
+    def __init__(self, settings: Settings, folder: Path, *options: str) -> None:
+        self._settings, self._folder, self._options = settings, folder, options
         self.started: list[Worker] = []
 
     def start(self) -> Worker:
-        worker = Worker(self._settings, self._folder / f"worker-{len(self.started)}.log")
+        worker = Worker(self._settings, self._folder / f"worker-{len(self.started)}.log", *self._options)
         self.started.append(worker)
         return worker
 
 
 @contextmanager
-def workers(settings: Settings, folder: Path) -> Iterator[Workers]:
-    group = Workers(settings, folder)
+def workers(settings: Settings, folder: Path, *options: str) -> Iterator[Workers]:
+    group = Workers(settings, folder, *options)
     try:
         yield group
     finally:

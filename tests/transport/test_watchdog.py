@@ -1,0 +1,109 @@
+"""When a process counts as stalled. The clock is a number that the test sets."""
+
+import threading
+
+from streams.watchdog import Progress, Stall, Watchdog
+
+STALL_S = 60.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def ready_worker() -> tuple[Clock, Progress]:
+    clock = Clock()
+    progress = Progress(clock)
+    progress.ready()
+    return clock, progress
+
+
+def test_a_loop_that_does_not_turn_is_a_stall():
+    clock, progress = ready_worker()
+    clock.now += 61
+    assert progress.stalled(STALL_S) is Stall.LOOP_BLOCKED
+
+
+def test_records_that_wait_while_none_is_applied_are_a_stall():
+    clock, progress = ready_worker()
+    progress.lag(7)
+    clock.now += 61
+    progress.turn()
+    assert progress.stalled(STALL_S) is Stall.NO_PROGRESS
+
+
+def test_a_worker_with_nothing_to_do_is_not_stalled():
+    clock, progress = ready_worker()
+    for _ in range(3):
+        clock.now += 59
+        progress.turn()
+        progress.lag(0)
+    assert progress.stalled(STALL_S) is None
+
+
+def test_a_worker_that_moves_through_a_long_backlog_is_not_stalled():
+    clock, progress = ready_worker()
+    progress.lag(1_000_000)
+    clock.now += 61
+    progress.turn()
+    progress.moved()
+    assert progress.stalled(STALL_S) is None
+
+
+def test_records_that_came_after_a_long_silence_get_the_whole_stall_time():
+    clock, progress = ready_worker()
+    clock.now += 600
+    progress.turn()
+    progress.lag(0)
+    progress.lag(5)
+    assert progress.stalled(STALL_S) is None
+
+
+def test_a_start_that_never_gets_ready_is_a_stall():
+    clock = Clock()
+    progress = Progress(clock)
+    clock.now += 61
+    progress.turn()
+    progress.lag(0)  # of no partitions
+    assert progress.stalled(STALL_S) is Stall.NOT_READY
+
+
+def test_a_rebalance_after_a_long_silence_gets_the_whole_stall_time():
+    clock, progress = ready_worker()
+    clock.now += 600
+    progress.turn()
+    progress.not_ready()
+    assert progress.stalled(STALL_S) is None
+    clock.now += 61
+    progress.turn()
+    assert progress.stalled(STALL_S) is Stall.NOT_READY
+
+
+def test_rebalances_one_after_the_other_do_not_hide_that_the_worker_is_never_ready():
+    clock, progress = ready_worker()
+    for _ in range(4):
+        progress.not_ready()
+        clock.now += 20
+        progress.turn()
+    assert progress.stalled(STALL_S) is Stall.NOT_READY
+
+
+def test_the_thread_ends_the_process_once():
+    clock, progress = ready_worker()
+    clock.now += 61
+    ended: list[Stall] = []
+    told = threading.Event()
+
+    def end(stall: Stall) -> None:
+        ended.append(stall)
+        told.set()
+
+    dog = Watchdog(progress, stall_s=0.01, end=end)
+    dog.start()
+    assert told.wait(10)
+    dog.stop()
+    assert ended == [Stall.LOOP_BLOCKED]
