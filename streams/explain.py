@@ -56,8 +56,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 def _paragraph(row: Row) -> str:
     variable = variable_name(tuple(row.key.split(".")))
-    also = f"or {variable}" if variable.isupper() and "FEATURE." not in row.key else ""
-    return f"{row.key} = {row.default}  {also}\n    {row.meaning}.\n    Allowed: {row.allowed}."
+    return f"{row.key} = {row.default}  ({variable})\n    {row.meaning}.\n    Allowed: {row.allowed}."
 
 
 def _default(leaf: Leaf) -> str:

@@ -27,7 +27,8 @@ def _check(file: Path) -> int:
 
     settings = load(file, environment())
     models = len(settings.monitor.models)
-    say(f"{file}: all right; {models} {'model' if models == 1 else 'models'} of their own, the defaults for the rest")
+    said = "1 model with settings of its own" if models == 1 else f"{models:,} models with settings of their own"
+    say(f"{file}: all right; {said}, the defaults for the rest")
     return 0
 
 
