@@ -12,7 +12,7 @@ Time is the stream's, handed in with each record. It never goes back.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -21,6 +21,7 @@ Label = float | str | bool
 
 # Outcomes that wait for their prediction. A producer that sends only outcomes must not fill the memory.
 EARLY_MAX = 100_000
+SLACK = 1_000  # places in a line whose keys have left, beside as many as still stand: then the line closes up
 
 
 class Fate(StrEnum):
@@ -57,6 +58,60 @@ class Labelled(msgspec.Struct, gc=False, array_like=True, frozen=True):
     provisional: bool
 
 
+class Line:
+    """Keys in the order in which they came; one may leave from the middle, or come again and stand at the end."""
+
+    def __init__(self, times: Iterable[tuple[str, int]] = ()) -> None:
+        self._times: dict[str, int] = {}
+        self._order: deque[tuple[int, str]] = deque()  # with keys that have left: a dict is slow to pop from its front
+        for key, time in times:
+            self.join(key, time)
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._times
+
+    def join(self, key: str, time: int) -> None:
+        self._times[key] = time
+        self._order.append((time, key))
+        if len(self._order) > 2 * len(self._times) + SLACK:
+            self._order = deque(entry for entry in self._order if self._stands(entry))
+
+    def leave(self, key: str) -> bool:
+        return self._times.pop(key, None) is not None
+
+    def first(self) -> tuple[str, int] | None:
+        """Who has waited longest, and since when."""
+        order = self._order
+        while order:
+            if self._stands(order[0]):
+                time, key = order[0]
+                return key, time
+            order.popleft()
+        return None
+
+    def older_than(self, oldest: int) -> Sequence[str]:
+        """Takes out those that came before."""
+        order = self._order
+        if not order or order[0][0] >= oldest:
+            return ()
+        old = []
+        while order and order[0][0] < oldest:
+            entry = order.popleft()
+            if self._stands(entry):
+                del self._times[entry[1]]
+                old.append(entry[1])
+        return old
+
+    def entries(self) -> Iterator[tuple[str, int]]:
+        return ((key, time) for time, key in dict.fromkeys(entry for entry in self._order if self._stands(entry)))
+
+    def _stands(self, entry: tuple[int, str]) -> bool:
+        return self._times.get(entry[1]) == entry[0]
+
+
 class JoinCounts(msgspec.Struct, array_like=True):
     """What became of entries that waited, beside the fate of records."""
 
@@ -71,7 +126,7 @@ class JoinCounts(msgspec.Struct, array_like=True):
 class _State(msgspec.Struct, array_like=True):
     counts: JoinCounts
     pending: list[tuple[str, Pending]]
-    early: list[tuple[str, Labelled]]
+    early: list[tuple[str, int, Labelled]]  # waiting since
     closed: list[tuple[str, int]]
 
 
@@ -85,9 +140,8 @@ class Join:
         self._pending: dict[str, Pending] = {}
         self._order: deque[str] = deque()  # ids of `_pending` by time: a dict is slow to pop from its front
         self._early: dict[str, Labelled] = {}
-        self._early_order: deque[tuple[int, str]] = deque()
-        self._closed: dict[str, int] = {}  # ids past their horizon, for one more horizon: what comes now is late
-        self._closed_order: deque[str] = deque()
+        self._early_line = Line()  # since the first outcome: a revision does not wait longer
+        self._closed = Line()  # ids past their horizon, for one more horizon: what comes now is late
 
     @property
     def pending(self) -> int:
@@ -115,6 +169,7 @@ class Join:
     def _meet(self, key: str, entry: Pending) -> Labelled | None:
         label = self._early.pop(key, None)
         if label is not None:
+            self._early_line.leave(key)
             entry.revision = label.revision
             self.counts.joined += 1
         return label
@@ -146,38 +201,34 @@ class Join:
         if len(self._early) >= EARLY_MAX:
             self._drop_oldest_early()
         self._early[key] = label
-        self._early_order.append((label.time, key))
+        self._early_line.join(key, label.time)
         return Fate.APPLIED
 
     def _drop_oldest_early(self) -> None:
-        # The order keeps ids whose prediction has come since; those are skipped.
-        while self._early_order:
-            _, key = self._early_order.popleft()
-            if self._early.pop(key, None) is not None:
-                self.counts.early_evicted += 1
-                return
+        oldest = self._early_line.first()
+        if oldest is not None:
+            self._early_line.leave(oldest[0])
+            del self._early[oldest[0]]
+            self.counts.early_evicted += 1
 
     def expire(self, now: int) -> None:
-        """Ends what has waited past the horizon. Costs two comparisons where nothing has."""
+        """Ends what has waited past the horizon. Costs a few comparisons where nothing has."""
         oldest = now - self.horizon_ms
         order = self._order
         while order and self._pending[order[0]].time < oldest:
             self._close(now)
-        while self._early_order and self._early_order[0][0] < oldest:
-            _, key = self._early_order.popleft()
-            if self._early.pop(key, None) is not None:
-                self.counts.orphans += 1
-        closed = self._closed_order
-        while closed and (self._closed[closed[0]] < oldest or len(closed) > self.pending_max):
-            del self._closed[closed.popleft()]
+        for key in self._early_line.older_than(oldest):
+            del self._early[key]
+            self.counts.orphans += 1
+        self._closed.older_than(oldest)
 
     def _close(self, now: int) -> None:
         key = self._order.popleft()
         if self._pending.pop(key).revision < 0:
             self.counts.unlabelled += 1
-        if key not in self._closed:
-            self._closed_order.append(key)
-        self._closed[key] = now
+        self._closed.join(key, now)
+        while len(self._closed) > self.pending_max and (oldest := self._closed.first()) is not None:
+            self._closed.leave(oldest[0])
 
     def waiting(self) -> Iterator[tuple[str, Pending]]:
         """Every entry, oldest first."""
@@ -188,8 +239,8 @@ class Join:
             _State(
                 self.counts,
                 list(self.waiting()),
-                [(key, self._early[key]) for _, key in self._early_order if key in self._early],
-                [(key, self._closed[key]) for key in self._closed_order],
+                [(key, since, self._early[key]) for key, since in self._early_line.entries()],
+                list(self._closed.entries()),
             )
         )
 
@@ -198,7 +249,6 @@ class Join:
         self.counts = held.counts
         self._pending = dict(held.pending)
         self._order = deque(key for key, _ in held.pending)
-        self._early = dict(held.early)
-        self._early_order = deque((label.time, key) for key, label in held.early)
-        self._closed = dict(held.closed)
-        self._closed_order = deque(key for key, _ in held.closed)
+        self._early = {key: label for key, _, label in held.early}
+        self._early_line = Line((key, since) for key, since, _ in held.early)
+        self._closed = Line(held.closed)
