@@ -1,6 +1,8 @@
 """Everything about one model on one partition: its join, its loss rule, its scopes, and what operators said of it."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import product
 from zlib import crc32
 
 import msgspec
@@ -10,14 +12,19 @@ from detectors.effects import Decided
 from detectors.join import Fate, Join, Labelled, Pending
 from detectors.lifecycle import Closing
 from detectors.loss import EVIDENCE, LossRule, Pair, configured, found_out, losses
+from detectors.moment import Item, Moment
+from detectors.reports import ScopeKey
 from detectors.retrain import Policy
-from detectors.scope import Item, Moment, Scope, ScopeKey, ScopeState
+from detectors.scope import Scope, ScopeState
 from detectors.tally import Level
 from schemas.events import Control, ControlAction, Outcome, Prediction, Role
 from schemas.times import duration_ms, to_ms
 
 OTHER = "*"  # the segment values beyond the limit share one monitor
 VERSIONS_MAX = 20  # of one model on one partition: older ones share the monitor of the unversioned
+MUTES_MAX = (
+    1_000  # of one model: people set them by hand; a further one is not heard: it pages too much, not too little
+)
 SCOPES_MAX = 2_000  # versions times segment values; beyond it only the whole model is watched
 
 _CLOSINGS = {
@@ -44,7 +51,7 @@ class MonitorState(msgspec.Struct, array_like=True, frozen=True):
     deployed: str | None
     rule: LossRule | None
     held: list[_Held]
-    mutes: dict[str, int | None]
+    mutes: list[tuple[tuple[str, str], int | None]]
     now: int
 
 
@@ -67,7 +74,7 @@ class Monitor:
         self._deployed: str | None = None
         self._rule: LossRule | None = configured(config)
         self._held: list[_Held] = []
-        self._mutes: dict[str, int | None] = {}  # signal, or "" for all of them, to its end
+        self._mutes: dict[tuple[str, str], int | None] = {}  # segment and signal, "" for all of them, to its end
         self._now = 0
         self._waiting = Level()
         # What most predictions share is looked up once: the scopes of a version without segments.
@@ -115,7 +122,11 @@ class Monitor:
         return decided
 
     def _decide(self) -> list[Decided]:
-        decided = [event for scope in self._by_number for event in scope.decide(self._waiting, self._muted)]
+        decided = [
+            event
+            for scope in self._by_number
+            for event in scope.decide(self._waiting, partial(self._muted, scope.key.segment or ""))
+        ]
         self._waiting.settle()
         if len(self._by_number) > 1:
             decided.sort(key=lambda event: event.at)  # stable: scopes by their number
@@ -158,11 +169,10 @@ class Monitor:
         label = Labelled(item[1], event.label, event.revision, event.weight, event.provisional)
         fate, entry = self._join.label(event.id, label)
         if self._challenged:
-            shadow_fate, shadow = self._challengers.label(event.id, label)
+            _, shadow = self._challengers.label(event.id, label)
             if shadow is not None:
                 self._met(item, shadow, label)
-            if fate is not Fate.APPLIED and shadow_fate is Fate.APPLIED:
-                fate = shadow_fate
+                fate = Fate.APPLIED  # whatever the champion's join says of it
         if entry is not None:
             self._met(item, entry, label)
         return fate
@@ -272,7 +282,7 @@ class Monitor:
             self._deployed,
             self._rule,
             self._held,
-            self._mutes,
+            list(self._mutes.items()),
             self._now,
         )
 
@@ -291,27 +301,33 @@ class Monitor:
                 monitor._scopes[held.key] = scope
         monitor._segment_values = dict(state.segment_values)
         monitor._deployed, monitor._rule, monitor._held = state.deployed, state.rule, state.held
-        monitor._mutes, monitor._now = state.mutes, state.now
+        monitor._mutes, monitor._now = dict(state.mutes), state.now
         return monitor
 
     # -- what operators say -------------------------------------------------------------------------------------------
 
-    def _muted(self, signal: str, now: int) -> bool:
-        for name in ("", signal):
+    def _muted(self, segment: str, signal: str, now: int) -> bool:
+        for name in product(("", segment), ("", signal)):
             if name in self._mutes:
                 until = self._mutes[name]
                 if until is None or now < until:
                     return True
         return False
 
+    def _mute(self, moment: Moment, event: Control) -> None:
+        self._mutes = {name: end for name, end in self._mutes.items() if end is None or moment.now < end}
+        name = (event.segment or "", event.signal or "")
+        if name in self._mutes or len(self._mutes) < MUTES_MAX:
+            self._mutes[name] = to_ms(event.until) if event.until is not None else None
+
     def _controlled(self, moment: Moment, event: Control) -> Iterator[Decided]:
         action = event.action
         if action in _CLOSINGS:
             yield from self._start_afresh(moment, event, _CLOSINGS[action])
         elif action is ControlAction.MUTE:
-            self._mutes[event.signal or ""] = to_ms(event.until) if event.until is not None else None
+            self._mute(moment, event)
         elif action is ControlAction.UNMUTE:
-            self._mutes.pop(event.signal or "", None)
+            self._mutes.pop((event.segment or "", event.signal or ""), None)
         elif action in (ControlAction.ACKNOWLEDGE, ControlAction.RESOLVE):
             yield from self._by_hand(moment, event)
 
@@ -329,6 +345,13 @@ class Monitor:
                 scope.retired = True
                 del self._scopes[key]
                 self._usual.pop(key.version, None)
+        # Their segment values are met anew, and counted anew.
+        every = event.action is ControlAction.BASELINE
+        self._segment_values = {
+            name: count
+            for name, count in self._segment_values.items()
+            if name[2] or not (every or name[0] in (None, event.version))
+        }
 
     def _by_hand(self, moment: Moment, event: Control) -> Iterator[Decided]:
         for scope in self._by_number:
