@@ -6,7 +6,7 @@ them into batches, how often it restarts and what its clock says make no differe
 
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -17,11 +17,12 @@ from detectors.baseline import Baseline
 from detectors.config import MonitorConfig
 from detectors.effects import Decided, Effect
 from detectors.join import Fate
+from detectors.moment import Item
 from detectors.monitor import Monitor, MonitorState
-from detectors.scope import Item
 from schemas.codec import Decoder, Rejection, dead_letter, encode
 from schemas.events import Alert, DeadLetter, DeadLetterReason, Metrics, Output, Retrain, Signal
 from schemas.records import RecordLike
+from schemas.times import TS_END, TS_MIN
 from schemas.topics import Stream, TopicNames
 
 STATE_VERSION = 1
@@ -87,7 +88,9 @@ class Engine:
         waiting: dict[str, list[Item]] = {}
         unknown = self._decoder.unknown_fields
         for index, record in enumerate(records):
-            topic = record.topic
+            topic, time = record.topic, record.timestamp
+            if not TS_MIN <= time < TS_END:
+                time = min(max(time, TS_MIN), TS_END - 1)  # a producer's clock may say anything
             count = counts.get(topic)
             if count is None:
                 count = counts[topic] = Counts()
@@ -96,22 +99,22 @@ class Engine:
                 unknown = self._decoder.unknown_fields
                 count.unknown_fields += 1
             if type(event) is Rejection:
-                decided.append(self._refused(index, record, event, count))
+                decided.append(self._refused(index, time, record, event, count))
                 continue
             model = event.model  # type: ignore[union-attr]
             if model is None:
                 decided.extend(self._passed_on(waiting, records, counts))
-                decided.extend(self._to_all((index, record.timestamp, record, event)))
+                decided.extend(self._to_all((index, time, record, event)))
                 continue
             group = waiting.get(model)
             if group is not None:
-                group.append((index, record.timestamp, record, event))
+                group.append((index, time, record, event))
             elif (
                 model in self._monitors or len(self._monitors) + _new(waiting, self._monitors) < self._config.models_max
             ):
-                waiting[model] = [(index, record.timestamp, record, event)]
+                waiting[model] = [(index, time, record, event)]
             else:
-                decided.append(self._refused(index, record, self._too_many(), count))
+                decided.append(self._refused(index, time, record, self._too_many(), count))
         decided.extend(self._passed_on(waiting, records, counts))
         self._add_up(records, counts)
         decided.sort(key=lambda event: event.at)  # stable: what one record caused stays in the order it was decided
@@ -143,9 +146,9 @@ class Engine:
     def _to_all(self, item: Item) -> list[Decided]:
         return [event for monitor in self._monitors.values() for event in monitor.tick(item)]
 
-    def _refused(self, index: int, record: RecordLike, rejection: Rejection, count: Counts) -> Decided:
+    def _refused(self, index: int, time: int, record: RecordLike, rejection: Rejection, count: Counts) -> Decided:
         count.dead_lettered += 1
-        return Decided(index, dead_letter(record, rejection, record.timestamp))
+        return Decided(index, dead_letter(record, rejection, time))
 
     def _too_many(self) -> Rejection:
         most = self._config.models_max
@@ -170,14 +173,17 @@ class Engine:
     def restore(self, state: bytes) -> None:
         """Goes on where ``snapshot`` was taken, with the same configuration; raises ``StateError`` otherwise."""
         try:
+            version = msgspec.msgpack.decode(state, type=tuple[int, Any])[0]
+            if version != STATE_VERSION:
+                raise StateError(f"the state has version {version}, this is version {STATE_VERSION}: rebuild it")
             held = msgspec.msgpack.decode(state, type=EngineState)
-        except msgspec.MsgspecError as error:
-            raise StateError(f"this is no state of an engine: {error}") from error
-        if held.version != STATE_VERSION:
-            raise StateError(f"the state has version {held.version}, this is version {STATE_VERSION}: rebuild it")
-        self._monitors = {
-            model: Monitor.of(model, self._config.of(model), monitor) for model, monitor in held.monitors.items()
-        }
+            self._monitors = {
+                model: Monitor.of(model, self._config.of(model), monitor) for model, monitor in held.monitors.items()
+            }
+        except StateError:
+            raise
+        except (msgspec.MsgspecError, ValueError) as error:  # NumPy and the pairing of columns raise plain ValueErrors
+            raise StateError(f"this is no state of an engine with this configuration: {error}") from error
 
     @property
     def stats(self) -> EngineStats:
