@@ -130,7 +130,7 @@ class Group:
 
     def restore(self, columns: Sequence[Column], state: GroupState) -> None:
         self.baseline = Baseline.of(state.baseline)
-        # Columns that the encoder has opened and no row has reached yet are grown with the next row, as they were to be.
+        # Columns that the encoder has opened and no row has reached yet are grown with the next row, as ever.
         self.columns = list(columns[: self.baseline.columns])
         for (_, bank), held in zip(self._banks, state.banks, strict=True):
             bank.restore(held)

@@ -4,11 +4,10 @@ It collects the rows and losses of a batch, runs the detectors over them as colu
 found in the order of the records that caused it. Nothing it decides depends on where a batch ended.
 """
 
-import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -17,8 +16,9 @@ from detectors import wording
 from detectors.banks.contract import Matrix
 from detectors.baseline import Blocks
 from detectors.config import ModelConfig
-from detectors.effects import Decided, derived_id
+from detectors.effects import Decided
 from detectors.encoding import Cell, Column, Encoder, EncoderState
+from detectors.evidence import borne_out, of_finding
 from detectors.group import Found, Group, GroupState, Recent
 from detectors.lifecycle import (
     Closing,
@@ -31,69 +31,16 @@ from detectors.lifecycle import (
     severity_of,
 )
 from detectors.loss import Losses
-from detectors.retrain import Policy, Request, request
+from detectors.moment import Item, Moment, position_of
+from detectors.reports import Reports, ScopeKey
+from detectors.retrain import Policy, request
 from detectors.tally import Labels, Level
 from detectors.timeline import Timeline, TimelineState
 from detectors.windows import Window
-from schemas.events import (
-    Alert,
-    AlertEvent,
-    ChangePoint,
-    Evidence,
-    Kind,
-    LabelCounts,
-    Metrics,
-    Output,
-    Position,
-    Prediction,
-    Retrain,
-    Severity,
-    Signal,
-    TrainingData,
-)
-from schemas.records import RecordLike
+from schemas.events import AlertEvent, Kind, Position, Prediction
 
 _LOSS = (Column("loss", Kind.CONCEPT_DRIFT),)
 _LOG_LOSS = (Column("log_loss", Kind.CONCEPT_DRIFT),)
-
-
-TWO_SIDED_95 = 1.96  # standard errors: the interval in which the effect lies 95 times in 100
-
-
-class ScopeKey(msgspec.Struct, frozen=True, array_like=True):
-    """Which predictions a monitor sees."""
-
-    model: str
-    version: str | None
-    segment: str | None
-    challenger: bool
-
-    @property
-    def text(self) -> str:
-        return "\x1e".join((self.model, self.version or "", self.segment or "", "c" if self.challenger else ""))
-
-
-# A record in hand: its place in the batch, stream time, the record, the event. A plain tuple: there is one a record.
-Item = tuple[int, int, RecordLike, Any]
-
-
-class Moment(NamedTuple):
-    """The record that decided something: its place in the batch, stream time, where it lies, and its trace."""
-
-    at: int
-    now: int
-    position: Position
-    trace: str | None
-
-    @classmethod
-    def of(cls, item: Item) -> "Moment":
-        index, now, record, event = item
-        return cls(
-            index,
-            now,
-            _position(record),
-            getattr(event, "trace", None),
-        )
 
 
 class _Loss(NamedTuple):
@@ -138,6 +85,7 @@ class Scope:
         self.key = key
         self.number = number  # of the model's scopes, in the order in which they were met
         self.retired = False  # replaced by a deployment or a new baseline: counts late labels, decides nothing
+        self._reports = Reports(key)
         self._config = config
         self._policy = policy
         self._encoder = Encoder(config)
@@ -228,7 +176,7 @@ class Scope:
         self._timeline.settle()
         self._loss_timeline.settle()
         if self._seen:
-            self._last = _position(self._seen[-1][2])
+            self._last = position_of(self._seen[-1][2])
             self._seen = []
 
     def tick(self, moment: Moment, pending: int) -> Iterator[Decided]:
@@ -312,10 +260,10 @@ class Scope:
 
     def _found(self, at: _Happening, found: Found, muted: Callable[[str, int], bool]) -> Iterator[Decided]:
         column, moment = at.group.columns[found.column], Moment.of(at.item)
-        evidence = self._evidence(at, found, moment.trace)
+        evidence = of_finding(at.group, found, at.row, at.timeline, self._config, moment.trace)
         silent = muted(column.signal, moment.now)
         disposition = self._lifecycle.judge(column, found, silent)
-        yield self._signal(moment, column, found.detector, evidence, disposition)
+        yield self._reports.signal(moment, column, found.detector, evidence, disposition)
         if disposition in (Disposition.SUSPECTED, Disposition.MUTED):
             self._lifecycle.suspect(column, found, at.row, evidence)
 
@@ -335,7 +283,7 @@ class Scope:
     def _open(
         self, at: _Happening, moment: Moment, column: Column, index: int, suspect: Suspect, recent: Recent
     ) -> Decided:
-        evidence = self._confirmed(at.group, index, suspect.evidence, recent)
+        evidence = borne_out(at.group, index, suspect.evidence, recent)
         # Labels since the change, where it is labels that showed it.
         labels = at.row - suspect.row + 1 if at.timeline is self._loss_timeline else 0
         incident = self._lifecycle.open(
@@ -349,11 +297,10 @@ class Scope:
             self.key.text,
             moment.position,
         )
-        return self._alert(
+        return self._reports.alert(
             moment,
             incident,
             AlertEvent.OPENED,
-            incident.alert_id,
             evidence,
             wording.opened(self.key.model, column, evidence, at.group.rate),
         )
@@ -372,21 +319,19 @@ class Scope:
         evidence = msgspec.structs.replace(
             before, effect=effect, n=rows, detail={**before.detail, "why": str(why)}, trace=moment.trace
         )
-        return self._alert(
+        return self._reports.alert(
             moment,
             incident,
             AlertEvent.RESOLVED,
-            _event_id(incident, AlertEvent.RESOLVED, moment),
             evidence,
             wording.resolved(self.key.model, signal, why),
         )
 
     def acknowledge(self, moment: Moment, incident: Incident, by: str | None) -> Decided:
-        return self._alert(
+        return self._reports.alert(
             moment,
             incident,
             AlertEvent.ACKNOWLEDGED,
-            _event_id(incident, AlertEvent.ACKNOWLEDGED, moment),
             incident.evidence,
             f"{self.key.model}: {incident.signal} was acknowledged" + (f" by {by}." if by else "."),
         )
@@ -401,146 +346,20 @@ class Scope:
         self._last_retrain = moment.now
         for incident in asked.incidents:
             incident.retrained = True
-        yield Decided(moment.at, self._retrain_event(moment, asked, pending))
-
-    # -- events -------------------------------------------------------------------------------------------------------
-
-    def _retrain_event(self, moment: Moment, asked: Request, pending: int) -> Retrain:
-        changes = [_change_of(incident) for incident in asked.incidents]
-        first = min(changes, key=lambda change: change.ts)
-        newest = self._newest(moment)
-        return Retrain(
-            id=derived_id(
-                "retrain", self.key.text, moment.position.topic, moment.position.partition, moment.position.offset
-            ),
-            model=self.key.model,
-            version=self.key.version,
-            reason=str(asked.reason),
-            alerts=[incident.alert_id for incident in asked.incidents],
-            data=TrainingData(
-                from_ts=first.ts,
-                to_ts=moment.now,
-                topic=newest.topic,
-                partition=moment.position.partition,
-                from_offset=min(change.offset for change in changes),
-                to_offset=newest.offset,
-            ),
-            labels=LabelCounts(
-                joined=asked.labels, pending=pending, median_delay_ms=self._labels.median_delay_at(moment.at)
-            ),
-            ts=moment.now,
-        )
+        median_delay_ms = self._labels.median_delay_at(moment.at)
+        yield self._reports.retrain(moment, asked, self._newest(moment), pending, median_delay_ms)
 
     def _newest(self, moment: Moment) -> Position:
         """The last prediction there was at that moment."""
         before = bisect_right(self._seen, moment.at, key=itemgetter(0))
-        return _position(self._seen[before - 1][2]) if before else self._last or moment.position
-
-    def _evidence(self, at: _Happening, found: Found, trace: str | None) -> Evidence:
-        finding, baseline = found.finding, at.group.baseline
-        mark = at.timeline.at(max(0, at.row - finding.since + 1), at.row) if finding.since >= 0 else None
-        detail: dict[str, float | int | str | bool | None] = {"after": _finite(found.after)}
-        if finding.since >= 0:
-            detail["rows_since_change"] = finding.since
-        return Evidence(
-            value=_finite(finding.value),
-            threshold=_finite(finding.threshold),
-            threshold_origin=wording.origin(found.detector, self._config),
-            n=finding.n,
-            baseline=_finite(float(baseline.mean[found.column])),
-            effect=_finite(found.effect),
-            change_point=ChangePoint(ts=mark.time, offset=mark.offset) if mark is not None else None,
-            detail=detail,
-            trace=trace,
-        )
-
-    def _confirmed(self, group: Group, index: int, before: Evidence, recent: Recent) -> Evidence:
-        baseline, scale = float(group.baseline.mean[index]), float(group.baseline.scale[index])
-        after = baseline + (recent.effect if group.rate else recent.effect * scale)
-        detail = {
-            **before.detail,
-            "after": _finite(after),
-            "confirmed_by_rows": recent.rows,
-            "effect_low": _finite(recent.effect - TWO_SIDED_95 * recent.error),
-            "effect_high": _finite(recent.effect + TWO_SIDED_95 * recent.error),
-        }
-        return msgspec.structs.replace(before, effect=_finite(recent.effect), detail=detail)
-
-    def _signal(
-        self, moment: Moment, column: Column, detector: str, evidence: Evidence, disposition: Disposition
-    ) -> Decided:
-        position = moment.position
-        return Decided(
-            moment.at,
-            Signal(
-                id=derived_id(
-                    "signal",
-                    self.key.text,
-                    column.signal,
-                    detector,
-                    position.topic,
-                    position.partition,
-                    position.offset,
-                ),
-                model=self.key.model,
-                version=self.key.version,
-                segment=self.key.segment,
-                signal=column.signal,
-                detector=detector,
-                kind=self._kind(column.kind),
-                ts=moment.now,
-                evidence=evidence,
-                position=position,
-                disposition=str(disposition),
-            ),
-        )
-
-    def _alert(
-        self, moment: Moment, incident: Incident, event: AlertEvent, alert_id: str, evidence: Evidence, summary: str
-    ) -> Decided:
-        return Decided(
-            moment.at,
-            Alert(
-                id=alert_id,
-                incident=incident.id,
-                event=event,
-                severity=Severity.INFO if self.key.challenger else incident.severity,
-                kind=self._kind(incident.kind),
-                model=self.key.model,
-                version=self.key.version,
-                segment=self.key.segment,
-                signal=incident.signal,
-                detector=incident.detector,
-                ts=moment.now,
-                evidence=evidence,
-                position=moment.position,
-                summary=summary,
-            ),
-        )
-
-    def _kind(self, kind: Kind) -> Kind:
-        return Kind.CHALLENGER if self.key.challenger else kind
+        return position_of(self._seen[before - 1][2]) if before else self._last or moment.position
 
     def close_window(self, moment: Moment, start: int, end: int, pending: int, unlabelled: int) -> Decided | None:
         """What the window held, or None where nothing happened in it."""
         window, self._window = self._window, Window()
         if window.empty:
             return None
-        event: Output = Metrics(
-            id=derived_id("metrics", self.key.text, self.number, moment.position.partition, start),
-            model=self.key.model,
-            version=self.key.version,
-            segment=self.key.segment,
-            ts=moment.now,
-            window_start=start,
-            window_end=end,
-            values=window.values(pending, unlabelled),
-        )
-        return Decided(moment.at, event)
-
-
-def _position(record: RecordLike) -> Position:
-    return Position(topic=record.topic, partition=record.partition, offset=record.offset)
+        return self._reports.metrics(moment, self.number, window, start, end, pending, unlabelled)
 
 
 def _score(event: Prediction) -> Cell:
@@ -548,17 +367,3 @@ def _score(event: Prediction) -> Cell:
     if event.score is not None or not event.scores:
         return event.score
     return max(event.scores.values())
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _event_id(incident: Incident, event: AlertEvent, moment: Moment) -> str:
-    position = moment.position
-    return derived_id(incident.id, event, position.topic, position.partition, position.offset)
-
-
-def _change_of(incident: Incident) -> ChangePoint:
-    change = incident.evidence.change_point
-    return change if change is not None else ChangePoint(ts=incident.opened_ts, offset=0)

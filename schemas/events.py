@@ -228,7 +228,7 @@ class ChangePoint(_Part, frozen=True, kw_only=True):
     """Where the detector dates the change."""
 
     ts: EpochMs
-    offset: Annotated[int, Meta(description="Of the record on the topic that `position` names.")]
+    offset: Annotated[int, Meta(description="Of the prediction with which it began, on its topic and partition.")]
 
 
 class Position(_Part, frozen=True, kw_only=True):

@@ -1,0 +1,53 @@
+"""What a finding rests on, in the signal's own unit, for the person who has to believe it."""
+
+import math
+
+import msgspec
+
+from detectors import wording
+from detectors.config import ModelConfig
+from detectors.group import Found, Group, Recent
+from detectors.timeline import Timeline
+from schemas.events import ChangePoint, Evidence, JsonScalar
+
+TWO_SIDED_95 = 1.96  # standard errors: the interval in which the effect lies 95 times in 100
+
+
+def of_finding(
+    group: Group, found: Found, row: int, timeline: Timeline, config: ModelConfig, trace: str | None
+) -> Evidence:
+    """What the detector saw, and when it thinks that the change began."""
+    finding = found.finding
+    mark = timeline.at(max(0, row - finding.since + 1), row) if finding.since >= 0 else None
+    detail: dict[str, JsonScalar] = {"after": _finite(found.after)}
+    if finding.since >= 0:
+        detail["rows_since_change"] = finding.since
+    return Evidence(
+        value=_finite(finding.value),
+        threshold=_finite(finding.threshold),
+        threshold_origin=wording.origin(found.detector, config),
+        n=finding.n,
+        baseline=_finite(float(group.baseline.mean[found.column])),
+        effect=_finite(found.effect),
+        change_point=ChangePoint(ts=mark.time, offset=mark.offset) if mark is not None else None,
+        detail=detail,
+        trace=trace,
+    )
+
+
+def borne_out(group: Group, index: int, before: Evidence, recent: Recent) -> Evidence:
+    """The same, with the effect that the rows after the finding have, which nobody picked."""
+    baseline, scale = float(group.baseline.mean[index]), float(group.baseline.scale[index])
+    after = baseline + (recent.effect if group.rate else recent.effect * scale)
+    detail = {
+        **before.detail,
+        "after": _finite(after),
+        "confirmed_by_rows": recent.rows,
+        "effect_low": _finite(recent.effect - TWO_SIDED_95 * recent.error),
+        "effect_high": _finite(recent.effect + TWO_SIDED_95 * recent.error),
+    }
+    return msgspec.structs.replace(before, effect=_finite(recent.effect), detail=detail)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,138 @@
+"""What a monitor decided, as the events that leave it. Ids come from what is meant and the record that decided it."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from detectors.effects import Decided, derived_id
+from detectors.encoding import Column
+from detectors.lifecycle import Disposition, Incident
+from detectors.moment import Moment
+from detectors.retrain import Request
+from detectors.windows import Window
+from schemas.events import (
+    Alert,
+    AlertEvent,
+    ChangePoint,
+    Evidence,
+    Kind,
+    LabelCounts,
+    Metrics,
+    Position,
+    Retrain,
+    Severity,
+    Signal,
+    TrainingData,
+)
+
+
+class ScopeKey(msgspec.Struct, frozen=True, array_like=True):
+    """Which predictions a monitor sees."""
+
+    model: str
+    version: str | None
+    segment: str | None
+    challenger: bool
+
+    @property
+    def text(self) -> str:
+        return "\x1e".join((self.model, self.version or "", self.segment or "", "c" if self.challenger else ""))
+
+
+class Reports:
+    """Writes one monitor's events."""
+
+    def __init__(self, key: ScopeKey) -> None:
+        self._key = key
+
+    def signal(
+        self, moment: Moment, column: Column, detector: str, evidence: Evidence, disposition: Disposition
+    ) -> Decided:
+        event = Signal(
+            id=derived_id("signal", self._key.text, column.signal, detector, *_place(moment)),
+            model=self._key.model,
+            version=self._key.version,
+            segment=self._key.segment,
+            signal=column.signal,
+            detector=detector,
+            kind=self._kind(column.kind),
+            ts=moment.now,
+            evidence=evidence,
+            position=moment.position,
+            disposition=str(disposition),
+        )
+        return Decided(moment.at, event)
+
+    def alert(self, moment: Moment, incident: Incident, step: AlertEvent, evidence: Evidence, summary: str) -> Decided:
+        event = Alert(
+            id=derived_id(incident.id, step, *_place(moment)),
+            incident=incident.id,
+            event=step,
+            severity=Severity.INFO if self._key.challenger else incident.severity,
+            kind=self._kind(incident.kind),
+            model=self._key.model,
+            version=self._key.version,
+            segment=self._key.segment,
+            signal=incident.signal,
+            detector=incident.detector,
+            ts=moment.now,
+            evidence=evidence,
+            position=moment.position,
+            summary=summary,
+        )
+        return Decided(moment.at, event)
+
+    def retrain(
+        self, moment: Moment, asked: Request, newest: Position, pending: int, median_delay_ms: int | None
+    ) -> Decided:
+        changes = [_change_of(incident) for incident in asked.incidents]
+        event = Retrain(
+            id=derived_id("retrain", self._key.text, *_place(moment)),
+            model=self._key.model,
+            version=self._key.version,
+            reason=str(asked.reason),
+            alerts=[incident.alert_id for incident in asked.incidents],
+            data=_training_data(changes, newest, moment.now),
+            labels=LabelCounts(joined=asked.labels, pending=pending, median_delay_ms=median_delay_ms),
+            ts=moment.now,
+        )
+        return Decided(moment.at, event)
+
+    def metrics(
+        self, moment: Moment, number: int, window: Window, start: int, end: int, pending: int, unlabelled: int
+    ) -> Decided:
+        event = Metrics(
+            id=derived_id("metrics", self._key.text, number, moment.position.partition, start),
+            model=self._key.model,
+            version=self._key.version,
+            segment=self._key.segment,
+            ts=moment.now,
+            window_start=start,
+            window_end=end,
+            values=window.values(pending, unlabelled),
+        )
+        return Decided(moment.at, event)
+
+    def _kind(self, kind: Kind) -> Kind:
+        return Kind.CHALLENGER if self._key.challenger else kind
+
+
+def _place(moment: Moment) -> tuple[str, int, int]:
+    return moment.position.topic, moment.position.partition, moment.position.offset
+
+
+def _training_data(changes: Sequence[ChangePoint], newest: Position, now: int) -> TrainingData:
+    """From the first change on: what came before it taught the model that is wrong now."""
+    return TrainingData(
+        from_ts=min(change.ts for change in changes),
+        to_ts=now,
+        topic=newest.topic,
+        partition=newest.partition,
+        from_offset=min(change.offset for change in changes),
+        to_offset=newest.offset,
+    )
+
+
+def _change_of(incident: Incident) -> ChangePoint:
+    change = incident.evidence.change_point
+    return change if change is not None else ChangePoint(ts=incident.opened_ts, offset=0)
