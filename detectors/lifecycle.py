@@ -184,7 +184,7 @@ class Lifecycle:
 
 
 def _doubt(recent: Recent) -> float:
-    """The effect that chance alone may show. Lopsided columns stray further one way: Cornish and Fisher's first term."""
+    """The effect that chance alone may show: more for lopsided columns, one way (Cornish and Fisher's first term)."""
     lean = recent.skewness if recent.effect > 0 else -recent.skewness
     return recent.error * (CERTAIN + max(0.0, lean) * (CERTAIN * CERTAIN - 1.0) / 6.0)
 
