@@ -44,6 +44,9 @@ class ResultFiles(AbstractContextManager["ResultFiles"]):
                 self._files[stream] = self._open.enter_context((self._partial / name).open("wb"))
         except OSError as error:
             raise self._failure(error) from error
+        except BaseException:  # an interrupt: there will be no exit, since there was no entry
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
