@@ -12,6 +12,9 @@ from enum import StrEnum
 from time import monotonic
 
 EXIT_STALLED = 75  # sysexits' "temporary failure": starting again is the remedy
+# Brokers may be away for a while, and waiting for them keeps what is in memory; but a client of ours that broke for
+# good looks the same from here.
+STALLS_WITHOUT_ANSWER = 5
 CHECKS_PER_STALL = 10  # a stall is noticed after at most a tenth more than its time
 
 Clock = Callable[[], float]
@@ -23,6 +26,7 @@ class Stall(StrEnum):
     LOOP_BLOCKED = "the event loop does not turn"
     NOT_READY = "the worker did not get ready to read"
     NO_PROGRESS = "records wait on the input topics and none is applied"
+    NO_ANSWER = "the brokers do not say where the input topics end"
 
 
 class Progress:
@@ -35,6 +39,7 @@ class Progress:
         self._moved = now
         self._not_ready_since: float | None = now
         self._lag = 0
+        self._no_answer_since: float | None = None
 
     def turn(self) -> None:
         """The loop is alive."""
@@ -55,15 +60,25 @@ class Progress:
 
     def lag(self, records: int) -> None:
         """Records on the input topics that are not applied."""
+        self._no_answer_since = None
         self._lag = records
         if records == 0 and self._not_ready_since is None:
             self.moved()
+
+    def lag_unknown(self) -> None:
+        """The brokers did not say. While they are away nothing can move, and that is no fault of this process."""
+        if self._no_answer_since is None:
+            self._no_answer_since = self._clock()
+        self.moved()
 
     def stalled(self, stall_s: float) -> Stall | None:
         """The judgement."""
         latest_allowed = self._clock() - stall_s
         if self._turned < latest_allowed:
             return Stall.LOOP_BLOCKED
+        if self._no_answer_since is not None:
+            away_s = self._clock() - self._no_answer_since
+            return Stall.NO_ANSWER if away_s > STALLS_WITHOUT_ANSWER * stall_s else None
         if self._moved >= latest_allowed:
             return None
         if self._not_ready_since is not None:

@@ -6,12 +6,12 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from typing import Any, NamedTuple, Never
 
 import faust
 import structlog
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 from yarl import URL
 
 from schemas.times import duration_ms
@@ -27,7 +27,7 @@ from streams.settings import Settings
 from streams.state import EngineFactory, MemoryStore, StateStore
 from streams.telemetry import Dropped, NoTelemetry, Telemetry
 from streams.topics import verify
-from streams.transport import Batch, Reading, Transport
+from streams.transport import Batch, Fatal, Reading, Transport
 from streams.watchdog import Progress, Watchdog
 
 log = structlog.get_logger(__name__)
@@ -41,6 +41,7 @@ REBALANCE_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0  # a stop that hangs is no worse than a crash, and a crash loses nothing
 PRODUCER_LINGER_S = 0.002  # a batch's effects are queued together anyhow
 LOOK_EVERY_S = 1.0  # lag is measured and the loop's life shown this often
+LAG_TIMEOUT_S = 5.0  # a loop full of batches answers late; brokers that take longer count as away
 REQUEST_BYTES_MAX = max(topic.max_message_bytes for topic in CATALOGUE.values())
 
 Exit = Callable[[int], Never]
@@ -139,6 +140,8 @@ class Worker(NamedTuple):
     offsets: Offsets
     partitions: Partitions
     progress: Progress
+    fatal: Fatal
+    exit_process: Exit
 
 
 def build(
@@ -181,7 +184,7 @@ def build(
     partitions = Partitions(store or MemoryStore(engine_of), partition_of, telemetry, progress)
     app = _app(kafka, transport_of)
     _monitor(app, kafka.topics, partitions, fatal)
-    return Worker(app, offsets, partitions, progress)
+    return Worker(app, offsets, partitions, progress, fatal, exit_process)
 
 
 def _app(kafka: KafkaSettings, transport_of: Callable[[list[URL], faust.App], Transport]) -> App:
@@ -226,7 +229,7 @@ def _reading(settings: Settings, grace_s: float) -> Reading:
     )
 
 
-def _monitor(app: faust.App, names: TopicNames, partitions: Partitions, fatal: Callable[[BaseException], None]) -> None:
+def _monitor(app: faust.App, names: TopicNames, partitions: Partitions, fatal: Fatal) -> None:
     """The one agent: it takes what the topics hold, in order, one batch at a time."""
     # Acks are off: Faust would acknowledge a batch whose agent has raised.
     inputs = app.topic(*names.inputs, key_serializer="raw", value_serializer="raw", acks=False)
@@ -242,7 +245,7 @@ def _monitor(app: faust.App, names: TopicNames, partitions: Partitions, fatal: C
     app.agent(inputs, name="monitor", concurrency=1)(monitor)
 
 
-def _fatal(exit_process: Exit) -> Callable[[BaseException], None]:
+def _fatal(exit_process: Exit) -> Fatal:
     """The end for everything unexpected: at once and non-zero, because starting again is the recovery."""
 
     def fatal(error: BaseException) -> None:
@@ -301,7 +304,8 @@ async def serve(worker: Worker, stop: asyncio.Event, telemetry: Telemetry) -> in
     try:
         await asyncio.wait((stopping, ended), return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
-            log.error("worker ended", reason=repr(ended.exception() or worker.app.crash_reason))
+            # Past the end of this function Python would wait for Faust's threads, which a crash leaves running.
+            worker.fatal(ended.exception() or worker.app.crash_reason or RuntimeError("Faust stopped by itself"))
             return EXIT_UNEXPECTED
         await _stop(worker)
         return 0
@@ -317,11 +321,14 @@ async def _ended(app: faust.App, starting: "asyncio.Task[None]") -> None:
 
 async def _stop(worker: Worker) -> None:
     log.info("stopping")
-    with suppress(TimeoutError):
+    try:
         async with asyncio.timeout(STOP_TIMEOUT_S):
             await worker.partitions.finish()
             await worker.app.stop()
             await worker.offsets.stop()
+    except TimeoutError:
+        log.warning("stopped without taking leave of the group", after_s=STOP_TIMEOUT_S)
+        worker.exit_process(0)
     log.info("stopped")
 
 
@@ -329,14 +336,16 @@ async def _look_around(worker: Worker, telemetry: Telemetry) -> None:
     """Shows that the loop turns, and measures how far the worker is behind."""
     while True:
         worker.progress.turn()
-        with suppress(Exception):  # brokers that do not answer are no evidence of records that wait
+        try:
             await _measure_lag(worker, telemetry)
+        except (KafkaError, TimeoutError):
+            worker.progress.lag_unknown()
         await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def _measure_lag(worker: Worker, telemetry: Telemetry) -> None:
     positions = worker.partitions.positions
-    ends = await asyncio.wait_for(worker.offsets.ends(list(positions)), LOOK_EVERY_S)
+    ends = await asyncio.wait_for(worker.offsets.ends(list(positions)), LAG_TIMEOUT_S)
     lags = {tp: ends[tp] - offset for tp, offset in positions.items()}
     for tp, records in lags.items():
         telemetry.lag(tp.topic, tp.partition, records)

@@ -107,6 +107,32 @@ def test_a_worker_that_slept_through_its_session_repeats_at_most_the_same_events
         assert sorted(set(told(settings))) == expected
 
 
+def test_an_unexpected_error_ends_the_worker_at_once_and_the_next_one_applies_what_it_had_in_hand(
+    bootstrap: str, tmp_path: Path
+):
+    settings = settings_for(bootstrap)
+    make_topics(settings)
+    with workers(settings, tmp_path, "--broken") as group:
+        broken = group.start()
+        Input(settings).send(600)
+        assert broken.process.wait(20) == 70
+        assert str(broken).count("ZeroDivisionError('with") == 1
+    with workers(settings, tmp_path) as group:
+        group.start()
+        expected = truth(settings)
+        assert wait_for_told(settings, len(expected)) == expected
+
+
+def test_the_watchdog_ends_a_worker_whose_loop_is_blocked_with_one_clear_line(bootstrap: str, tmp_path: Path):
+    settings = settings_for(bootstrap, watchdog_stall="3s")
+    make_topics(settings)
+    with workers(settings, tmp_path, "--stuck") as group:
+        stuck = group.start()
+        Input(settings).send(600)
+        assert stuck.process.wait(25) == 75
+        assert "driftline: ended by the watchdog: the event loop does not turn for 3 s; start it again" in str(stuck)
+
+
 def test_a_topic_that_vanishes_ends_the_worker_with_its_name(bootstrap: str, tmp_path: Path):
     settings = settings_for(bootstrap)
     make_topics(settings)

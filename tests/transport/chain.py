@@ -1,12 +1,14 @@
 """The smallest engine that shows every mistake in order: a hash chain over the records, told every so many records.
 
 Run as a program it is a worker with that engine. Its first argument holds the settings as JSON. With ``--unverified``
-as the second it does not look at the topics first, which librdkafka's mock brokers cannot tell about.
+as the second it does not look at the topics first, which librdkafka's mock brokers cannot tell about; ``--stuck`` and
+``--broken`` give it an engine that is so.
 """
 
 import asyncio
 import hashlib
 import sys
+import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -61,13 +63,36 @@ class ChainEngine:
         return Applied(effects, {topic: Counts(n, n) for topic, n in consumed.items()})
 
 
+class StuckEngine(ChainEngine):
+    """Never comes back, and with it the event loop."""
+
+    def apply(self, records: Sequence[RecordLike]) -> Applied:
+        threading.Event().wait()
+        return super().apply(records)
+
+
+class BrokenEngine(ChainEngine):
+    """Raises what nobody foresaw."""
+
+    def apply(self, records: Sequence[RecordLike]) -> Applied:
+        raise ZeroDivisionError(f"with {len(records)} records in hand")
+
+
 async def unverified(settings: Settings) -> int:
     return await serve(build(settings, ChainEngine), asyncio.Event(), NoTelemetry())
 
 
 def main(argument: str, *more: str) -> int:
     settings = msgspec.json.decode(argument, type=Settings)
-    return asyncio.run(unverified(settings)) if more else run(settings, ChainEngine)
+    match more:
+        case ("--unverified",):
+            return asyncio.run(unverified(settings))
+        case ("--stuck",):
+            return run(settings, StuckEngine)
+        case ("--broken",):
+            return run(settings, BrokenEngine)
+        case _:
+            return run(settings, ChainEngine)
 
 
 if __name__ == "__main__":

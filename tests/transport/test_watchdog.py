@@ -92,6 +92,27 @@ def test_rebalances_one_after_the_other_do_not_hide_that_the_worker_is_never_rea
     assert progress.stalled(STALL_S) is Stall.NOT_READY
 
 
+def test_brokers_that_are_away_for_a_while_are_waited_for():
+    clock, progress = ready_worker()
+    progress.lag(7)
+    for _ in range(4):
+        clock.now += 59
+        progress.turn()
+        progress.lag_unknown()
+        assert progress.stalled(STALL_S) is None
+    progress.lag(7)
+    assert progress.stalled(STALL_S) is None  # they are back, and the whole stall time is there to go on
+
+
+def test_brokers_that_never_answer_again_are_a_stall():
+    clock, progress = ready_worker()
+    progress.lag_unknown()
+    clock.now += 301
+    progress.turn()
+    progress.lag_unknown()
+    assert progress.stalled(STALL_S) is Stall.NO_ANSWER
+
+
 def test_the_thread_ends_the_process_once():
     clock, progress = ready_worker()
     clock.now += 61
