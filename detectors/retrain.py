@@ -1,6 +1,6 @@
 """When to ask for a retrain: confirmed harm, or feature drift that lasts, with enough labels and not too often."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -33,18 +33,24 @@ class Policy(msgspec.Struct, frozen=True):
         return cls(duration_ms(config.cooldown), config.min_labels, duration_ms(config.feature_drift_lasts))
 
 
-def request(policy: Policy, incidents: Iterable[Incident], now: int, joined: int, last: int | None) -> Request | None:
-    """The retrain that the open incidents justify at this moment. An incident asks once."""
-    if last is not None and now - last < policy.cooldown_ms:
-        return None
+def request(
+    policy: Policy, incidents: Iterable[Incident], now: int, joined: int, last: Mapping[RetrainReason, int]
+) -> Request | None:
+    """The retrain that the open incidents justify at this moment. An incident asks once.
+
+    ``last`` is when each reason led to a retrain. Harm that labels have confirmed does not wait for the cooldown after a
+    retrain that nobody was harmed by yet; everything else waits for the newest of either.
+    """
     asking = [incident for incident in incidents if not incident.retrained and _asks(policy, incident, now)]
     if not asking:
         return None
-    labels = joined - min(incident.opened_joined for incident in asking)
-    if labels < policy.min_labels:
-        return None
     harm = any(incident.kind is Kind.CONCEPT_DRIFT for incident in asking)
-    return Request(RetrainReason.CONCEPT_DRIFT if harm else RetrainReason.LASTING_DRIFT, asking, labels)
+    reason = RetrainReason.CONCEPT_DRIFT if harm else RetrainReason.LASTING_DRIFT
+    before = [when for known, when in last.items() if not harm or known is reason]
+    if before and now - max(before) < policy.cooldown_ms:
+        return None
+    labels = joined - min(incident.opened_joined for incident in asking)
+    return Request(reason, asking, labels) if labels >= policy.min_labels else None
 
 
 def _asks(policy: Policy, incident: Incident, now: int) -> bool:

@@ -33,7 +33,7 @@ from detectors.lifecycle import (
 from detectors.loss import Losses
 from detectors.moment import Item, Moment, position_of
 from detectors.reports import Reports, ScopeKey
-from detectors.retrain import Policy, request
+from detectors.retrain import Policy, RetrainReason, request
 from detectors.tally import Labels, Level
 from detectors.timeline import Timeline, TimelineState
 from detectors.windows import Window
@@ -71,7 +71,7 @@ class ScopeState(msgspec.Struct, array_like=True, frozen=True):
     window: Window
     joined: int
     delays: list[int]
-    last_retrain: int | None
+    retrains: dict[RetrainReason, int]
     timeline: TimelineState
     loss_timeline: TimelineState
     rate_loss: bool | None
@@ -100,7 +100,7 @@ class Scope:
         self._lifecycle = Lifecycle()
         self._window = Window()
         self._labels = Labels()
-        self._last_retrain: int | None = None
+        self._retrains: dict[RetrainReason, int] = {}  # when each reason last led to one
         self._rate_loss: bool | None = None
         self._seen: list[Item] = []  # the predictions of this batch
         self._last: Position | None = None  # of the newest prediction before this batch
@@ -121,7 +121,7 @@ class Scope:
             self._window,
             self._labels.joined,
             list(self._labels.delays),
-            self._last_retrain,
+            self._retrains,
             self._timeline.state(),
             self._loss_timeline.state(),
             self._rate_loss,
@@ -138,7 +138,7 @@ class Scope:
         self._lifecycle.restore(state.lifecycle)
         self._window = state.window
         self._labels = Labels.of(state.joined, state.delays)
-        self._last_retrain = state.last_retrain
+        self._retrains = state.retrains
         self._timeline = Timeline.of(state.timeline)
         self._loss_timeline = Timeline.of(state.loss_timeline)
         self._last = state.last
@@ -340,10 +340,10 @@ class Scope:
         if not self._lifecycle.incidents or self.key.segment is not None or self.key.challenger:
             return
         joined = self._labels.joined_at(moment.at)
-        asked = request(self._policy, self._lifecycle.incidents.values(), moment.now, joined, self._last_retrain)
+        asked = request(self._policy, self._lifecycle.incidents.values(), moment.now, joined, self._retrains)
         if asked is None:
             return
-        self._last_retrain = moment.now
+        self._retrains[asked.reason] = moment.now
         for incident in asked.incidents:
             incident.retrained = True
         median_delay_ms = self._labels.median_delay_at(moment.at)
