@@ -107,9 +107,7 @@ SETTINGS: Mapping[str, Setting] = {
     "kafka.request_timeout": Setting(
         "How long to wait for a broker's answer; longer than the session timeout", Lasting("1s", "1h")
     ),
-    "state.dir": Setting(
-        "Directory for what a worker must remember; a directory of its own for each worker", NOT_EMPTY
-    ),
+    "state.dir": Setting("Directory for what a worker must remember; not used while state lives in memory", NOT_EMPTY),
     "worker.batch_records_max": Setting(
         "Records of one partition worked on at once; more is faster and needs more memory", Between(1, 100_000)
     ),
@@ -126,7 +124,7 @@ SETTINGS: Mapping[str, Setting] = {
     "log.level": Setting("The least important line that is still logged"),
     "log.format": Setting("auto: for people on a terminal, JSON elsewhere"),
     "monitor.models_max": Setting(
-        "Models watched per partition; predictions of further ones are counted, not watched", Between(1, _MILLION)
+        "Models watched per partition; records of further ones are dead letters", Between(1, _MILLION)
     ),
     "defaults.task": Setting("What the model does; found out from the stream where not said"),
     "defaults.positive": Setting("The positive class of a binary model; found out where not said"),
@@ -139,7 +137,7 @@ SETTINGS: Mapping[str, Setting] = {
         "An outcome that comes later than this after its prediction is late", Lasting("1s", "3650d")
     ),
     "defaults.false_pages_per_month": Setting(
-        "False pages a month you can bear for one model; what thresholds are calibrated to", Between(0.001, 1_000)
+        "False pages a month you can bear for one model; thresholds are not calibrated to it yet", Between(0.001, 1_000)
     ),
     "defaults.pending_max": Setting(
         "Predictions held for their outcome, per model and partition; about 250 bytes each", Between(1, 100 * _MILLION)
@@ -148,9 +146,7 @@ SETTINGS: Mapping[str, Setting] = {
     "defaults.segment_values_max": Setting(
         "Values of one segment name that get a monitor of their own; the rest share one", Between(1, 10_000)
     ),
-    "defaults.features_max": Setting(
-        "Features watched per model; further ones are counted, not watched", Between(1, 100_000)
-    ),
+    "defaults.features_max": Setting("Features watched per model; further ones are left aside", Between(1, 100_000)),
     "defaults.categories_max": Setting(
         "Frequent categories of a feature watched one by one; the rest as one", Between(1, 1_000)
     ),
