@@ -85,7 +85,7 @@ class Reports:
     def retrain(
         self, moment: Moment, asked: Request, newest: Position, pending: int, median_delay_ms: int | None
     ) -> Decided:
-        changes = [_change_of(incident) for incident in asked.incidents]
+        changes = [_change_of(incident) for incident in asked.causes]
         event = Retrain(
             id=derived_id("retrain", self._key.text, *_place(moment)),
             model=self._key.model,

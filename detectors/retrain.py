@@ -19,8 +19,9 @@ class RetrainReason(StrEnum):
 
 class Request(NamedTuple):
     reason: RetrainReason
-    incidents: list[Incident]
-    labels: int  # joined since the first of the incidents began to show
+    incidents: list[Incident]  # all that a retrain would answer
+    causes: list[Incident]  # those that say from when on the data is of the new kind
+    labels: int  # joined since the first of the causes began to show
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -38,8 +39,8 @@ def request(
 ) -> Request | None:
     """The retrain that the open incidents justify at this moment. An incident asks once.
 
-    ``last`` is when each reason led to a retrain. Harm that labels have confirmed does not wait for the cooldown after a
-    retrain that nobody was harmed by yet; everything else waits for the newest of either.
+    ``last`` is when each reason led to a retrain. Harm that labels have confirmed does not wait for the cooldown after
+    a retrain that nobody was harmed by yet; everything else waits for the newest of either.
     """
     asking = [incident for incident in incidents if not incident.retrained and _asks(policy, incident, now)]
     if not asking:
@@ -49,8 +50,9 @@ def request(
     before = [when for known, when in last.items() if not harm or known is reason]
     if before and now - max(before) < policy.cooldown_ms:
         return None
-    labels = joined - min(incident.opened_joined for incident in asking)
-    return Request(reason, asking, labels) if labels >= policy.min_labels else None
+    causes = [incident for incident in asking if incident.kind is Kind.CONCEPT_DRIFT] if harm else asking
+    labels = joined - min(incident.opened_joined for incident in causes)
+    return Request(reason, asking, causes, labels) if labels >= policy.min_labels else None
 
 
 def _asks(policy: Policy, incident: Incident, now: int) -> bool:
