@@ -133,9 +133,10 @@ class _State(msgspec.Struct, array_like=True):
 class Join:
     """Pending predictions of one model and role, oldest first."""
 
-    def __init__(self, horizon_ms: int, pending_max: int) -> None:
+    def __init__(self, horizon_ms: int, pending_max: int, early_max: int = EARLY_MAX) -> None:
         self.horizon_ms = horizon_ms
         self.pending_max = pending_max
+        self.early_max = early_max
         self.counts = JoinCounts()
         self._pending: dict[str, Pending] = {}
         self._order: deque[str] = deque()  # ids of `_pending` by time: a dict is slow to pop from its front
@@ -198,7 +199,7 @@ class Join:
                 return Fate.DUPLICATE
             self._early[key] = label
             return Fate.APPLIED
-        if len(self._early) >= EARLY_MAX:
+        if len(self._early) >= self.early_max:
             self._drop_oldest_early()
         self._early[key] = label
         self._early_line.join(key, label.time)

@@ -1,0 +1,173 @@
+"""Each end that a record or a waiting entry can have, one test each."""
+
+import pytest
+
+from detectors.join import SLACK, Fate, Join, JoinCounts, Labelled, Pending
+
+HORIZON = 1_000
+
+
+def pending(time: int = 0, fingerprint: int = 1) -> Pending:
+    return Pending(time, 0, fingerprint, 0, 1.0, None, None)
+
+
+def label(time: int = 0, value: float = 1.0, revision: int = 0, provisional: bool = False) -> Labelled:
+    return Labelled(time, value, revision, 1.0, provisional)
+
+
+def joining(pending_max: int = 100) -> Join:
+    return Join(HORIZON, pending_max)
+
+
+def test_an_outcome_joins_the_prediction_with_its_id() -> None:
+    join = joining()
+    join.predict("a", pending(0))
+    fate, entry = join.label("a", label(5))
+    assert (fate, entry is not None and entry.prediction, join.counts) == (Fate.APPLIED, 1.0, JoinCounts(joined=1))
+
+
+def test_the_same_prediction_again_is_a_duplicate() -> None:
+    join = joining()
+    join.predict("a", pending(0, 7))
+    assert join.predict("a", pending(1, 7)) == (Fate.DUPLICATE, None)
+
+
+def test_another_prediction_under_the_same_id_is_a_conflict_and_the_first_stands() -> None:
+    join = joining()
+    join.predict("a", pending(0, 7))
+    assert join.predict("a", pending(1, 8)) == (Fate.CONFLICT, None)
+    _, entry = join.label("a", label(2))
+    assert entry is not None
+    assert entry.fingerprint == 7
+
+
+def test_an_outcome_without_a_prediction_waits_for_it() -> None:
+    join = joining()
+    assert join.label("a", label(0)) == (Fate.APPLIED, None)
+    assert (join.early, join.predict("a", pending(1)), join.early) == (1, (Fate.APPLIED, label(0)), 0)
+    assert join.counts == JoinCounts(joined=1)
+
+
+def test_a_higher_revision_replaces_an_outcome_that_waits_and_an_equal_one_does_not() -> None:
+    join = joining()
+    join.label("a", label(0, 1.0, 1))
+    assert join.label("a", label(1, 2.0, 1)) == (Fate.DUPLICATE, None)
+    assert join.label("a", label(2, 3.0, 2)) == (Fate.APPLIED, None)
+    assert join.predict("a", pending(3))[1] == label(2, 3.0, 2)
+
+
+def test_a_revision_does_not_prolong_the_wait_of_an_early_outcome() -> None:
+    join = joining()
+    join.label("a", label(0, 1.0, 0))
+    join.label("a", label(600, 2.0, 1))
+    restored = joining()
+    restored.restore(join.snapshot())
+    for waiting in (join, restored):
+        assert waiting.predict("a", pending(1_200)) == (Fate.APPLIED, None)
+        assert waiting.counts.orphans == 1
+
+
+def test_a_higher_revision_corrects_a_joined_outcome() -> None:
+    join = joining()
+    join.predict("a", pending(0))
+    join.label("a", label(1))
+    fate, entry = join.label("a", label(2, 0.0, 1))
+    assert (fate, entry is not None, join.counts) == (Fate.APPLIED, True, JoinCounts(joined=1, corrected=1))
+
+
+@pytest.mark.parametrize("revision", [0, 1])
+def test_an_equal_or_lower_revision_is_a_duplicate(revision: int) -> None:
+    join = joining()
+    join.predict("a", pending(0))
+    join.label("a", label(1, revision=1))
+    assert join.label("a", label(2, revision=revision)) == (Fate.DUPLICATE, None)
+
+
+def test_an_outcome_at_the_horizon_joins_and_one_past_it_is_late() -> None:
+    join = joining()
+    join.predict("a", pending(0))
+    join.predict("b", pending(1))
+    assert join.label("a", label(1_000))[0] is Fate.APPLIED
+    assert join.label("b", label(1_002))[0] is Fate.LATE
+
+
+def test_a_prediction_past_the_horizon_is_unlabelled_unless_it_was_joined() -> None:
+    join = joining()
+    join.predict("a", pending(0))
+    join.predict("b", pending(0))
+    join.label("a", label(10))
+    join.expire(1_001)
+    assert (join.pending, join.counts) == (0, JoinCounts(joined=1, unlabelled=1))
+
+
+def test_late_is_forgotten_after_one_more_horizon() -> None:
+    join = joining()
+    join.predict("a", pending(0))
+    join.expire(1_001)
+    assert join.label("a", label(2_001))[0] is Fate.LATE
+    assert join.label("a", label(2_002))[0] is Fate.APPLIED  # early, as far as anybody can remember
+
+
+def test_an_early_outcome_past_the_horizon_is_an_orphan() -> None:
+    join = joining()
+    join.label("a", label(0))
+    join.expire(1_001)
+    assert (join.early, join.counts) == (0, JoinCounts(orphans=1))
+
+
+def test_too_many_predictions_evict_the_oldest_and_its_outcome_is_late() -> None:
+    join = joining(pending_max=2)
+    for time, key in enumerate("abc"):
+        join.predict(key, pending(time))
+    assert [key for key, _ in join.waiting()] == ["b", "c"]
+    assert join.counts == JoinCounts(evicted=1, unlabelled=1)
+    assert join.label("a", label(3))[0] is Fate.LATE
+
+
+def test_ids_past_their_horizon_are_remembered_up_to_the_same_limit() -> None:
+    join = joining(pending_max=2)
+    for time, key in enumerate("abcde"):
+        join.predict(key, pending(time))
+    assert [join.label(key, label(5))[0] for key in "abc"] == [Fate.APPLIED, Fate.LATE, Fate.LATE]
+
+
+def test_too_many_early_outcomes_drop_the_oldest() -> None:
+    join = Join(HORIZON, pending_max=100, early_max=2)
+    for time, key in enumerate("abc"):
+        join.label(key, label(time))
+    assert (join.early, join.counts) == (2, JoinCounts(early_evicted=1))
+    assert [join.predict(key, pending(4))[1] is not None for key in "abc"] == [False, True, True]
+
+
+def test_early_outcomes_that_met_their_prediction_leave_nothing_behind() -> None:
+    join = joining(pending_max=10)
+    for number in range(20_000):  # outcomes always first, well within a horizon
+        join.label(str(number), label(0))
+        join.predict(str(number), pending(0))
+    assert len(join._early_line._order) <= SLACK + 1
+
+
+def test_time_alone_ends_what_waits() -> None:
+    join = joining()
+    join.predict("a", pending(0))
+    join.label("b", label(0))
+    join.expire(1_000)
+    assert (join.pending, join.early) == (1, 1)
+    join.expire(1_001)
+    assert (join.pending, join.early, join.counts) == (0, 0, JoinCounts(unlabelled=1, orphans=1))
+
+
+def test_a_restored_join_continues_with_everything_that_waits() -> None:
+    join = joining()
+    join.predict("gone", pending(0))
+    join.predict("a", pending(600))
+    join.label("b", label(700))
+    join.expire(1_100)
+    restored = joining()
+    restored.restore(join.snapshot())
+    assert restored.snapshot() == join.snapshot()
+    assert [restored.label(key, label(1_100))[0] for key in ("gone", "a", "b")] == [
+        Fate.LATE,
+        Fate.APPLIED,
+        Fate.DUPLICATE,
+    ]
