@@ -122,6 +122,9 @@ def _detectors(model: ModelConfig, path: Path) -> Iterator[Problem]:
         for name in dict.fromkeys(names):
             if wrong := registry.check(name, {}):
                 yield Problem((*path, key), wrong)
+            elif registry.accepts(name) is registry.Accepts.BITS and not _only_bits(model, key):
+                wrong = f"{name} takes zeros and ones only: it belongs in loss_detectors, with the loss zero_one"
+                yield Problem((*path, key), wrong)
     used = dict.fromkeys((*model.detectors, *model.loss_detectors))
     for name, parameters in model.parameters.items():
         if name not in used:
@@ -129,3 +132,8 @@ def _detectors(model: ModelConfig, path: Path) -> Iterator[Problem]:
             yield Problem((*path, "parameters", name), allowed)
         elif registry.check(name, {}) is None and (wrong := registry.check(name, parameters)):
             yield Problem((*path, "parameters", name), wrong)
+
+
+def _only_bits(model: ModelConfig, key: str) -> bool:
+    """A loss that is found out from the stream may turn out to be zeros and ones; only what cannot be is refused."""
+    return key == "loss_detectors" and model.loss in ("auto", "zero_one") and model.task != "regression"

@@ -113,6 +113,8 @@ def test_a_mistake_in_the_defaults_is_told_once_not_for_every_model(tmp_path: Pa
     ("text", "expected"),
     [
         ("[models.m]\ndetectors = ['adwim']", "models.m.detectors: no detector 'adwim'"),
+        ("[models.m]\ndetectors = ['ddm']", "models.m.detectors: ddm takes zeros and ones only"),
+        ("[models.m]\nloss_detectors = ['ddm']\ntask = 'regression'", "models.m.loss_detectors: ddm takes zeros"),
         ("[models.m]\ndetectors = []", "models.m.detectors = []: must name at least one detector"),
         ("[defaults.parameters.adwin]\ndelt = 1", "defaults.parameters.adwin: "),
         ("[defaults.parameters.kswin]\nalpha = 1", "defaults.parameters.kswin: belongs to no detector"),
