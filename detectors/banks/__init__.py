@@ -31,7 +31,7 @@ A snapshot is plain bytes; a bank with the same parameters goes on from it exact
 >>> other.columns, other.snapshot() == bank.snapshot()
 (2, True)
 
-A detector costs its update and its memory. ADWIN keeps about 100 bytes for each doubling of its window and column;
+A detector costs its update and its memory. ADWIN keeps about 50 bytes for each doubling of its window and column;
 Page-Hinkley 96 bytes in all; DDM, EDDM and the HDDMs are Python objects of one to five kilobytes; KSWIN keeps its
 window and draws from it, and takes 0.4 ms an update, too slow for anything but a few signals.
 """

@@ -1,15 +1,14 @@
 """ADWIN for many columns at once, decision for decision the one of River 0.26.1.
 
 Bifet, A. and Gavaldà, R. (2007): Learning from time-changing data with adaptive windowing. SDM, 443-448.
-Babcock, B., Datar, M., Motwani, R. and O'Callaghan, L. (2003): Maintaining variance and k-medians over data stream
-windows. PODS, 234-243 (the variance of merged buckets).
 
 The window is kept as buckets: row 0 holds single values, row r holds sums of 2**r values, oldest first. A row that
 overflows merges its two oldest buckets into the next row. Every ``clock`` values each border between buckets is tried
 as a cut: the means of the older and the newer part may differ by epsilon, not by more.
 
 River drops old buckets until no cut is left, and then forgets everything at the next update because it has reported.
-So the dropping never reaches a decision, and it is not done here: a window is all values since the last report.
+So the dropping never reaches a decision, and it is not done here: a window is all values since the last report. Nor is
+the variance of each bucket kept, which only the dropping needs; that of the whole window is what epsilon rests on.
 """
 
 import math
@@ -62,7 +61,6 @@ class AdwinBank:
         self._sums = np.zeros((columns, _SUMS))
         self._held: Held = np.zeros((columns, 1), dtype=np.int32)
         self._totals = np.zeros((columns, 1, max_buckets + 1))  # one more than stays, so that a row can overflow
-        self._variances = np.zeros((columns, 1, max_buckets + 1))
 
     @property
     def columns(self) -> int:
@@ -82,13 +80,11 @@ class AdwinBank:
         self._sums = _longer(self._sums, more)
         self._held = _longer(self._held, more)
         self._totals = _longer(self._totals, more)
-        self._variances = _longer(self._variances, more)
 
     def update(self, values: Matrix) -> list[Finding]:
         matrix = checked(values, self.columns)
         self._make_room(len(matrix))
-        state = self._sums, self._held, self._totals, self._variances
-        return findings(_advance(*state, matrix, *self._limits))
+        return findings(_advance(self._sums, self._held, self._totals, matrix, *self._limits))
 
     def reset(self, column: int) -> None:
         self._sums[checked_column(column, self.columns)] = 0.0
@@ -104,17 +100,14 @@ class AdwinBank:
             np.array([rows], dtype="<i4"),
             held.astype("<i4"),
             self._totals[:, :rows][used].astype("<f8"),
-            self._variances[:, :rows][used].astype("<f8"),
         )
         return seal(self.kind, self._parameters, self.columns, b"".join(part.tobytes() for part in parts))
 
     def restore(self, state: bytes) -> None:
         columns, payload = unseal(state, self.kind, self._parameters)
-        sums, held, totals, variances = _taken_apart(payload, columns, self._max_buckets)
-        used = _in_use(held, self._max_buckets)
+        sums, held, totals = _taken_apart(payload, columns, self._max_buckets)
         self._sums, self._held = sums, held
-        self._totals = _scattered(used, totals)
-        self._variances = _scattered(used, variances)
+        self._totals = _scattered(_in_use(held, self._max_buckets), totals)
         self._longest = _longest(sums)
 
     def _make_room(self, rows: int) -> None:
@@ -126,7 +119,6 @@ class AdwinBank:
         if more > 0:
             self._held = np.pad(self._held, ((0, 0), (0, more)))
             self._totals = np.pad(self._totals, ((0, 0), (0, more), (0, 0)))
-            self._variances = np.pad(self._variances, ((0, 0), (0, more), (0, 0)))
 
 
 def _capacity(rows: int, max_buckets: int) -> int:
@@ -169,7 +161,6 @@ class _Parts(NamedTuple):
     sums: Matrix
     held: Held
     totals: Row
-    variances: Row
 
 
 def _taken_apart(payload: bytes, columns: int, max_buckets: int) -> _Parts:
@@ -178,15 +169,13 @@ def _taken_apart(payload: bytes, columns: int, max_buckets: int) -> _Parts:
         sums, after_sums = _read(payload, 0, "<f8", columns * _SUMS)
         rows, after_rows = _read(payload, after_sums, "<i4", 1)
         held, after_held = _read(payload, after_rows, "<i4", columns * int(rows[0]))
-        totals, after_totals = _read(payload, after_held, "<f8", int(held.sum()))
-        variances, end = _read(payload, after_totals, "<f8", len(totals))
+        totals, end = _read(payload, after_held, "<f8", int(held.sum()))
     except ValueError as error:
         raise StateError(f"{AdwinBank.kind}: state cut short: {error}") from error
     parts = _Parts(
         sums.astype(np.float64).reshape(columns, _SUMS),
         _at_least_one_row(held.astype(np.int32).reshape(columns, rows[0])),
         totals.astype(np.float64),
-        variances.astype(np.float64),
     )
     if end != len(payload) or not _consistent(parts, max_buckets):
         raise StateError(f"{AdwinBank.kind}: the buckets in this state do not add up to its windows")
@@ -213,7 +202,7 @@ def _consistent(parts: _Parts, max_buckets: int) -> bool:
 
 
 @compiled
-def _absorb(sums: Row, held: NDArray[np.int32], totals: Matrix, variances: Matrix, value: float) -> None:
+def _absorb(sums: Row, held: NDArray[np.int32], totals: Matrix, value: float) -> None:
     # Every line in River's order of operations: floating-point addition is not associative.
     sums[_WIDTH] += 1.0
     width = sums[_WIDTH]
@@ -222,28 +211,20 @@ def _absorb(sums: Row, held: NDArray[np.int32], totals: Matrix, variances: Matri
         sums[_VARIANCE] += (width - 1.0) * away * away / width
     sums[_TOTAL] += value
     totals[0, held[0]] = value
-    variances[0, held[0]] = 0.0
     held[0] += 1
-    _merge(held, totals, variances)
+    _merge(held, totals)
 
 
 @compiled
-def _merge(held: NDArray[np.int32], totals: Matrix, variances: Matrix) -> None:
+def _merge(held: NDArray[np.int32], totals: Matrix) -> None:
     row = 0
-    size = 1.0
     while held[row] == totals.shape[1]:
-        older, newer = totals[row, 0], totals[row, 1]
-        apart = older / size - newer / size
-        place = held[row + 1]
-        totals[row + 1, place] = older + newer
-        variances[row + 1, place] = variances[row, 0] + variances[row, 1] + size * 0.5 * apart * apart
+        totals[row + 1, held[row + 1]] = totals[row, 0] + totals[row, 1]
         held[row + 1] += 1
         held[row] -= 2
         for bucket in range(held[row]):
             totals[row, bucket] = totals[row, bucket + 2]
-            variances[row, bucket] = variances[row, bucket + 2]
         row += 1
-        size *= 2.0
 
 
 @compiled
@@ -302,7 +283,6 @@ def _advance(
     sums: Matrix,
     held: Held,
     totals: Buckets,
-    variances: Buckets,
     values: Matrix,
     delta: float,
     clock: int,
@@ -312,14 +292,14 @@ def _advance(
     found = np.empty((4, 8))  # reports are rare; it doubles when they are not
     count = 0
     for column in range(values.shape[1]):
-        own_sums, own_held, own_totals, own_variances = sums[column], held[column], totals[column], variances[column]
+        own_sums, own_held, own_totals = sums[column], held[column], totals[column]
         # The width is also the number of updates since the last report, which is what River's clock counts.
         wait = clock - int(own_sums[_WIDTH]) % clock
         for row in range(values.shape[0]):
             value = values[row, column]
             if np.isnan(value):
                 continue
-            _absorb(own_sums, own_held, own_totals, own_variances, value)
+            _absorb(own_sums, own_held, own_totals, value)
             wait -= 1
             if wait > 0:
                 continue

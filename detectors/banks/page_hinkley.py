@@ -64,6 +64,12 @@ class PageHinkleyBank:
     def parameters(self) -> Mapping[str, float | int | str | bool]:
         return self._parameters
 
+    def sums(self, column: int) -> tuple[float, ...]:
+        """Values seen, their mean, the sum for a rise and its minimum, the sum for a fall and its maximum."""
+        own = self._state[checked_column(column, self.columns)]
+        fields = (_COUNT, _MEAN, _RISE + _SUM, _RISE + _EXTREME, _FALL + _SUM, _FALL + _EXTREME)
+        return tuple(float(own[field]) for field in fields)
+
     def grow(self, columns: int) -> None:
         self._state = np.concatenate((self._state, _fresh(max(0, columns - self.columns))))
 

@@ -1,5 +1,6 @@
 """What every detector is held to, whichever it is."""
 
+import struct
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 
 from detectors.banks import registry
+from detectors.banks.adwin import AdwinBank
 from detectors.banks.contract import Bank, Finding, StateError
+from detectors.banks.sealed import seal
 from detectors.config import Scalar
 from tests.detectors.banks.streams import Stream, steps
 
@@ -262,3 +265,27 @@ def test_a_detector_of_errors_refuses_anything_but_0_and_1(subject: Subject) -> 
     with pytest.raises(ValueError, match=r"row 4, column 2 is 0.5: \w+ takes 0 and 1 only"):
         bank.update(stream)
     assert bank.snapshot() == before
+
+
+FORGED_ADWINS = [  # bytes with a right checksum: a column of one row, its width, total, variance, rows, buckets, totals
+    struct.pack("<dddii6d", 6.0, 0.0, 0.0, 1, 6, *[0.0] * 6),  # one bucket more than the row has room for
+    struct.pack("<dddii2d", 3.0, 0.0, 0.0, 1, 2, 0.0, 0.0),  # fewer values than the width says
+    struct.pack("<dddii", 0.0, 0.0, 0.0, 1, -1),
+    struct.pack("<dddi", 0.0, 0.0, 0.0, -1),
+    struct.pack("<dddi", 0.0, 0.0, 0.0, 2**31 - 1),
+    struct.pack("<dddiid", 1.0, 0.0, 0.0, 1, 1, 0.0) + b"more",
+    b"short",
+]
+
+
+@pytest.mark.parametrize("payload", FORGED_ADWINS)
+def test_no_odd_count_of_buckets_reaches_machine_code(payload: bytes) -> None:
+    bank = AdwinBank(1)
+    with pytest.raises(StateError):
+        bank.restore(seal(bank.kind, bank.parameters, 1, payload))
+
+
+def test_a_forged_state_that_adds_up_is_a_state() -> None:
+    bank = AdwinBank(1)
+    bank.restore(seal(bank.kind, bank.parameters, 1, struct.pack("<dddiid", 1.0, 4.0, 0.0, 1, 1, 4.0)))
+    assert bank.window(0) == (1.0, 4.0, 0.0)

@@ -74,9 +74,15 @@ def test_adwin_decides_as_rivers(stream: Stream, parameters: dict[str, Any], cut
 def test_page_hinkley_decides_as_rivers(
     stream: Stream, parameters: dict[str, Any], cuts: list[tuple[int, bool]]
 ) -> None:
-    expected = rivers_reports(drift.PageHinkley(**parameters), stream)
-    actual, _ = reports_in_pieces(PageHinkleyBank(1, **parameters), PageHinkleyBank(**parameters), stream, cuts)
+    rivers = drift.PageHinkley(**parameters)
+    expected = rivers_reports(rivers, stream)
+    actual, bank = reports_in_pieces(PageHinkleyBank(1, **parameters), PageHinkleyBank(**parameters), stream, cuts)
     assert actual == expected
+    assert isinstance(bank, PageHinkleyBank)
+    if not rivers.drift_detected:
+        mean, rise, fall = rivers._x_mean, rivers._sum_increase, rivers._sum_decrease
+        state = (mean.n, mean.get(), rise, rivers._min_increase, fall, float(rivers._max_decrease))
+        assert repr(bank.sums(0)) == repr(state)
 
 
 @settings(max_examples=30, deadline=None)
