@@ -21,6 +21,9 @@ from streams.topics import create
 from tests.transport.chain import ChainEngine
 
 PARTITIONS = 4
+# Large enough that a backlog of predictions takes several fetches and its outcomes one: who does not wait for evidence
+# then applies outcomes before predictions that are older.
+PREDICTION_BYTES = 4_000
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -57,7 +60,8 @@ class Input:
         for number in range(records):
             stream = Stream.CONTROL if number % 97 == 0 else Stream.PREDICTIONS if number % 2 else Stream.OUTCOMES
             partition = self.sent * 7 % PARTITIONS if number % 3 else self.sent % PARTITIONS
-            self._producer.produce(self._names.of(stream), b"%d" % self.sent, partition=partition)
+            padding = PREDICTION_BYTES if stream is Stream.PREDICTIONS else 0
+            self._producer.produce(self._names.of(stream), b"%*d" % (padding, self.sent), partition=partition)
             self.sent += 1
             if number % 100 == 0:
                 self._producer.poll(0)
