@@ -58,7 +58,7 @@ broker-way:
 	@if [ -z "$${KAFKA_BOOTSTRAP:-}" ] && ! docker info >/dev/null 2>&1 && ! { command -v java && command -v mvn; } >/dev/null; then \
 		echo "make: the tests on a real broker need Docker running, or Java 17 with Maven (Debian: apt-get install openjdk-17-jre-headless maven), or KAFKA_BOOTSTRAP=host:port" >&2; exit 2; fi
 
-bench: $(RUN_STAMP) $(BENCH_STAMP) ## measure the worker beside its peers on one real broker
+bench: $(DEV_STAMP) $(BENCH_STAMP) ## measure the worker beside its peers on one real broker
 	$(BIN)/python -m load throughput --json
 
 # The recipe of a lock: exact pins, every file's hash, and no address of any index.

@@ -1,6 +1,8 @@
 """A broker in a container, where a Docker daemon answers and the image is here or can be pulled."""
 
-from collections.abc import Iterator
+import gc
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -49,17 +51,27 @@ def _require_image() -> None:
         raise BrokerUnavailableError(
             "no container: the docker and testcontainers packages are not installed"
         ) from error
-    try:
-        client = docker.from_env()
-        client.ping()
-    except docker.errors.DockerException as error:
-        raise BrokerUnavailableError("no container: no Docker daemon answers") from error
+    client = _daemon(docker.from_env, docker.errors.DockerException)
+    if client is None:
+        raise BrokerUnavailableError("no container: no Docker daemon answers")
     try:
         client.images.get(IMAGE)
     except docker.errors.ImageNotFound:
         _pull(client)
     finally:
         client.close()
+
+
+def _daemon(connect: Callable[[], Any], refused: type[Exception]) -> Any | None:
+    """The daemon if one answers. Where none does, docker-py leaves an open socket behind, which is collected here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        with suppress(refused):
+            client = connect()
+            client.ping()
+            return client
+        gc.collect()
+    return None
 
 
 def _pull(client: Any) -> None:
