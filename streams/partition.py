@@ -1,6 +1,6 @@
 """What one owned partition number is: its state, and the way of a batch through it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
 
 from aiokafka import TopicPartition
@@ -23,6 +23,7 @@ class OwnedPartition:
         outputs: tuple[str, ...],
         telemetry: Telemetry,
         is_current: Callable[[int], bool],
+        is_member: Callable[[int], Awaitable[bool]],
         moved: Callable[[], None],
     ) -> None:
         self.number = number
@@ -32,6 +33,7 @@ class OwnedPartition:
         self._outputs = outputs
         self._telemetry = telemetry
         self._is_current = is_current
+        self._is_member = is_member
         self._moved = moved
 
     async def take(self, batch: Batch) -> Dropped | None:
@@ -48,6 +50,8 @@ class OwnedPartition:
             return Dropped.GENERATION_PASSED_IN_WORK
         unsent = self.state.decide(batch.positions, applied.effects)
         clock.lap(Stage.COMMIT)
+        if unsent and not await self._is_member(self.number):
+            return Dropped.NOT_A_MEMBER
         await self._sender.send(self.number, unsent)
         clock.lap(Stage.SEND)
         self.state.sent()

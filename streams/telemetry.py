@@ -19,6 +19,7 @@ class Dropped(StrEnum):
 
     GENERATION_PASSED = "generation_passed"
     GENERATION_PASSED_IN_WORK = "generation_passed_in_work"
+    NOT_A_MEMBER = "not_a_member"  # the group said so when it was asked, before anything was sent
 
 
 class CountsLike(Protocol):

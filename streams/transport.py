@@ -19,7 +19,7 @@ import aiokafka
 import faust
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -77,6 +77,7 @@ class Reading(NamedTuple):
     batch_records_max: int
     queue_records_max: int  # held of one topic and partition; a fetch may come on top
     grace_s: float
+    lease_s: float  # for so long after it took a commit, the group cannot have given our partitions to others
 
 
 Fatal = Callable[[BaseException], None]
@@ -88,6 +89,8 @@ class DataGapError(DriftlineError):
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust is not typed for us
     """The thread that talks to the brokers."""
+
+    confirmed_at = float("-inf")  # when the group last took a commit of ours, and so counted us in
 
     def _create_worker_consumer(self, transport: "Transport") -> aiokafka.AIOKafkaConsumer:
         # Faust's own assignor choice is round robin, which does not keep the topics of a partition number together.
@@ -129,11 +132,19 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fau
         consumer = self._ensure_consumer()
         return {tp: await consumer.position(tp) for tp in partitions if tp in consumer.assignment()}
 
+    async def confirm(self, offsets: Mapping[TP, int]) -> None:
+        await self.call_thread(self._confirm, offsets)
+
+    async def _confirm(self, offsets: Mapping[TP, int]) -> None:
+        asked_at = monotonic()
+        await self._ensure_consumer().commit(
+            {TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
+        )
+        self.confirmed_at = asked_at
+
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         try:
-            await self._ensure_consumer().commit(
-                {TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
-            )
+            await self._confirm(offsets)
         except KafkaError as error:
             # These offsets decide nothing; they are written again with the next ones.
             log.warning("group offsets not committed", reason=type(error).__name__)
@@ -202,7 +213,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         if generation == self._revoked:
             return  # Faust was slow: the generation it is about to start has been taken away
         assigned = self._input_partitions()
-        numbers = _whole_numbers(assigned, self._reading.inputs)
+        numbers = whole_numbers(assigned, self._reading.inputs)
         known = await self._owner.assigned(numbers, generation)
         seeks = await self._seeks(assigned, known)
         if epoch != self._epoch:
@@ -223,15 +234,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
     async def _seeks(self, assigned: Collection[TP], known: Mapping[int, Mapping[str, int]]) -> dict[TP, int]:
         places = [TopicPartition(*tp) for tp in assigned]
-        firsts = await self._offsets.beginnings(places)
-        ends = await self._offsets.ends(places)
-        seeks = {}
-        for tp in assigned:
-            wanted = known[tp.partition].get(tp.topic, firsts[tp])
-            if not firsts[tp] <= wanted <= ends[tp]:
-                raise _gap(tp, wanted, firsts[tp], ends[tp])
-            seeks[tp] = wanted
-        return seeks
+        firsts, ends = await asyncio.gather(self._offsets.beginnings(places), self._offsets.ends(places))
+        return {
+            tp: seek_place(tp, known[tp.partition].get(tp.topic), first=firsts[tp], end=ends[tp]) for tp in assigned
+        }
 
     # Reading ----------------------------------------------------------------------------------------------------------
 
@@ -376,6 +382,19 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._committed_offset.update(offsets)
         return True
 
+    async def is_member(self, offsets: Mapping[TP, int]) -> bool:
+        """Whether the group counts us in. A process that was paused for long does not know, so it asks.
+
+        The group's answer to a commit is the proof; commits that flow anyhow make the question free.
+        """
+        if monotonic() - self._thread.confirmed_at < self._reading.lease_s:
+            return True
+        try:
+            await self._thread.confirm(offsets)
+        except (CommitFailedError, IllegalStateError):
+            return False
+        return True
+
     def on_buffer_full(self, tp: TP) -> None:
         """Nothing to do: a full agent queue makes ``getmany`` wait, and what is held is bounded per topic."""
 
@@ -408,7 +427,7 @@ class Transport(driver.Transport):  # type: ignore[misc]
         self.fatal = fatal
 
 
-def _whole_numbers(assigned: Iterable[TP], inputs: Collection[str]) -> list[int]:
+def whole_numbers(assigned: Iterable[TP], inputs: Collection[str]) -> list[int]:
     """The partition numbers of which every input topic is here; anything else cannot be joined."""
     topics_of: dict[int, set[str]] = {}
     for tp in assigned:
@@ -422,6 +441,15 @@ def _whole_numbers(assigned: Iterable[TP], inputs: Collection[str]) -> list[int]
                 advice="give every input topic the same number of partitions and stop other programs of this group",
             )
     return sorted(topics_of)
+
+
+def seek_place(tp: TP, wanted: int | None, *, first: int, end: int) -> int:
+    """Where to read on: at the state's place, or at the beginning where it has none. Never anywhere else silently."""
+    if wanted is None:
+        return first
+    if not first <= wanted <= end:
+        raise _gap(tp, wanted, first, end)
+    return wanted
 
 
 def _gap(tp: TP, wanted: int, first: int, end: int) -> DataGapError:

@@ -12,6 +12,7 @@ import faust
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
+from faust.types import TP
 from yarl import URL
 
 from schemas.times import duration_ms
@@ -35,6 +36,7 @@ log = structlog.get_logger(__name__)
 EXIT_UNEXPECTED = 70  # sysexits' "internal software error"
 ORDER_GRACE_S = 0.02  # an append that hangs inside a broker for longer could be overtaken; also the least latency
 COMMIT_INTERVAL_S = 1.0  # group offsets are for lag tools; nothing is decided by them
+LEASE_OF_SESSION = 1 / 3  # the group waits a whole session before it takes partitions away; a clock may be a little off
 AGENT_QUEUE_BATCHES = 2  # one in work, two waiting: enough that the agent never waits for the reader
 SEND_TIMEOUT_S = 30.0  # shorter than a rebalance may take, so that no batch is sent into the next generation
 REBALANCE_TIMEOUT_S = 60.0
@@ -119,7 +121,7 @@ class Partitions:
         async with self._hand:
             owned = self._owned.get(batch.partition)
             dropped = await owned.take(batch) if owned else Dropped.GENERATION_PASSED
-            if dropped is Dropped.GENERATION_PASSED_IN_WORK:
+            if dropped not in (None, Dropped.GENERATION_PASSED):  # the engine is ahead of what was sent
                 self._store.abandon(batch.partition)
                 del self._owned[batch.partition]
         if dropped:
@@ -163,6 +165,12 @@ def build(
     def transport_of(url: list[URL], app: faust.App) -> Transport:
         return Transport(url, app, owner=partitions, reading=_reading(settings, grace_s), offsets=offsets, fatal=fatal)
 
+    async def is_member(number: int) -> bool:
+        own = {TP(*tp): offset for tp, offset in partitions.positions.items() if tp.partition == number}
+        async with asyncio.timeout(SEND_TIMEOUT_S):
+            answer: bool = await app.consumer.is_member(own)
+        return answer
+
     def partition_of(number: int, state: Any) -> OwnedPartition:
         return OwnedPartition(
             number,
@@ -178,6 +186,7 @@ def build(
             outputs=tuple(kafka.topics.outputs),
             telemetry=telemetry,
             is_current=partitions.is_current,
+            is_member=is_member,
             moved=progress.moved,
         )
 
@@ -226,6 +235,7 @@ def _reading(settings: Settings, grace_s: float) -> Reading:
         batch_records_max=settings.worker.batch_records_max,
         queue_records_max=settings.worker.queue_records_max,
         grace_s=grace_s,
+        lease_s=duration_ms(kafka.session_timeout) / 1000 * LEASE_OF_SESSION,
     )
 
 

@@ -33,6 +33,10 @@ class Group:
 
     def __init__(self) -> None:
         self.generation = 1
+        self.counts_us_in = True
+
+    async def is_member(self, _number: int) -> bool:
+        return self.counts_us_in
 
     def is_current(self, generation: int) -> bool:
         return generation == self.generation
@@ -53,6 +57,7 @@ def partition_of(engine: Any, kafka: Kafka, topics: Topics, group: Group) -> Own
         outputs=("driftline.alerts",),
         telemetry=telemetry,
         is_current=group.is_current,
+        is_member=group.is_member,
         moved=lambda: None,
     )
 
@@ -92,6 +97,16 @@ async def test_a_generation_that_passes_during_the_work_sends_and_commits_nothin
     assert await partition.take(batch(0, 3)) is Dropped.GENERATION_PASSED_IN_WORK
     assert sent(kafka) == []
     assert partition.state.positions == {}
+
+
+async def test_a_worker_that_the_group_has_given_up_sends_nothing():
+    kafka, group = Kafka(), Group()
+    group.counts_us_in = False
+    partition = partition_of(ChainEngine(0, every=2), kafka, Topics(), group)
+    assert await partition.take(batch(0, 1)) is None
+    assert await partition.take(batch(1, 3)) is Dropped.NOT_A_MEMBER
+    assert sent(kafka) == []
+    assert partition.state.positions == {"driftline.predictions": 1}
 
 
 async def test_positions_do_not_move_before_the_effects_are_acknowledged():
