@@ -15,7 +15,7 @@ from typing import Any, Never
 
 from streams.commands import Command, check, dead_letters, replay, schema, topics, worker
 from streams.errors import DriftlineError, UsageError
-from streams.terminal import complain, hush, say
+from streams.terminal import complain, hush, quieten_libraries, say
 from streams.text import printable
 
 DISTRIBUTION = "driftline"
@@ -48,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]  # it may stand anywhere
     try:
+        if not debug:
+            quieten_libraries()
         status = _run(words)
         sys.stdout.flush()
     except BrokenPipeError:

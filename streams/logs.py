@@ -3,15 +3,18 @@
 A line per transition, none per event.
 """
 
+import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from typing import Any, TextIO
 
 import structlog
+from structlog.typing import Processor
 
 from streams.secrets import PLACEHOLDER
 from streams.sections import LogSettings
+from streams.terminal import LIBRARIES
 from streams.text import printable
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -24,26 +27,35 @@ def set_up(settings: LogSettings, *, stream: TextIO | None = None) -> None:
     """Sets up structlog for this process; called once by the command that runs."""
     stream = stream or sys.stderr
     for_people = settings.format == "console" or (settings.format == "auto" and stream.isatty())
+    start: list[Processor] = [structlog.processors.add_log_level, structlog.processors.TimeStamper("iso", utc=True)]
+    end: list[Processor] = [without_secrets, without_control_characters, *_renderer(for_people, stream)]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            without_secrets,
-            without_control_characters,
-            _renderer(for_people, stream),
-        ],
+        processors=[structlog.contextvars.merge_contextvars, *start, *end],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[settings.level]),
         logger_factory=structlog.WriteLoggerFactory(file=stream),
         cache_logger_on_first_use=False,
     )
+    _take_in_libraries(_LEVELS[settings.level], start, end, stream)
 
 
-def _renderer(for_people: bool, stream: TextIO) -> structlog.typing.Processor:
+def _take_in_libraries(level: int, start: Sequence[Processor], end: Sequence[Processor], stream: TextIO) -> None:
+    """What Faust and aiokafka log goes out the same way, from warnings on: their other lines come for every event."""
+    handler = logging.StreamHandler(stream)
+    without_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=start, processors=[without_meta, *end])
+    handler.setFormatter(formatter)
+    for name in LIBRARIES:
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(max(level, logging.WARNING))
+
+
+def _renderer(for_people: bool, stream: TextIO) -> list[Processor]:
     if for_people:
-        return structlog.dev.ConsoleRenderer(colors=stream.isatty())
-    return structlog.processors.JSONRenderer(default=str)
+        # Plain tracebacks: the pretty ones show local variables, and one of them may be a password.
+        formatter = structlog.dev.plain_traceback
+        return [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=formatter)]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
 
 
 def without_secrets(_logger: object, _method: str, line: Line) -> Line:
@@ -57,6 +69,6 @@ def without_secrets(_logger: object, _method: str, line: Line) -> Line:
 def without_control_characters(_logger: object, _method: str, line: Line) -> Line:
     """A record's text must not start a line of its own, nor steer a terminal."""
     for key, value in line.items():
-        if isinstance(value, str) and key != "exception":
+        if isinstance(value, str):
             line[key] = printable(value)
     return line

@@ -3,9 +3,12 @@
 Results go to standard output, everything else to standard error.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Mapping
+
+LIBRARIES = ("aiokafka", "faust", "mode", "asyncio")  # those that log what a user should not have to read
 
 
 def environment() -> Mapping[str, str]:
@@ -25,3 +28,9 @@ def hush() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
+
+
+def quieten_libraries() -> None:
+    """For commands that say themselves, in one line, what went wrong."""
+    for name in LIBRARIES:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -1,5 +1,6 @@
 import io
 import json
+import logging
 import pickle
 from collections.abc import Iterator
 
@@ -9,12 +10,17 @@ import structlog
 from streams import logs
 from streams.secrets import Secret
 from streams.sections import LogFormat, LogLevel, LogSettings
+from streams.terminal import LIBRARIES
 
 
 @pytest.fixture(autouse=True)
 def _structlog_as_it_was() -> Iterator[None]:
     yield
     structlog.reset_defaults()
+    for name in LIBRARIES:
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [], True
+        logger.setLevel(logging.NOTSET)
 
 
 def logged(format: LogFormat, level: LogLevel = "info", /, **values: object) -> str:
@@ -45,6 +51,28 @@ def test_a_value_cannot_forge_a_line_nor_steer_the_terminal(format: LogFormat) -
     line = logged(format, model="a\n2026-01-01 all is well\x1b[2J")
     assert line.count("\n") == 1
     assert "\x1b" not in line
+
+
+def test_what_libraries_log_looks_the_same() -> None:
+    stream = io.StringIO()
+    logs.set_up(LogSettings(format="json"), stream=stream)
+    logging.getLogger("aiokafka.consumer").info("noise")
+    logging.getLogger("aiokafka.consumer").error("Unable to connect\nto %s", "broker")
+    line = json.loads(stream.getvalue())
+    assert (line["event"], line["level"]) == ("Unable to connect\\nto broker", "error")
+
+
+@pytest.mark.parametrize("format", ["json", "console"])
+def test_a_traceback_shows_no_local_variables(format: LogFormat) -> None:
+    stream = io.StringIO()
+    logs.set_up(LogSettings(format=format), stream=stream)
+    password = "hunter2"  # noqa: S105 - made up
+    try:
+        raise ValueError(len(password))
+    except ValueError:
+        structlog.get_logger().exception("failed")
+    assert "ValueError: 7" in stream.getvalue()
+    assert "= 'hunter2'" not in stream.getvalue()
 
 
 @pytest.mark.parametrize("show", [str, repr, "{}".format, "%s".__mod__])
