@@ -113,3 +113,51 @@ def test_columns_of_one_bank_decide_as_detectors_of_their_own(streams: list[Stre
         assert [f.row for f in page_hinkley if f.column == column] == list(
             there[rivers_reports(drift.PageHinkley(), own)]
         )
+
+
+def edge(detector: type, parameters: dict[str, Any], noise: Stream) -> float:
+    """The step, to the last bit, at which River begins to report: there rounding decides."""
+    silent, reporting = 0.0, 1e6
+    while True:
+        middle = silent + (reporting - silent) / 2
+        if middle in (silent, reporting):
+            return reporting
+        if rivers_reports(detector(**parameters), stepped(noise, middle)):
+            reporting = middle
+        else:
+            silent = middle
+
+
+def stepped(noise: Stream, step: float) -> Stream:
+    return np.concatenate((noise, noise[: len(noise) // 2] + step))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    rows=st.integers(20, 120),
+    window=st.integers(1, 8),
+    delta=st.sampled_from([1e-6, 0.002, 0.03]),
+)
+def test_adwin_decides_as_rivers_on_the_edge(seed: int, rows: int, window: int, delta: float) -> None:
+    noise = np.random.default_rng(seed).normal(size=rows) * 0.05
+    parameters: dict[str, Any] = {"clock": 1, "min_window_length": window, "delta": delta}
+    step = edge(drift.ADWIN, parameters, noise)
+    for _ in range(12):
+        stream = stepped(noise, step)
+        actual = [finding.row for finding in AdwinBank(1, **parameters).update(stream[:, None])]
+        assert actual == rivers_reports(drift.ADWIN(**parameters), stream)
+        step = float(np.nextafter(step, 0.0))
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(40, 120), threshold=st.floats(1.0, 60.0))
+def test_page_hinkley_decides_as_rivers_on_the_edge(seed: int, rows: int, threshold: float) -> None:
+    noise = np.random.default_rng(seed).normal(size=rows) * 0.05
+    parameters: dict[str, Any] = {"threshold": threshold}
+    step = edge(drift.PageHinkley, parameters, noise)
+    for _ in range(12):
+        stream = stepped(noise, step)
+        actual = [finding.row for finding in PageHinkleyBank(1, **parameters).update(stream[:, None])]
+        assert actual == rivers_reports(drift.PageHinkley(**parameters), stream)
+        step = float(np.nextafter(step, 0.0))
