@@ -89,6 +89,7 @@ class Encoder:
         self.shares: list[Column] = []
         self._features: list[Feature] = []
         self._known: set[str] = set()
+        self._signals: set[str] = set()
         self._row: Callable[[dict[str, Cell]], tuple[Cell, ...]] = lambda _: ()
         for name in (PREDICTION, SCORE):
             self._meet(name)
@@ -182,7 +183,7 @@ class Encoder:
         if feature.kind == "ignore":
             return self._index()
         if name not in (SCORE, PREDICTION):
-            feature.missing = self._share(Column(f"missing:{name}", Kind.DATA_QUALITY))
+            feature.missing = self._share(f"missing:{name}", Kind.DATA_QUALITY)
         if feature.kind != "auto":
             self._open(feature)
         return self._index()
@@ -209,7 +210,7 @@ class Encoder:
         if feature.kind in ("numeric", "text-length"):
             self.values.append(
                 Column(
-                    feature.signal,
+                    self._name(feature.signal),
                     feature.drift_kind,
                     given_mean=feature.config.mean,
                     given_sd=feature.config.sd,
@@ -217,11 +218,20 @@ class Encoder:
             )
             feature.value = len(self.values) - 1
         elif feature.kind == "boolean":
-            feature.categories = {"true": self._share(Column(f"{feature.signal}=true", feature.drift_kind))}
+            feature.categories = {"true": self._share(f"{feature.signal}=true", feature.drift_kind)}
 
-    def _share(self, column: Column) -> int:
-        self.shares.append(column)
+    def _share(self, signal: str, kind: Kind, given: float | None = None) -> int:
+        self.shares.append(Column(self._name(signal), kind, given_share=given))
         return len(self.shares) - 1
+
+    def _name(self, signal: str) -> str:
+        """A name of its own: a category may be called ``*`` like the rest, a feature like another one's category."""
+        name, number = signal, 1
+        while name in self._signals:
+            number += 1
+            name = f"{signal} ({number})"
+        self._signals.add(name)
+        return name
 
     def _learn(self) -> None:
         """Features that have seen enough get a column for each frequent category and one for the rest."""
@@ -236,12 +246,8 @@ class Encoder:
         for category, count in frequent:
             share = count / feature.seen
             left -= share
-            feature.categories[category] = self._share(
-                Column(f"{feature.signal}={category}", feature.drift_kind, given_share=share)
-            )
-        feature.rest = self._share(
-            Column(f"{feature.signal}=*", feature.drift_kind, given_share=max(0.0, round(left, 12)))
-        )
+            feature.categories[category] = self._share(f"{feature.signal}={category}", feature.drift_kind, share)
+        feature.rest = self._share(f"{feature.signal}=*", feature.drift_kind, max(0.0, round(left, 12)))
         feature.counted = {}
         feature.learned = True
 
@@ -304,6 +310,7 @@ class Encoder:
         encoder = cls(config)
         encoder._features, encoder.values, encoder.shares = state.features, state.values, state.shares
         encoder._known = {feature.name for feature in state.features}
+        encoder._signals = {column.signal for column in (*state.values, *state.shares)}
         encoder._index()
         return encoder
 

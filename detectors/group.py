@@ -79,6 +79,7 @@ class Group:
 
     def update(self, x: Matrix) -> tuple[list[Found], Blocks]:
         if not self.columns:
+            self.baseline.rows += len(x)  # so that blocks end at the same rows in every group
             return [], Blocks([], np.empty((0, 0)), np.empty((0, 0)))
         z, blocks = self.baseline.measure(x)
         raw = np.where(np.isnan(z), np.nan, x) if self.rate else z

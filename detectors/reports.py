@@ -46,10 +46,11 @@ class Reports:
         self._key = key
 
     def signal(
-        self, moment: Moment, column: Column, detector: str, evidence: Evidence, disposition: Disposition
+        self, moment: Moment, row: int, column: Column, detector: str, evidence: Evidence, disposition: Disposition
     ) -> Decided:
+        """The row is part of the id: one record may bring many losses, those that waited for the task to be known."""
         event = Signal(
-            id=derived_id("signal", self._key.text, column.signal, detector, *_place(moment)),
+            id=derived_id("signal", self._key.text, column.signal, detector, row, *_place(moment)),
             model=self._key.model,
             version=self._key.version,
             segment=self._key.segment,
@@ -87,7 +88,7 @@ class Reports:
     ) -> Decided:
         changes = [_change_of(incident) for incident in asked.causes]
         event = Retrain(
-            id=derived_id("retrain", self._key.text, *_place(moment)),
+            id=derived_id("retrain", self._key.text, asked.reason, *_place(moment)),
             model=self._key.model,
             version=self._key.version,
             reason=str(asked.reason),

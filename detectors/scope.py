@@ -263,7 +263,7 @@ class Scope:
         evidence = of_finding(at.group, found, at.row, at.timeline, self._config, moment.trace)
         silent = muted(column.signal, moment.now)
         disposition = self._lifecycle.judge(column, found, silent)
-        yield self._reports.signal(moment, column, found.detector, evidence, disposition)
+        yield self._reports.signal(moment, at.row, column, found.detector, evidence, disposition)
         if disposition in (Disposition.SUSPECTED, Disposition.MUTED):
             self._lifecycle.suspect(column, found, at.row, evidence)
 
