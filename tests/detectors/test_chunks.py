@@ -1,0 +1,65 @@
+"""However records are cut into batches, and wherever an engine is replaced by a restored one: the same bytes."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.topics import Stream
+from tests.detectors.events import TOPICS, Event, Run, run
+from tests.detectors.traffic import CONFIG, traffic
+
+ROWS = 6_000
+
+
+@pytest.fixture(scope="module")
+def long() -> list[Event | bytes | None]:
+    return traffic(seed=2, rows=ROWS)
+
+
+@pytest.fixture(scope="module")
+def whole(long: list[Event | bytes | None]) -> Run:
+    return run(long, CONFIG, (len(long),))
+
+
+def test_the_long_example_has_everything_in_it(whole: Run) -> None:
+    streams = Counter(effect.stream for effect in whole.effects)
+    closings = {alert.evidence.detail.get("why") for alert in whole.alerts}
+    counts = whole.counts[TOPICS.predictions]
+    assert set(streams) == {Stream.ALERTS, Stream.RETRAIN, Stream.SIGNALS, Stream.METRICS, Stream.DEAD_LETTERS}
+    assert closings >= {None, "recovered", "deployed"}
+    assert {signal.disposition for signal in whole.signals} >= {"suspected", "already_open", "improvement"}
+    assert {alert.segment for alert in whole.opened} > {None, "country=*"}
+    assert {str(alert.kind) for alert in whole.opened} >= {"feature_drift", "concept_drift", "data_quality"}
+    assert "too_many_models" in {letter.reason for letter in whole.dead_letters}
+    assert min(counts.applied, counts.duplicate, counts.conflicts, counts.dead_lettered) > 0
+    assert whole.counts[TOPICS.outcomes].late > 0
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1_000])
+def test_a_long_stream_gives_the_same_bytes_in_batches_of(
+    size: int, long: list[Event | bytes | None], whole: Run
+) -> None:
+    assert run(long, CONFIG, (size,)) == whole
+
+
+@pytest.mark.parametrize("sizes", [(499,), (1, 900, 2, 333)])
+def test_a_long_stream_gives_the_same_bytes_when_every_batch_meets_a_restored_engine(
+    sizes: tuple[int, ...], long: list[Event | bytes | None], whole: Run
+) -> None:
+    assert run(long, CONFIG, sizes, restoring=True) == whole
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    rows=st.integers(1, 500),
+    sizes=st.lists(st.integers(1, 200), min_size=1, max_size=8),
+    restoring=st.booleans(),
+)
+def test_any_traffic_gives_the_same_bytes_in_any_batches(
+    seed: int, rows: int, sizes: list[int], restoring: bool
+) -> None:
+    events = traffic(seed, rows)
+    assert run(events, CONFIG, [*sizes, 20], restoring) == run(events, CONFIG, (len(events),))
