@@ -15,7 +15,7 @@ from typing import Any, Never
 
 from streams.commands import Command, check, dead_letters, replay, schema, topics, worker
 from streams.errors import DriftlineError, UsageError
-from streams.terminal import complain, hush, quieten_libraries, say
+from streams.terminal import complain, quieten_libraries, say
 from streams.text import printable
 
 DISTRIBUTION = "driftline"
@@ -47,16 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]  # it may stand anywhere
+    if not debug:
+        quieten_libraries()
     try:
-        if not debug:
-            quieten_libraries()
         status = _run(words)
         sys.stdout.flush()
     except BrokenPipeError:
-        hush()
         return UNREAD
-    except SystemExit as stop:  # argparse has shown help or the version
-        return int(stop.code or 0)
     except KeyboardInterrupt:
         return _failed(["interrupted"], INTERRUPTED, debug)
     except DriftlineError as error:
@@ -68,7 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
-    parsed = _parser(_commands(words)).parse_args(words)
+    try:
+        parsed = _parser(_commands(words)).parse_args(words)
+    except SystemExit:  # argparse has shown help or the version; what is wrong comes as UsageError
+        return 0
     status: int = parsed.run(parsed)
     return status
 

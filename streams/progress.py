@@ -53,7 +53,7 @@ class Bar(Progress):
         self._bar = progress.Progress(
             *columns, progress.TimeRemainingColumn(), console=Console(file=stream), transient=True
         )
-        self._task = self._bar.add_task("starting", total=1.0 if fraction() is not None else None)
+        self._task = self._bar.add_task("starting", total=None)
 
     def __enter__(self) -> "Bar":
         self._bar.start()
@@ -63,7 +63,9 @@ class Bar(Progress):
         self._records += records
         rate = self._records / max(time.monotonic() - self._start, 1e-9)
         words = f"{self._records:,} records, {rate:,.0f} a second"
-        self._bar.update(self._task, completed=self._fraction() or 0.0, description=words)
+        fraction = self._fraction()
+        total = None if fraction is None else 1.0  # a topic range knows its length only once it has begun
+        self._bar.update(self._task, total=total, completed=fraction or 0.0, description=words)
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()

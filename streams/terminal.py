@@ -23,13 +23,6 @@ def complain(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
-def hush() -> None:
-    """Whoever read our output has gone: what is still buffered goes nowhere, or Python complains about it at exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
-
-
 def quieten_libraries() -> None:
     """For commands that say themselves, in one line, what went wrong."""
     for name in LIBRARIES:

@@ -150,14 +150,22 @@ def test_a_replay_of_a_torn_file_fails_and_keeps_what_it_read(tmp_path: Path) ->
     assert not (tmp_path / "out" / "summary.json").exists()
 
 
-def test_whoever_stops_reading_hears_no_complaint() -> None:
-    process = subprocess.Popen([*CLI, "check", "--explain"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+@pytest.mark.parametrize("words", [["--version"], ["check", "--explain"], ["schema"]])
+def test_whoever_stops_reading_hears_no_complaint(words: Sequence[str]) -> None:
+    process = subprocess.Popen([*CLI, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.close()
     assert process.stderr is not None
     with process.stderr as errors:
         assert errors.read() == b""
     assert process.wait() == 141
+
+
+def test_brokers_that_do_not_answer_are_one_line_and_status_1(tmp_path: Path) -> None:
+    (tmp_path / "driftline.toml").write_text('[kafka]\nbootstrap = "127.0.0.1:1"\n')
+    done = call("topics", "create", "--config", "driftline.toml", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1), done.stderr
+    assert done.stderr.startswith(b"driftline: 127.0.0.1:1: does not answer")
 
 
 def test_an_interrupt_ends_with_a_line_and_leaves_no_results(tmp_path: Path) -> None:

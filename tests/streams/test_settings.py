@@ -122,6 +122,7 @@ def test_a_mistake_in_the_defaults_is_told_once_not_for_every_model(tmp_path: Pa
         ("[models.m]\ntask = 'regression'\nloss = 'log'", 'models.m.loss = "log": does not fit the task "regression"'),
         ("[models.m.features.a]\nmean = 3", "models.m.features.a.sd: must be set too"),
         ("[models.m.features.a]\nmean = 3\nsd = 0", "models.m.features.a.sd = 0.0: must be above 0"),
+        ("[models.m.features.a]\nrange = [0, inf]", "models.m.features.a.range = [0, inf]: must be a list of 2"),
         ("kafka = 'localhost'", "kafka: must be a table of settings"),
         ("[kafka]\nprotocol = 'ssl'\nkey_file = 'k'", "kafka.certificate_file: must be set where kafka.key_file is"),
         ("[kafka]\nca_file = 'ca'", "kafka.ca_file: is of no use unless"),
@@ -190,9 +191,9 @@ LOGIN = {f"DRIFTLINE_KAFKA__{key}": value for key, value in SASL.items()}
 
 
 def test_a_password_is_taken_as_it_stands_and_never_shown() -> None:
-    settings = load(None, LOGIN | {"DRIFTLINE_KAFKA__PASSWORD": '"12#34'})
-    assert settings.kafka.password == Secret('"12#34')
-    assert settings.kafka.password.reveal() == '"12#34'
+    settings = load(None, LOGIN | {"DRIFTLINE_KAFKA__PASSWORD": '"12#34"'})
+    assert settings.kafka.password == Secret('"12#34"')
+    assert settings.kafka.password.reveal() == '"12#34"'
     assert "12#34" not in f"{settings!r} {settings!s}"
 
 
