@@ -140,6 +140,7 @@ class Join:
         self.counts = JoinCounts()
         self._pending: dict[str, Pending] = {}
         self._order: deque[str] = deque()  # ids of `_pending` by time: a dict is slow to pop from its front
+        self._answered = 0  # of those pending: they wait on for a correction
         self._early: dict[str, Labelled] = {}
         self._early_line = Line()  # since the first outcome: a revision does not wait longer
         self._closed = Line()  # ids past their horizon, for one more horizon: what comes now is late
@@ -147,6 +148,11 @@ class Join:
     @property
     def pending(self) -> int:
         return len(self._pending)
+
+    @property
+    def unanswered(self) -> int:
+        """Of those pending, how many no outcome has come for yet."""
+        return len(self._pending) - self._answered
 
     @property
     def early(self) -> int:
@@ -172,6 +178,7 @@ class Join:
         if label is not None:
             self._early_line.leave(key)
             entry.revision = label.revision
+            self._answered += 1
             self.counts.joined += 1
         return label
 
@@ -184,6 +191,7 @@ class Join:
         if label.revision <= entry.revision:
             return Fate.DUPLICATE, None
         if entry.revision < 0:
+            self._answered += 1
             self.counts.joined += 1
         else:
             self.counts.corrected += 1
@@ -227,6 +235,8 @@ class Join:
         key = self._order.popleft()
         if self._pending.pop(key).revision < 0:
             self.counts.unlabelled += 1
+        else:
+            self._answered -= 1
         self._closed.join(key, now)
         while len(self._closed) > self.pending_max and (oldest := self._closed.first()) is not None:
             self._closed.leave(oldest[0])
@@ -249,6 +259,7 @@ class Join:
         held = msgspec.msgpack.decode(state, type=_State)
         self.counts = held.counts
         self._pending = dict(held.pending)
+        self._answered = sum(entry.revision >= 0 for entry in self._pending.values())
         self._order = deque(key for key, _ in held.pending)
         self._early = {key: label for key, _, label in held.early}
         self._early_line = Line((key, since) for key, since, _ in held.early)

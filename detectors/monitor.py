@@ -115,7 +115,7 @@ class Monitor:
                 decided.extend(self._decide())
                 decided.extend(self._controlled(Moment.of(item), event))
                 continue
-            self._waiting.note(index, self._join.pending)
+            self._waiting.note(index, self._join.unanswered)
             if fate is not Fate.APPLIED:
                 ended(index, fate)
         decided.extend(self._decide())
@@ -141,7 +141,7 @@ class Monitor:
         moment = Moment.of(item)
         for scope in self._by_number:
             join = self._challengers if scope.key.challenger else self._join
-            closed = scope.close_window(moment, end - self._window_ms, end, join.pending, join.counts.unlabelled)
+            closed = scope.close_window(moment, end - self._window_ms, end, join.unanswered, join.counts.unlabelled)
             if closed is not None:
                 yield closed
 
@@ -212,7 +212,7 @@ class Monitor:
         decided = list(self._close_windows(item)) if self._now >= self._window_end else []
         moment = Moment.of(item)
         for scope in self._by_number:
-            decided.extend(scope.tick(moment, self._join.pending))
+            decided.extend(scope.tick(moment, self._join.unanswered))
         return decided
 
     # -- scopes -------------------------------------------------------------------------------------------------------

@@ -171,3 +171,17 @@ def test_a_restored_join_continues_with_everything_that_waits() -> None:
         Fate.APPLIED,
         Fate.DUPLICATE,
     ]
+
+
+def test_a_labelled_prediction_waits_on_for_corrections_and_is_no_longer_unanswered() -> None:
+    join = joining()
+    for key in "abc":
+        join.predict(key, pending(0))
+    join.label("a", label(1))
+    join.label("b", label(1))
+    join.label("b", label(2, revision=1))
+    restored = joining()
+    restored.restore(join.snapshot())
+    assert (join.pending, join.unanswered, restored.unanswered) == (3, 1, 1)
+    join.expire(1_001)
+    assert (join.pending, join.unanswered) == (0, 0)
