@@ -92,7 +92,7 @@ def _with_password(kafka: Table, found: list[Problem]) -> Table:
     try:
         with Path(name).open("rb") as file:
             text = file.read(_PASSWORD_BYTES_MAX).decode().rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # no UTF-8, or a name that no file can have
         reason = error.strerror if isinstance(error, OSError) else "is not text"
         allowed = f"must be a file that can be read: {reason}"
         found.append(Problem(("kafka", "password_file"), allowed, problems.shown(name)))

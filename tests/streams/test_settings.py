@@ -214,3 +214,29 @@ def test_a_password_in_two_places_is_refused(tmp_path: Path) -> None:
     env = LOGIN | {"DRIFTLINE_KAFKA__PASSWORD": "y", "DRIFTLINE_KAFKA__PASSWORD_FILE": str(tmp_path / "p")}
     with pytest.raises(SettingsError, match=r"password_file: stands beside kafka\.password"):
         load(None, env)
+
+
+ODD = [
+    "-1",
+    "1e9",
+    "nan",
+    "true",
+    '""',
+    '"\\u0000\\u001b[2J"',
+    "[]",
+    "[[1]]",
+    '["a", "a"]',
+    "{}",
+    "{a={b=1}}",
+    "2020-01-01",
+]
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_whatever_is_written_anywhere_is_taken_or_refused_in_lines(tmp_path: Path, value: str) -> None:
+    for leaf in leaves():
+        file = written(tmp_path, f"{'.'.join(leaf.path)} = {value}\n")
+        try:
+            load(file)
+        except SettingsError as error:
+            assert [line for line in error.lines if not line.isprintable()] == []
