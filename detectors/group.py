@@ -19,7 +19,6 @@ HISTORY = 32  # blocks kept: about a thousand rows decide that something is over
 # Page-Hinkley's own defaults alarm 66 times in 100,000 rows of N(0, 1). Half of the smallest shift worth a page as
 # allowance leaves one false report in millions there, and finds one standard deviation in about 60 rows.
 PARAMETERS: dict[str, dict[str, float | int | str | bool]] = {"page_hinkley": {"delta": 0.15, "threshold": 50.0}}
-BINARY = frozenset({"ddm", "eddm", "hddm_a", "hddm_w"})  # made for 0/1 errors
 
 
 class Found(NamedTuple):
@@ -59,7 +58,7 @@ class Group:
         self._banks: list[tuple[str, Bank]] = [
             (name, registry.build(name, {**PARAMETERS.get(name, {}), **config.parameters.get(name, {})}))
             for name in detectors
-            if rate or name not in BINARY
+            if rate or registry.accepts(name) is registry.Accepts.NUMBERS
         ]
         self._history: deque[tuple[Matrix, Matrix]] = deque(maxlen=HISTORY)
 

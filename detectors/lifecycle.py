@@ -82,8 +82,11 @@ def floor_of(column: Column, rate: bool) -> float:
 
 
 def harmful(kind: Kind, effect: float) -> bool:
-    """Only a worsening loss is damage, and only more missing values are trouble; other changes matter both ways."""
-    return effect > 0 or not one_sided(kind)
+    """Only a worsening loss is damage, and only more missing values are trouble; other changes matter both ways.
+
+    A detector that cannot say which way things went (``nan``) is believed until the rows after it have spoken.
+    """
+    return not effect <= 0 or not one_sided(kind)
 
 
 def one_sided(kind: Kind) -> bool:

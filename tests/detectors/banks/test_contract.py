@@ -47,6 +47,7 @@ SUBJECTS = [
     Subject("river.drift.DummyDriftDetector", {"trigger_method": "random", "t_0": 50, "w": 20}),
     Subject("river.drift.NoDrift", {}),
 ]
+ERROR_DETECTORS = [subject for subject in SUBJECTS if registry.accepts(subject.name) is registry.Accepts.BITS]
 SILENT = {"river.drift.NoDrift"}  # a detector that never reports, by design
 
 
@@ -256,9 +257,8 @@ def test_there_is_no_other_column_to_reset(subject: Subject, column: int) -> Non
         subject.build().reset(column)
 
 
+@pytest.mark.parametrize("subject", ERROR_DETECTORS, ids=lambda subject: subject.name)
 def test_a_detector_of_errors_refuses_anything_but_0_and_1(subject: Subject) -> None:
-    if registry.accepts(subject.name) is not registry.Accepts.BITS:
-        pytest.skip("takes any number")
     bank, stream = subject.build(), subject.stream()
     before = bank.snapshot()
     stream[4, 2] = 0.5
