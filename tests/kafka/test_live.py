@@ -1,4 +1,4 @@
-"""What a live run wrote is what a replay of the topics it read says, byte for byte, whatever happened to the workers."""
+"""What a live run wrote is what a replay of its topics says, byte for byte, whatever happened to the workers."""
 
 from pathlib import Path
 
