@@ -96,6 +96,7 @@ def _parser(commands: Sequence[Any]) -> argparse.ArgumentParser:
             command.name,
             help=command.help,
             description=command.help,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
             epilog=f"example: {example}" if example else None,
         )
         command.add_arguments(child)

@@ -94,7 +94,7 @@ def _open_kafka(sources: list[str], settings: "Settings") -> _Opened:
 
 command = Command(
     "replay",
-    "Monitor recorded events, without a broker",
+    "Monitor recorded events, from files or from what topics hold",
     add_arguments,
     run,
     "driftline replay june.jsonl.gz july.jsonl.gz",

@@ -1,6 +1,8 @@
+import re
 import socket
 from collections.abc import Mapping
 from http.client import HTTPConnection
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -122,3 +124,11 @@ def test_a_port_that_is_taken_is_said() -> None:
 def test_metrics_can_be_off() -> None:
     with serving(MetricsSettings(enabled=False), CollectorRegistry(), ready=lambda: True) as port:
         assert port is None
+
+
+def test_the_documentation_lists_every_metric() -> None:
+    registry, _ = worker()
+    suffix = {"counter": "_total"}
+    measured = [family.name + suffix.get(family.type, "") for family in registry.collect()]
+    text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^\| `(driftline_\w+)` \|", text, flags=re.MULTILINE)) == sorted(measured)
