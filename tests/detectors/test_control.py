@@ -1,0 +1,165 @@
+"""What operators and deployments say, in stream order."""
+
+import pytest
+
+from detectors.config import ModelConfig
+from schemas.events import AlertEvent
+from tests.detectors.events import (
+    HOUR,
+    SECOND,
+    START,
+    Event,
+    Run,
+    chances,
+    control,
+    labelled,
+    normal,
+    of_feature,
+    prediction,
+    run,
+    summary,
+    tick,
+)
+
+WARM = ModelConfig(baseline_rows=200)
+# Age is 0 ± 1 and 2 from row 400 on.
+AGE = [*normal(1, 400), *normal(2, 600, 2.0)]
+OPENED = ("opened", "feature:age")
+
+
+def with_control(word: Event, row: int, age: list[float] = AGE) -> Run:
+    """The same stream with one word in it, just before a row."""
+    events = of_feature("age", age)
+    return run([*events[:row], word | {"at": row * SECOND}, *events[row:]], WARM)
+
+
+def first_alarm() -> tuple[str, int]:
+    (alert,) = run(of_feature("age", AGE), WARM).alerts
+    return alert.incident, alert.position.offset
+
+
+# -- deployments -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("action", "why"), [("deploy", "deployed"), ("rollback", "rolled_back"), ("baseline", "new_baseline")]
+)
+def test_a_turn_closes_what_is_open_and_starts_afresh(action: str, why: str) -> None:
+    told = with_control(control(action, "c", version="2"), 700)
+    opened, closed = told.alerts
+    assert (closed.event, closed.incident, closed.evidence.detail["why"]) == (
+        AlertEvent.RESOLVED,
+        opened.incident,
+        why,
+    )
+    assert (closed.position.topic, closed.ts) == ("driftline.control", START + 700 * SECOND)
+
+
+def test_after_a_deployment_what_comes_first_is_normal_and_versions_are_named() -> None:
+    told = with_control(control("deploy", "c", version="2"), 700, [*AGE, *normal(3, 400, 5.0)])
+    before, closed, after = told.alerts
+    assert (before.version, closed.version, after.version) == (None, None, "2")
+    assert after.evidence.baseline == pytest.approx(2.0, abs=0.2)
+
+
+def test_a_new_baseline_is_learned_by_the_same_version() -> None:
+    told = with_control(control("baseline", "c"), 700, [*AGE, *normal(3, 400, 5.0)])
+    assert [alert.evidence.baseline for alert in told.opened] == pytest.approx([0.0, 2.0], abs=0.2)
+    assert {alert.version for alert in told.alerts} == {None}
+
+
+def test_versions_warm_up_on_their_own() -> None:
+    """Each has its own normal: to one, the other would be a drift."""
+    calm = [
+        prediction(number, {"age": age + 9 * (number % 2)}, version=str(number % 2))
+        for number, age in enumerate(normal(1, 2_000))
+    ]
+    assert run(calm, WARM).alerts == []
+    moved = [event | {"id": f"m{number}"} for number, event in enumerate(of_feature("age", normal(2, 300, 3.0), 2_000))]
+    (alert,) = run([*calm, *(event | {"version": "0"} for event in moved)], WARM).alerts
+    assert alert.version == "0"
+
+
+def test_labels_of_a_version_that_is_gone_still_count_in_its_metrics() -> None:
+    config = ModelConfig(metrics_window="1m", task="binary", positive=1)
+    late = labelled([False, True])
+    events = [late[0], late[2], control("deploy", "c", version="2", at=90 * SECOND)]
+    told = run([*events, late[1] | {"at": 100 * SECOND}, late[3] | {"at": 100 * SECOND}, tick(HOUR)], config)
+    assert [(event.version, event.values["joined"], event.values["loss_mean"]) for event in told.metrics] == [
+        (None, 0, None),
+        (None, 2, 0.5),
+    ]
+
+
+# -- mutes -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", [{}, {"signal": "feature:age"}])
+def test_a_mute_holds_alarms_back_and_says_so(what: Event) -> None:
+    told = with_control(control("mute", "c", **what), 300)
+    assert told.alerts == []
+    assert {signal.disposition for signal in told.signals} == {"muted"}
+
+
+@pytest.mark.parametrize("what", [{"signal": "feature:height"}, {"model": "other"}, {"segment": "country=de"}])
+def test_a_mute_of_something_else_does_not(what: Event) -> None:
+    assert summary(with_control(control("mute", "c", **what), 300).alerts) == [OPENED]
+
+
+def test_a_drift_that_lasts_opens_when_the_mute_is_lifted() -> None:
+    events = of_feature("age", AGE)
+    mute, unmute = control("mute", "m", at=300 * SECOND), control("unmute", "u", at=900 * SECOND)
+    (alert,) = run([*events[:300], mute, *events[300:900], unmute, *events[900:]], WARM).alerts
+    assert 900 < alert.position.offset < 970
+    assert alert.evidence.change_point is not None
+    assert alert.evidence.change_point.offset == pytest.approx(400, abs=40)
+
+
+def test_a_drift_that_is_over_when_the_mute_is_lifted_does_not_open() -> None:
+    events = of_feature("age", [*AGE, *normal(3, 2_000)])
+    mute, unmute = control("mute", "m", at=300 * SECOND), control("unmute", "u", at=2_900 * SECOND)
+    told = run([*events[:300], mute, *events[300:2_900], unmute, *events[2_900:]], WARM)
+    assert told.alerts == []
+
+
+def test_a_mute_ends_by_itself() -> None:
+    told = with_control(control("mute", "c", until=START + 800 * SECOND), 300)
+    (alert,) = told.alerts
+    assert START + 800 * SECOND <= alert.ts < START + 870 * SECOND
+
+
+# -- hands -------------------------------------------------------------------------------------------------------------
+
+
+def test_an_alarm_is_acknowledged_by_name_and_stays_open() -> None:
+    incident, _ = first_alarm()
+    told = with_control(control("acknowledge", "c", incident=incident, by="Ada"), 800)
+    opened, acknowledged = told.alerts
+    assert (acknowledged.event, acknowledged.incident) == (AlertEvent.ACKNOWLEDGED, opened.incident)
+    assert acknowledged.id != opened.id
+    assert acknowledged.summary.endswith("by Ada.")
+
+
+def test_an_alarm_is_resolved_by_hand() -> None:
+    incident, _ = first_alarm()
+    _, resolved = with_control(control("resolve", "c", incident=incident), 800).alerts
+    assert (resolved.event, resolved.evidence.detail["why"]) == (AlertEvent.RESOLVED, "resolved_by_hand")
+
+
+@pytest.mark.parametrize("action", ["acknowledge", "resolve"])
+def test_an_incident_that_is_not_open_is_left_alone(action: str) -> None:
+    told = with_control(control(action, "c", incident="nobody's"), 800)
+    assert summary(told.alerts) == [OPENED]
+    assert told.counts["driftline.control"].applied == 1
+
+
+def test_a_word_for_another_model_is_not_heard() -> None:
+    incident, _ = first_alarm()
+    told = with_control(control("resolve", "c", incident=incident, model="other"), 800)
+    assert summary(told.alerts) == [OPENED]
+
+
+def test_what_is_said_holds_from_its_record_on_within_a_batch_and_across() -> None:
+    events = [*labelled([*chances(1, 400, 0.1), *chances(2, 300, 0.6)])]
+    words = [*events[:820], control("mute", "m", at=410 * SECOND), *events[820:]]
+    assert run(words, WARM, (len(words),)) == run(words, WARM, (1,))
