@@ -1,6 +1,7 @@
 """How far the work is: a bar on a terminal, elsewhere a plain line every few seconds."""
 
 import time
+from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, TextIO
@@ -14,8 +15,8 @@ Clock = Callable[[], float]
 class Progress(AbstractContextManager["Progress"]):
     """Call it with the number of records that were just worked on."""
 
-    def __call__(self, records: int) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def __call__(self, records: int) -> None: ...
 
 
 class Lines(Progress):
