@@ -1,9 +1,11 @@
 """A broker in a container, where a Docker daemon answers and the image is here or can be pulled."""
 
 import gc
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from load.brokers.common import (
@@ -21,6 +23,7 @@ from load.brokers.common import (
 from load.output import say
 
 IMAGE = f"apache/kafka:{KAFKA_VERSION}"
+REMOVED_WITHIN_S = 30.0  # killing and removing a container takes less than a second on an idle machine
 
 
 @contextmanager
@@ -29,18 +32,46 @@ def broker_in_container() -> Iterator[Broker]:
     _require_image()
     port = free_port()
     container = _container_of_image(port)
+    with ExitStack() as running:
+        try:
+            _start(container)
+            running.enter_context(_removed_with_us(container.get_container_id()))
+            process = container.get_wrapped_container()
+            wait_until_ready(f"127.0.0.1:{port}", lambda: _require_running(process))
+        except Exception as error:  # docker-py's errors have no root of their own
+            tail = _container_log(container)
+            raise BrokerUnavailableError(f"no container: {IMAGE} did not come up: {error}\n{tail}") from error
+        finally:
+            container.get_docker_client().client.close()
+        yield Broker(f"127.0.0.1:{port}", BrokerKind.CONTAINER)
+
+
+def _start(container: Any) -> None:
     try:
         container.start()
-        process = container.get_wrapped_container()
-        wait_until_ready(f"127.0.0.1:{port}", lambda: _require_running(process))
-    except Exception as error:  # docker-py's errors have no root of their own
-        tail = _container_log(container)
-        container.stop()
-        raise BrokerUnavailableError(f"no container: {IMAGE} did not come up: {error}\n{tail}") from error
+    except Exception:
+        container.stop()  # it may have been made and not started, when its port was taken meanwhile
+        raise
+
+
+# Its standard input is a pipe from us, which closes when the block ends, and also when this process is killed: either
+# way the container goes. testcontainers' own reaper does the same with a second image that is handed Docker's socket.
+_REMOVE = (
+    "import sys; sys.stdin.read(); import docker; docker.from_env().containers.get(sys.argv[1]).remove(force=True)"
+)
+
+
+@contextmanager
+def _removed_with_us(container_id: str) -> Iterator[None]:
+    remover = subprocess.Popen(
+        [sys.executable, "-c", _REMOVE, container_id],
+        stdin=subprocess.PIPE,
+        start_new_session=True,  # so that what ends a test run does not end the remover first
+    )
     try:
-        yield Broker(f"127.0.0.1:{port}", BrokerKind.CONTAINER)
+        yield
     finally:
-        container.stop()
+        remover.communicate(timeout=REMOVED_WITHIN_S)
 
 
 def _require_image() -> None:
@@ -86,8 +117,7 @@ def _container_of_image(port: int) -> Any:
     from testcontainers.core.config import testcontainers_config  # noqa: PLC0415 - as docker above
     from testcontainers.core.container import DockerContainer  # noqa: PLC0415
 
-    # The reaper is a second image that is handed the daemon's socket; this module removes what it starts itself.
-    testcontainers_config.ryuk_disabled = True
+    testcontainers_config.ryuk_disabled = True  # see _REMOVE
     container = DockerContainer(IMAGE)
     container.ports["9092/tcp"] = ("127.0.0.1", port)  # with_bind_ports would open it to the network
     settings = {
