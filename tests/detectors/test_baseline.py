@@ -1,0 +1,117 @@
+"""What is normal, and each value against it."""
+
+import math
+from statistics import fmean, stdev
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detectors.baseline import BLOCK, CLIP, Baseline
+from tests.detectors.events import normal
+
+
+def column(*values: float) -> np.ndarray:
+    return np.array(values, dtype=np.float64).reshape(-1, 1)
+
+
+def learned(*values: float) -> Baseline:
+    baseline = Baseline()
+    baseline.learn(len(values))
+    baseline.measure(column(*values))
+    return baseline
+
+
+def test_the_first_values_teach_mean_and_spread() -> None:
+    values = normal(1, 500, 40, 3)
+    baseline = learned(*values)
+    assert baseline.mean[0] == pytest.approx(fmean(values))
+    assert baseline.scale[0] == pytest.approx(stdev(values))
+    assert baseline.skewness(0) == pytest.approx(0, abs=0.3)
+
+
+def test_what_teaches_is_not_measured_and_what_comes_after_is_and_teaches_no_more() -> None:
+    baseline = Baseline()
+    baseline.learn(3)
+    z, _ = baseline.measure(column(1, 2, 3, 4, 100))
+    assert np.isnan(z[:3]).all()
+    assert z[3:].ravel().tolist() == [2.0, CLIP]
+    assert (baseline.mean[0], baseline.scale[0]) == (2.0, 1.0)
+
+
+def test_missing_values_teach_nothing_and_stay_missing() -> None:
+    baseline = Baseline()
+    baseline.learn(2)
+    z, _ = baseline.measure(column(1, math.nan, 3, math.nan, 2))
+    assert np.isnan(z[:4]).all()
+    assert z[4, 0] == 0.0
+
+
+@pytest.mark.parametrize(("constant", "next_one", "measured"), [(0.0, 1.0, 1.0), (5.0, 10.0, 1.0), (-5.0, -5.0, 0.0)])
+def test_a_constant_column_is_measured_by_its_own_size_or_one(
+    constant: float, next_one: float, measured: float
+) -> None:
+    baseline = learned(*[constant] * 10)
+    assert baseline.measure(column(next_one))[0].tolist() == [[measured]]
+
+
+def test_values_are_clipped_far_out() -> None:
+    baseline = learned(*normal(1, 100))
+    assert baseline.measure(column(1e308, -1e308))[0].ravel().tolist() == [CLIP, -CLIP]
+
+
+@pytest.mark.parametrize("values", [(1e308, -1e308), (1e200, 1e201, -1e200), (1e308, 1e308, 1e308), (5e-324, -5e-324)])
+def test_a_warm_up_that_overflows_gives_no_infinity(values: tuple[float, ...]) -> None:
+    baseline = learned(*values)
+    z, _ = baseline.measure(column(*values, 1.0))
+    assert not np.isinf(z).any()
+    assert math.isfinite(baseline.skewness(0))
+
+
+def test_a_given_baseline_measures_from_the_first_value() -> None:
+    baseline = Baseline()
+    baseline.given(40.0, 5.0)
+    assert baseline.ready(0)
+    assert baseline.measure(column(45, 40))[0].ravel().tolist() == [1.0, 0.0]
+
+
+def test_a_column_that_comes_later_learns_on_its_own() -> None:
+    baseline = learned(1, 2, 3)
+    baseline.learn(2)
+    z, _ = baseline.measure(np.array([[4.0, 10.0], [4.0, 12.0], [4.0, 11.0]]))
+    assert z[:, 0].tolist() == [2.0] * 3
+    assert np.isnan(z[:2, 1]).all()
+    assert z[2, 1] == 0.0
+    assert (baseline.ready(0), baseline.ready(1), baseline.columns) == (True, True, 2)
+
+
+def test_blocks_sum_what_was_measured_and_say_where_they_end() -> None:
+    baseline = Baseline()
+    baseline.given(0.0, 1.0)
+    _, none = baseline.measure(column(*[1.0] * (BLOCK - 1)))
+    assert none.ends == []
+    _, blocks = baseline.measure(column(*[2.0, math.nan, *[1.0] * BLOCK]))
+    assert blocks.ends == [0, BLOCK]
+    assert blocks.sums.ravel().tolist() == [BLOCK + 1, BLOCK - 1]
+    assert blocks.counts.ravel().tolist() == [BLOCK, BLOCK - 1]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.floats(-1e6, 1e6) | st.just(math.nan), min_size=1, max_size=150),
+    st.lists(st.integers(1, 60), min_size=1, max_size=6),
+)
+def test_no_cut_and_no_restore_changes_a_bit(values: list[float], sizes: list[int]) -> None:
+    whole, cut = Baseline(), Baseline()
+    for baseline in (whole, cut):
+        baseline.learn(20)
+    expected, _ = whole.measure(column(*values))
+    parts, start = [], 0
+    while start < len(values):
+        stop = start + sizes[start % len(sizes)]
+        cut = Baseline.of(cut.state())
+        parts.append(cut.measure(column(*values[start:stop]))[0])
+        start = stop
+    assert np.vstack(parts).tobytes() == expected.tobytes()
+    assert cut.state() == whole.state()
