@@ -11,7 +11,12 @@ from importlib import import_module
 from load.output import say
 from streams.commands import Command
 
-PROGRAMS = ("throughput", "demo-seeds")  # a module of this package each, with underscores, that has a ``command``
+PROGRAMS = (
+    "throughput",
+    "poison",
+    "demo-seeds",
+    "produce",
+)  # a module of this package each, with underscores, that has a ``command``
 
 
 def main(words: Sequence[str] | None = None) -> int:

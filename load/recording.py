@@ -7,7 +7,7 @@ measured is the steady work, and no program gains from alarms that it does not s
 import asyncio
 import functools
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -37,6 +37,7 @@ class Recording(NamedTuple):
     outcomes: str | None
     records: int
     seed: int
+    poison: int = 0  # records that no contract allows, spread evenly among the predictions
 
 
 class Event(NamedTuple):
@@ -57,7 +58,7 @@ async def _record(bootstrap: str, recording: Recording) -> None:
     ) as producer:
         waiting: list[Event] = []
         for chunk, outcomes in _chunks(recording):
-            await _send(producer, recording.predictions, chunk)
+            await _send(producer, recording.predictions, [*_with_poison(chunk, recording)])
             if recording.outcomes is not None:
                 await _send(producer, recording.outcomes, waiting)
                 waiting = outcomes
@@ -93,6 +94,31 @@ def _chunks(recording: Recording) -> Iterator[tuple[list[Event], list[Event]]]:
         outcomes = [_outcome(*parts) for parts in zip(numbers, labels, strict=True)]
         draw.shuffle(outcomes)  # in place
         yield predictions, outcomes
+
+
+def _with_poison(events: Sequence[Event], recording: Recording) -> Iterator[Event]:
+    """After every so many good ones a bad one, made of the good one before it."""
+    if not recording.poison:
+        yield from events
+        return
+    every = recording.records // recording.poison
+    for number, event in enumerate(events, 1):
+        yield event
+        if number % every == 0:
+            yield Event(event.model, POISONS[number // every % len(POISONS)](event.value))
+
+
+# How producers really fail: cut off, a wrong encoding, a number that is none, a field missing or of another type.
+POISONS: Sequence[Callable[[bytes], bytes]] = (
+    lambda value: value[: len(value) // 2],
+    lambda value: value.replace(b'"model":"', b'"model":"\xff'),
+    lambda value: value.replace(b'"score":', b'"score":NaN,"was":'),
+    lambda value: value.replace(b'"prediction":', b'"answer":'),
+    lambda value: value.replace(b'"v":1', b'"v":2'),
+    lambda value: value.replace(b'"ts":', b'"ts":"soon","was":'),
+    lambda value: value.replace(b'"features":{', b'"features":[],"was":{'),
+    lambda value: b"[" * 20_000,
+)
 
 
 def _prediction(number: int, features: Sequence[float], score: float) -> Event:

@@ -52,15 +52,20 @@ class Reading(NamedTuple):
         return self.fates.total()
 
 
-def measure(task: Task) -> Figure:
-    """Starts a worker with output topics of its own on the task's topics, and stops it when it has applied all."""
+def measure(task: Task, dead_lettered: int = 0) -> Figure:
+    """Starts a worker with output topics of its own on the task's topics, and stops it when it has done all.
+
+    All records are applied but for so many, which are dead letters; anything else is no figure.
+    """
     port = free_port()
     config = _write_config(task, port)
     _driftline("topics", "create", "--config", str(config))
     with _worker(config, task.result.with_suffix(".log")) as process:
         first, last = _first_and_last(task, port, process)
-    if last.fates["applied"] != task.records:
-        raise WorkerFailedError(f"not all of {task.records} records were applied: {dict(last.fates)}")
+    if last.fates["dead_lettered"] != dead_lettered or last.fates["applied"] != task.records - dead_lettered:
+        raise WorkerFailedError(
+            f"not all of {task.records} records were applied, but for {dead_lettered}: {dict(last.fates)}"
+        )
     return Figure(last.records - first.records, last.at - first.at, {name: version(name) for name in PACKAGES})
 
 
