@@ -1,0 +1,207 @@
+"""Quiet, suspect, open, quiet again: what moves a signal, and what does not."""
+
+import math
+
+import numpy as np
+import pytest
+
+from detectors.banks.contract import Finding
+from detectors.baseline import BLOCK, Blocks
+from detectors.config import ModelConfig
+from detectors.encoding import Column
+from detectors.group import HISTORY, Found, Group
+from detectors.lifecycle import (
+    RECOVERED_ROWS,
+    Disposition,
+    Incident,
+    Lifecycle,
+    floor_of,
+    harmful,
+    severity_of,
+)
+from schemas.events import Evidence, Kind, Position, Severity
+
+AGE = Column("feature:age", Kind.FEATURE_DRIFT, given_mean=0.0, given_sd=1.0)
+LOSS = Column("loss", Kind.CONCEPT_DRIFT, given_share=0.1)
+GONE = Column("missing:age", Kind.DATA_QUALITY, given_share=0.1)
+
+
+def group(column: Column, rate: bool = False) -> Group:
+    made = Group(ModelConfig(), ("adwin",), rate=rate)
+    made.grow([column])
+    return made
+
+
+def live(held: Group, mean: float, blocks: int = 1) -> None:
+    """Blocks of standardised values with such a mean."""
+    for _ in range(blocks):
+        held.remember(Blocks([0], np.array([[mean * BLOCK]]), np.array([[float(BLOCK)]])), 0)
+
+
+def found(effect: float) -> Found:
+    return Found(0, 0, "adwin", Finding(0, 0, 1.0, 1.0, 100, 0.0, effect, 10), effect, effect)
+
+
+def evidence(effect: float | None) -> Evidence:
+    return Evidence(value=1.0, threshold=1.0, threshold_origin="", n=100, baseline=0.0, effect=effect)
+
+
+def suspicious(column: Column, effect: float, row: int = 0) -> Lifecycle:
+    lifecycle = Lifecycle()
+    lifecycle.suspect(column, found(effect), row, evidence(effect))
+    return lifecycle
+
+
+def opened(column: Column, row: int = 0) -> Lifecycle:
+    lifecycle = suspicious(column, 1.0)
+    place = Position(topic="t", partition=0, offset=row)
+    lifecycle.open(column, "adwin", Severity.WARNING, evidence(1.0), 0, row, 0, "scope", place)
+    return lifecycle
+
+
+def end_of_block(number: int) -> int:
+    return number * BLOCK - 1
+
+
+# -- what a finding becomes --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("column", "effect", "muted", "disposition"),
+    [
+        (AGE, 1.0, False, Disposition.SUSPECTED),
+        (AGE, -1.0, False, Disposition.SUSPECTED),
+        (AGE, 1.0, True, Disposition.MUTED),
+        (LOSS, 0.2, False, Disposition.SUSPECTED),
+        (LOSS, -0.2, False, Disposition.IMPROVEMENT),
+        (LOSS, -0.2, True, Disposition.IMPROVEMENT),
+        (LOSS, math.nan, False, Disposition.SUSPECTED),
+        (GONE, -0.1, False, Disposition.IMPROVEMENT),
+    ],
+)
+def test_what_a_finding_becomes(column: Column, effect: float, muted: bool, disposition: Disposition) -> None:
+    assert Lifecycle().judge(column, found(effect), muted) is disposition
+
+
+def test_a_finding_on_an_open_signal_is_no_second_alarm() -> None:
+    assert opened(AGE).judge(AGE, found(1.0), False) is Disposition.ALREADY_OPEN
+    assert opened(LOSS).judge(LOSS, found(-1.0), False) is Disposition.IMPROVEMENT
+    assert opened(AGE).judge(LOSS, found(1.0), False) is Disposition.SUSPECTED
+
+
+@pytest.mark.parametrize(
+    ("kind", "effect", "harm"),
+    [
+        (Kind.CONCEPT_DRIFT, 0.1, True),
+        (Kind.CONCEPT_DRIFT, 0.0, False),
+        (Kind.CONCEPT_DRIFT, -0.1, False),
+        (Kind.DATA_QUALITY, -0.1, False),
+        (Kind.FEATURE_DRIFT, -0.1, True),
+        (Kind.PREDICTION_DRIFT, -0.1, True),
+    ],
+)
+def test_what_harms(kind: Kind, effect: float, harm: bool) -> None:
+    assert harmful(kind, effect) is harm
+
+
+@pytest.mark.parametrize(
+    ("column", "rate", "effect", "severity"),
+    [
+        (AGE, False, 0.3, Severity.INFO),
+        (AGE, False, -0.5, Severity.WARNING),
+        (LOSS, True, 0.031, Severity.CRITICAL),
+        (GONE, True, 0.03, Severity.INFO),
+        (GONE, True, 0.04, Severity.WARNING),
+        (GONE, True, 0.2, Severity.CRITICAL),
+    ],
+)
+def test_how_bad_it_is(column: Column, rate: bool, effect: float, severity: Severity) -> None:
+    assert severity_of(column.kind, effect, floor_of(column, rate)) is severity
+
+
+# -- suspicion ---------------------------------------------------------------------------------------------------------
+
+
+def test_rows_after_the_report_bear_it_out() -> None:
+    lifecycle, held = suspicious(AGE, 1.0, row=3), group(AGE)
+    live(held, 1.0)  # the block in which the report fell says nothing
+    assert lifecycle.confirmed(AGE, held, 0, end_of_block(1)) is None
+    live(held, 1.0)
+    confirmed = lifecycle.confirmed(AGE, held, 0, end_of_block(2))
+    assert confirmed is not None
+    suspect, recent = confirmed
+    assert (suspect.detector, recent.effect, recent.rows) == ("adwin", 1.0, BLOCK)
+
+
+@pytest.mark.parametrize(("mean", "blocks"), [(0.7, 1), (0.24, 40)])
+def test_what_is_uncertain_or_small_is_not_borne_out(mean: float, blocks: int) -> None:
+    lifecycle, held = suspicious(AGE, 1.0), group(AGE)
+    live(held, mean, blocks + 1)
+    assert lifecycle.confirmed(AGE, held, 0, end_of_block(blocks + 1)) is None
+    assert lifecycle.restless
+
+
+def test_a_suspicion_that_came_to_nothing_is_dropped() -> None:
+    lifecycle, held = suspicious(AGE, 1.0), group(AGE)
+    live(held, 0.0, HISTORY)
+    assert lifecycle.confirmed(AGE, held, 0, end_of_block(HISTORY)) is None
+    assert lifecycle.restless
+    live(held, 0.0)
+    assert lifecycle.confirmed(AGE, held, 0, end_of_block(HISTORY + 1)) is None
+    assert not lifecycle.restless
+
+
+def test_a_falling_loss_is_not_borne_out_as_harm() -> None:
+    lifecycle, held = suspicious(LOSS, 0.2), group(LOSS, rate=True)
+    live(held, -0.1, 10)
+    assert lifecycle.confirmed(LOSS, held, 0, end_of_block(10)) is None
+
+
+def test_a_second_report_the_same_way_does_not_start_the_wait_again_and_one_the_other_way_does() -> None:
+    lifecycle = suspicious(AGE, 1.0, row=10)
+    lifecycle.suspect(AGE, found(2.0), 90, evidence(2.0))
+    assert (lifecycle.suspects["feature:age"].row, lifecycle.suspects["feature:age"].evidence.effect) == (10, 2.0)
+    lifecycle.suspect(AGE, found(-1.0), 95, evidence(-1.0))
+    assert lifecycle.suspects["feature:age"].row == 95
+
+
+# -- opening and closing -----------------------------------------------------------------------------------------------
+
+
+def test_opening_ends_the_suspicion_and_names_the_incident_by_its_place() -> None:
+    first, again, elsewhere = (opened(AGE, row).incidents["feature:age"] for row in (5, 5, 6))
+    assert first == again
+    assert first.id != elsewhere.id
+    assert opened(AGE).suspects == {}
+
+
+def test_an_incident_is_over_when_a_thousand_rows_are_as_usual_again() -> None:
+    lifecycle, held = opened(AGE), group(AGE)
+    live(held, 0.1, HISTORY)
+    assert lifecycle.recovered(AGE, held, 0, RECOVERED_ROWS - 1) is None
+    recent = lifecycle.recovered(AGE, held, 0, RECOVERED_ROWS)
+    assert recent is not None
+    assert recent.effect == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("column", "mean", "over"),
+    [(AGE, 0.13, False), (AGE, -0.13, False), (AGE, -0.12, True), (LOSS, 0.016, False), (LOSS, -0.3, True)],
+)
+def test_an_incident_stays_open_while_the_rows_are_not_as_usual(column: Column, mean: float, over: bool) -> None:
+    lifecycle, held = opened(column), group(column, rate=column is LOSS)
+    live(held, mean, HISTORY)
+    assert (lifecycle.recovered(column, held, 0, RECOVERED_ROWS) is not None) is over
+
+
+def test_an_incident_on_a_column_that_fell_silent_stays_open() -> None:
+    assert opened(AGE).recovered(AGE, group(AGE), 0, 10 * RECOVERED_ROWS) is None
+
+
+def test_closing_leaves_it_quiet_and_a_restored_lifecycle_is_as_restless() -> None:
+    lifecycle = opened(AGE)
+    restored = Lifecycle()
+    restored.restore(lifecycle.state())
+    assert (restored.restless, restored.incidents == lifecycle.incidents) == (True, True)
+    assert isinstance(lifecycle.close("feature:age"), Incident)
+    assert not lifecycle.restless

@@ -1,0 +1,80 @@
+"""The retrain rule as a table."""
+
+import msgspec
+import pytest
+
+from detectors.config import RetrainConfig
+from detectors.lifecycle import Incident
+from detectors.retrain import Policy, RetrainReason, request
+from schemas.events import Evidence, Kind, Severity
+
+HOUR = 3_600_000
+POLICY = Policy.of(RetrainConfig(cooldown="24h", min_labels=200, feature_drift_lasts="6h"))
+HARM, LASTING = RetrainReason.CONCEPT_DRIFT, RetrainReason.LASTING_DRIFT
+NOW = 100 * HOUR
+
+
+def incident(kind: Kind, hours: int = 0, joined: int = 0, retrained: bool = False) -> Incident:
+    """Open for so many hours, with so many labels joined before it."""
+    evidence = Evidence(value=1.0, threshold=1.0, threshold_origin="", n=1, baseline=0.0, effect=1.0)
+    return Incident(
+        id=f"{kind}-{hours}",
+        alert_id=f"{kind}-{hours}-opened",
+        signal=kind,
+        kind=kind,
+        detector="adwin",
+        severity=Severity.WARNING,
+        opened_ts=NOW - hours * HOUR,
+        opened_row=0,
+        opened_joined=joined,
+        evidence=evidence,
+        retrained=retrained,
+    )
+
+
+CONCEPT, FEATURE, QUALITY = Kind.CONCEPT_DRIFT, Kind.FEATURE_DRIFT, Kind.DATA_QUALITY
+
+
+@pytest.mark.parametrize(
+    ("incidents", "joined", "last", "reason"),
+    [
+        ([], 1_000, {}, None),
+        ([incident(CONCEPT)], 200, {}, HARM),
+        ([incident(CONCEPT)], 199, {}, None),
+        ([incident(CONCEPT, joined=50)], 249, {}, None),
+        ([incident(CONCEPT, joined=50)], 250, {}, HARM),
+        ([incident(CONCEPT, retrained=True)], 1_000, {}, None),
+        ([incident(FEATURE, hours=5)], 1_000, {}, None),
+        ([incident(FEATURE, hours=6)], 1_000, {}, LASTING),
+        ([incident(Kind.PREDICTION_DRIFT, hours=6)], 1_000, {}, LASTING),
+        ([incident(FEATURE, hours=6)], 199, {}, None),
+        ([incident(QUALITY, hours=99)], 1_000, {}, None),
+        ([incident(CONCEPT), incident(FEATURE, hours=6)], 1_000, {}, HARM),
+        ([incident(CONCEPT, joined=900), incident(FEATURE, hours=6)], 1_000, {}, None),
+        ([incident(CONCEPT)], 1_000, {HARM: NOW - 23 * HOUR}, None),
+        ([incident(CONCEPT)], 1_000, {HARM: NOW - 24 * HOUR}, HARM),
+        ([incident(CONCEPT)], 1_000, {LASTING: NOW - HOUR}, HARM),
+        ([incident(FEATURE, hours=6)], 1_000, {HARM: NOW - 23 * HOUR}, None),
+        ([incident(FEATURE, hours=6)], 1_000, {LASTING: NOW - 23 * HOUR}, None),
+        ([incident(FEATURE, hours=6)], 1_000, {HARM: NOW - 30 * HOUR, LASTING: NOW - 25 * HOUR}, LASTING),
+    ],
+)
+def test_what_justifies_a_retrain(
+    incidents: list[Incident], joined: int, last: dict[RetrainReason, int], reason: RetrainReason | None
+) -> None:
+    asked = request(POLICY, incidents, NOW, joined, last)
+    assert (asked.reason if asked else None) == reason
+
+
+def test_a_retrain_answers_all_that_ask_and_its_data_begin_with_the_harm() -> None:
+    harm, drift, broken = incident(CONCEPT, joined=300), incident(FEATURE, hours=7), incident(QUALITY, hours=8)
+    asked = request(POLICY, [broken, drift, harm], NOW, 600, {})
+    assert asked is not None
+    assert (asked.incidents, asked.causes, asked.labels) == ([drift, harm], [harm], 300)
+
+
+def test_a_rule_changes_nothing_in_what_it_looks_at() -> None:
+    one = incident(CONCEPT)
+    before = msgspec.to_builtins(one)
+    request(POLICY, [one], NOW, 1_000, {})
+    assert msgspec.to_builtins(one) == before
