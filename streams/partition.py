@@ -24,6 +24,7 @@ class OwnedPartition:
         telemetry: Telemetry,
         is_current: Callable[[int], bool],
         is_member: Callable[[int], Awaitable[bool]],
+        is_leaving: Callable[[], bool],
         moved: Callable[[], None],
     ) -> None:
         self.number = number
@@ -34,6 +35,7 @@ class OwnedPartition:
         self._telemetry = telemetry
         self._is_current = is_current
         self._is_member = is_member
+        self._is_leaving = is_leaving
         self._moved = moved
 
     async def take(self, batch: Batch) -> Dropped | None:
@@ -44,6 +46,8 @@ class OwnedPartition:
         if self.state.wants_read_back:
             await self._read_back()
             clock.lap(Stage.READ_BACK)
+        if self.state.wants_read_back:
+            return Dropped.GENERATION_PASSED
         applied = self.state.engine.apply(batch.records)
         clock.lap(Stage.DETECT)
         if not self._is_current(batch.generation):
@@ -63,12 +67,14 @@ class OwnedPartition:
         """Learns which effects are on the output topics already, before the first one could be sent again.
 
         The group has given us the partition, so its last owner is done with it or is a zombie that will find out: what
-        a zombie still sends carries the same id.
+        a zombie still sends carries the same id. Output topics can be long, so a rebalance or an end breaks this off.
         """
         start = self.state.read_back_from
         async for records in self._offsets.read({TopicPartition(t, self.number): start.get(t) for t in self._outputs}):
             self.state.found(filter(None, (id_of(record.headers) for record in records)))
             self._moved()
+            if self._is_leaving():
+                return
         self.state.read_back_done()
 
     def _report(self, batch: Batch, counts: Mapping[str, CountsLike], repeated: int, clock: "_Stages") -> None:

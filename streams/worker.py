@@ -42,6 +42,7 @@ SEND_TIMEOUT_S = 30.0  # shorter than a rebalance may take, so that no batch is 
 REBALANCE_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0  # a stop that hangs is no worse than a crash, and a crash loses nothing
 PRODUCER_LINGER_S = 0.002  # a batch's effects are queued together anyhow
+PRODUCER_BATCH_BYTES = 512 * 1024  # a flood of dead letters leaves in a few requests, not one after another in hundreds
 LOOK_EVERY_S = 1.0  # lag is measured and the loop's life shown this often
 LAG_TIMEOUT_S = 5.0  # a loop full of batches answers late; brokers that take longer count as away
 REQUEST_BYTES_MAX = max(topic.max_message_bytes for topic in CATALOGUE.values())
@@ -80,12 +81,14 @@ class Partitions:
         self._began: Mapping[TopicPartition, int] = {}
         self._hand = asyncio.Lock()
         self.generation: int | None = None  # the one whose batches count; None while a rebalance runs
+        self.leaving = False  # somebody waits for the batch in hand
 
     def is_current(self, generation: int) -> bool:
         return generation == self.generation
 
     async def assigned(self, partitions: Collection[int], generation: int) -> Mapping[int, Mapping[str, int]]:
         async with self._hand:
+            self.leaving = False
             self._owned = {number: self._make(number, self._store.open(number, generation)) for number in partitions}
             self._store.retain(partitions)
             self._began = {}
@@ -97,6 +100,7 @@ class Partitions:
 
     async def revoked(self, generation: int) -> None:
         self._progress.not_ready()
+        self.leaving = True
         async with self._hand:
             self.generation = None
             self._store.release(generation)
@@ -131,6 +135,7 @@ class Partitions:
 
     async def finish(self) -> None:
         """Returns when the batch in hand is done; no other will be begun."""
+        self.leaving = True
         async with self._hand:
             self.generation = None
 
@@ -187,6 +192,7 @@ def build(
             telemetry=telemetry,
             is_current=partitions.is_current,
             is_member=is_member,
+            is_leaving=lambda: partitions.leaving,
             moved=progress.moved,
         )
 
@@ -209,6 +215,7 @@ def _app(kafka: KafkaSettings, transport_of: Callable[[list[URL], faust.App], Tr
         producer_linger=PRODUCER_LINGER_S,
         producer_request_timeout=request_s,
         producer_max_request_size=REQUEST_BYTES_MAX,
+        producer_max_batch_size=PRODUCER_BATCH_BYTES,
         store="memory://",
         stream_buffer_maxsize=AGENT_QUEUE_BATCHES,
         stream_wait_empty=False,  # the batch in hand is waited for in Partitions.revoked

@@ -12,6 +12,7 @@ from streams.settings import Settings
 from tests.transport.mock_cluster import Cluster, mock_cluster
 from tests.transport.workers import Input, header, read, settings_for, wait_for_told, workers
 
+SMALL = 20  # bytes: a mock partition forgets what lies 5 MB back
 EVERY = 50  # records of a partition for each event, as ChainEngine has it
 
 
@@ -40,7 +41,7 @@ def ids(settings: Settings, expected: int) -> list[str]:
 
 def test_a_broker_that_hangs_in_full_flight_costs_nothing(cluster: Cluster, tmp_path: Path):
     settings = prepared(cluster)
-    source = Input(settings)
+    source = Input(settings, SMALL)
     with workers(settings, tmp_path, "--unverified") as group:
         worker = group.start()
         source.send(2_000)
@@ -57,7 +58,7 @@ def test_a_broker_that_hangs_in_full_flight_costs_nothing(cluster: Cluster, tmp_
 
 def test_workers_that_join_and_leave_send_each_event_once(cluster: Cluster, tmp_path: Path):
     settings = prepared(cluster)
-    source = Input(settings)
+    source = Input(settings, SMALL)
     with workers(settings, tmp_path, "--unverified") as group:
         first = group.start()
         source.send(2_000)

@@ -34,6 +34,7 @@ class Group:
     def __init__(self) -> None:
         self.generation = 1
         self.counts_us_in = True
+        self.meets = False
 
     async def is_member(self, _number: int) -> bool:
         return self.counts_us_in
@@ -58,6 +59,7 @@ def partition_of(engine: Any, kafka: Kafka, topics: Topics, group: Group) -> Own
         telemetry=telemetry,
         is_current=group.is_current,
         is_member=group.is_member,
+        is_leaving=lambda: group.meets,
         moved=lambda: None,
     )
 
@@ -97,6 +99,17 @@ async def test_a_generation_that_passes_during_the_work_sends_and_commits_nothin
     assert await partition.take(batch(0, 3)) is Dropped.GENERATION_PASSED_IN_WORK
     assert sent(kafka) == []
     assert partition.state.positions == {}
+
+
+async def test_a_rebalance_breaks_off_the_reading_back_and_it_begins_anew_afterwards():
+    kafka, topics, group = Kafka(), Topics("0-1", "0-2"), Group()
+    partition = partition_of(ChainEngine(0, every=1), kafka, topics, group)
+    group.meets = True
+    assert await partition.take(batch(0, 3)) is Dropped.GENERATION_PASSED
+    group.meets = False
+    assert await partition.take(batch(0, 3)) is None
+    assert sent(kafka) == ["0-3"]
+    assert topics.reads == 2
 
 
 async def test_a_worker_that_the_group_has_given_up_sends_nothing():

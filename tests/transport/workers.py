@@ -1,6 +1,7 @@
 """Topics of a test's own, workers as processes, and the truth recomputed from the topics alone."""
 
 import asyncio
+import random
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ PARTITIONS = 4
 # Large enough that a backlog of predictions takes several fetches and its outcomes one: who does not wait for evidence
 # then applies outcomes before predictions that are older.
 PREDICTION_BYTES = 4_000
+READ_WITHIN_S = 20.0
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -50,7 +52,9 @@ def make_topics(settings: Settings) -> None:
 class Input:
     """Predictions, then their outcomes, and now and then a word of control, over all partitions."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, prediction_bytes: int = PREDICTION_BYTES) -> None:
+        self._prediction_bytes = prediction_bytes
+        self._chance = random.Random(7)
         self._names = settings.kafka.topics
         self._producer = Producer({"bootstrap.servers": settings.kafka.bootstrap, "linger.ms": 1})
         self.sent = 0
@@ -59,8 +63,8 @@ class Input:
         start = time.monotonic()
         for number in range(records):
             stream = Stream.CONTROL if number % 97 == 0 else Stream.PREDICTIONS if number % 2 else Stream.OUTCOMES
-            partition = self.sent * 7 % PARTITIONS if number % 3 else self.sent % PARTITIONS
-            padding = PREDICTION_BYTES if stream is Stream.PREDICTIONS else 0
+            partition = self._chance.randrange(PARTITIONS)
+            padding = self._prediction_bytes if stream is Stream.PREDICTIONS else 0
             self._producer.produce(self._names.of(stream), b"%*d" % (padding, self.sent), partition=partition)
             self.sent += 1
             if number % 100 == 0:
@@ -80,7 +84,10 @@ def read(settings: Settings, stream: Stream) -> list[Message]:
         ends = [consumer.get_watermark_offsets(TopicPartition(topic, n), timeout=20)[1] for n in range(PARTITIONS)]
         consumer.assign([TopicPartition(topic, n, 0) for n in range(PARTITIONS)])
         messages: list[Message] = []
+        until = time.monotonic() + READ_WITHIN_S
         while len(messages) < sum(ends):
+            if time.monotonic() > until:
+                raise TimeoutError(f"{topic}: read {len(messages)} records of {sum(ends)}")
             messages += [message for message in consumer.consume(1000, 0.2) if not message.error()]
         return messages
     finally:
