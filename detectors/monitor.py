@@ -21,7 +21,8 @@ from schemas.events import Control, ControlAction, Outcome, Prediction, Role
 from schemas.times import duration_ms, to_ms
 
 OTHER = "*"  # the segment values beyond the limit share one monitor
-VERSIONS_MAX = 20  # of one model on one partition: older ones share the monitor of the unversioned
+VERSIONS_MAX = 20  # of one model on one partition: further ones share the monitor of the unversioned
+RETIRED_MAX = 200  # monitors kept for late labels: those of four deployments with fifty segment values
 MUTES_MAX = (
     1_000  # of one model: people set them by hand; a further one is not heard: it pages too much, not too little
 )
@@ -46,7 +47,8 @@ class MonitorState(msgspec.Struct, array_like=True, frozen=True):
     challengers: bytes
     challenged: bool
     window_end: int
-    scopes: list[ScopeState]
+    scopes: list[tuple[int, ScopeState]]
+    scopes_opened: int
     segment_values: list[tuple[tuple[str | None, str, bool], int]]
     deployed: str | None
     rule: LossRule | None
@@ -70,7 +72,8 @@ class Monitor:
         self._window_end = 0
         self._scopes: dict[ScopeKey, Scope] = {}
         self._segment_values: dict[tuple[str | None, str, bool], int] = {}
-        self._by_number: list[Scope] = []
+        self._by_number: dict[int, Scope] = {}  # with those retired
+        self._scopes_opened = 0
         self._deployed: str | None = None
         self._rule: LossRule | None = configured(config)
         self._held: list[_Held] = []
@@ -90,7 +93,7 @@ class Monitor:
 
     @property
     def open_incidents(self) -> int:
-        return sum(len(scope.incidents) for scope in self._by_number)
+        return sum(len(scope.incidents) for scope in self._by_number.values())
 
     # -- the way of a record ------------------------------------------------------------------------------------------
 
@@ -124,7 +127,7 @@ class Monitor:
     def _decide(self) -> list[Decided]:
         decided = [
             event
-            for scope in self._by_number
+            for scope in self._by_number.values()
             for event in scope.decide(self._waiting, partial(self._muted, scope.key.segment or ""))
         ]
         self._waiting.settle()
@@ -139,7 +142,7 @@ class Monitor:
         if not end:
             return
         moment = Moment.of(item)
-        for scope in self._by_number:
+        for scope in self._by_number.values():
             join = self._challengers if scope.key.challenger else self._join
             closed = scope.close_window(moment, end - self._window_ms, end, join.unanswered, join.counts.unlabelled)
             if closed is not None:
@@ -211,16 +214,17 @@ class Monitor:
         self._challengers.expire(self._now)
         decided = list(self._close_windows(item)) if self._now >= self._window_end else []
         moment = Moment.of(item)
-        for scope in self._by_number:
+        for scope in self._by_number.values():
             decided.extend(scope.tick(moment, self._join.unanswered))
         return decided
 
     # -- scopes -------------------------------------------------------------------------------------------------------
 
     def _scopes_of(self, entry: Pending) -> Iterator[Scope]:
-        yield self._by_number[entry.scope]
-        for number in entry.segments:
-            yield self._by_number[number]
+        for number in (entry.scope, *entry.segments):
+            scope = self._by_number.get(number)
+            if scope is not None:  # else it was retired long ago
+                yield scope
 
     def _scope(self, version: str | None, challenger: bool) -> tuple[int, Scope]:
         if version is None and not challenger:
@@ -240,18 +244,19 @@ class Monitor:
 
     def _open_scope(self, key: ScopeKey) -> tuple[int, Scope]:
         scope = self._scopes.get(key)
-        if scope is None and len(self._by_number) >= SCOPES_MAX:
-            scope = self._by_number[0]
+        if scope is None and len(self._scopes) >= SCOPES_MAX:
+            scope = next(iter(self._scopes.values()))
         if scope is None:
-            scope = self._scopes[key] = Scope(key, self._config, self._policy, len(self._by_number))
-            self._by_number.append(scope)
+            scope = Scope(key, self._config, self._policy, self._scopes_opened)
+            self._scopes[key] = self._by_number[scope.number] = scope
+            self._scopes_opened += 1
         return scope.number, scope
 
     def _segments(self, item: Item, event: Prediction, challenger: bool) -> tuple[int, ...]:
         numbers = []
         for name in self._config.segments:
             value = (event.segments or {}).get(name)
-            if value is None or len(self._by_number) >= SCOPES_MAX:
+            if value is None or len(self._scopes) >= SCOPES_MAX:
                 continue
             number, scope = self._open_scope(self._segment_key(event.version, name, value, challenger))
             scope.predicted(item)
@@ -277,7 +282,8 @@ class Monitor:
             self._challengers.snapshot(),
             self._challenged,
             self._window_end,
-            [scope.state() for scope in self._by_number],
+            [(number, scope.state()) for number, scope in self._by_number.items()],
+            self._scopes_opened,
             list(self._segment_values.items()),
             self._deployed,
             self._rule,
@@ -293,10 +299,11 @@ class Monitor:
         monitor._challengers.restore(state.challengers)
         monitor._challenged = state.challenged
         monitor._window_end = state.window_end
-        for number, held in enumerate(state.scopes):
+        monitor._scopes_opened = state.scopes_opened
+        for number, held in state.scopes:
             scope = Scope(held.key, config, monitor._policy, number)
             scope.restore(held)
-            monitor._by_number.append(scope)
+            monitor._by_number[number] = scope
             if not held.retired:
                 monitor._scopes[held.key] = scope
         monitor._segment_values = dict(state.segment_values)
@@ -333,28 +340,32 @@ class Monitor:
 
     def _start_afresh(self, moment: Moment, event: Control, why: Closing) -> Iterator[Decided]:
         """What was normal for the version before says nothing of the one now."""
-        for scope in self._by_number:
+        for scope in self._by_number.values():
             if not scope.key.challenger:
                 yield from scope.resolve_all(moment, why)
         if event.action is not ControlAction.BASELINE:
             self._deployed = event.version
-            self._usual.pop(None, None)
+        every = event.action is ControlAction.BASELINE
+        self._retire(lambda version: every or version in (None, event.version))
+        versions = dict.fromkeys(key.version for key in self._scopes if not key.challenger)
+        oldest = list(versions)[: max(0, len(versions) - VERSIONS_MAX + 2)]  # room for the new one and the unversioned
+        self._retire(lambda version: version in oldest)
+
+    def _retire(self, gone: Callable[[str | None], bool]) -> None:
+        """Versions that are met anew, and their segment values counted anew. The old monitors stay for late labels."""
         for key, scope in list(self._scopes.items()):
-            same = event.action is ControlAction.BASELINE or key.version in (None, event.version)
-            if same and not key.challenger:
+            if not key.challenger and gone(key.version):
                 scope.retired = True
                 del self._scopes[key]
-                self._usual.pop(key.version, None)
-        # Their segment values are met anew, and counted anew.
-        every = event.action is ControlAction.BASELINE
-        self._segment_values = {
-            name: count
-            for name, count in self._segment_values.items()
-            if name[2] or not (every or name[0] in (None, event.version))
-        }
+        self._usual.clear()
+        counted = self._segment_values.items()
+        self._segment_values = {name: count for name, count in counted if name[2] or not gone(name[0])}
+        retired = [number for number, scope in self._by_number.items() if scope.retired]
+        for number in retired[: max(0, len(retired) - RETIRED_MAX)]:
+            del self._by_number[number]
 
     def _by_hand(self, moment: Moment, event: Control) -> Iterator[Decided]:
-        for scope in self._by_number:
+        for scope in self._by_number.values():
             for incident in list(scope.incidents.values()):
                 if incident.id != event.incident:
                     continue

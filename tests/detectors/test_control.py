@@ -163,3 +163,31 @@ def test_what_is_said_holds_from_its_record_on_within_a_batch_and_across() -> No
     events = [*labelled([*chances(1, 400, 0.1), *chances(2, 300, 0.6)])]
     words = [*events[:820], control("mute", "m", at=410 * SECOND), *events[820:]]
     assert run(words, WARM, (len(words),)) == run(words, WARM, (1,))
+
+
+# -- many deployments --------------------------------------------------------------------------------------------------
+
+
+def deployments(times: int, version: str) -> list[Event]:
+    """Each followed by a prediction for fifty countries. ``{}`` in the version is the number of the deployment."""
+    events: list[Event] = []
+    for turn in range(times):
+        events.append(control("deploy", f"d{turn}", version=version.format(turn)))
+        countries = [{"country": f"c{number}"} for number in range(50)]
+        events += [prediction(f"{turn}-{one['country']}", {"age": 0.0}, segments=one) for one in countries]
+    return events
+
+
+@pytest.mark.parametrize("version", ["2", "v{}"])
+def test_the_hundredth_deployment_is_watched_like_the_first(version: str) -> None:
+    config = ModelConfig(baseline_rows=200, segments=("country",))
+    drift = [event | {"segments": {"country": "c7"}} for event in of_feature("age", AGE)]
+    opened = run([*deployments(100, version), *drift], config).opened
+    last = version.format(99)
+    assert [(alert.version, alert.segment) for alert in opened] == [(last, None), (last, "country=c7")]
+
+
+def test_many_deployments_give_the_same_bytes_when_the_engine_is_restored_between() -> None:
+    config = ModelConfig(baseline_rows=20, segments=("country",), segment_values_max=3, metrics_window="1m")
+    events = [*deployments(30, "v{}"), *of_feature("age", AGE)]
+    assert run(events, config, (300,), restoring=True) == run(events, config, (len(events),))
