@@ -18,10 +18,11 @@ def of_finding(
 ) -> Evidence:
     """What the detector saw, and when it thinks that the change began."""
     finding = found.finding
-    mark = timeline.at(max(0, row - finding.since + 1), row) if finding.since >= 0 else None
+    since = group.rows_spanned(found.column, finding.since)
+    mark = timeline.at(max(0, row - since + 1), row) if since >= 0 else None
     detail: dict[str, JsonScalar] = {"after": _finite(found.after)}
-    if finding.since >= 0:
-        detail["rows_since_change"] = finding.since
+    if since >= 0:
+        detail["rows_since_change"] = since
     return Evidence(
         value=_finite(finding.value),
         threshold=_finite(finding.threshold),

@@ -10,7 +10,7 @@ import numpy as np
 
 from detectors.banks import registry
 from detectors.banks.contract import Bank, Finding, Matrix
-from detectors.baseline import Baseline, BaselineState, Blocks
+from detectors.baseline import BLOCK, Baseline, BaselineState, Blocks
 from detectors.config import ModelConfig
 from detectors.encoding import Column
 
@@ -121,6 +121,13 @@ class Group:
             skewness = (1.0 - 2.0 * share) / sd
         error = sd * (1.0 / rows + (1.0 / learned if learned else 0.0)) ** 0.5
         return Recent(effect, int(rows), error, skewness / rows**0.5)
+
+    def rows_spanned(self, column: int, values: int) -> int:
+        """About how many rows the last so many values of a column lie back: some are not there in every row."""
+        counts = [float(counts[column]) if column < len(counts) else 0.0 for _, counts in self._history]
+        first = next((block for block, count in enumerate(counts) if count), len(counts))
+        counted = counts[first + 1 :]  # the first one may have been spent on warm-up
+        return round(values * BLOCK * len(counted) / sum(counted)) if sum(counted) else values
 
     # -- state ------------------------------------------------------------------------------------------------------
 

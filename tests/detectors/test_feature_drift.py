@@ -203,3 +203,11 @@ def test_another_detector_can_be_asked_for() -> None:
     config = ModelConfig(detectors=("kswin",), baseline_rows=200, parameters={"kswin": {"alpha": 0.0001, "seed": 1}})
     (alert, *_) = run(of_feature("age", [*normal(1, 400), *normal(2, 250, 3.0)]), config).alerts
     assert (alert.detector, alert.signal) == ("kswin", "feature:age")
+
+
+def test_the_change_of_a_feature_that_is_rarely_sent_is_dated_in_rows_and_not_in_values() -> None:
+    age = [*normal(1, 8_000), *normal(2, 4_000, 1.5)]
+    events = [prediction(number, {"age": value} if number % 20 == 0 else {}) for number, value in enumerate(age)]
+    alert = run(events, ModelConfig(baseline_rows=100)).alerts[0]
+    assert alert.evidence.change_point is not None
+    assert alert.evidence.change_point.offset == pytest.approx(8_000, abs=400)
