@@ -5,12 +5,11 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple, Never
 
 import faust
 import structlog
-from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from faust.types import TP
 from yarl import URL
@@ -21,12 +20,13 @@ from streams import watchdog
 from streams.connection import Permissions, check_login, client_settings, security
 from streams.errors import DriftlineError
 from streams.offsets import Offsets
+from streams.ownership import Partitions
 from streams.partition import OwnedPartition
 from streams.sections import KafkaSettings
 from streams.sender import Sender, destinations
 from streams.settings import Settings
-from streams.state import EngineFactory, MemoryStore, StateStore
-from streams.telemetry import Dropped, NoTelemetry, Telemetry
+from streams.state import EngineFactory, MemoryStore, PartitionState, StateStore
+from streams.telemetry import NoTelemetry, Telemetry
 from streams.topics import verify
 from streams.transport import Batch, Fatal, Reading, Transport
 from streams.watchdog import Progress, Watchdog
@@ -67,79 +67,6 @@ class App(faust.App):  # type: ignore[misc] # Faust is not typed for us
         """No Faust tables, so nothing to put there."""
 
 
-class Partitions:
-    """The partition numbers this worker has, and the one batch that is in hand. Implements ``transport.Owner``."""
-
-    def __init__(
-        self, store: StateStore, make: Callable[[int, Any], OwnedPartition], telemetry: Telemetry, progress: Progress
-    ) -> None:
-        self._store = store
-        self._make = make
-        self._telemetry = telemetry
-        self._progress = progress
-        self._owned: dict[int, OwnedPartition] = {}
-        self._began: Mapping[TopicPartition, int] = {}
-        self._hand = asyncio.Lock()
-        self.generation: int | None = None  # the one whose batches count; None while a rebalance runs
-        self.leaving = False  # somebody waits for the batch in hand
-
-    def is_current(self, generation: int) -> bool:
-        return generation == self.generation
-
-    async def assigned(self, partitions: Collection[int], generation: int) -> Mapping[int, Mapping[str, int]]:
-        async with self._hand:
-            self.leaving = False
-            self._owned = {number: self._make(number, self._store.open(number, generation)) for number in partitions}
-            self._store.retain(partitions)
-            self._began = {}
-            self.generation = generation
-        self._telemetry.owned(partitions)
-        self._progress.ready()
-        log.info("partitions assigned", partitions=sorted(partitions), generation=generation)
-        return {number: owned.state.positions for number, owned in self._owned.items()}
-
-    async def revoked(self, generation: int) -> None:
-        self._progress.not_ready()
-        self.leaving = True
-        async with self._hand:
-            self.generation = None
-            self._store.release(generation)
-        log.info("partitions revoked", partitions=sorted(self._owned), generation=generation)
-
-    def reading_from(self, positions: Mapping[TopicPartition, int]) -> None:
-        self._began = positions
-
-    def applied(self) -> Mapping[TopicPartition, int]:
-        return {
-            TopicPartition(topic, number): offset
-            for number, owned in self._owned.items()
-            for topic, offset in owned.state.positions.items()
-        }
-
-    @property
-    def positions(self) -> Mapping[TopicPartition, int]:
-        """As ``applied``, and the beginning for what nothing was applied of."""
-        return {**self._began, **self.applied()}
-
-    async def take(self, batch: Batch) -> None:
-        async with self._hand:
-            owned = self._owned.get(batch.partition)
-            dropped = await owned.take(batch) if owned else Dropped.GENERATION_PASSED
-            if dropped not in (None, Dropped.GENERATION_PASSED):  # the engine is ahead of what was sent
-                self._store.abandon(batch.partition)
-                del self._owned[batch.partition]
-        if dropped:
-            self._telemetry.dropped(batch.partition, len(batch.records), dropped)
-        else:
-            self._progress.moved()
-
-    async def finish(self) -> None:
-        """Returns when the batch in hand is done; no other will be begun."""
-        self.leaving = True
-        async with self._hand:
-            self.generation = None
-
-
 class Worker(NamedTuple):
     """What ``build`` makes."""
 
@@ -176,7 +103,7 @@ def build(
             answer: bool = await app.consumer.is_member(own)
         return answer
 
-    def partition_of(number: int, state: Any) -> OwnedPartition:
+    def partition_of(number: int, state: PartitionState) -> OwnedPartition:
         return OwnedPartition(
             number,
             state,
