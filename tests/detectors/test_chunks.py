@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detectors.config import ModelConfig
 from schemas.topics import Stream
-from tests.detectors.events import TOPICS, Event, Run, run
+from tests.detectors.events import TOPICS, Event, Run, chances, normal, outcome, prediction, run
 from tests.detectors.traffic import CONFIG, traffic
 
 ROWS = 6_000
@@ -63,3 +64,16 @@ def test_any_traffic_gives_the_same_bytes_in_any_batches(
 ) -> None:
     events = traffic(seed, rows)
     assert run(events, CONFIG, [*sizes, 20], restoring) == run(events, CONFIG, (len(events),))
+
+
+def test_rows_and_labels_of_one_long_batch_are_lived_through_in_the_order_in_which_they_came() -> None:
+    """No window closes and no tick comes in between: nothing else would make the batch shorter."""
+    config = ModelConfig(baseline_rows=300, metrics_window="1d")
+    ages = [*normal(1, 900), *normal(2, 1_200, 2.0)]
+    events: list[Event] = []
+    for number, (age, wrong) in enumerate(zip(ages, [*chances(3, 900, 0.1), *chances(4, 1_200, 0.4)], strict=True)):
+        events += [prediction(number, {"age": age}), outcome(number, 0.0 if wrong else 1.0)]
+    whole = run(events, config, (len(events),))
+    assert len(whole.retrains) == 1
+    assert {alert.signal for alert in whole.opened} == {"feature:age", "loss"}
+    assert run(events, config, (1,)) == whole

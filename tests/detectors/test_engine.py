@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from detectors.config import FeatureConfig, ModelConfig, MonitorConfig
 from detectors.engine import Counts
 from schemas.codec import decode_output
-from schemas.events import DeadLetter, DeadLetterReason
+from schemas.events import Alert, DeadLetter, DeadLetterReason, Signal
 from schemas.records import Record
 from tests.detectors.events import (
     START,
@@ -244,6 +244,13 @@ def test_a_nonsense_record_time_does_not_stop_anything(clock: int) -> None:
     lying = [one._replace(timestamp=clock) for one in records(drifting())]
     told = run_records(lying, DRIFT)
     assert [alert.signal for alert in told.opened] == ["feature:age"]
+
+
+def test_stream_time_never_goes_back() -> None:
+    lying = records(drifting())
+    stepped = [*lying[:200], *(one._replace(timestamp=one.timestamp - 3_600_000) for one in lying[200:])]
+    told = run_records(stepped, DRIFT)
+    assert {event.ts for event in told.events if isinstance(event, Signal | Alert)} == {lying[199].timestamp}
 
 
 # -- anything at all -----------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ def filled(rows: int, sizes: tuple[int, ...] = (1_000,)) -> Timeline:
     while timeline.rows < rows:
         first = timeline.rows
         batch = range(first, min(rows, first + sizes[turn % len(sizes)]))
-        timeline.extend([10 * row for row in batch], [3 * row for row in batch])
+        timeline.extend(len(batch), lambda row, batch=batch: Mark(batch[row], 10 * batch[row], 3 * batch[row]))
         timeline.settle()
         turn += 1
     return timeline
@@ -65,7 +65,7 @@ def test_what_is_known_as_of_a_row_does_not_depend_on_the_batches(rows: int, siz
         first = batched.rows
         batch = range(first, min(rows, first + sizes[first % len(sizes)]))
         batched.settle()
-        batched.extend([10 * row for row in batch], [3 * row for row in batch])
+        batched.extend(len(batch), lambda row, batch=batch: Mark(batch[row], 10 * batch[row], 3 * batch[row]))
     for age in ages:
         row = max(0, rows - 1 - age)
         assert batched.at(row, rows - 1) == one_by_one.at(row, rows - 1)
