@@ -86,17 +86,20 @@ class Engine:
         counts: dict[str, Counts] = {}
         decided: list[Decided] = []
         waiting: dict[str, list[Item]] = {}
-        unknown = self._decoder.unknown_fields
+        decoder = self._decoder
+        unknown = decoder.unknown_fields
+        topic, stream, count = "", Stream.PREDICTIONS, Counts()
         for index, record in enumerate(records):
-            topic, time = record.topic, record.timestamp
+            time = record.timestamp
             if not TS_MIN <= time < TS_END:
                 time = min(max(time, TS_MIN), TS_END - 1)  # a producer's clock may say anything
-            count = counts.get(topic)
-            if count is None:
-                count = counts[topic] = Counts()
-            event = self._decoder.decode(self._inputs.get(topic, Stream.PREDICTIONS), record)
-            if self._decoder.unknown_fields != unknown:
-                unknown = self._decoder.unknown_fields
+            if record.topic != topic:  # runs of one topic are long
+                topic = record.topic
+                stream = self._inputs.get(topic, Stream.PREDICTIONS)
+                count = counts.setdefault(topic, Counts())
+            event = decoder.decode(stream, record)
+            if decoder.unknown_fields != unknown:
+                unknown = decoder.unknown_fields
                 count.unknown_fields += 1
             if type(event) is Rejection:
                 decided.append(self._refused(index, time, record, event, count))

@@ -24,6 +24,9 @@ EARLY_MAX = 100_000
 SLACK = 1_000  # places in a line whose keys have left, beside as many as still stand: then the line closes up
 
 
+FAR = 1 << 62  # later than any time
+
+
 class Fate(StrEnum):
     """How a record ended."""
 
@@ -140,7 +143,8 @@ class Join:
         self.counts = JoinCounts()
         self._pending: dict[str, Pending] = {}
         self._order: deque[str] = deque()  # ids of `_pending` by time: a dict is slow to pop from its front
-        self._answered = 0  # of those pending: they wait on for a correction
+        self.unanswered = 0  # of those pending, how many no outcome has come for yet
+        self._due = FAR  # nothing ends before this time
         self._early: dict[str, Labelled] = {}
         self._early_line = Line()  # since the first outcome: a revision does not wait longer
         self._closed = Line()  # ids past their horizon, for one more horizon: what comes now is late
@@ -150,48 +154,46 @@ class Join:
         return len(self._pending)
 
     @property
-    def unanswered(self) -> int:
-        """Of those pending, how many no outcome has come for yet."""
-        return len(self._pending) - self._answered
-
-    @property
     def early(self) -> int:
         return len(self._early)
 
     def predict(self, key: str, entry: Pending) -> tuple[Fate, Labelled | None]:
         """Takes in a prediction; a label that was waiting for it comes back with it."""
-        self.expire(entry.time)
-        known = self._pending.get(key)
-        if known is not None:
-            return (Fate.DUPLICATE if known.fingerprint == entry.fingerprint else Fate.CONFLICT), None
-        if len(self._pending) >= self.pending_max:
+        if entry.time > self._due:
+            self.expire(entry.time)
+        pending = self._pending
+        if key in pending:
+            return (Fate.DUPLICATE if pending[key].fingerprint == entry.fingerprint else Fate.CONFLICT), None
+        if len(pending) >= self.pending_max:
             self.counts.evicted += 1
             self._close(entry.time)
-        self._pending[key] = entry
+        pending[key] = entry
         self._order.append(key)
-        if self._early:
-            return Fate.APPLIED, self._meet(key, entry)
-        return Fate.APPLIED, None
+        self.unanswered += 1
+        if self._due == FAR:
+            self._due = entry.time + self.horizon_ms
+        return Fate.APPLIED, self._meet(key, entry) if self._early else None
 
     def _meet(self, key: str, entry: Pending) -> Labelled | None:
         label = self._early.pop(key, None)
         if label is not None:
             self._early_line.leave(key)
             entry.revision = label.revision
-            self._answered += 1
+            self.unanswered -= 1
             self.counts.joined += 1
         return label
 
     def label(self, key: str, label: Labelled) -> tuple[Fate, Pending | None]:
         """Takes in an outcome; the prediction it belongs to comes back where the label tells something new."""
-        self.expire(label.time)
+        if label.time > self._due:
+            self.expire(label.time)
         entry = self._pending.get(key)
         if entry is None:
             return self._early_or_late(key, label), None
         if label.revision <= entry.revision:
             return Fate.DUPLICATE, None
         if entry.revision < 0:
-            self._answered += 1
+            self.unanswered -= 1
             self.counts.joined += 1
         else:
             self.counts.corrected += 1
@@ -211,6 +213,7 @@ class Join:
             self._drop_oldest_early()
         self._early[key] = label
         self._early_line.join(key, label.time)
+        self._due = min(self._due, label.time + self.horizon_ms)
         return Fate.APPLIED
 
     def _drop_oldest_early(self) -> None:
@@ -221,7 +224,7 @@ class Join:
             self.counts.early_evicted += 1
 
     def expire(self, now: int) -> None:
-        """Ends what has waited past the horizon. Costs a few comparisons where nothing has."""
+        """Ends what has waited past the horizon."""
         oldest = now - self.horizon_ms
         order = self._order
         while order and self._pending[order[0]].time < oldest:
@@ -230,14 +233,21 @@ class Join:
             del self._early[key]
             self.counts.orphans += 1
         self._closed.older_than(oldest)
+        self._due = self._next_due()
+
+    def _next_due(self) -> int:
+        firsts = [line[1] for line in (self._early_line.first(), self._closed.first()) if line is not None]
+        if self._order:
+            firsts.append(self._pending[self._order[0]].time)
+        return min(firsts) + self.horizon_ms if firsts else FAR
 
     def _close(self, now: int) -> None:
         key = self._order.popleft()
         if self._pending.pop(key).revision < 0:
             self.counts.unlabelled += 1
-        else:
-            self._answered -= 1
+            self.unanswered -= 1
         self._closed.join(key, now)
+        self._due = min(self._due, now + self.horizon_ms)
         while len(self._closed) > self.pending_max and (oldest := self._closed.first()) is not None:
             self._closed.leave(oldest[0])
 
@@ -259,8 +269,9 @@ class Join:
         held = msgspec.msgpack.decode(state, type=_State)
         self.counts = held.counts
         self._pending = dict(held.pending)
-        self._answered = sum(entry.revision >= 0 for entry in self._pending.values())
+        self.unanswered = sum(entry.revision < 0 for entry in self._pending.values())
         self._order = deque(key for key, _ in held.pending)
         self._early = {key: label for key, _, label in held.early}
         self._early_line = Line((key, since) for key, since, _ in held.early)
         self._closed = Line(held.closed)
+        self._due = self._next_due()

@@ -28,6 +28,8 @@ MUTES_MAX = (
 )
 SCOPES_MAX = 2_000  # versions times segment values; beyond it only the whole model is watched
 
+_CHALLENGER, _APPLIED = Role.CHALLENGER, Fate.APPLIED  # a look into an enum costs more than most of what a record needs
+
 _CLOSINGS = {
     ControlAction.DEPLOY: Closing.DEPLOYED,
     ControlAction.ROLLBACK: Closing.ROLLED_BACK,
@@ -119,7 +121,7 @@ class Monitor:
                 decided.extend(self._controlled(Moment.of(item), event))
                 continue
             self._waiting.note(index, self._join.unanswered)
-            if fate is not Fate.APPLIED:
+            if fate is not _APPLIED:
                 ended(index, fate)
         decided.extend(self._decide())
         return decided
@@ -150,16 +152,17 @@ class Monitor:
 
     def _predicted(self, item: Item, event: Prediction) -> Fate:
         _, now, record, _ = item
-        challenger = event.role is Role.CHALLENGER
+        challenger = event.role is _CHALLENGER
         if challenger:
             self._challenged = True
         join = self._challengers if challenger else self._join
-        number, scope = self._scope(event.version, challenger)
+        usual = None if challenger else self._usual.get(event.version or self._deployed)
+        number, scope = usual or self._scope(event.version, challenger)
         entry = Pending(
             now, record.offset, crc32(record.value or b""), number, event.prediction, event.score, event.scores
         )
         fate, label = join.predict(event.id, entry)
-        if fate is not Fate.APPLIED:
+        if fate is not _APPLIED:
             return fate
         scope.predicted(item)
         if event.segments and self._config.segments:

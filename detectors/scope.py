@@ -35,9 +35,9 @@ from detectors.moment import Item, Moment, position_of
 from detectors.reports import Reports, ScopeKey
 from detectors.retrain import Policy, RetrainReason, request
 from detectors.tally import Labels, Level
-from detectors.timeline import Timeline, TimelineState
+from detectors.timeline import Mark, Timeline, TimelineState
 from detectors.windows import Window
-from schemas.events import AlertEvent, Kind, Position, Prediction
+from schemas.events import AlertEvent, Evidence, Kind, Position, Prediction
 
 _LOSS = (Column("loss", Kind.CONCEPT_DRIFT),)
 _LOG_LOSS = (Column("log_loss", Kind.CONCEPT_DRIFT),)
@@ -204,15 +204,15 @@ class Scope:
         if not rows:
             return []
         first = self._timeline.rows
-        self._timeline.extend([now for _, now, _, _ in rows], [record.offset for _, _, record, _ in rows])
+        self._timeline.extend(len(rows), lambda row: Mark(first + row, rows[row][1], rows[row][2].offset))
         self._seen = rows
-        events: list[Prediction] = [event for _, _, _, event in rows]
+        events: list[Prediction] = [row[3] for row in rows]
         self._window.saw(events)
         happenings: list[_Happening] = []
         start = 0
         for part in self._encoder.parts(
             [event.prediction for event in events],
-            [_score(event) for event in events],
+            [event.score if event.scores is None else _score(event) for event in events],
             [event.features for event in events],
         ):
             items = rows[start : start + len(part.values)]
@@ -230,7 +230,9 @@ class Scope:
         if not losses:
             return []
         first = self._loss_timeline.rows
-        self._loss_timeline.extend([loss.predicted_at for loss in losses], [loss.predicted_offset for loss in losses])
+        self._loss_timeline.extend(
+            len(losses), lambda row: Mark(first + row, losses[row].predicted_at, losses[row].predicted_offset)
+        )
         items = [loss.item for loss in losses]
         plain = np.array([[loss.losses.loss] for loss in losses])
         for group, columns in zip((self._errors, self._costs), self._loss_columns(), strict=True):
@@ -274,7 +276,9 @@ class Scope:
             if column.signal in lifecycle.incidents:
                 over = lifecycle.recovered(column, group, index, at.row)
                 if over is not None:
-                    yield self._resolve(moment, column.signal, Closing.RECOVERED, over)
+                    shown = borne_out(group, index, lifecycle.incidents[column.signal].evidence, over)
+                    shown = msgspec.structs.replace(shown, n=over.rows)
+                    yield self._resolve(moment, column.signal, Closing.RECOVERED, shown)
             elif column.signal in lifecycle.suspects and not muted(column.signal, moment.now):
                 confirmed = lifecycle.confirmed(column, group, index, at.row)
                 if confirmed is not None:
@@ -312,13 +316,11 @@ class Scope:
     def resolve(self, moment: Moment, signal: str, why: Closing) -> Decided:
         return self._resolve(moment, signal, why, None)
 
-    def _resolve(self, moment: Moment, signal: str, why: Closing, over: Recent | None) -> Decided:
+    def _resolve(self, moment: Moment, signal: str, why: Closing, shown: Evidence | None) -> Decided:
+        """``shown`` is what the recent rows say, where it is they that end it."""
         incident = self._lifecycle.close(signal)
-        before = incident.evidence
-        effect, rows = (over.effect, over.rows) if over is not None else (before.effect, before.n)
-        evidence = msgspec.structs.replace(
-            before, effect=effect, n=rows, detail={**before.detail, "why": str(why)}, trace=moment.trace
-        )
+        last = shown or incident.evidence
+        evidence = msgspec.structs.replace(last, detail={**last.detail, "why": str(why)}, trace=moment.trace)
         return self._reports.alert(
             moment,
             incident,

@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Callable
 
 import msgspec
 
@@ -32,11 +33,11 @@ class Timeline:
         # never pushes out the mark that an earlier one asks for.
         self._ahead: deque[Mark] = deque()
 
-    def extend(self, times: list[int], offsets: list[int]) -> None:
+    def extend(self, rows: int, mark: Callable[[int], Mark]) -> None:
+        """So many more rows; ``mark`` gives the mark of one of them, counted from the first of these."""
         first = self.rows
-        self.rows += len(times)
-        for row in range(first + -first % STRIDE, self.rows, STRIDE):
-            self._ahead.append(Mark(row, times[row - first], offsets[row - first]))
+        self.rows += rows
+        self._ahead.extend(mark(row) for row in range(-first % STRIDE, rows, STRIDE))
 
     def settle(self, row: int | None = None) -> None:
         """Everything up to the row, or all there is, has been lived through."""

@@ -30,14 +30,14 @@ class Window(msgspec.Struct, array_like=True):
 
     def saw(self, events: Sequence[Prediction]) -> None:
         self.predictions += len(events)
-        for event in events:
-            if event.latency_ms is not None:
-                self.latencies += 1
-                self.latency_ms += event.latency_ms
-                self.latency_ms_max = max(self.latency_ms_max, event.latency_ms)
-            if event.cost is not None:
-                self.costs += 1
-                self.cost += event.cost
+        latencies = [event.latency_ms for event in events if event.latency_ms is not None]
+        if latencies:
+            self.latencies += len(latencies)
+            self.latency_ms = sum(latencies, self.latency_ms)  # one by one from the left, as any cut would
+            self.latency_ms_max = max(self.latency_ms_max, *latencies)
+        costs = [event.cost for event in events if event.cost is not None]
+        self.costs += len(costs)
+        self.cost = sum(costs, self.cost)
 
     def lost(self, loss: float, log_loss: float, weight: float) -> None:
         """Adds a joined pair; a loss that could not be had is not part of the mean."""

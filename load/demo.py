@@ -31,10 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     # The engine and the generators take a second to load, which a quick --help need not wait for.
-    from detectors.engine import warm_up  # noqa: PLC0415
     from load.demo_report import announce, console_on, show  # noqa: PLC0415
     from load.scenarios import scenario  # noqa: PLC0415
     from load.trial import try_out  # noqa: PLC0415
+    from streams.process import prepare  # noqa: PLC0415
     from streams.progress import progress_on  # noqa: PLC0415
     from streams.sections import Settings  # noqa: PLC0415
     from streams.sinks import ResultFiles  # noqa: PLC0415
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     console, day, settings = console_on(sys.stdout), scenario(args.seed), Settings()
     announce(console, day)
     with console_on(sys.stderr).status("Compiling the detectors, once on this machine …"):
-        warm_up()
+        prepare()
     total, done = day.event_count(), 0
     with ExitStack() as stack:
         files = stack.enter_context(ResultFiles(args.out))

@@ -77,7 +77,17 @@ class Decoder:
             event = _INPUT.decode(value)
         except Exception:  # whatever a parser raises on strange bytes is about these bytes, and has a reason
             return self._decode_slowly(stream, record.key, value)
-        return event if (refusal := self._refusal(stream, record.key, event)) is None else refusal
+        key = record.key
+        # Nearly every record is one whose key is known to be its model's; the questions below are asked for the rest.
+        if (
+            type(event) is not Control
+            and key is not None
+            and self._keys.get(event.model or "") == key
+            and (_STREAM_OF[type(event)] is stream or self._any_stream)
+            and type(event.ts) is int
+        ):
+            return event
+        return event if (refusal := self._refusal(stream, key, event)) is None else refusal
 
     def _decode_slowly(self, stream: Stream, key: bytes | None, raw: bytes) -> Input | Rejection:
         fields = violations.parse(raw)

@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     import msgspec  # noqa: PLC0415 - all of these bring the engine, or what a quick --help need not wait for
 
     from streams import embedded, report  # noqa: PLC0415
+    from streams.process import prepare  # noqa: PLC0415
     from streams.progress import progress_on  # noqa: PLC0415
     from streams.settings import load  # noqa: PLC0415
     from streams.sinks import ResultFiles  # noqa: PLC0415
@@ -48,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         source = _open(args.sources, settings, stack)
         files = stack.enter_context(ResultFiles(args.out))
+        prepare()
         progress = stack.enter_context(progress_on(sys.stderr, source.fraction))
         summary = embedded.run(
             source.records,

@@ -17,12 +17,14 @@ def run(args: argparse.Namespace) -> int:
     from streams.endpoint import serving  # noqa: PLC0415
     from streams.metrics import WorkerMetrics  # noqa: PLC0415
     from streams.permissions import permissions  # noqa: PLC0415
+    from streams.process import prepare  # noqa: PLC0415
     from streams.settings import load  # noqa: PLC0415
 
     settings = load(args.config, environment())
     logs.set_up(settings.log)
     registry = CollectorRegistry()
     metrics = WorkerMetrics(registry, topics=list(settings.kafka.topics.inputs))
+    prepare()
     with serving(settings.metrics, registry, ready=metrics.is_ready):
         engines = embedded.engines(settings, any_stream=False)
         return worker.run(settings, engines, permissions=permissions(settings.kafka), telemetry=metrics)

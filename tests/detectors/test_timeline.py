@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.timeline import STRIDE, Timeline
+from detectors.timeline import STRIDE, Mark, Timeline
 
 
 def filled(rows: int, sizes: tuple[int, ...] = (1_000,)) -> Timeline:
