@@ -156,7 +156,7 @@ class Monitor:
         if challenger:
             self._challenged = True
         join = self._challengers if challenger else self._join
-        usual = None if challenger else self._usual.get(event.version or self._deployed)
+        usual = None if challenger else self._usual.get(self._deployed if event.version is None else event.version)
         number, scope = usual or self._scope(event.version, challenger)
         entry = Pending(
             now, record.offset, crc32(record.value or b""), number, event.prediction, event.score, event.scores

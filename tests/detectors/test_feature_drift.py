@@ -30,6 +30,8 @@ def test_a_shift_opens_one_alarm_which_ends_after_the_return_and_a_second_shift_
     assert 5_500 < second.position.offset < 5_800
     assert first.incident == back.incident != second.incident
     assert back.evidence.detail["why"] == "recovered"
+    assert back.evidence.detail["after"] == pytest.approx(40, abs=1)
+    assert back.evidence.n == back.evidence.detail["confirmed_by_rows"] == 1_024
 
 
 def test_an_alarm_explains_itself(there_and_back_and_there: Run) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from detectors.banks.contract import StateError
 from detectors.config import ModelConfig, MonitorConfig
-from tests.detectors.events import Event, engine, labelled, normal, of_feature, prediction, records, run
+from tests.detectors.events import Event, control, engine, labelled, normal, of_feature, prediction, records, run
 from tests.detectors.traffic import CONFIG, traffic
 
 
@@ -31,6 +31,14 @@ def test_in_the_middle_of_a_drift_and_its_confirmation() -> None:
     events = of_feature("age", [*normal(1, 150), *normal(2, 200, 2.0)])
     assert run(events, ModelConfig(baseline_rows=100)).opened
     everywhere(events, ModelConfig(baseline_rows=100))
+
+
+@pytest.mark.parametrize("deployed", [None, "2"])
+def test_while_some_name_their_version_and_some_name_it_as_nothing(deployed: str | None) -> None:
+    versions = (None, "", "2")
+    events = [prediction(number, {"age": 1.0}, version=versions[number % 3]) for number in range(90)]
+    named = [control("deploy", "d", version=deployed)] if deployed else []
+    everywhere([*named, *events], ModelConfig(baseline_rows=20, metrics_window="10s"))
 
 
 def test_a_snapshot_read_back_gives_the_same_snapshot() -> None:

@@ -7,6 +7,10 @@ from hypothesis import strategies as st
 from detectors.timeline import STRIDE, Mark, Timeline
 
 
+def extend(timeline: Timeline, rows: range) -> None:
+    timeline.extend(len(rows), lambda row: Mark(rows[row], 10 * rows[row], 3 * rows[row]))
+
+
 def filled(rows: int, sizes: tuple[int, ...] = (1_000,)) -> Timeline:
     """Row r came at 10 r and lies at offset 3 r."""
     timeline = Timeline()
@@ -73,7 +77,7 @@ def test_what_is_known_as_of_a_row_does_not_depend_on_the_batches(rows: int, siz
 
 def test_a_later_row_of_the_batch_pushes_nothing_out_that_an_earlier_one_asks_for() -> None:
     batched, single = filled(2_000, (2_000,)), filled(2_000, (1,))
-    batched.extend(list(range(20_000, 70_000, 10)), list(range(6_000, 21_000, 3)))
+    extend(batched, range(2_000, 7_000))
     for row in (1_990, 1_500, 700, 10):
         assert batched.at(row, 1_999) == single.at(row, 1_999)
 
