@@ -76,7 +76,9 @@ class Topic(NamedTuple):
 _INPUT_RETENTION_MS = 35 * _DAY_MS
 _AUDIT_RETENTION_MS = 365 * _DAY_MS  # what was decided, by whom and why: small, and asked for months later
 _FINDINGS_RETENTION_MS = 90 * _DAY_MS  # a quarter, to compare one with the last
-_DEAD_LETTER_RETENTION_MS = 30 * _DAY_MS  # long enough to mend a producer and send again
+# Long enough to mend a producer and send again, and longer than the records they come from: a worker that rebuilds its
+# state decides them again and looks here whether they were sent.
+_DEAD_LETTER_RETENTION_MS = 42 * _DAY_MS
 
 CATALOGUE: Mapping[Stream, Topic] = MappingProxyType(
     {
@@ -106,7 +108,7 @@ CATALOGUE: Mapping[Stream, Topic] = MappingProxyType(
                 Direction.IN,
                 0,  # first: what an operator says holds from that millisecond on
                 ("control",),
-                _AUDIT_RETENTION_MS,
+                _INPUT_RETENTION_MS,
                 "Words to the monitor: deployments, mutes, verdicts, ticks.",
                 key="the model's name; a tick may have none",
             ),

@@ -7,9 +7,9 @@ import structlog
 from aiokafka import TopicPartition
 
 from streams.partition import OwnedPartition
+from streams.reading import Batch
 from streams.state import PartitionState, StateStore
 from streams.telemetry import Dropped, Telemetry
-from streams.transport import Batch
 from streams.watchdog import Progress
 
 log = structlog.get_logger(__name__)

@@ -6,10 +6,10 @@ from time import monotonic
 from aiokafka import TopicPartition
 
 from streams.offsets import Offsets
+from streams.reading import Batch
 from streams.sender import Sender, id_of
 from streams.state import PartitionState
 from streams.telemetry import CountsLike, Dropped, Stage, Telemetry
-from streams.transport import Batch
 
 
 class OwnedPartition:

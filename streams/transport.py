@@ -10,149 +10,30 @@ which fails first when a release changes it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import suppress
 from time import monotonic
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
-import aiokafka
 import faust
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
-from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 from yarl import URL
 
 from schemas.records import RecordLike
-from streams.assignment import CoPartitionedAssignor
-from streams.errors import DriftlineError
+from streams.consumer_thread import ConsumerThread
 from streams.merge import Merge, Question
 from streams.offsets import Offsets
+from streams.reading import Batch, DataGapError, Fatal, Owner, Reading, gap, seek_place, whole_numbers
 
 log = structlog.get_logger(__name__)
 
-# aiokafka asks a broker for nothing else while one fetch waits there, so a topic that has room again waits this long
-# at worst. Records end the wait at once; ten empty fetches a second cost a broker nothing.
-FETCH_WAIT_MS = 100
 COMMIT_WAIT_S = 10.0  # for a commit under way when a rebalance begins; the other members wait for us meanwhile
 POLL_S = 0.25  # an idle reader looks up this often
-POLL_INTERVAL_MAX_MS = 30 * 24 * 3600 * 1000  # spare workers have nothing to poll and must stay in the group
-PARTITION_FETCH_BYTES = 1024 * 1024  # a fetch brings at most so much of a partition, or one larger record
-
-
-class Batch(NamedTuple):
-    """Records of one partition number in the one order, and where its topics stand once they are applied."""
-
-    partition: int
-    records: list[RecordLike]
-    positions: dict[str, int]
-    generation: int
-
-
-class Owner(Protocol):
-    """Who holds the partitions' state."""
-
-    async def assigned(self, partitions: Collection[int], generation: int) -> Mapping[int, Mapping[str, int]]:
-        """Takes the partitions; returns by number and topic where to read on, empty for the beginning."""
-
-    async def revoked(self, generation: int) -> None:
-        """Returns when the batch in hand is done and nothing more of this generation will be sent."""
-
-    def reading_from(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Where reading begins now, also where no state knew a place."""
-
-    def applied(self) -> Mapping[TopicPartition, int]:
-        """By input partition the next offset to apply, for the group's committed offsets."""
-
-
-class Reading(NamedTuple):
-    """What the transport is told."""
-
-    inputs: tuple[str, ...]  # topics in rank order
-    consumer: Mapping[str, Any]  # keyword arguments of AIOKafkaConsumer beyond those set here
-    security: Mapping[str, Any]
-    batch_records_max: int
-    queue_records_max: int  # held of one topic and partition; a fetch may come on top
-    grace_s: float
-    lease_s: float  # for so long after it took a commit, the group cannot have given our partitions to others
-
-
-Fatal = Callable[[BaseException], None]
-
-
-class DataGapError(DriftlineError):
-    """Records that state needs are not on the topic any more, or the topic is not the one that was read."""
-
-
-class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust is not typed for us
-    """The thread that talks to the brokers."""
-
-    confirmed_at = float("-inf")  # when the group last took a commit of ours, and so counted us in
-
-    def _create_worker_consumer(self, transport: "Transport") -> aiokafka.AIOKafkaConsumer:
-        # Faust's own assignor choice is round robin, which does not keep the topics of a partition number together.
-        self._assignor = CoPartitionedAssignor()
-        return aiokafka.AIOKafkaConsumer(
-            **transport.reading.consumer,
-            group_instance_id=self.app.conf.consumer_group_instance_id,
-            partition_assignment_strategy=[self._assignor],
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            max_poll_interval_ms=POLL_INTERVAL_MAX_MS,
-            max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
-            fetch_max_wait_ms=FETCH_WAIT_MS,
-        )
-
-    async def fetch(self, wanted: set[TopicPartition], timeout_s: float) -> Mapping[TP, list[RecordLike]]:
-        fetched: Mapping[TP, list[RecordLike]] = await self.call_thread(self._fetch, wanted, timeout_s)
-        return fetched
-
-    async def _fetch(self, wanted: set[TopicPartition], timeout_s: float) -> Mapping[TP, list[RecordLike]]:
-        if not self.consumer.flow_active:
-            return {}  # a rebalance began while this call was on its way; it must not wait for records
-        consumer = self._ensure_consumer()
-        assigned = consumer.assignment()
-        wanted = wanted & assigned
-        paused = consumer.paused()
-        # A full queue is paused at the source: left unread in aiokafka's buffer it would delay every other partition.
-        consumer.pause(*(assigned - wanted - paused))
-        consumer.resume(*(wanted & paused))
-        # getmany also raises what the coordinator has parked, such as a refused authorisation; nothing else asks.
-        fetched: Mapping[TP, list[RecordLike]] = await consumer.getmany(*wanted, timeout_ms=int(timeout_s * 1000))
-        return fetched
-
-    async def read_positions(self, partitions: Collection[TP]) -> dict[TP, int]:
-        positions: dict[TP, int] = await self.call_thread(self._read_positions, partitions)
-        return positions
-
-    async def _read_positions(self, partitions: Collection[TP]) -> dict[TP, int]:
-        consumer = self._ensure_consumer()
-        return {tp: await consumer.position(tp) for tp in partitions if tp in consumer.assignment()}
-
-    async def confirm(self, offsets: Mapping[TP, int]) -> None:
-        await self.call_thread(self._confirm, offsets)
-
-    async def _confirm(self, offsets: Mapping[TP, int]) -> None:
-        asked_at = monotonic()
-        await self._ensure_consumer().commit(
-            {TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
-        )
-        self.confirmed_at = asked_at
-
-    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        try:
-            await self._confirm(offsets)
-        except KafkaError as error:
-            # These offsets decide nothing; they are written again with the next ones.
-            log.warning("group offsets not committed", reason=type(error).__name__)
-            return False
-        return True
-
-    def verify_event_path(self, now: float, tp: TP) -> None:
-        """Faust's stall detector compares two different clocks; ``streams.watchdog`` watches in its place."""
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc]
@@ -335,7 +216,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         """Markers and compaction leave holes; a retention that overtook the reading loses records, and must be loud."""
         first = (await self._offsets.beginnings([TopicPartition(*tp)]))[TopicPartition(*tp)]
         if first > expected or offset < expected:
-            raise _gap(tp, expected, first, offset)
+            raise gap(tp, expected, first, offset)
 
     async def _answer(
         self,
@@ -425,38 +306,3 @@ class Transport(driver.Transport):  # type: ignore[misc]
         self.reading = reading
         self.offsets = offsets
         self.fatal = fatal
-
-
-def whole_numbers(assigned: Iterable[TP], inputs: Collection[str]) -> list[int]:
-    """The partition numbers of which every input topic is here; anything else cannot be joined."""
-    topics_of: dict[int, set[str]] = {}
-    for tp in assigned:
-        topics_of.setdefault(tp.partition, set()).add(tp.topic)
-    for number, topics in sorted(topics_of.items()):
-        missing = set(inputs) - topics
-        if missing:
-            raise DriftlineError(
-                f"{', '.join(sorted(missing))} did not come with {', '.join(sorted(topics))}",
-                where=f"partition {number}",
-                advice="give every input topic the same number of partitions and stop other programs of this group",
-            )
-    return sorted(topics_of)
-
-
-def seek_place(tp: TP, wanted: int | None, *, first: int, end: int) -> int:
-    """Where to read on: at the state's place, or at the beginning where it has none. Never anywhere else silently."""
-    if wanted is None:
-        return first
-    if not first <= wanted <= end:
-        raise _gap(tp, wanted, first, end)
-    return wanted
-
-
-def _gap(tp: TP, wanted: int, first: int, end: int) -> DataGapError:
-    if wanted < first:
-        what = f"records {wanted} to {first - 1} are gone and were not applied"
-        advice = "lengthen the topic's retention; start with an empty state to go on from what is left"
-    else:
-        what = f"ends at {end}, but {wanted - 1} was applied: this is not the topic that the state was made from"
-        advice = "bring back the topic, or start with an empty state"
-    return DataGapError(what, where=f"{tp.topic}[{tp.partition}]", advice=advice)

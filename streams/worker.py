@@ -22,13 +22,14 @@ from streams.errors import DriftlineError
 from streams.offsets import Offsets
 from streams.ownership import Partitions
 from streams.partition import OwnedPartition
+from streams.reading import Batch, Fatal, Reading
 from streams.sections import KafkaSettings
 from streams.sender import Sender, destinations
 from streams.settings import Settings
 from streams.state import EngineFactory, MemoryStore, PartitionState, StateStore
 from streams.telemetry import NoTelemetry, Telemetry
 from streams.topics import verify
-from streams.transport import Batch, Fatal, Reading, Transport
+from streams.transport import Transport
 from streams.watchdog import Progress, Watchdog
 
 log = structlog.get_logger(__name__)

@@ -40,3 +40,9 @@ def test_a_topics_settings_stand_under_kafkas_names() -> None:
         "message.timestamp.type": "LogAppendTime",
         "max.message.bytes": "1114112",
     }
+
+
+def test_what_was_decided_outlives_what_it_was_decided_from() -> None:
+    """A worker that rebuilds its state looks on the output topics for what it need not send again."""
+    longest = max(topic.retention_ms for topic in CATALOGUE.values() if topic.direction is Direction.IN)
+    assert all(topic.retention_ms > longest for topic in CATALOGUE.values() if topic.direction is Direction.OUT)

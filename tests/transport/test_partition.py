@@ -7,10 +7,10 @@ from typing import Any
 from schemas.records import Record
 from schemas.topics import TopicNames
 from streams.partition import OwnedPartition
+from streams.reading import Batch
 from streams.sender import Sender, destinations, headers_of
 from streams.state import MemoryState
 from streams.telemetry import Dropped, NoTelemetry
-from streams.transport import Batch
 from tests.transport.chain import Applied, ChainEngine
 from tests.transport.test_sender import Kafka
 

@@ -4,7 +4,7 @@ import pytest
 from faust.types import TP
 
 from streams.errors import DriftlineError
-from streams.transport import DataGapError, seek_place, whole_numbers
+from streams.reading import DataGapError, seek_place, whole_numbers
 
 INPUTS = ("control", "predictions", "outcomes")
 PREDICTIONS = TP("predictions", 2)

@@ -1,0 +1,92 @@
+"""The thread in which Faust's consumer talks to the brokers, with the questions that our transport asks it."""
+
+from collections.abc import Collection, Mapping
+from time import monotonic
+from typing import Any
+
+import aiokafka
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from schemas.records import RecordLike
+from streams.assignment import CoPartitionedAssignor
+
+log = structlog.get_logger(__name__)
+
+# aiokafka asks a broker for nothing else while one fetch waits there, so a topic that has room again waits this long
+# at worst. Records end the wait at once; ten empty fetches a second cost a broker nothing.
+FETCH_WAIT_MS = 100
+POLL_INTERVAL_MAX_MS = 30 * 24 * 3600 * 1000  # spare workers have nothing to poll and must stay in the group
+PARTITION_FETCH_BYTES = 1024 * 1024  # a fetch brings at most so much of a partition, or one larger record
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust is not typed for us
+    """The thread that talks to the brokers."""
+
+    confirmed_at = float("-inf")  # when the group last took a commit of ours, and so counted us in
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        # Faust's own assignor choice is round robin, which does not keep the topics of a partition number together.
+        self._assignor = CoPartitionedAssignor()
+        return aiokafka.AIOKafkaConsumer(
+            **transport.reading.consumer,
+            group_instance_id=self.app.conf.consumer_group_instance_id,
+            partition_assignment_strategy=[self._assignor],
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_poll_interval_ms=POLL_INTERVAL_MAX_MS,
+            max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+        )
+
+    async def fetch(self, wanted: set[TopicPartition], timeout_s: float) -> Mapping[TP, list[RecordLike]]:
+        fetched: Mapping[TP, list[RecordLike]] = await self.call_thread(self._fetch, wanted, timeout_s)
+        return fetched
+
+    async def _fetch(self, wanted: set[TopicPartition], timeout_s: float) -> Mapping[TP, list[RecordLike]]:
+        if not self.consumer.flow_active:
+            return {}  # a rebalance began while this call was on its way; it must not wait for records
+        consumer = self._ensure_consumer()
+        assigned = consumer.assignment()
+        wanted = wanted & assigned
+        paused = consumer.paused()
+        # A full queue is paused at the source: left unread in aiokafka's buffer it would delay every other partition.
+        consumer.pause(*(assigned - wanted - paused))
+        consumer.resume(*(wanted & paused))
+        # getmany also raises what the coordinator has parked, such as a refused authorisation; nothing else asks.
+        fetched: Mapping[TP, list[RecordLike]] = await consumer.getmany(*wanted, timeout_ms=int(timeout_s * 1000))
+        return fetched
+
+    async def read_positions(self, partitions: Collection[TP]) -> dict[TP, int]:
+        positions: dict[TP, int] = await self.call_thread(self._read_positions, partitions)
+        return positions
+
+    async def _read_positions(self, partitions: Collection[TP]) -> dict[TP, int]:
+        consumer = self._ensure_consumer()
+        return {tp: await consumer.position(tp) for tp in partitions if tp in consumer.assignment()}
+
+    async def confirm(self, offsets: Mapping[TP, int]) -> None:
+        await self.call_thread(self._confirm, offsets)
+
+    async def _confirm(self, offsets: Mapping[TP, int]) -> None:
+        asked_at = monotonic()
+        await self._ensure_consumer().commit(
+            {TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
+        )
+        self.confirmed_at = asked_at
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        try:
+            await self._confirm(offsets)
+        except KafkaError as error:
+            # These offsets decide nothing; they are written again with the next ones.
+            log.warning("group offsets not committed", reason=type(error).__name__)
+            return False
+        return True
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Faust's stall detector compares two different clocks; ``streams.watchdog`` watches in its place."""

@@ -1,0 +1,90 @@
+"""What the transport is told, what it hands over, and where it may begin to read."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from aiokafka import TopicPartition
+from faust.types import TP
+
+from schemas.records import RecordLike
+from streams.errors import DriftlineError
+
+
+class Batch(NamedTuple):
+    """Records of one partition number in the one order, and where its topics stand once they are applied."""
+
+    partition: int
+    records: list[RecordLike]
+    positions: dict[str, int]
+    generation: int
+
+
+class Owner(Protocol):
+    """Who holds the partitions' state."""
+
+    async def assigned(self, partitions: Collection[int], generation: int) -> Mapping[int, Mapping[str, int]]:
+        """Takes the partitions; returns by number and topic where to read on, empty for the beginning."""
+
+    async def revoked(self, generation: int) -> None:
+        """Returns when the batch in hand is done and nothing more of this generation will be sent."""
+
+    def reading_from(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Where reading begins now, also where no state knew a place."""
+
+    def applied(self) -> Mapping[TopicPartition, int]:
+        """By input partition the next offset to apply, for the group's committed offsets."""
+
+
+class Reading(NamedTuple):
+    """What the transport is told."""
+
+    inputs: tuple[str, ...]  # topics in rank order
+    consumer: Mapping[str, Any]  # keyword arguments of AIOKafkaConsumer beyond those set here
+    security: Mapping[str, Any]
+    batch_records_max: int
+    queue_records_max: int  # held of one topic and partition; a fetch may come on top
+    grace_s: float
+    lease_s: float  # for so long after it took a commit, the group cannot have given our partitions to others
+
+
+Fatal = Callable[[BaseException], None]
+
+
+class DataGapError(DriftlineError):
+    """Records that state needs are not on the topic any more, or the topic is not the one that was read."""
+
+
+def whole_numbers(assigned: Iterable[TP], inputs: Collection[str]) -> list[int]:
+    """The partition numbers of which every input topic is here; anything else cannot be joined."""
+    topics_of: dict[int, set[str]] = {}
+    for tp in assigned:
+        topics_of.setdefault(tp.partition, set()).add(tp.topic)
+    for number, topics in sorted(topics_of.items()):
+        missing = set(inputs) - topics
+        if missing:
+            raise DriftlineError(
+                f"{', '.join(sorted(missing))} did not come with {', '.join(sorted(topics))}",
+                where=f"partition {number}",
+                advice="give every input topic the same number of partitions and stop other programs of this group",
+            )
+    return sorted(topics_of)
+
+
+def seek_place(tp: TP, wanted: int | None, *, first: int, end: int) -> int:
+    """Where to read on: at the state's place, or at the beginning where it has none. Never anywhere else silently."""
+    if wanted is None:
+        return first
+    if not first <= wanted <= end:
+        raise gap(tp, wanted, first, end)
+    return wanted
+
+
+def gap(tp: TP, wanted: int, first: int, end: int) -> DataGapError:
+    """Says what is missing, and what to do about it."""
+    if wanted < first:
+        what = f"records {wanted} to {first - 1} are gone and were not applied"
+        advice = "lengthen the topic's retention; start with an empty state to go on from what is left"
+    else:
+        what = f"ends at {end}, but {wanted - 1} was applied: this is not the topic that the state was made from"
+        advice = "bring back the topic, or start with an empty state"
+    return DataGapError(what, where=f"{tp.topic}[{tp.partition}]", advice=advice)
