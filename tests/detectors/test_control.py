@@ -10,7 +10,6 @@ from tests.detectors.events import (
     START,
     Event,
     Run,
-    chances,
     control,
     labelled,
     normal,
@@ -159,10 +158,18 @@ def test_a_word_for_another_model_is_not_heard() -> None:
     assert summary(told.alerts) == [OPENED]
 
 
-def test_what_is_said_holds_from_its_record_on_within_a_batch_and_across() -> None:
-    events = [*labelled([*chances(1, 400, 0.1), *chances(2, 300, 0.6)])]
-    words = [*events[:820], control("mute", "m", at=410 * SECOND), *events[820:]]
-    assert run(words, WARM, (len(words),)) == run(words, WARM, (1,))
+@pytest.mark.parametrize("action", ["mute", "deploy", "baseline", "resolve"])
+def test_what_is_said_holds_from_its_record_on_and_not_before_in_the_same_batch(action: str) -> None:
+    """No window closes: the whole stream is one batch, and the word comes after the alarm was opened in it."""
+    incident, row = first_alarm()
+    events = of_feature("age", AGE)
+    word = control(action, "c", version="2", incident=incident, at=(row + 50) * SECOND)
+    config = ModelConfig(baseline_rows=200, metrics_window="1d")
+    words = [*events[: row + 50], word, *events[row + 50 :]]
+    whole = run(words, config, (len(words),))
+    assert whole.alerts[0].position.offset == row
+    assert {signal.disposition for signal in whole.signals if signal.ts < whole.alerts[0].ts} == {"suspected"}
+    assert whole == run(words, config, (1,))
 
 
 # -- many deployments --------------------------------------------------------------------------------------------------
