@@ -88,7 +88,8 @@ class Engine:
         waiting: dict[str, list[Item]] = {}
         decoder = self._decoder
         unknown = decoder.unknown_fields
-        topic, stream, count = "", Stream.PREDICTIONS, Counts()
+        topic: str | None = None  # none yet: a file may have any name, even an empty one
+        stream, count = Stream.PREDICTIONS, Counts()
         for index, record in enumerate(records):
             time = record.timestamp
             if not TS_MIN <= time < TS_END:

@@ -257,7 +257,7 @@ def test_stream_time_never_goes_back() -> None:
 
 ANY_RECORD = st.builds(
     Record,
-    topic=st.sampled_from([*TOPICS.inputs, "nobody's"]),
+    topic=st.sampled_from([*TOPICS.inputs, "nobody's", ""]),
     partition=st.integers(0, 9),
     offset=st.integers(0, 2**63 - 1),
     timestamp=st.integers(-1, 2**62),
