@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -46,16 +47,15 @@ class TopicRange:
 
     async def _runs(self) -> Runs:
         sides = await _sides(self._kafka)
-        consumer = await _started(self._kafka)
-        try:
+        async with _consumer(self._kafka) as asked:
             every = [side for numbered in sides for side in numbered]
-            starts, ends = await consumer.beginning_offsets(every), await consumer.end_offsets(every)
-            self._all = sum(ends[side] - starts[side] for side in every)
-            for numbered in sides:
+            starts, ends = await asked.beginning_offsets(every), await asked.end_offsets(every)
+        self._all = sum(ends[side] - starts[side] for side in every)
+        for numbered in sides:
+            # A consumer of its own for each: aiokafka can lose the cancellation that ends it once it was assigned anew.
+            async with _consumer(self._kafka) as consumer:
                 async for records in _partition(consumer, numbered, starts, ends):
                     yield records
-        finally:
-            await consumer.stop()
 
 
 def _step(runner: asyncio.Runner, runs: Runs) -> Sequence[RecordLike] | None:
@@ -68,7 +68,8 @@ def _step(runner: asyncio.Runner, runs: Runs) -> Sequence[RecordLike] | None:
         raise SourceError(f"reading failed: {error!r}", where=KAFKA, advice="what came before it counts") from error
 
 
-async def _started(kafka: KafkaSettings) -> AIOKafkaConsumer:
+@asynccontextmanager
+async def _consumer(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaConsumer]:
     # No reset policy: where retention overtakes the reading, a silent jump would make another history of it.
     consumer = AIOKafkaConsumer(**client_settings(kafka), enable_auto_commit=False, auto_offset_reset="none")
     try:
@@ -77,7 +78,11 @@ async def _started(kafka: KafkaSettings) -> AIOKafkaConsumer:
         await consumer.stop()
         advice = "is it running, and is kafka.bootstrap right?"
         raise BrokerError(f"does not answer: {error}", where=kafka.bootstrap, advice=advice) from error
-    return consumer
+    await asyncio.sleep(0)  # a task of aiokafka's that is cancelled before it began would raise out of the stop
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
 
 
 async def _sides(kafka: KafkaSettings) -> list[list[TopicPartition]]:
@@ -117,7 +122,8 @@ async def _fetch(
     consumer: AIOKafkaConsumer, merge: Merge, unread: Sequence[TopicPartition], ends: Mapping[TopicPartition, int]
 ) -> bool:
     """Asks for the topics of which little is held; says whether anything moved."""
-    wanted = [side for side in unread if merge.held(side.topic) < _HELD_RECORDS_MAX]
+    # Never none: a side that is full while another is read to its end has just been released.
+    wanted = [side for side in unread if merge.held(side.topic) < _HELD_RECORDS_MAX] or list(unread)
     before = [merge.position(side.topic) for side in wanted]
     fetched = await consumer.getmany(*wanted, timeout_ms=_FETCH_WAIT_MS, max_records=_HELD_RECORDS_MAX)
     for side in wanted:
@@ -128,7 +134,11 @@ async def _fetch(
 
 
 def _released(merge: Merge, ends: Mapping[str, int]) -> Iterator[Sequence[RecordLike]]:
-    if question := merge.question(now=0):
-        merge.answer(question, ends)
-    while run := merge.take(_RUN_RECORDS_MAX):
+    """Everything that can go now. A side that runs empty on the way is a new question each time."""
+    while True:
+        if question := merge.question(now=0):
+            merge.answer(question, ends)
+        run = merge.take(_RUN_RECORDS_MAX)
+        if run is None:
+            return
         yield run.records
