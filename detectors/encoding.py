@@ -9,6 +9,7 @@ Columns change only between two parts of a batch, so a part is always a plain re
 
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
+from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -90,7 +91,11 @@ class Encoder:
         self._features: list[Feature] = []
         self._known: set[str] = set()
         self._signals: set[str] = set()
-        self._row: Callable[[dict[str, Cell]], tuple[Cell, ...]] = lambda _: ()
+        self._plain: list[Feature] = []
+        self._others: list[Feature] = []
+        self._plain_values: list[int] = []
+        self._plain_missing: list[int] = []
+        self._plain_row = self._other_row = _getter([])
         for name in (PREDICTION, SCORE):
             self._meet(name)
 
@@ -107,12 +112,18 @@ class Encoder:
         start = 0
         while start < len(features):
             self._grow(predictions[start], scores[start], features[start])
-            stop = min(len(features), start + self._until_learned())
-            columns = self._all_there(features[start:stop])
-            if columns is None:
+            stop = self._learned_by(predictions, features, start)
+            part = self._usual(predictions[start:stop], scores[start:stop], features[start:stop])
+            if part is None:
                 stop = self._same_columns(predictions, scores, features, start, stop)
-                columns = self._softly(features[start:stop])
-            yield self._encode([tuple(predictions[start:stop]), tuple(scores[start:stop]), *columns], stop - start)
+                part = self._encode(
+                    [
+                        (feature, self._cells(feature, predictions, scores, features)[start:stop])
+                        for feature in self._features
+                    ],
+                    stop - start,
+                )
+            yield part
             self._learn()
             start = stop
 
@@ -127,21 +138,42 @@ class Encoder:
                 if cell is not None:
                     self._settle(feature, cell)
 
-    def _all_there(self, features: Sequence[dict[str, Cell]]) -> list[tuple[Cell, ...]] | None:
-        """Columns of cells, the usual way: no row lacks a feature or brings a new one. None where that is not so."""
-        width = len(self._features) - 2
-        if self._undecided() or any(map(width.__ne__, map(len, features))):
+    def _usual(
+        self, predictions: Sequence[Cell], scores: Sequence[Cell], features: Sequence[dict[str, Cell]]
+    ) -> Part | None:
+        """The usual way: no row lacks a feature, brings a new one or settles a kind. None where that is not so."""
+        if any(map((len(self._features) - 2).__ne__, map(len, features))):
             return None
         try:
-            return list(zip(*map(self._row, features), strict=True))
+            plain = list(chain.from_iterable(map(self._plain_row, features)))
+            others = list(zip(*map(self._other_row, features), strict=True))
         except KeyError:
             return None
+        cells = list(zip(self._others, (predictions, scores, *others), strict=True))
+        if any(feature.kind == "auto" and any(cell is not None for cell in column) for feature, column in cells):
+            return None
+        width = len(self._plain)
+        if _NUMBERS.issuperset(map(type, plain)):
+            part = self._encode(cells, len(features))
+            part.values[:, self._plain_values] = np.array(plain, dtype=np.float64).reshape(len(features), width)
+            part.shares[:, self._plain_missing] = 0.0
+            return part
+        cells += [(feature, plain[column::width]) for column, feature in enumerate(self._plain)]
+        return self._encode(cells, len(features))
+
+    def _cells(
+        self,
+        feature: Feature,
+        predictions: Sequence[Cell],
+        scores: Sequence[Cell],
+        features: Sequence[dict[str, Cell]],
+    ) -> Sequence[Cell]:
+        if feature.name == PREDICTION:
+            return predictions
+        return scores if feature.name == SCORE else [row.get(feature.name) for row in features]
 
     def _undecided(self) -> list[str]:
         return [feature.name for feature in self._features if feature.kind == "auto"]
-
-    def _softly(self, features: Sequence[dict[str, Cell]]) -> list[tuple[Cell, ...]]:
-        return [tuple(row.get(feature.name) for row in features) for feature in self._features[2:]]
 
     def _same_columns(
         self,
@@ -162,14 +194,20 @@ class Encoder:
                     return row
         return stop
 
-    def _until_learned(self) -> int:
-        """Rows that surely pass before the next categorical feature has learned its categories."""
-        left = [
-            self._config.baseline_rows - feature.seen
-            for feature in self._features
-            if feature.kind == "categorical" and not feature.learned
-        ]
-        return min(left, default=1 << 30)
+    def _learned_by(self, predictions: Sequence[Cell], features: Sequence[dict[str, Cell]], start: int) -> int:
+        """The row after the one with which the next categorical feature has learned its categories."""
+        stop = len(features)
+        for feature in self._features:
+            if feature.kind != "categorical" or feature.learned:
+                continue
+            forced, left = feature.config.kind == "categorical", self._config.baseline_rows - feature.seen
+            for row in range(start, stop):
+                cell = predictions[row] if feature.name == PREDICTION else features[row].get(feature.name)
+                left -= _category(cell, forced) is not None
+                if left <= 0:
+                    stop = row + 1
+                    break
+        return stop
 
     # -- features -----------------------------------------------------------------------------------------------
 
@@ -189,12 +227,17 @@ class Encoder:
         return self._index()
 
     def _index(self) -> None:
-        names = [feature.name for feature in self._features[2:]]
-        if len(names) == 1:
-            only = names[0]
-            self._row = lambda row: (row[only],)
-        elif names:
-            self._row = itemgetter(*names)
+        """Sorts features into plain numbers, which nearly all are, and others."""
+        plain: list[Feature] = []
+        others: list[Feature] = []
+        for feature in self._features[2:]:
+            is_plain = feature.kind == "numeric" and feature.config.range is None
+            (plain if is_plain else others).append(feature)
+        self._plain, self._others = plain, self._features[:2] + others
+        self._plain_values = [feature.value for feature in plain]
+        self._plain_missing = [feature.missing for feature in plain]
+        self._plain_row = _getter([feature.name for feature in plain])
+        self._other_row = _getter([feature.name for feature in others])
 
     def _settle(self, feature: Feature, cell: Cell) -> None:
         """The first value says what an unconfigured feature is."""
@@ -205,6 +248,7 @@ class Encoder:
         else:
             feature.kind = "numeric"
         self._open(feature)
+        self._index()
 
     def _open(self, feature: Feature) -> None:
         if feature.kind in ("numeric", "text-length"):
@@ -253,10 +297,10 @@ class Encoder:
 
     # -- cells --------------------------------------------------------------------------------------------------
 
-    def _encode(self, columns: list[tuple[Cell, ...]], rows: int) -> Part:
+    def _encode(self, columns: Sequence[tuple[Feature, Sequence[Cell]]], rows: int) -> Part:
         values = np.full((rows, len(self.values)), np.nan)
         shares = np.full((rows, len(self.shares)), np.nan)
-        for feature, cells in zip(self._features, columns, strict=True):
+        for feature, cells in columns:
             if feature.value >= 0:
                 column = _lengths(cells) if feature.kind == "text-length" else _numbers(cells)
                 unreadable = _unreadable(column, feature.config.range)
@@ -272,13 +316,13 @@ class Encoder:
                 shares[:, feature.missing] = unreadable
         return Part(values, shares)
 
-    def _booleans(self, feature: Feature, cells: tuple[Cell, ...], shares: Matrix) -> Flags:
+    def _booleans(self, feature: Feature, cells: Sequence[Cell], shares: Matrix) -> Flags:
         column = np.array([float(cell) if isinstance(cell, bool) else np.nan for cell in cells])
         shares[:, feature.categories["true"]] = column
         unreadable: Flags = np.isnan(column)
         return unreadable
 
-    def _categories(self, feature: Feature, cells: tuple[Cell, ...], shares: Matrix) -> Flags:
+    def _categories(self, feature: Feature, cells: Sequence[Cell], shares: Matrix) -> Flags:
         forced = feature.config.kind == "categorical"  # then a number is a code, not a mistake
         names = [_category(cell, forced) for cell in cells]
         if not feature.learned:
@@ -315,16 +359,23 @@ class Encoder:
         return encoder
 
 
+def _getter(names: list[str]) -> Callable[[dict[str, Cell]], tuple[Cell, ...]]:
+    """The cells of these names; ``KeyError`` where one is absent."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return (lambda row: (row[names[0]],)) if names else (lambda _: ())
+
+
 _NUMBERS = {float, int}
 
 
-def _numbers(cells: tuple[Cell, ...]) -> Numbers:
+def _numbers(cells: Sequence[Cell]) -> Numbers:
     if _NUMBERS.issuperset(map(type, cells)):
         return np.array(cells, dtype=np.float64)
     return np.array([cell if type(cell) in _NUMBERS else np.nan for cell in cells], dtype=np.float64)
 
 
-def _lengths(cells: tuple[Cell, ...]) -> Numbers:
+def _lengths(cells: Sequence[Cell]) -> Numbers:
     return np.array([len(cell) if isinstance(cell, str) else np.nan for cell in cells], dtype=np.float64)
 
 

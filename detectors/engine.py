@@ -25,6 +25,8 @@ from schemas.records import RecordLike
 from schemas.times import TS_END, TS_MIN
 from schemas.topics import Stream, TopicNames
 
+_APPLIED = Fate.APPLIED  # a look into an enum costs more than most of what a record needs
+
 STATE_VERSION = 1
 _PACKED = msgspec.msgpack.Encoder()
 
@@ -47,6 +49,14 @@ class Counts(msgspec.Struct):
     dead_lettered: int = 0
     conflicts: int = 0  # duplicates with other content
     unknown_fields: int = 0  # taken, with fields left aside
+
+    def add_end(self, fate: Fate) -> None:
+        """Counts a record that was not applied."""
+        if fate is Fate.LATE:
+            self.late += 1
+            return
+        self.duplicate += 1
+        self.conflicts += fate is Fate.CONFLICT
 
     def add(self, other: "Counts") -> None:
         for name in self.__struct_fields__:
@@ -85,8 +95,8 @@ class Engine:
         """Takes the next records of the merged order. Whatever is in them, it does not raise."""
         counts: dict[str, Counts] = {}
         decided: list[Decided] = []
-        waiting: dict[str, list[Item]] = {}
-        decoder = self._decoder
+        touched: dict[str, Monitor] = {}  # those that took in something of this batch
+        decoder, monitors = self._decoder, self._monitors
         unknown = decoder.unknown_fields
         topic: str | None = None  # none yet: a file may have any name, even an empty one
         stream, count = Stream.PREDICTIONS, Counts()
@@ -98,6 +108,7 @@ class Engine:
                 topic = record.topic
                 stream = self._inputs.get(topic, Stream.PREDICTIONS)
                 count = counts.setdefault(topic, Counts())
+            count.consumed += 1
             event = decoder.decode(stream, record)
             if decoder.unknown_fields != unknown:
                 unknown = decoder.unknown_fields
@@ -105,47 +116,32 @@ class Engine:
             if type(event) is Rejection:
                 decided.append(self._refused(index, time, record, event, count))
                 continue
-            model = event.model  # type: ignore[union-attr]
+            model: str | None = event.model  # type: ignore[union-attr]
             if model is None:
-                decided.extend(self._passed_on(waiting, records, counts))
+                decided.extend(_decided_by(touched))
                 decided.extend(self._to_all((index, time, record, event)))
                 continue
-            group = waiting.get(model)
-            if group is not None:
-                group.append((index, time, record, event))
-            elif (
-                model in self._monitors or len(self._monitors) + _new(waiting, self._monitors) < self._config.models_max
-            ):
-                waiting[model] = [(index, time, record, event)]
-            else:
-                decided.append(self._refused(index, time, record, self._too_many(), count))
-        decided.extend(self._passed_on(waiting, records, counts))
-        self._add_up(records, counts)
+            monitor = touched.get(model)
+            if monitor is None:
+                monitor = monitors.get(model) or self._new_monitor(model)
+                if monitor is None:
+                    decided.append(self._refused(index, time, record, self._too_many(), count))
+                    continue
+                touched[model] = monitor
+            fate = monitor.take((index, time, record, event), decided)
+            if fate is not _APPLIED:
+                count.add_end(fate)
+        decided.extend(_decided_by(touched))
+        for count in counts.values():
+            count.applied = count.consumed - count.duplicate - count.late - count.dead_lettered
         decided.sort(key=lambda event: event.at)  # stable: what one record caused stays in the order it was decided
         return Applied([_effect(event) for event in decided], counts)
 
-    def _passed_on(
-        self, waiting: dict[str, list[Item]], records: Sequence[RecordLike], counts: dict[str, Counts]
-    ) -> list[Decided]:
-        """Each model gets its records of the batch at once: that is what makes columns of them."""
-
-        def ended(index: int, fate: Fate) -> None:
-            count = counts[records[index].topic]
-            if fate is Fate.LATE:
-                count.late += 1
-                return
-            count.duplicate += 1
-            if fate is Fate.CONFLICT:
-                count.conflicts += 1
-
-        decided: list[Decided] = []
-        for model, items in waiting.items():
-            monitor = self._monitors.get(model)
-            if monitor is None:
-                monitor = self._monitors[model] = Monitor(model, self._config.of(model))
-            decided.extend(monitor.apply(items, ended))
-        waiting.clear()
-        return decided
+    def _new_monitor(self, model: str) -> Monitor | None:
+        if len(self._monitors) >= self._config.models_max:
+            return None
+        monitor = self._monitors[model] = Monitor(model, self._config.of(model))
+        return monitor
 
     def _to_all(self, item: Item) -> list[Decided]:
         return [event for monitor in self._monitors.values() for event in monitor.tick(item)]
@@ -158,12 +154,6 @@ class Engine:
         most = self._config.models_max
         detail = f"this partition watches {most} models already: raise models_max or use more partitions"
         return Rejection(DeadLetterReason.TOO_MANY_MODELS, detail)
-
-    def _add_up(self, records: Sequence[RecordLike], counts: dict[str, Counts]) -> None:
-        for record in records:
-            counts[record.topic].consumed += 1
-        for count in counts.values():
-            count.applied = count.consumed - count.duplicate - count.late - count.dead_lettered
 
     def snapshot(self) -> bytes:
         """Everything there is to know between two batches, as plain bytes."""
@@ -208,8 +198,11 @@ def warm_up() -> None:
     baseline.measure(np.zeros((1, 1)))
 
 
-def _new(waiting: dict[str, list[Item]], monitors: Mapping[str, Monitor]) -> int:
-    return sum(1 for model in waiting if model not in monitors)
+def _decided_by(touched: dict[str, Monitor]) -> list[Decided]:
+    """Each model gets its rows of the batch at once: that is what makes columns of them."""
+    decided = [event for monitor in touched.values() for event in monitor.decide()]
+    touched.clear()
+    return decided
 
 
 def _effect(decided: Decided) -> Effect:

@@ -1,6 +1,6 @@
 """Everything about one model on one partition: its join, its loss rule, its scopes, and what operators said of it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
 from zlib import crc32
@@ -60,7 +60,7 @@ class MonitorState(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Monitor:
-    """One model. ``apply`` takes its records of a batch in order and says how each ended."""
+    """One model. Its records are taken in one by one, and what they say is decided a batch at a time."""
 
     def __init__(self, model: str, config: ModelConfig) -> None:
         self.model = model
@@ -99,34 +99,32 @@ class Monitor:
 
     # -- the way of a record ------------------------------------------------------------------------------------------
 
-    def apply(self, items: Iterable[Item], ended: Callable[[int, Fate], None]) -> list[Decided]:
-        """Events come in the order of their records. ``ended`` hears the fate of each record that was not applied."""
-        decided: list[Decided] = []
-        for came in items:
-            item = came
-            index, time, record, event = came
-            if time >= self._now:
-                self._now = time
-            else:  # a broker's clock may step back, stream time does not
-                item = (index, self._now, record, event)
-            if self._now >= self._window_end:
-                decided.extend(self._close_windows(item))
-            kind = type(event)
-            if kind is Prediction:
-                fate = self._predicted(item, event)
-            elif kind is Outcome:
-                fate = self._outcome(item, event)
-            else:
-                decided.extend(self._decide())
-                decided.extend(self._controlled(Moment.of(item), event))
-                continue
-            self._waiting.note(index, self._join.unanswered)
-            if fate is not _APPLIED:
-                ended(index, fate)
-        decided.extend(self._decide())
-        return decided
+    def take(self, item: Item, decided: list[Decided]) -> Fate:
+        """Takes in the next record and says how it ended. What can be decided at once goes to ``decided``.
 
-    def _decide(self) -> list[Decided]:
+        Each record is taken in as soon as it is decoded, while it is at hand. Its numbers wait for ``decide``.
+        """
+        index, time, record, event = item
+        if time >= self._now:
+            self._now = time
+        else:  # a broker's clock may step back, stream time does not
+            item = (index, self._now, record, event)
+        if self._now >= self._window_end:
+            decided.extend(self._close_windows(item))
+        kind = type(event)
+        if kind is Prediction:
+            fate = self._predicted(item, event)
+        elif kind is Outcome:
+            fate = self._outcome(item, event)
+        else:
+            decided.extend(self.decide())
+            decided.extend(self._controlled(Moment.of(item), event))
+            return _APPLIED
+        self._waiting.note(index, self._join.unanswered)
+        return fate
+
+    def decide(self) -> list[Decided]:
+        """What the records taken in since the last time say, in their order: many rows at once, as columns."""
         decided = [
             event
             for scope in self._by_number.values()
@@ -138,7 +136,7 @@ class Monitor:
         return decided
 
     def _close_windows(self, item: Item) -> Iterator[Decided]:
-        yield from self._decide()
+        yield from self.decide()
         now, end = item[1], self._window_end
         self._window_end = now - now % self._window_ms + self._window_ms
         if not end:
