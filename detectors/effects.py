@@ -12,7 +12,7 @@ class Effect(NamedTuple):
 
     stream: Stream
     id: str
-    key: bytes
+    key: bytes | None
     value: bytes
 
 

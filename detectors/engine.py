@@ -207,5 +207,8 @@ def _decided_by(touched: dict[str, Monitor]) -> list[Decided]:
 
 def _effect(decided: Decided) -> Effect:
     event = decided.event
-    key = b64decode(event.key or "") if isinstance(event, DeadLetter) else event.model.encode()
+    if isinstance(event, DeadLetter):
+        key = None if event.key is None else b64decode(event.key)
+    else:
+        key = event.model.encode()
     return Effect(_STREAMS[type(event)], event.id, key, encode(event))

@@ -87,7 +87,7 @@ class Sender:
         return await self._producer.send(destination.topic, effect.key, effect.value, partition, None, headers)
 
     def _refuse_too_large(self, partition: int, effect: EffectLike) -> None:
-        size = len(effect.key) + len(effect.value) + FRAMING_BYTES
+        size = len(effect.key or b"") + len(effect.value) + FRAMING_BYTES
         if size > self._bytes_max:
             raise EffectTooLargeError(
                 f"{effect.id} is {size:,} bytes, more than the {self._bytes_max:,} that a topic takes",
