@@ -5,7 +5,7 @@ import gc
 from detectors.engine import warm_up
 
 # A batch makes a few objects a record and frees them by itself; nothing of ours is a cycle. At Python's own 700 the
-# collector walks through the same live objects again and again, for a quarter of the time of a batch.
+# collector walks through the same live objects again and again.
 NEW_OBJECTS_MAX = 200_000
 YOUNG_COLLECTIONS_MAX = 20
 MIDDLE_COLLECTIONS_MAX = 50
