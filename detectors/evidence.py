@@ -36,6 +36,18 @@ def of_finding(
     )
 
 
+def of_given(mean: float, floor: float) -> Evidence:
+    """A baseline that was given, before any value has been held against it."""
+    return Evidence(
+        value=None,
+        threshold=floor,
+        threshold_origin="floor: standard deviations from the given baseline",
+        n=0,
+        baseline=mean,
+        effect=None,
+    )
+
+
 def borne_out(group: Group, index: int, before: Evidence, recent: Recent) -> Evidence:
     """The same, with the effect that the rows after the finding have, which nobody picked."""
     baseline, scale = float(group.baseline.mean[index]), float(group.baseline.scale[index])
@@ -47,6 +59,8 @@ def borne_out(group: Group, index: int, before: Evidence, recent: Recent) -> Evi
         "effect_low": _finite(recent.effect - TWO_SIDED_95 * recent.error),
         "effect_high": _finite(recent.effect + TWO_SIDED_95 * recent.error),
     }
+    if before.value is None:  # no detector spoke: it is these rows alone that speak
+        before = msgspec.structs.replace(before, value=_finite(abs(recent.effect)), n=recent.rows)
     return msgspec.structs.replace(before, effect=_finite(recent.effect), detail=detail)
 
 

@@ -5,7 +5,7 @@ found in the order of the records that caused it. Nothing it decides depends on 
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from detectors.baseline import Blocks
 from detectors.config import ModelConfig
 from detectors.effects import Decided
 from detectors.encoding import Cell, Column, Encoder, EncoderState
-from detectors.evidence import borne_out, of_finding
+from detectors.evidence import borne_out, of_finding, of_given
 from detectors.group import Found, Group, GroupState, Recent
 from detectors.lifecycle import (
     Closing,
@@ -220,10 +220,18 @@ class Scope:
                 (self._values, self._encoder.values, part.values),
                 (self._shares, self._encoder.shares, part.shares),
             ):
+                self._doubt_given(columns[len(group.columns) :], first + start)
                 group.grow(columns)
                 happenings.extend(self._detect(group, matrix, items, first + start, self._timeline))
             start += len(items)
         return happenings
+
+    def _doubt_given(self, columns: Sequence[Column], row: int) -> None:
+        """A detector sees change. Values that never were like a given baseline are looked at from the first row on."""
+        for column in columns:
+            if column.given_mean is not None and column.given_sd:
+                evidence = of_given(column.given_mean, floor_of(column, rate=False))
+                self._lifecycle.suspects[column.signal] = Suspect("baseline", row, evidence)
 
     def _run_losses(self) -> list[_Happening]:
         losses, self._losses = self._losses, []

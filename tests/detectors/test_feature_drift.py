@@ -147,6 +147,20 @@ def test_of_many_scores_the_highest_is_watched() -> None:
     assert summary(run(events).opened) == [("opened", "score")]
 
 
+def test_values_that_never_were_like_the_given_baseline_open_an_alarm() -> None:
+    given = ModelConfig(features={"age": FeatureConfig(mean=40, sd=2)})
+    (alert,) = run(of_feature("age", normal(1, 600, 44, 2)), given).alerts
+    assert (alert.signal, alert.detector, alert.evidence.baseline) == ("feature:age", "baseline", 40)
+    assert alert.evidence.effect == pytest.approx(2.0, abs=0.5)
+    assert alert.evidence.value is not None
+    assert alert.position.offset < 200
+
+
+def test_values_like_the_given_baseline_open_none() -> None:
+    given = ModelConfig(features={"age": FeatureConfig(mean=40, sd=2)})
+    assert run(of_feature("age", normal(1, 3_000, 40, 2)), given).alerts == []
+
+
 def test_a_given_baseline_needs_no_warm_up() -> None:
     age = [*normal(1, 200, 40, 2), *normal(2, 200, 44, 2)]
     given = ModelConfig(features={"age": FeatureConfig(mean=40, sd=2)})
