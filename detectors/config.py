@@ -6,7 +6,7 @@ import msgspec
 
 FeatureKind = Literal["auto", "numeric", "categorical", "boolean", "text-length", "ignore"]
 Task = Literal["auto", "binary", "multiclass", "regression", "ranking"]
-Loss = Literal["auto", "zero_one", "absolute", "squared", "log"]
+Loss = Literal["auto", "zero_one", "absolute", "squared"]
 Scalar = float | int | str | bool
 
 

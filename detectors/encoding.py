@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 
 from detectors.banks.contract import Matrix
 from detectors.config import FeatureConfig, ModelConfig
-from schemas.events import Kind, class_name
+from schemas.events import NAME_CHARACTERS_MAX, Kind, class_name
 
 Cell = float | str | bool | None
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-SCORE, PREDICTION = "\0score", "\0prediction"  # no feature is called so: names in JSON features are printable here
+# No feature can be called so: a name in an event has at most NAME_CHARACTERS_MAX characters.
+SCORE, PREDICTION = "score".ljust(NAME_CHARACTERS_MAX + 1), "prediction".ljust(NAME_CHARACTERS_MAX + 1)
 COUNTED_MAX = 1_000  # distinct categories counted in warm-up; what comes after them is rare by construction
 FREQUENT = 0.01  # a category below this share is part of the rest
 

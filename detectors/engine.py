@@ -120,6 +120,7 @@ class Engine:
             if model is None:
                 decided.extend(_decided_by(touched))
                 decided.extend(self._to_all((index, time, record, event)))
+                count.applied += 1
                 continue
             monitor = touched.get(model)
             if monitor is None:
@@ -129,11 +130,11 @@ class Engine:
                     continue
                 touched[model] = monitor
             fate = monitor.take((index, time, record, event), decided)
-            if fate is not _APPLIED:
+            if fate is _APPLIED:
+                count.applied += 1
+            else:
                 count.add_end(fate)
         decided.extend(_decided_by(touched))
-        for count in counts.values():
-            count.applied = count.consumed - count.duplicate - count.late - count.dead_lettered
         decided.sort(key=lambda event: event.at)  # stable: what one record caused stays in the order it was decided
         return Applied([_effect(event) for event in decided], counts)
 

@@ -48,6 +48,7 @@ class Closing(StrEnum):
     DEPLOYED = "deployed"
     ROLLED_BACK = "rolled_back"
     NEW_BASELINE = "new_baseline"
+    REPLACED = "replaced"  # by newer versions: it is one too many to watch
     BY_HAND = "resolved_by_hand"
 
 

@@ -21,7 +21,7 @@ from schemas.events import Control, ControlAction, Outcome, Prediction, Role
 from schemas.times import duration_ms, to_ms
 
 OTHER = "*"  # the segment values beyond the limit share one monitor
-VERSIONS_MAX = 20  # of one model on one partition: further ones share the monitor of the unversioned
+VERSIONS_MAX = 20  # of one model and role on one partition: a new one replaces the one not asked for longest
 RETIRED_MAX = 200  # monitors kept for late labels: those of four deployments with fifty segment values
 MUTES_MAX = (
     1_000  # of one model: people set them by hand; a further one is not heard: it pages too much, not too little
@@ -113,7 +113,7 @@ class Monitor:
             decided.extend(self._close_windows(item))
         kind = type(event)
         if kind is Prediction:
-            fate = self._predicted(item, event)
+            fate = self._predicted(item, event, decided)
         elif kind is Outcome:
             fate = self._outcome(item, event)
         else:
@@ -148,14 +148,14 @@ class Monitor:
             if closed is not None:
                 yield closed
 
-    def _predicted(self, item: Item, event: Prediction) -> Fate:
+    def _predicted(self, item: Item, event: Prediction, decided: list[Decided]) -> Fate:
         _, now, record, _ = item
         challenger = event.role is _CHALLENGER
         if challenger:
             self._challenged = True
         join = self._challengers if challenger else self._join
         usual = None if challenger else self._usual.get(self._deployed if event.version is None else event.version)
-        number, scope = usual or self._scope(event.version, challenger)
+        number, scope = usual or self._scope(item, event.version, challenger, decided)
         entry = Pending(
             now, record.offset, crc32(record.value or b""), number, event.prediction, event.score, event.scores
         )
@@ -227,26 +227,32 @@ class Monitor:
             if scope is not None:  # else it was retired long ago
                 yield scope
 
-    def _scope(self, version: str | None, challenger: bool) -> tuple[int, Scope]:
+    def _scope(self, item: Item, version: str | None, challenger: bool, decided: list[Decided]) -> tuple[int, Scope]:
         if version is None and not challenger:
             version = self._deployed
-        if challenger:
-            return self._open_scope(ScopeKey(self.model, version, None, True))
-        usual = self._usual.get(version)
-        if usual is None:
-            key = ScopeKey(self.model, version, None, False)
-            if key not in self._scopes and self._versions() >= VERSIONS_MAX:
-                return self._open_scope(ScopeKey(self.model, None, None, False))
-            usual = self._usual[version] = self._open_scope(key)
-        return usual
+        key = ScopeKey(self.model, version, None, challenger)
+        if key not in self._scopes and len(self._whole(challenger)) >= VERSIONS_MAX:
+            self._give_up_oldest(item, challenger, decided)
+        scope = self._open_scope(key)
+        if not challenger:
+            self._usual[version] = scope
+        return scope
 
-    def _versions(self) -> int:
-        return sum(1 for key in self._scopes if key.segment is None and not key.challenger)
+    def _whole(self, challenger: bool) -> list[Scope]:
+        """The monitors of whole versions, of one role."""
+        return [s for key, s in self._scopes.items() if key.segment is None and key.challenger is challenger]
+
+    def _give_up_oldest(self, item: Item, challenger: bool, decided: list[Decided]) -> None:
+        """The version that has not been asked for longest makes room: it is the one least likely to be live."""
+        decided.extend(self.decide())
+        oldest = min(self._whole(challenger), key=lambda scope: (scope.seen_at, scope.number)).key.version
+        for key, scope in self._scopes.items():
+            if key.version == oldest and key.challenger is challenger:
+                decided.extend(scope.resolve_all(Moment.of(item), Closing.REPLACED))
+        self._retire(lambda version: version == oldest, challenger)
 
     def _open_scope(self, key: ScopeKey) -> tuple[int, Scope]:
         scope = self._scopes.get(key)
-        if scope is None and len(self._scopes) >= SCOPES_MAX:
-            scope = next(iter(self._scopes.values()))
         if scope is None:
             scope = Scope(key, self._config, self._policy, self._scopes_opened)
             self._scopes[key] = self._by_number[scope.number] = scope
@@ -257,9 +263,12 @@ class Monitor:
         numbers = []
         for name in self._config.segments:
             value = (event.segments or {}).get(name)
-            if value is None or len(self._scopes) >= SCOPES_MAX:
+            if value is None:
                 continue
-            number, scope = self._open_scope(self._segment_key(event.version, name, value, challenger))
+            key = self._segment_key(event.version, name, value, challenger)
+            if key not in self._scopes and len(self._scopes) >= SCOPES_MAX:
+                continue
+            number, scope = self._open_scope(key)
             scope.predicted(item)
             numbers.append(number)
         return tuple(numbers)
@@ -348,19 +357,18 @@ class Monitor:
             self._deployed = event.version
         every = event.action is ControlAction.BASELINE
         self._retire(lambda version: every or version in (None, event.version))
-        versions = dict.fromkeys(key.version for key in self._scopes if not key.challenger)
-        oldest = list(versions)[: max(0, len(versions) - VERSIONS_MAX + 2)]  # room for the new one and the unversioned
-        self._retire(lambda version: version in oldest)
 
-    def _retire(self, gone: Callable[[str | None], bool]) -> None:
+    def _retire(self, gone: Callable[[str | None], bool], challenger: bool = False) -> None:
         """Versions that are met anew, and their segment values counted anew. The old monitors stay for late labels."""
         for key, scope in list(self._scopes.items()):
-            if not key.challenger and gone(key.version):
+            if key.challenger is challenger and gone(key.version):
                 scope.retired = True
                 del self._scopes[key]
         self._usual.clear()
         counted = self._segment_values.items()
-        self._segment_values = {name: count for name, count in counted if name[2] or not gone(name[0])}
+        self._segment_values = {
+            name: count for name, count in counted if name[2] is not challenger or not gone(name[0])
+        }
         retired = [number for number, scope in self._by_number.items() if scope.retired]
         for number in retired[: max(0, len(retired) - RETIRED_MAX)]:
             del self._by_number[number]

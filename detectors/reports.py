@@ -100,7 +100,7 @@ class Reports:
         return Decided(moment.at, event)
 
     def metrics(
-        self, moment: Moment, number: int, window: Window, start: int, end: int, pending: int, unlabelled: int
+        self, moment: Moment, number: int, window: Window, start: int, end: int, whole_model: dict[str, int]
     ) -> Decided:
         event = Metrics(
             id=derived_id("metrics", self._key.text, number, moment.position.partition, start),
@@ -110,7 +110,7 @@ class Reports:
             ts=moment.now,
             window_start=start,
             window_end=end,
-            values=window.values(pending, unlabelled),
+            values=window.values(whole_model),
         )
         return Decided(moment.at, event)
 

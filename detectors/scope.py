@@ -65,6 +65,7 @@ class _Happening(NamedTuple):
 class ScopeState(msgspec.Struct, array_like=True, frozen=True):
     key: ScopeKey
     retired: bool
+    seen_at: int
     encoder: EncoderState
     groups: list[GroupState]
     lifecycle: LifecycleState
@@ -85,6 +86,7 @@ class Scope:
         self.key = key
         self.number = number  # of the model's scopes, in the order in which they were met
         self.retired = False  # replaced by a deployment or a new baseline: counts late labels, decides nothing
+        self.seen_at = 0  # stream time of the newest prediction
         self._reports = Reports(key)
         self._config = config
         self._policy = policy
@@ -115,6 +117,7 @@ class Scope:
         return ScopeState(
             self.key,
             self.retired,
+            self.seen_at,
             self._encoder.state(),
             [group.state() for group in self._groups],
             self._lifecycle.state(),
@@ -130,6 +133,7 @@ class Scope:
 
     def restore(self, state: ScopeState) -> None:
         self.retired = state.retired
+        self.seen_at = state.seen_at
         self._encoder = Encoder.of(self._config, state.encoder)
         self._rate_loss = state.rate_loss
         columns = (self._encoder.values, self._encoder.shares, *self._loss_columns())
@@ -152,6 +156,7 @@ class Scope:
     # -- taking in ----------------------------------------------------------------------------------------------------
 
     def predicted(self, item: Item) -> None:
+        self.seen_at = item[1]
         self._rows.append(item)
 
     def joined(self, item: Item, losses: Losses, rate: bool, weight: float, predicted_at: int, offset: int) -> None:
@@ -369,7 +374,8 @@ class Scope:
         window, self._window = self._window, Window()
         if window.empty:
             return None
-        return self._reports.metrics(moment, self.number, window, start, end, pending, unlabelled)
+        whole_model = {} if self.key.segment else {"pending": pending, "unlabelled_total": unlabelled}
+        return self._reports.metrics(moment, self.number, window, start, end, whole_model)
 
 
 def _score(event: Prediction) -> Cell:

@@ -49,13 +49,13 @@ class Window(msgspec.Struct, array_like=True):
             self.log_loss_weight += weight
             self.log_loss += weight * log_loss
 
-    def values(self, pending: int, unlabelled: int) -> dict[str, float | int | None]:
+    def values(self, whole_model: dict[str, int]) -> dict[str, float | int | None]:
+        """``whole_model`` is what only the join of all versions and segments knows."""
         return {
             "predictions": self.predictions,
             "joined": self.joined,
             "corrected": self.corrected,
-            "pending": pending,
-            "unlabelled_total": unlabelled,
+            **whole_model,
             "loss_mean": _mean(self.loss, self.weight),
             "log_loss_mean": _mean(self.log_loss, self.log_loss_weight),
             "latency_ms_mean": _mean(self.latency_ms, self.latencies),

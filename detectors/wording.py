@@ -17,7 +17,7 @@ _LOOK = {
 
 
 def opened(model: str, column: Column, evidence: Evidence, rate: bool) -> str:
-    return f"{model}: {_subject(column)} {_change(evidence, rate)}{_since(evidence)}; {_LOOK[column.kind]}."
+    return f"{model}: {_subject(column, rate)} {_change(evidence, rate)}{_since(evidence)}; {_LOOK[column.kind]}."
 
 
 def resolved(model: str, column_signal: str, why: Closing) -> str:
@@ -26,18 +26,19 @@ def resolved(model: str, column_signal: str, why: Closing) -> str:
         Closing.DEPLOYED: "is closed: a new version was deployed",
         Closing.ROLLED_BACK: "is closed: the model was rolled back",
         Closing.NEW_BASELINE: "is closed: a new baseline was set",
+        Closing.REPLACED: "is closed: newer versions took its place",
         Closing.BY_HAND: "was resolved by hand",
     }
     return f"{model}: {column_signal} {reasons[why]}."
 
 
-def _subject(column: Column) -> str:
+def _subject(column: Column, rate: bool) -> str:
     name = column.signal
     if name.startswith("missing:"):
         return f"share of missing or unreadable values of {name.removeprefix('missing:')}"
     if name.startswith("feature:"):
         plain = name.removeprefix("feature:")
-        return f"share of {plain}" if "=" in plain else f"feature {plain}"
+        return f"share of {plain}" if rate else f"feature {plain}"
     if name.startswith("prediction="):
         return f"share of {name}"
     return {"loss": "loss", "log_loss": "log loss"}.get(name, name)
@@ -49,7 +50,7 @@ def _change(evidence: Evidence, rate: bool) -> str:
         return "changed"
     verb = "rose" if evidence.effect > 0 else "fell"
     if rate:
-        return f"{verb} from {before:.1%} to {after:.1%}"
+        return f"{verb} from {before:.1%} to {max(0.0, min(after, 1.0)):.1%}"
     return f"{verb} from {before:.4g} to {after:.4g} ({abs(evidence.effect):.1f} standard deviations)"
 
 

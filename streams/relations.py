@@ -14,8 +14,8 @@ from streams.shape import Table
 
 _HEARTBEATS_A_SESSION = 3  # two may be lost before a worker that lives loses its partitions; Kafka's own advice
 _LOSSES = {
-    "binary": ("auto", "zero_one", "log"),
-    "multiclass": ("auto", "zero_one", "log"),
+    "binary": ("auto", "zero_one"),
+    "multiclass": ("auto", "zero_one"),
     "regression": ("auto", "absolute", "squared"),
 }
 
@@ -88,6 +88,10 @@ def _feature(feature: FeatureConfig, path: Path) -> Iterator[Problem]:
     if (feature.mean is None) != (feature.sd is None):
         missing = "mean" if feature.mean is None else "sd"
         yield Problem((*path, missing), "must be set too: a mean and its sd belong together")
+    numeric = feature.kind in ("auto", "numeric", "text-length")
+    for key in ("mean", "sd", "range"):
+        if getattr(feature, key) is not None and not numeric:
+            yield Problem((*path, key), f"belongs to numbers; the kind is {shown(feature.kind)}")
     if feature.sd is not None and feature.sd <= 0:
         yield Problem((*path, "sd"), "must be above 0", shown(feature.sd))
 
@@ -122,9 +126,13 @@ def _detectors(model: ModelConfig, path: Path) -> Iterator[Problem]:
         for name in dict.fromkeys(names):
             if wrong := registry.check(name, {}):
                 yield Problem((*path, key), wrong)
-            elif registry.accepts(name) is registry.Accepts.BITS and not _only_bits(model, key):
+            elif _takes_bits_only(name) and not _only_bits(model, key):
                 wrong = f"{name} takes zeros and ones only: it belongs in loss_detectors, with the loss zero_one"
                 yield Problem((*path, key), wrong)
+    bits = [name for name in model.loss_detectors if registry.check(name, {}) is None and _takes_bits_only(name)]
+    if bits and len(bits) == len(model.loss_detectors) and model.task == "auto":
+        wrong = f"{', '.join(bits)} cannot watch numbers: set the task, or add a detector such as adwin"
+        yield Problem((*path, "loss_detectors"), wrong, shown(list(model.loss_detectors)))
     used = dict.fromkeys((*model.detectors, *model.loss_detectors))
     for name, parameters in model.parameters.items():
         if name not in used:
@@ -132,6 +140,12 @@ def _detectors(model: ModelConfig, path: Path) -> Iterator[Problem]:
             yield Problem((*path, "parameters", name), allowed)
         elif registry.check(name, {}) is None and (wrong := registry.check(name, parameters)):
             yield Problem((*path, "parameters", name), wrong)
+
+
+def _takes_bits_only(detector: str) -> bool:
+    from detectors.banks import registry  # noqa: PLC0415 - as above
+
+    return registry.accepts(detector) is registry.Accepts.BITS
 
 
 def _only_bits(model: ModelConfig, key: str) -> bool:

@@ -113,7 +113,8 @@ def _config_differences(name: str, topic: Topic, config: Mapping[str, str], perm
     if is_input and stamps != TimestampType.LOG_APPEND_TIME and not permissions.create_time:
         yield (
             f"{name}: {_STAMPS} is {stamps}: producers' clocks would order the records, and a replay could disagree "
-            f"with what live decided; {_alter(name, _STAMPS, TimestampType.LOG_APPEND_TIME)}"
+            f"with what live decided; {_alter(name, _STAMPS, TimestampType.LOG_APPEND_TIME)}, "
+            "or accept it with kafka.allow_create_time = true"
         )
     if Cleanup.COMPACT in config.get(_CLEANUP, topic.cleanup):
         lost = "records that a rebuild needs" if is_input else "events, and they would be sent again"
@@ -134,7 +135,8 @@ def _partition_counts(found: Mapping[str, Found]) -> dict[int, list[str]]:
 
 
 def _alter(name: str, key: str, value: str) -> str:
-    return f"kafka-configs.sh --alter --entity-type topics --entity-name {name} --add-config {key}={value}"
+    what = f"--entity-type topics --entity-name {name} --add-config {key}={value}"
+    return f"kafka-configs.sh --bootstrap-server HOST:PORT --alter {what}"
 
 
 def _new(topic: Topic, kafka: KafkaSettings) -> NewTopic:

@@ -32,8 +32,11 @@ class Stall(StrEnum):
 class Progress:
     """What the event loop tells and the watchdog reads. Single assignments of numbers, so no lock is needed."""
 
-    def __init__(self, clock: Clock = monotonic) -> None:
+    def __init__(self, clock: Clock = monotonic, *, join_s: float = 0.0) -> None:
         self._clock = clock
+        # The group may have to wait for members that died, this one's own last life among them. An end meanwhile would
+        # only leave it one more to wait for.
+        self._join_s = join_s
         now = clock()
         self._turned = now
         self._moved = now
@@ -82,7 +85,7 @@ class Progress:
         if self._moved >= latest_allowed:
             return None
         if self._not_ready_since is not None:
-            return Stall.NOT_READY if self._not_ready_since < latest_allowed else None
+            return Stall.NOT_READY if self._not_ready_since < latest_allowed - self._join_s else None
         return Stall.NO_PROGRESS if self._lag > 0 else None
 
 

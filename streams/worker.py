@@ -92,7 +92,8 @@ def build(
     telemetry = telemetry or NoTelemetry()
     kafka = settings.kafka
     offsets = Offsets(client_settings(kafka))
-    progress = Progress()
+    session_s = duration_ms(settings.kafka.session_timeout) / 1000
+    progress = Progress(join_s=max(session_s, REBALANCE_TIMEOUT_S))
     fatal = _fatal(exit_process)
 
     def transport_of(url: list[URL], app: faust.App) -> Transport:

@@ -33,10 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import asyncio  # noqa: PLC0415 - this and the Kafka client are not wanted for a quick --help
 
+    from schemas.events import DeadLetterReason  # noqa: PLC0415
     from streams.connection import check_login  # noqa: PLC0415
     from streams.permissions import permissions  # noqa: PLC0415
     from streams.settings import load  # noqa: PLC0415
 
+    if args.reason is not None and args.reason not in list(DeadLetterReason):
+        raise UsageError(f"--reason {args.reason}: must be one of {', '.join(DeadLetterReason)}")
     settings = load(args.config, environment())
     if args.file is None or args.action == "resend":
         check_login(settings.kafka, permissions(settings.kafka))

@@ -23,6 +23,8 @@ def run(args: argparse.Namespace) -> int:
     check_login(kafka, permissions(kafka))
     for name, made in asyncio.run(topics.create(kafka)).items():
         say(f"{name}: {made}")
+    # What was there before may not be what a worker needs: better said now than when it starts.
+    asyncio.run(topics.verify(kafka, permissions(kafka)))
     return 0
 
 

@@ -3,7 +3,8 @@
 from random import Random
 
 from detectors.config import ModelConfig
-from tests.detectors.events import Event, control, normal, prediction, run
+from detectors.monitor import VERSIONS_MAX
+from tests.detectors.events import SECOND, Event, control, normal, prediction, run, summary
 
 BY_COUNTRY = ModelConfig(baseline_rows=200, segments=("country",))
 
@@ -66,3 +67,27 @@ def test_a_mute_of_one_segment_leaves_the_others_awake() -> None:
 
 def test_a_segment_asks_for_no_retrain_of_its_own() -> None:
     assert {asked.model for asked in run(traffic(2_400, "de", 1_500), BY_COUNTRY).retrains} == set()
+
+
+def test_the_version_not_asked_for_longest_makes_room_and_its_alarms_are_closed() -> None:
+    moved = [*normal(1, 1_100, 0, 1), *normal(2, 300, 3, 1)]
+    first = [prediction(number, features={"x": value}, version="v0") for number, value in enumerate(moved)]
+    later = [
+        prediction(10_000 + number, features={"x": 0.0}, version=f"v{1 + number}", at=(len(moved) + number) * SECOND)
+        for number in range(VERSIONS_MAX)
+    ]
+    told = run([*first, *later])
+    assert summary(told.alerts) == [("opened", "feature:x"), ("resolved", "feature:x")]
+    assert told.alerts[-1].evidence.detail["why"] == "replaced"
+    assert told.alerts[-1].version == "v0"
+
+
+def test_challengers_beyond_the_limit_never_reach_the_champions_monitor() -> None:
+    champion = [prediction(number, features={"x": value}) for number, value in enumerate(normal(1, 1_500, 0, 1))]
+    shadows = [
+        prediction(
+            50_000 + number, features={"x": 50.0}, version=f"c{number}", role="challenger", at=(1_500 + number) * SECOND
+        )
+        for number in range(3 * VERSIONS_MAX)
+    ]
+    assert run([*champion, *shadows]).alerts == []

@@ -58,13 +58,13 @@ def test_defaults_lie_under_each_model_table_by_table(tmp_path: Path) -> None:
         [models.churn]
         task = "binary"
         [models.churn.features.age]
-        kind = "categorical"
+        kind = "text-length"
         [models."a.b".retrain]
         min_labels = 5
         """,
     )
     monitor = load(file).monitor
-    assert monitor.of("churn").features["age"] == FeatureConfig("categorical", (0.0, 120.0))
+    assert monitor.of("churn").features["age"] == FeatureConfig("text-length", (0.0, 120.0))
     assert (monitor.of("churn").task, monitor.of("churn").label_horizon) == ("binary", "7d")
     assert (monitor.of("a.b").retrain.min_labels, monitor.of("a.b").retrain.cooldown) == (5, "24h")
     assert monitor.of("another") == monitor.defaults
@@ -120,7 +120,7 @@ def test_a_mistake_in_the_defaults_is_told_once_not_for_every_model(tmp_path: Pa
         ("[defaults.parameters.adwin]\ndelt = 1", "defaults.parameters.adwin: "),
         ("[defaults.parameters.kswin]\nalpha = 1", "defaults.parameters.kswin: belongs to no detector"),
         ("[models.m]\nsegments = ['a', 'a']", "models.m.segments = ['a', 'a']: must be names, each once"),
-        ("[models.m]\ntask = 'regression'\nloss = 'log'", 'models.m.loss = "log": does not fit the task "regression"'),
+        ("[models.m]\ntask = 'regression'\nloss = 'zero_one'", 'models.m.loss = "zero_one": does not fit the task'),
         ("[models.m.features.a]\nmean = 3", "models.m.features.a.sd: must be set too"),
         ("[models.m.features.a]\nmean = 3\nsd = 0", "models.m.features.a.sd = 0.0: must be above 0"),
         ("[models.m.features.a]\nrange = [0, inf]", "models.m.features.a.range = [0, inf]: must be a list of 2"),

@@ -128,3 +128,15 @@ def test_the_thread_ends_the_process_once():
     assert told.wait(10)
     dog.stop()
     assert ended == [Stall.LOOP_BLOCKED]
+
+
+def test_the_time_the_group_waits_for_dead_members_is_no_stall():
+    now = 0.0
+    progress = Progress(lambda: now, join_s=60)
+    progress.not_ready()
+    now = 69.0
+    progress.turn()
+    assert progress.stalled(10) is None
+    now = 71.0
+    progress.turn()
+    assert progress.stalled(10) is Stall.NOT_READY
