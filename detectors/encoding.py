@@ -8,7 +8,6 @@ Columns change only between two parts of a batch, so a part is always a plain re
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from enum import StrEnum
 from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple
@@ -29,11 +28,6 @@ Flags = NDArray[np.bool_]
 SCORE, PREDICTION = "score".ljust(NAME_CHARACTERS_MAX + 1), "prediction".ljust(NAME_CHARACTERS_MAX + 1)
 COUNTED_MAX = 1_000  # distinct categories counted in warm-up; what comes after them is rare by construction
 FREQUENT = 0.01  # a category below this share is part of the rest
-
-
-class Family(StrEnum):
-    VALUE = "value"
-    SHARE = "share"
 
 
 class Column(msgspec.Struct, frozen=True, array_like=True):
@@ -135,7 +129,7 @@ class Encoder:
                 self._meet(name)
         for feature in self._features:
             if feature.kind == "auto":
-                cell = {PREDICTION: prediction, SCORE: score}.get(feature.name, features.get(feature.name))
+                cell = _cell(feature.name, prediction, score, features)
                 if cell is not None:
                     self._settle(feature, cell)
 
@@ -189,10 +183,9 @@ class Encoder:
         for row in range(start + 1, stop):
             if not full and not features[row].keys() <= known:
                 return row
-            if undecided:
-                cells = {**features[row], PREDICTION: predictions[row], SCORE: scores[row]}
-                if any(cells.get(name) is not None for name in undecided):
-                    return row
+            cells = (_cell(name, predictions[row], scores[row], features[row]) for name in undecided)
+            if any(cell is not None for cell in cells):
+                return row
         return stop
 
     def _learned_by(self, predictions: Sequence[Cell], features: Sequence[dict[str, Cell]], start: int) -> int:
@@ -203,7 +196,7 @@ class Encoder:
                 continue
             forced, left = feature.config.kind == "categorical", self._config.baseline_rows - feature.seen
             for row in range(start, stop):
-                cell = predictions[row] if feature.name == PREDICTION else features[row].get(feature.name)
+                cell = _cell(feature.name, predictions[row], None, features[row])  # a score is never a category
                 left -= _category(cell, forced) is not None
                 if left <= 0:
                     stop = row + 1
@@ -358,6 +351,13 @@ class Encoder:
         encoder._signals = {column.signal for column in (*state.values, *state.shares)}
         encoder._index()
         return encoder
+
+
+def _cell(name: str, prediction: Cell, score: Cell, features: dict[str, Cell]) -> Cell:
+    """What one row holds under a feature's name, the prediction and its score among them."""
+    if name == PREDICTION:
+        return prediction
+    return score if name == SCORE else features.get(name)
 
 
 def _getter(names: list[str]) -> Callable[[dict[str, Cell]], tuple[Cell, ...]]:

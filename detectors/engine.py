@@ -58,7 +58,8 @@ class Counts(msgspec.Struct):
         self.duplicate += 1
         self.conflicts += fate is Fate.CONFLICT
 
-    def add(self, other: "Counts") -> None:
+    def add(self, other: object) -> None:
+        """Adds what anything with these fields has counted."""
         for name in self.__struct_fields__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
@@ -87,7 +88,6 @@ class Engine:
         self.partition = partition
         self._config = config
         self._inputs = topics.inputs
-        self._any_stream = any_stream
         self._decoder = Decoder(any_stream=any_stream)
         self._monitors: dict[str, Monitor] = {}
 

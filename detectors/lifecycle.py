@@ -16,10 +16,10 @@ from enum import StrEnum
 import msgspec
 
 from detectors.baseline import BLOCK
-from detectors.effects import derived_id
+from detectors.effects import alert_id, derived_id, place
 from detectors.encoding import Column
 from detectors.group import HISTORY, Found, Group, Recent
-from schemas.events import Evidence, Kind, Position, Severity
+from schemas.events import AlertEvent, Evidence, Kind, Position, Severity
 
 # Smaller changes are real and not worth a page. Of a value: baseline standard deviations; of a rate: the difference.
 VALUE_FLOOR = 0.25
@@ -136,10 +136,10 @@ class Lifecycle:
         scope: str,
         position: Position,
     ) -> Incident:
-        incident = derived_id("incident", scope, column.signal, position.topic, position.partition, position.offset)
+        incident = derived_id("incident", scope, column.signal, *place(position))
         opened = Incident(
             id=incident,
-            alert_id=derived_id(incident, "opened", position.topic, position.partition, position.offset),
+            alert_id=alert_id(incident, AlertEvent.OPENED, position),
             signal=column.signal,
             kind=column.kind,
             detector=detector,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from detectors.effects import Decided, derived_id
+from detectors.effects import Decided, alert_id, derived_id, place
 from detectors.encoding import Column
 from detectors.lifecycle import Disposition, Incident
 from detectors.moment import Moment
@@ -50,7 +50,7 @@ class Reports:
     ) -> Decided:
         """The row is part of the id: one record may bring many losses, those that waited for the task to be known."""
         event = Signal(
-            id=derived_id("signal", self._key.text, column.signal, detector, row, *_place(moment)),
+            id=derived_id("signal", self._key.text, column.signal, detector, row, *place(moment.position)),
             model=self._key.model,
             version=self._key.version,
             segment=self._key.segment,
@@ -66,7 +66,7 @@ class Reports:
 
     def alert(self, moment: Moment, incident: Incident, step: AlertEvent, evidence: Evidence, summary: str) -> Decided:
         event = Alert(
-            id=derived_id(incident.id, step, *_place(moment)),
+            id=alert_id(incident.id, step, moment.position),
             incident=incident.id,
             event=step,
             severity=Severity.INFO if self._key.challenger else incident.severity,
@@ -88,7 +88,7 @@ class Reports:
     ) -> Decided:
         changes = [_change_of(incident) for incident in asked.causes]
         event = Retrain(
-            id=derived_id("retrain", self._key.text, asked.reason, *_place(moment)),
+            id=derived_id("retrain", self._key.text, asked.reason, *place(moment.position)),
             model=self._key.model,
             version=self._key.version,
             reason=str(asked.reason),
@@ -116,10 +116,6 @@ class Reports:
 
     def _kind(self, kind: Kind) -> Kind:
         return Kind.CHALLENGER if self._key.challenger else kind
-
-
-def _place(moment: Moment) -> tuple[str, int, int]:
-    return moment.position.topic, moment.position.partition, moment.position.offset
 
 
 def _training_data(changes: Sequence[ChangePoint], newest: Position, now: int) -> TrainingData:

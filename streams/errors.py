@@ -14,7 +14,6 @@ from typing import ClassVar
 
 class DriftlineError(Exception):
     exit_status: ClassVar[int] = 1
-    retriable: ClassVar[bool] = False
 
     def __init__(self, what: str, *, where: str = "", advice: str = "") -> None:
         self.what, self.where, self.advice = what, where, advice
@@ -53,4 +52,4 @@ class SinkError(DriftlineError):
 
 
 class BrokerError(DriftlineError):
-    retriable = True
+    pass

@@ -69,7 +69,7 @@ class Tally:
             self._first = min(times) if self._first is None else min(self._first, *times)
             self._last = max(self._last, *times)
         for topic, more in counts.items():
-            _add(self._counts.setdefault(topic, {}).setdefault(partition, Counts()), more)
+            self._counts.setdefault(topic, {}).setdefault(partition, Counts()).add(more)
 
     def effect(self, effect: EffectLike) -> None:
         self._effects[effect.stream] += 1
@@ -115,8 +115,3 @@ class Opened:
             self.alerts.append(alert)
         else:
             self.more += 1
-
-
-def _add(total: Counts, more: CountsLike) -> None:
-    for name in total.__struct_fields__:
-        setattr(total, name, getattr(total, name) + getattr(more, name))
