@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from schemas.events import MODEL_PATTERN
 from schemas.times import duration_ms
+from streams.byte_sizes import byte_count
 
 
 class Check(Protocol):
@@ -47,6 +48,21 @@ class Lasting(NamedTuple):
             return False
 
 
+class Sized(NamedTuple):
+    low: str
+    high: str
+
+    @property
+    def allowed(self) -> str:
+        return f'a size such as "512KiB", "256MiB" or "20GiB", from {self.low} to {self.high}'
+
+    def accepts(self, value: object) -> bool:
+        try:
+            return byte_count(self.low) <= byte_count(str(value)) <= byte_count(self.high)
+        except ValueError:
+            return False
+
+
 class Like(NamedTuple):
     pattern: str
     allowed: str
@@ -64,6 +80,11 @@ TOPIC_NAME = Like(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}", "1 to 249 letters, digit
 MODEL_NAME = Like(MODEL_PATTERN, "1 to 64 letters, digits, dots, underscores or dashes, no mark first")
 ADDRESSES = Like(r"[^\s,/]+:\d{1,5}(,[^\s,/]+:\d{1,5})*", '"host:port", several with commas between')
 NOT_EMPTY = Like(r"(?s).*\S.*", "some text")
+# A bucket's name is as S3 wants it; any other scheme is no directory that somebody meant.
+STORE = Like(
+    r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/\S*)?|(?![A-Za-z][A-Za-z0-9+.-]*:/)(?s:.*)",
+    'a directory, "s3://BUCKET/PREFIX", or "" for none',
+)
 IDENTIFIER = Like(r"[A-Za-z0-9._-]{1,200}", "1 to 200 letters, digits, dots, underscores or dashes")
 
 _MILLION = 1_000_000
@@ -107,12 +128,36 @@ SETTINGS: Mapping[str, Setting] = {
     "kafka.request_timeout": Setting(
         "How long to wait for a broker's answer; longer than the session timeout", Lasting("1s", "1h")
     ),
-    "state.dir": Setting("Directory for what a worker must remember; not used while state lives in memory", NOT_EMPTY),
+    "state.dir": Setting("Directory for what a worker must remember; each worker needs one of its own", NOT_EMPTY),
+    "state.memory": Setting(
+        "Whether state stays in memory and every start rebuilds it from the topics; for measurements and tests"
+    ),
+    # Above, an alert would wait longer than its reader expects; 0ms writes after every batch.
+    "state.commit_interval": Setting(
+        "How long what was decided may wait to be written and sent; longer costs less, and alerts come later",
+        Lasting("0ms", "5s"),
+    ),
+    "state.checkpoints": Setting(
+        "Where copies of the state go, for a worker elsewhere to go on from; workers share it", STORE
+    ),
+    "state.checkpoint_interval": Setting(
+        "How often a partition that changed is copied; after a lost disk so much input is applied again",
+        Lasting("1s", "1d"),
+    ),
+    "state.checkpoints_kept": Setting("Copies kept of each partition; older ones are removed", Between(1, 1_000)),
+    "state.disk_free_min": Setting(
+        "With less free space on the disk of `state.dir`, a worker ends itself before its state could break",
+        Sized("1MiB", "1TiB"),
+    ),
     "worker.batch_records_max": Setting(
         "Records of one partition worked on at once; more is faster and needs more memory", Between(1, 100_000)
     ),
     "worker.queue_records_max": Setting(
         "Records of one partition fetched ahead; fetching pauses there", Between(100, _MILLION)
+    ),
+    "worker.tick_interval": Setting(
+        "How often a worker writes into the control topic that time passes, for each of its partitions; 0s: never",
+        Lasting("0s", "1h"),
     ),
     "worker.watchdog_stall": Setting(
         "Without progress for so long while records wait, a worker ends itself to be started again",
@@ -125,6 +170,9 @@ SETTINGS: Mapping[str, Setting] = {
     "log.format": Setting("auto: for people on a terminal, JSON elsewhere"),
     "monitor.models_max": Setting(
         "Models watched per partition; records of further ones are dead letters", Between(1, _MILLION)
+    ),
+    "monitor.pending_max": Setting(
+        "Predictions held for their outcome, of all models of a partition together", Between(1, 1_000 * _MILLION)
     ),
     "defaults.task": Setting("What the model does; found out from the stream where not said"),
     "defaults.positive": Setting("The positive class of a binary model; found out where not said"),

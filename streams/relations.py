@@ -1,18 +1,24 @@
 """What must hold between settings, once each of them makes sense alone."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 
 from detectors.config import FeatureConfig, ModelConfig
 from schemas.times import duration_ms
 from schemas.topics import TopicNames
-from streams.problems import Path, Problem, shown
-from streams.sections import KafkaSettings, Layout
+from streams.problems import Path as Key
+from streams.problems import Problem, shown
+from streams.sections import KafkaSettings, Layout, StateSettings, WorkerSettings
 from streams.shape import Table
 
 _HEARTBEATS_A_SESSION = 3  # two may be lost before a worker that lives loses its partitions; Kafka's own advice
+TICK_INTERVAL_MIN_MS = 100  # ten records a second and partition on a topic that is kept for years
+S3 = "s3://"
+OWN_DIRECTORIES = ("partitions", "quarantine")  # of a worker, in ``state.dir``
 _LOSSES = {
     "binary": ("auto", "zero_one"),
     "multiclass": ("auto", "zero_one"),
@@ -25,6 +31,9 @@ def relations(layout: Layout, written: Table) -> Iterator[Problem]:
     yield from _login(layout.kafka)
     yield from _certificates(layout.kafka)
     yield from _timeouts(layout.kafka)
+    yield from _state(layout.state, written.get("state", {}))
+    yield from _ticks(layout.worker)
+    yield from _pending(layout, written)
     told = {problem._replace(key=problem.key[1:]) for problem in _model(layout.defaults, ("defaults",))}
     yield from _model(layout.defaults, ("defaults",))
     for name in written.get("models", {}):
@@ -72,7 +81,37 @@ def _timeouts(kafka: KafkaSettings) -> Iterator[Problem]:
         yield Problem(("kafka", "request_timeout"), allowed, shown(kafka.request_timeout))
 
 
-def _model(model: ModelConfig, path: Path) -> Iterator[Problem]:
+def _state(state: StateSettings, written: Table) -> Iterator[Problem]:
+    key = ("state", "checkpoints")
+    if state.memory and written.get("checkpoints"):
+        yield Problem(key, "is of no use where state.memory is true", shown(state.checkpoints))
+    if not state.checkpoints or state.checkpoints.startswith(S3):
+        return
+    copies, own = (Path(os.path.abspath(name)) for name in (state.checkpoints, state.dir))
+    if copies == own or any(copies.is_relative_to(own / name) for name in OWN_DIRECTORIES):
+        allowed = "must lie elsewhere than the state itself: in its own directory, or next to it"
+        yield Problem(key, allowed, shown(state.checkpoints))
+
+
+def _ticks(worker: WorkerSettings) -> Iterator[Problem]:
+    if 0 < duration_ms(worker.tick_interval) < TICK_INTERVAL_MIN_MS:
+        allowed = f"must be at least {TICK_INTERVAL_MIN_MS}ms, or 0s for no ticks: each is a record on the topic"
+        yield Problem(("worker", "tick_interval"), allowed, shown(worker.tick_interval))
+
+
+def _pending(layout: Layout, written: Table) -> Iterator[Problem]:
+    """Only what was written can be a mistake: a small limit for all needs no smaller one for each model."""
+    most = layout.monitor.pending_max
+    tables: list[tuple[Key, Table]] = [(("defaults",), written.get("defaults", {}))]
+    tables += [(("models", name), table) for name, table in written.get("models", {}).items()]
+    for path, table in tables:
+        held = table.get("pending_max", 0)
+        if held > most:
+            allowed = f"must be at most monitor.pending_max, which is {most}"
+            yield Problem((*path, "pending_max"), allowed, shown(held))
+
+
+def _model(model: ModelConfig, path: Key) -> Iterator[Problem]:
     yield from _baseline(model, path)
     yield from _task(model, path)
     yield from _segments(model, path)
@@ -81,7 +120,7 @@ def _model(model: ModelConfig, path: Path) -> Iterator[Problem]:
         yield from _feature(feature, (*path, "features", name))
 
 
-def _feature(feature: FeatureConfig, path: Path) -> Iterator[Problem]:
+def _feature(feature: FeatureConfig, path: Key) -> Iterator[Problem]:
     if feature.range is not None and feature.range[0] >= feature.range[1]:
         allowed = "must be [lowest, highest], the first below the second"
         yield Problem((*path, "range"), allowed, shown(list(feature.range)))
@@ -96,13 +135,13 @@ def _feature(feature: FeatureConfig, path: Path) -> Iterator[Problem]:
         yield Problem((*path, "sd"), "must be above 0", shown(feature.sd))
 
 
-def _baseline(model: ModelConfig, path: Path) -> Iterator[Problem]:
+def _baseline(model: ModelConfig, path: Key) -> Iterator[Problem]:
     if model.baseline != "warm-up":
         allowed = 'must be "warm-up": a baseline from a file is not supported yet'
         yield Problem((*path, "baseline"), allowed, shown(model.baseline))
 
 
-def _task(model: ModelConfig, path: Path) -> Iterator[Problem]:
+def _task(model: ModelConfig, path: Key) -> Iterator[Problem]:
     if model.positive is not None and model.task not in ("auto", "binary"):
         allowed = f"belongs to a binary model; the task is {shown(model.task)}"
         yield Problem((*path, "positive"), allowed, shown(model.positive))
@@ -112,12 +151,12 @@ def _task(model: ModelConfig, path: Path) -> Iterator[Problem]:
         yield Problem((*path, "loss"), allowed, shown(model.loss))
 
 
-def _segments(model: ModelConfig, path: Path) -> Iterator[Problem]:
+def _segments(model: ModelConfig, path: Key) -> Iterator[Problem]:
     if len(set(model.segments)) < len(model.segments) or not all(name.strip() for name in model.segments):
         yield Problem((*path, "segments"), "must be names, each once", shown(list(model.segments)))
 
 
-def _detectors(model: ModelConfig, path: Path) -> Iterator[Problem]:
+def _detectors(model: ModelConfig, path: Key) -> Iterator[Problem]:
     from detectors.banks import registry  # noqa: PLC0415 - brings numba, which only a configuration's check needs
 
     for key, names in (("detectors", model.detectors), ("loss_detectors", model.loss_detectors)):

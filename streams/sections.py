@@ -42,11 +42,18 @@ class KafkaSettings(_Section, frozen=True):
 
 class StateSettings(_Section, frozen=True):
     dir: str = "state"
+    memory: bool = False
+    commit_interval: str = "200ms"
+    checkpoints: str = "state/checkpoints"
+    checkpoint_interval: str = "30s"
+    checkpoints_kept: int = 3
+    disk_free_min: str = "256MiB"
 
 
 class WorkerSettings(_Section, frozen=True):
     batch_records_max: int = 2_000
     queue_records_max: int = 20_000
+    tick_interval: str = "5s"
     watchdog_stall: str = "60s"
 
 
@@ -65,6 +72,7 @@ class MonitorLimits(_Section, frozen=True):
     """The rest of ``MonitorConfig``, beside its defaults and models."""
 
     models_max: int = MonitorConfig().models_max
+    pending_max: int = MonitorConfig().pending_max
 
 
 class Layout(_Section, frozen=True):

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from detectors.config import FeatureConfig, ModelConfig, MonitorConfig
+from streams.byte_sizes import byte_count
 from streams.errors import SettingsError
 from streams.keys import SETTINGS
 from streams.secrets import Secret
@@ -131,6 +132,17 @@ def test_a_mistake_in_the_defaults_is_told_once_not_for_every_model(tmp_path: Pa
         ("[kafka]\nbootstrap = 'kafka://b:9092'", 'kafka.bootstrap = "kafka://b:9092": must be "host:port"'),
         ("[kafka]\npartitions = true", "kafka.partitions = true: must be a whole number"),
         ("[kafka", "is not TOML: "),
+        ("[state]\ncommit_interval = '6s'", 'state.commit_interval = "6s": must be a duration'),
+        ("[state]\ndisk_free_min = '256MB'", 'state.disk_free_min = "256MB": must be a size such as'),
+        ("[state]\ndisk_free_min = '1KiB'", 'state.disk_free_min = "1KiB": must be a size such as'),
+        ("[state]\ncheckpoints = 'gs://bucket'", 'state.checkpoints = "gs://bucket": must be a directory, "s3://'),
+        ("[state]\ncheckpoints = 's3://B/c'", 'state.checkpoints = "s3://B/c": must be a directory, "s3://'),
+        ("[state]\ndir = 'a'\ncheckpoints = 'b/../a/partitions/c'", "state.checkpoints = "),
+        ("[state]\ndir = 'a'\ncheckpoints = './a'", 'state.checkpoints = "./a": must lie elsewhere than'),
+        ("[state]\nmemory = true\ncheckpoints = 'c'", 'state.checkpoints = "c": is of no use where state.memory'),
+        ("[worker]\ntick_interval = '50ms'", 'worker.tick_interval = "50ms": must be at least 100ms, or 0s'),
+        ("[monitor]\npending_max = 9\n[models.m]\npending_max = 10", "models.m.pending_max = 10: must be at most"),
+        ("[monitor]\npending_max = 9\n[defaults]\npending_max = 10", "defaults.pending_max = 10: must be at most"),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, text: str, expected: str) -> None:
@@ -215,6 +227,39 @@ def test_a_password_in_two_places_is_refused(tmp_path: Path) -> None:
     env = LOGIN | {"DRIFTLINE_KAFKA__PASSWORD": "y", "DRIFTLINE_KAFKA__PASSWORD_FILE": str(tmp_path / "p")}
     with pytest.raises(SettingsError, match=r"password_file: stands beside kafka\.password"):
         load(None, env)
+
+
+@pytest.mark.parametrize("place", ["", "state/checkpoints", "/mnt/c", "s3://bucket", "s3://bucket/a b", "c:d"])
+def test_checkpoints_go_to_a_directory_or_a_bucket_or_nowhere(place: str) -> None:
+    given = {"DRIFTLINE_STATE__CHECKPOINTS": place}
+    assert _taken(given) == (place if place != "s3://bucket/a b" else None)
+
+
+def _taken(env: dict[str, str]) -> str | None:
+    try:
+        return load(None, env).state.checkpoints
+    except SettingsError:
+        return None
+
+
+def test_a_small_limit_for_all_models_needs_no_other_beside_it(tmp_path: Path) -> None:
+    assert load(written(tmp_path, "[monitor]\npending_max = 9")).monitor.pending_max == 9
+
+
+def test_ticks_and_checkpoints_can_be_left_out() -> None:
+    settings = load(None, {"DRIFTLINE_WORKER__TICK_INTERVAL": "0s", "DRIFTLINE_STATE__MEMORY": "true"})
+    assert (settings.worker.tick_interval, settings.state.memory) == ("0s", True)
+
+
+@pytest.mark.parametrize(("text", "count"), [("0B", 0), ("512KiB", 524_288), ("256MiB", 268_435_456), ("1TiB", 2**40)])
+def test_a_size_is_a_number_and_a_unit(text: str, count: int) -> None:
+    assert byte_count(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "1", "1MB", "1.5GiB", "-1MiB", "1 MiB", "1mib", "٣MiB"])
+def test_anything_else_is_no_size(text: str) -> None:
+    with pytest.raises(ValueError, match="is no size"):
+        byte_count(text)
 
 
 ODD = [
