@@ -35,8 +35,8 @@ STOP_WITHIN_S = 15.0  # a clean stop takes one or two seconds; past this the pro
 @contextmanager
 def broker_from_jars() -> Iterator[Broker]:
     """For as long as the block runs; data and log lie in a folder that goes with it."""
-    java = _java()
-    classpath = f"{_libraries()}/*"
+    java = find_java()
+    classpath = f"{libraries()}/*"
     with tempfile.TemporaryDirectory(prefix="driftline-kafka-", ignore_cleanup_errors=True) as folder:
         area = Path(folder)
         port, controller_port = free_port(), free_port()
@@ -53,7 +53,7 @@ def broker_from_jars() -> Iterator[Broker]:
             yield Broker(f"127.0.0.1:{port}", BrokerKind.JARS)
 
 
-def _java() -> str:
+def find_java() -> str:
     java = shutil.which("java")
     if java is None:
         raise BrokerUnavailableError("no process: there is no java")
@@ -64,11 +64,11 @@ def _java() -> str:
     return java
 
 
-def _libraries() -> Path:
+def libraries() -> Path:
     """Kafka's jars; the folder stands only when it is whole, because it is renamed into place."""
-    libraries = CACHE / "libs"
-    if libraries.is_dir():
-        return libraries
+    whole = CACHE / "libs"
+    if whole.is_dir():
+        return whole
     maven = shutil.which("mvn")
     if maven is None:
         raise BrokerUnavailableError("no process: there is no mvn to resolve Kafka's jars")
@@ -84,8 +84,8 @@ def _libraries() -> Path:
         if done.returncode != 0:
             raise BrokerUnavailableError(f"no process: Maven could not resolve Kafka's jars\n{tail_of(done.stdout)}")
         with suppress(OSError):  # another process was quicker: its folder is as good
-            (area / "libs").rename(libraries)
-    return libraries
+            (area / "libs").rename(whole)
+    return whole
 
 
 def _pom() -> str:
