@@ -14,6 +14,7 @@ from streams.commands import Command
 PROGRAMS = (
     "throughput",
     "poison",
+    "crash",
     "demo-seeds",
     "produce",
 )  # a module of this package each, with underscores, that has a ``command``

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from load.site.site import Site
+from load.site.workers import running, wait_until_read
 from schemas.events import DeadLetterReason as Reason
 from schemas.topics import Stream
-from tests.kafka.live import Site, fates_add_up, live_equals_replay, running, wait_until_read
+from tests.kafka.live import fates_add_up, live_equals_replay
 
 pytestmark = pytest.mark.broker
 
@@ -54,7 +56,7 @@ KINDS: dict[Reason, Callable[[int], bytes | None]] = {
 
 
 def test_poison_is_set_aside_once_with_its_reason_and_good_records_are_all_applied(bootstrap: str, tmp_path: Path):
-    site, chance = Site(bootstrap, tmp_path), random.Random(10_000)
+    site, chance = Site(bootstrap, tmp_path).create_topics(), random.Random(10_000)
     wanted: Counter[str] = Counter()
     with running() as start:
         worker = start(site)
@@ -73,7 +75,8 @@ def test_poison_is_set_aside_once_with_its_reason_and_good_records_are_all_appli
         fates = fates_add_up(worker)
         assert sum(ends["applied"] for ends in fates.values()) == GOOD
         assert sum(ends["dead_lettered"] for ends in fates.values()) == POISON
-        letters = [json.loads(value) for events in site.read(Stream.DEAD_LETTERS).values() for _, value in events]
-        assert Counter(letter["reason"] for letter in letters) == wanted
-        assert len({(letter["topic"], letter["partition"], letter["offset"]) for letter in letters}) == POISON
-        live_equals_replay(site)
+        assert worker.stop() == 0
+    letters = [json.loads(value) for events in site.read(Stream.DEAD_LETTERS).values() for _, value in events]
+    assert Counter(letter["reason"] for letter in letters) == wanted
+    assert len({(letter["topic"], letter["partition"], letter["offset"]) for letter in letters}) == POISON
+    live_equals_replay(site)
