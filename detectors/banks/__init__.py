@@ -7,7 +7,8 @@
 ``river``         River's own objects: the other detectors by name, any by import path
 ``evidence``      what those can say about a report
 ``parameters``    what a parameter may be
-``sealed``        the envelope of a snapshot: version, kind, parameters, checksum
+``sealed``        whose a snapshot is: a digest of kind and parameters
+``packed``        rows of numbers as few bytes and back
 ``plain``         River's objects as plain bytes and back
 ``jit``           how a kernel is compiled, and why it may use nothing from outside its file
 

@@ -13,7 +13,8 @@ the variance of each bucket kept, which only the dropping needs; that of the who
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple, TypeVar
+from copy import copy
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,8 @@ from numpy.typing import NDArray
 from detectors.banks.contract import Finding, Matrix, StateError
 from detectors.banks.jit import compiled
 from detectors.banks.matrix import checked, checked_column, findings
-from detectors.banks.sealed import Parameters, seal, unseal
+from detectors.banks.packed import pack, unpack
+from detectors.banks.sealed import Parameters, name_of, unseal
 
 Number = TypeVar("Number", bound=np.generic)
 Row = NDArray[np.float64]
@@ -37,6 +39,7 @@ class AdwinBank:
     """The parameters are River's. ``max_buckets`` is at least 2: with 1, River panics while it shrinks a window."""
 
     kind = "adwin"
+    __slots__ = ("_held", "_limits", "_longest", "_max_buckets", "_name", "_parameters", "_sums", "_totals")
 
     def __init__(
         self,
@@ -55,12 +58,17 @@ class AdwinBank:
             "min_window_length": min_window_length,
             "grace_period": grace_period,
         }
+        self._name = name_of(self.kind, self._parameters)
         self._limits = float(delta), int(clock), float(min_window_length), float(grace_period)
         self._max_buckets = max_buckets
+        self._begin(columns)
+
+    def _begin(self, columns: int) -> None:
         self._longest = 0  # no window is longer; saves looking at each width before every update
         self._sums = np.zeros((columns, _SUMS))
         self._held: Held = np.zeros((columns, 1), dtype=np.int32)
-        self._totals = np.zeros((columns, 1, max_buckets + 1))  # one more than stays, so that a row can overflow
+        # One bucket more than stays, so that a row can overflow.
+        self._totals: Buckets = np.zeros((columns, 1, self._max_buckets + 1))
 
     @property
     def columns(self) -> int:
@@ -74,6 +82,11 @@ class AdwinBank:
         """Width, total and variance times width of the values since the last report."""
         width, total, variance = self._sums[checked_column(column, self.columns)].tolist()
         return width, total, variance
+
+    def fresh(self, columns: int) -> "AdwinBank":
+        other = copy(self)
+        other._begin(columns)
+        return other
 
     def grow(self, columns: int) -> None:
         more = max(0, columns - self.columns)
@@ -92,22 +105,18 @@ class AdwinBank:
 
     def snapshot(self) -> bytes:
         """Only buckets in use are written, so the bytes say nothing of how much room there happened to be."""
-        held = self._held[:, : _rows_in_use(self._held)]
-        used = _in_use(held, self._max_buckets)
-        rows = used.shape[1]
-        parts = (
-            self._sums.astype("<f8"),
-            np.array([rows], dtype="<i4"),
-            held.astype("<i4"),
-            self._totals[:, :rows][used].astype("<f8"),
-        )
-        return seal(self.kind, self._parameters, self.columns, b"".join(part.tobytes() for part in parts))
+        flat = np.empty(2 + self._sums.size + self._held.size + self._totals.size)
+        return self._name + pack(flat[: _flattened(self._sums, self._held, self._totals, flat)])
 
     def restore(self, state: bytes) -> None:
-        columns, payload = unseal(state, self.kind, self._parameters)
-        sums, held, totals = _taken_apart(payload, columns, self._max_buckets)
-        self._sums, self._held = sums, held
-        self._totals = _scattered(_in_use(held, self._max_buckets), totals)
+        flat = unpack(unseal(state, self._name, self.kind, self._parameters))
+        columns, rows = _size(flat)
+        sums = np.zeros((columns, _SUMS))
+        held: Held = np.zeros((columns, max(rows, 1)), dtype=np.int32)
+        totals: Buckets = np.zeros((columns, max(rows, 1), self._max_buckets + 1))
+        if not _unflattened(flat, rows, sums, held, totals):
+            raise StateError(f"{self.kind}: the buckets in this state do not add up to its windows")
+        self._sums, self._held, self._totals = sums, held, totals
         self._longest = _longest(sums)
 
     def _make_room(self, rows: int) -> None:
@@ -141,64 +150,68 @@ def _longer(array: NDArray[Number], more: int) -> NDArray[Number]:
     return np.concatenate((array, np.zeros((more, *array.shape[1:]), dtype=array.dtype)))
 
 
-def _rows_in_use(held: Held) -> int:
-    in_use = np.flatnonzero(held.any(axis=0))
-    return int(in_use[-1]) + 1 if len(in_use) else 0
+def _size(flat: Row) -> tuple[int, int]:
+    """How many columns and rows of buckets the numbers are said to be of, if there can be so many."""
+    columns, rows = flat[:2].tolist() if len(flat) >= 2 else (-1.0, -1.0)
+    if not (0 <= rows <= _ROWS_MAX and rows % 1 == 0 and columns % 1 == 0):
+        raise StateError(f"{AdwinBank.kind}: no window has {rows} rows of buckets in {columns} columns")
+    if not 0 <= columns * (_SUMS + rows) <= len(flat):
+        raise StateError(f"{AdwinBank.kind}: {len(flat)} numbers are too few for {columns} columns")
+    return int(columns), int(rows)
 
 
-def _in_use(held: Held, max_buckets: int) -> NDArray[np.bool_]:
-    used: NDArray[np.bool_] = np.arange(max_buckets + 1) < held[..., np.newaxis]
-    return used
+@compiled
+def _flattened(sums: Matrix, held: Held, totals: Buckets, flat: Row) -> int:
+    """Writes the columns and rows there are; then of each column its sums, its counts of buckets, and the buckets."""
+    rows = 0
+    for column in range(held.shape[0]):
+        for row in range(rows, held.shape[1]):
+            if held[column, row] > 0:
+                rows = row + 1
+    flat[0] = held.shape[0]
+    flat[1] = rows
+    at = 2
+    for column in range(held.shape[0]):
+        for number in range(_SUMS):
+            flat[at + number] = sums[column, number]
+        at += _SUMS
+        for row in range(rows):
+            flat[at + row] = held[column, row]
+        at += rows
+        for row in range(rows):
+            for bucket in range(held[column, row]):
+                flat[at] = totals[column, row, bucket]
+                at += 1
+    return at
 
 
-def _scattered(used: NDArray[np.bool_], values: Row) -> Buckets:
-    buckets = np.zeros(used.shape)
-    buckets[used] = values
-    return buckets
-
-
-class _Parts(NamedTuple):
-    sums: Matrix
-    held: Held
-    totals: Row
-
-
-def _taken_apart(payload: bytes, columns: int, max_buckets: int) -> _Parts:
-    """The parts of a snapshot, or ``StateError``: the kernel checks no bounds, so no odd count may get that far."""
-    try:
-        sums, after_sums = _read(payload, 0, "<f8", columns * _SUMS)
-        rows, after_rows = _read(payload, after_sums, "<i4", 1)
-        held, after_held = _read(payload, after_rows, "<i4", columns * int(rows[0]))
-        totals, end = _read(payload, after_held, "<f8", int(held.sum()))
-    except ValueError as error:
-        raise StateError(f"{AdwinBank.kind}: state cut short: {error}") from error
-    parts = _Parts(
-        sums.astype(np.float64).reshape(columns, _SUMS),
-        _at_least_one_row(held.astype(np.int32).reshape(columns, rows[0])),
-        totals.astype(np.float64),
-    )
-    if end != len(payload) or not _consistent(parts, max_buckets):
-        raise StateError(f"{AdwinBank.kind}: the buckets in this state do not add up to its windows")
-    return parts
-
-
-def _read(payload: bytes, start: int, kind: str, count: int) -> tuple[NDArray[np.generic], int]:
-    if count < 0:
-        raise ValueError(f"a count of {count}")
-    values = np.frombuffer(payload, dtype=kind, count=count, offset=start)
-    return values, start + values.nbytes
-
-
-def _at_least_one_row(held: Held) -> Held:
-    return held if held.shape[1] else np.zeros((len(held), 1), dtype=np.int32)
-
-
-def _consistent(parts: _Parts, max_buckets: int) -> bool:
-    held = parts.held
-    if held.shape[1] > _ROWS_MAX or (held < 0).any() or (held > max_buckets).any():
-        return False
-    widths = held @ 2.0 ** np.arange(held.shape[1])
-    return bool(np.array_equal(widths, parts.sums[:, _WIDTH]))
+@compiled
+def _unflattened(flat: Row, rows: int, sums: Matrix, held: Held, totals: Buckets) -> bool:
+    """The way back, and whether everything added up: what runs over the buckets later checks no bounds."""
+    at = 2
+    for column in range(sums.shape[0]):
+        if at + _SUMS + rows > len(flat):
+            return False
+        for number in range(_SUMS):
+            sums[column, number] = flat[at + number]
+        at += _SUMS
+        width = 0.0
+        used = 0
+        for row in range(rows):
+            count = flat[at + row]
+            if not 0.0 <= count < totals.shape[2] or count != np.floor(count):
+                return False
+            held[column, row] = np.int32(count)
+            used += held[column, row]
+            width += count * 2.0**row
+        at += rows
+        if at + used > len(flat) or width != sums[column, _WIDTH]:
+            return False
+        for row in range(rows):
+            for bucket in range(held[column, row]):
+                totals[column, row, bucket] = flat[at]
+                at += 1
+    return at == len(flat)
 
 
 @compiled

@@ -13,7 +13,7 @@ Matrix = NDArray[np.float64]
 
 
 class StateError(ValueError):
-    """A snapshot that this bank cannot continue from: another version, kind or setting, or damaged bytes."""
+    """A state that cannot be continued from: another version, kind or setting, or damaged bytes."""
 
 
 class Finding(NamedTuple):
@@ -35,6 +35,9 @@ class Bank(Protocol):
     @property
     def columns(self) -> int: ...
 
+    def fresh(self, columns: int) -> "Bank":
+        """Another one with the same setting, which has seen nothing."""
+
     def grow(self, columns: int) -> None:
         """Appends fresh detectors until there are ``columns`` of them."""
 
@@ -48,7 +51,10 @@ class Bank(Protocol):
         """Makes one detector forget everything."""
 
     def snapshot(self) -> bytes:
-        """All state as plain bytes with a version: never pickle."""
+        """All state as plain bytes: never pickle. The record that they stand in has the version and the checksum."""
 
     def restore(self, state: bytes) -> None:
-        """Continues exactly where ``snapshot`` was taken, or raises ``StateError`` and changes nothing."""
+        """Continues exactly where ``snapshot`` was taken, or raises ``StateError`` and changes nothing.
+
+        A bank refuses what is not of its kind and setting, or does not add up. That no byte has changed, it trusts.
+        """

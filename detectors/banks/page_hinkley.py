@@ -8,6 +8,7 @@ where the change is dated, so a count and a sum of the values since then, and th
 """
 
 from collections.abc import Mapping
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from detectors.banks.contract import Finding, Matrix, StateError
 from detectors.banks.jit import compiled
 from detectors.banks.matrix import checked, checked_column, findings
-from detectors.banks.sealed import Parameters, seal, unseal
+from detectors.banks.packed import pack, unpack
+from detectors.banks.sealed import Parameters, name_of, unseal
 
 Row = NDArray[np.float64]
 
@@ -34,6 +36,7 @@ class PageHinkleyBank:
     """``mode`` says which change counts: ``up``, ``down`` or ``both``. The other parameters are River's as well."""
 
     kind = "page_hinkley"
+    __slots__ = ("_limits", "_name", "_parameters", "_sides", "_state")
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class PageHinkleyBank:
             "alpha": float(alpha),
             "mode": mode,
         }
+        self._name = name_of(self.kind, self._parameters)
         self._state = _fresh(columns)
 
     @property
@@ -70,6 +74,11 @@ class PageHinkleyBank:
         fields = (_COUNT, _MEAN, _RISE + _SUM, _RISE + _EXTREME, _FALL + _SUM, _FALL + _EXTREME)
         return tuple(float(own[field]) for field in fields)
 
+    def fresh(self, columns: int) -> "PageHinkleyBank":
+        other = copy(self)
+        other._state = _fresh(columns)
+        return other
+
     def grow(self, columns: int) -> None:
         self._state = np.concatenate((self._state, _fresh(max(0, columns - self.columns))))
 
@@ -80,13 +89,13 @@ class PageHinkleyBank:
         self._state[checked_column(column, self.columns)] = _BLANK
 
     def snapshot(self) -> bytes:
-        return seal(self.kind, self._parameters, self.columns, self._state.astype("<f8").tobytes())
+        return self._name + pack(self._state.ravel())
 
     def restore(self, state: bytes) -> None:
-        columns, payload = unseal(state, self.kind, self._parameters)
-        if len(payload) != columns * len(_BLANK) * 8:
-            raise StateError(f"{self.kind}: {columns} columns do not fit in {len(payload)} bytes of state")
-        self._state = np.frombuffer(payload, dtype="<f8").astype(np.float64).reshape(columns, len(_BLANK))
+        values = unpack(unseal(state, self._name, self.kind, self._parameters))
+        if len(values) % len(_BLANK):
+            raise StateError(f"{self.kind}: {len(values)} numbers are no whole columns")
+        self._state = values.reshape(-1, len(_BLANK))
 
 
 def _fresh(columns: int) -> Matrix:

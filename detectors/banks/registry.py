@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
 
-from detectors.banks import river
+from detectors.banks import packed, river
 from detectors.banks.adwin import AdwinBank
 from detectors.banks.contract import Bank
 from detectors.banks.page_hinkley import PageHinkleyBank
@@ -27,6 +27,7 @@ from detectors.config import Scalar
 
 _BUCKETS_MAX = 1_000  # a column's memory grows with it, its false alarms hardly change beyond ten
 _WINDOW_MAX = 10_000  # values that each KSWIN column keeps and sorts at every update
+_PATTERNS_MAX = 1_000  # settings kept ready: as many as there are detectors with parameters of their own, and to spare
 
 
 class Accepts(StrEnum):
@@ -145,11 +146,19 @@ def check(name: str, parameters: Mapping[str, Scalar]) -> str | None:
 
 def build(name: str, parameters: Mapping[str, Scalar], columns: int = 0) -> Bank:
     """A bank of ``columns`` fresh detectors. ``ValueError`` says what ``check`` would have said."""
+    # With the types: 1 and 1.0 and true are equal, and are not the same parameter.
+    return _pattern(name, tuple((key, type(value), value) for key, value in parameters.items())).fresh(columns)
+
+
+@lru_cache(_PATTERNS_MAX)
+def _pattern(name: str, items: tuple[tuple[str, type, Scalar], ...]) -> Bank:
+    """Thousands of models share few settings: each is checked once."""
+    parameters = {key: value for key, _, value in items}
     wrong = check(name, parameters)
     if wrong is not None:
         raise ValueError(wrong)
     entry = _entry(name)
-    return entry.make(columns, **cleaned(entry.takes, parameters))
+    return entry.make(0, **cleaned(entry.takes, parameters))
 
 
 def accepts(name: str) -> Accepts:
@@ -159,8 +168,11 @@ def accepts(name: str) -> Accepts:
 
 def warm_up() -> None:
     """Compiles every kernel, or loads it from numba's cache, so that the first real update does not wait for it."""
+    packed.warm_up()
     for name in ("adwin", "page_hinkley"):
-        build(name, {}, 1).update(np.zeros((1, 1)))
+        bank = build(name, {}, 1)
+        bank.update(np.zeros((1, 1)))
+        bank.restore(bank.snapshot())
 
 
 def _entry(name: str) -> _Entry:

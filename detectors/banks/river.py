@@ -8,6 +8,7 @@ import importlib
 import inspect
 import math
 from collections.abc import Mapping
+from copy import copy
 from itertools import islice, repeat
 from typing import Any
 
@@ -18,7 +19,7 @@ from detectors.banks import evidence, plain
 from detectors.banks.contract import Finding, Matrix, StateError
 from detectors.banks.matrix import checked, checked_column
 from detectors.banks.parameters import Specification, anything
-from detectors.banks.sealed import Parameters, seal, unseal
+from detectors.banks.sealed import Parameters, name_of, unseal
 from detectors.config import Scalar
 
 _SEED = 0  # where a detector draws by chance and nobody gave a seed: a replay has to draw the same
@@ -45,6 +46,7 @@ class RiverBank:
         self._detectors: list[Any] = []
         self._seen: list[int] = []
         self.kind = f"{kind.__module__}.{kind.__qualname__} of River {_river('__version__')}"
+        self._name = name_of(self.kind, self._parameters)
         self.grow(columns)
 
     @property
@@ -54,6 +56,12 @@ class RiverBank:
     @property
     def parameters(self) -> Mapping[str, float | int | str | bool]:
         return self._parameters
+
+    def fresh(self, columns: int) -> "RiverBank":
+        other = copy(self)
+        other._detectors, other._seen = [], []
+        other.grow(columns)
+        return other
 
     def grow(self, columns: int) -> None:
         more = max(0, columns - self.columns)
@@ -75,16 +83,13 @@ class RiverBank:
         columns = [
             _Column(seen, plain.write(detector)) for seen, detector in zip(self._seen, self._detectors, strict=True)
         ]
-        return seal(self.kind, self._parameters, self.columns, _ENCODER.encode(columns))
+        return self._name + _ENCODER.encode(columns)
 
     def restore(self, state: bytes) -> None:
-        count, payload = unseal(state, self.kind, self._parameters)
         try:
-            columns = _DECODER.decode(payload)
+            columns = _DECODER.decode(unseal(state, self._name, self.kind, self._parameters))
         except msgspec.MsgspecError as error:
             raise StateError(f"{self.kind}: unreadable state: {error}") from error
-        if len(columns) != count:
-            raise StateError(f"{self.kind}: {len(columns)} detectors for {count} columns")
         self._detectors = [plain.read(column.detector, self._class) for column in columns]
         self._seen = [column.seen for column in columns]
 

@@ -1,8 +1,11 @@
-"""The envelope that every bank's snapshot travels in: whose it is, for which parameters, and whether it is whole."""
+"""Whose a snapshot is: a bank goes on only from the state of its own kind and parameters.
+
+A snapshot begins with a digest of both. Its version and its checksum stand on the record that it is written in, once
+for the snapshots of many banks.
+"""
 
 import hashlib
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import msgspec
 
@@ -10,52 +13,20 @@ from detectors.banks.contract import StateError
 
 Parameters = dict[str, float | int | str | bool]
 
-VERSION = 1  # of the envelope and of every payload in it; a change of either counts it up
-_SUM_BYTES = 8  # a digest against damage, not against forgery: one flip in 2**64 goes unseen
-
-
-class _Envelope(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    version: int
-    kind: str
-    parameters: Parameters
-    columns: int
-    payload: bytes
-
-
-class Opened(NamedTuple):
-    columns: int
-    payload: bytes
-
+_NAME_BYTES = 8  # a digest against mistakes, not against forgery
 
 _ENCODER = msgspec.msgpack.Encoder(order="deterministic")
-_DECODER = msgspec.msgpack.Decoder(_Envelope)
 
 
-def seal(kind: str, parameters: Mapping[str, float | int | str | bool], columns: int, payload: bytes) -> bytes:
-    body = _ENCODER.encode(_Envelope(VERSION, kind, dict(parameters), columns, payload))
-    return _digest(body) + body
+def name_of(kind: str, parameters: Mapping[str, float | int | str | bool]) -> bytes:
+    """What the snapshots of this kind of bank with these parameters begin with."""
+    return hashlib.blake2b(_ENCODER.encode((kind, dict(parameters))), digest_size=_NAME_BYTES).digest()
 
 
-def unseal(state: bytes, kind: str, parameters: Mapping[str, float | int | str | bool]) -> Opened:
-    """What ``seal`` was given, or ``StateError`` saying why this bank cannot continue from it."""
-    envelope = _whole(state)
-    if envelope.version != VERSION:
-        raise StateError(f"state of version {envelope.version}; this program reads version {VERSION}")
-    if envelope.kind != kind:
-        raise StateError(f"state of {envelope.kind!r}, not of {kind!r}")
-    if envelope.parameters != parameters:
-        raise StateError(f"{kind}: the state was taken with {envelope.parameters}, this bank runs with {parameters}")
-    return Opened(envelope.columns, envelope.payload)
-
-
-def _whole(state: bytes) -> _Envelope:
-    if state[:_SUM_BYTES] != _digest(state[_SUM_BYTES:]):
-        raise StateError("damaged state: its checksum does not fit")
-    try:
-        return _DECODER.decode(state[_SUM_BYTES:])
-    except msgspec.MsgspecError as error:
-        raise StateError(f"not a bank's state: {error}") from error
-
-
-def _digest(body: bytes) -> bytes:
-    return hashlib.blake2b(body, digest_size=_SUM_BYTES).digest()
+def unseal(state: bytes, name: bytes, kind: str, parameters: Mapping[str, float | int | str | bool]) -> bytes:
+    """What follows the name, or ``StateError`` saying why this bank cannot continue from it."""
+    if state[:_NAME_BYTES] != name:
+        raise StateError(
+            f"a state of another detector than {kind!r}, or taken with other parameters than {dict(parameters)}"
+        )
+    return state[_NAME_BYTES:]
