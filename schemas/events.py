@@ -22,6 +22,7 @@ NAME_CHARACTERS_MAX = 256  # of a feature, class or segment: longer ones are dat
 ENTRIES_MAX = 10_000  # in one object: ten times the widest model that is monitored by default
 EXACT_INT_MAX = 2**53 - 1  # the largest whole number that every JSON reader keeps exact
 MODEL_PATTERN = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # safe as a file name, a topic name and a metric label
+EVERY_MODEL = "*"  # stands for a model's name where all of a partition are meant; no model can be called so
 
 Scalar = float | str | bool
 JsonScalar = float | int | str | bool | None
@@ -262,7 +263,7 @@ class Alert(_Out, tag="alert", frozen=True, kw_only=True):
     event: AlertEvent
     severity: Severity
     kind: Kind
-    model: str
+    model: Annotated[str, Meta(description='"*" where every model of the partition is meant, as for kind system.')]
     version: str | None = None
     segment: Annotated[str | None, Meta(description="Such as country=de; absent for the whole model.")] = None
     signal: Annotated[str, Meta(description="What was watched.")]
@@ -335,6 +336,10 @@ class Metrics(_Out, tag="metrics", frozen=True, kw_only=True):
     window_start: EpochMs
     window_end: Annotated[int, Meta(description="Epoch milliseconds, excluded.")]
     values: Annotated[dict[str, float | int | None], Meta(description="Metric to value; null where it has none.")]
+    revision: Annotated[
+        int | None,
+        Meta(description="Corrected labels have amended the window so often; the highest stands. Absent at first."),
+    ] = None
 
 
 class DeadLetter(_Out, tag="dead_letter", frozen=True, kw_only=True):

@@ -1,13 +1,15 @@
 """What the transport is told, what it hands over, and where it may begin to read."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from aiokafka import TopicPartition
 from faust.types import TP
 
+from detectors.effects import Effect
 from schemas.records import RecordLike
 from streams.errors import DriftlineError
+from streams.gaps import Hole
 
 
 class Batch(NamedTuple):
@@ -17,6 +19,7 @@ class Batch(NamedTuple):
     records: list[RecordLike]
     positions: dict[str, int]
     generation: int
+    effects: Sequence[Effect] = ()  # decided by the reading itself: what it had to leave out, with these positions
 
 
 class Owner(Protocol):
@@ -51,7 +54,7 @@ Fatal = Callable[[BaseException], None]
 
 
 class DataGapError(DriftlineError):
-    """Records that state needs are not on the topic any more, or the topic is not the one that was read."""
+    """A topic is gone, or it is not the one that was read. Its records would be taken for others."""
 
 
 def whole_numbers(assigned: Iterable[TP], inputs: Collection[str]) -> list[int]:
@@ -71,20 +74,27 @@ def whole_numbers(assigned: Iterable[TP], inputs: Collection[str]) -> list[int]:
 
 
 def seek_place(tp: TP, wanted: int | None, *, first: int, end: int) -> int:
-    """Where to read on: at the state's place, or at the beginning where it has none. Never anywhere else silently."""
+    """Where to read on: at the state's place, or at the first record that is left where that is later.
+
+    A place past the end is not of this topic. What lies between the wanted place and this one is told: ``hole``.
+    """
     if wanted is None:
         return first
-    if not first <= wanted <= end:
-        raise gap(tp, wanted, first, end)
-    return wanted
+    if wanted > end:
+        raise made_anew(f"{tp.topic}[{tp.partition}]", f"ends at {end}, but {wanted - 1} was applied")
+    return max(wanted, first)
 
 
-def gap(tp: TP, wanted: int, first: int, end: int) -> DataGapError:
-    """Says what is missing, and what to do about it."""
-    if wanted < first:
-        what = f"records {wanted} to {first - 1} are gone and were not applied"
-        advice = "lengthen the topic's retention; start with an empty state to go on from what is left"
-    else:
-        what = f"ends at {end}, but {wanted - 1} was applied: this is not the topic that the state was made from"
-        advice = "bring back the topic, or start with an empty state"
-    return DataGapError(what, where=f"{tp.topic}[{tp.partition}]", advice=advice)
+def hole(tp: TP, wanted: int | None, place: int) -> Hole | None:
+    """What is missing where reading goes on at ``place``."""
+    expected = wanted or 0
+    return Hole(tp.topic, expected, place - 1) if place > expected else None
+
+
+def made_anew(where: str, what: str) -> DataGapError:
+    """A topic with an old name and other records: never read on silently."""
+    return DataGapError(
+        f"{what}: this is not the topic that the state was made from",
+        where=where,
+        advice="bring back the topic, or start with an empty state",
+    )

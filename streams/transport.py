@@ -28,12 +28,14 @@ from schemas.records import RecordLike
 from streams.consumer_thread import ConsumerThread
 from streams.merge import Merge, Question
 from streams.offsets import Offsets
-from streams.reading import Batch, DataGapError, Fatal, Owner, Reading, gap, seek_place, whole_numbers
+from streams.places import Places
+from streams.reading import Batch, DataGapError, Fatal, Owner, Reading, whole_numbers
 
 log = structlog.get_logger(__name__)
 
 COMMIT_WAIT_S = 10.0  # for a commit under way when a rebalance begins; the other members wait for us meanwhile
 POLL_S = 0.25  # an idle reader looks up this often
+TOPICS_CHECK_S = 5.0  # one small question; until it is asked, a topic that was made anew could be taken for the old one
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc]
@@ -47,6 +49,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._reading: Reading = transport.reading
         self._offsets: Offsets = transport.offsets
         self._fatal: Fatal = transport.fatal
+        self._places = Places(self._offsets, self._reading.inputs)
+        self._topics_checked = float("-inf")
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -96,7 +100,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         assigned = self._input_partitions()
         numbers = whole_numbers(assigned, self._reading.inputs)
         known = await self._owner.assigned(numbers, generation)
-        seeks = await self._seeks(assigned, known)
+        seeks = await self._places.begin(assigned, known)
         if epoch != self._epoch:
             return  # the next rebalance has begun and will seek
         await self.seek_wait(seeks)
@@ -113,13 +117,6 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     def _input_partitions(self) -> set[TP]:
         return {TP(*tp) for tp in self.assignment() if tp[0] in self._reading.inputs}
 
-    async def _seeks(self, assigned: Collection[TP], known: Mapping[int, Mapping[str, int]]) -> dict[TP, int]:
-        places = [TopicPartition(*tp) for tp in assigned]
-        firsts, ends = await asyncio.gather(self._offsets.beginnings(places), self._offsets.ends(places))
-        return {
-            tp: seek_place(tp, known[tp.partition].get(tp.topic), first=firsts[tp], end=ends[tp]) for tp in assigned
-        }
-
     # Reading ----------------------------------------------------------------------------------------------------------
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 - as Faust's
@@ -129,6 +126,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             return
         try:
             await self._read()
+            await self._check_topics()
         except self.consumer_stopped_errors:
             raise
         except Exception as error:  # Faust restarts the fetcher, with records lost in between
@@ -139,13 +137,24 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         while more:
             more = False
             for number in list(self._merges):
-                run = self._merges[number].take(self._reading.batch_records_max)
-                if run is None:
+                batch = self._next_batch(number)
+                if batch is None:
                     continue
                 more = True
-                yield self._message(Batch(number, run.records, run.positions, self.app.consumer_generation_id))
+                yield self._message(batch)
                 if epoch != self._epoch or not self.flow_active:
                     return
+
+    def _next_batch(self, number: int) -> Batch | None:
+        """The next records in their order. A jump is told with the first positions that have it behind them."""
+        merge = self._merges[number]
+        run = merge.take(self._reading.batch_records_max)
+        records, positions = run or ([], merge.positions)
+        jumps = self._places.done(number, positions)
+        if run is None and not jumps:
+            return None
+        effects = [jump.effect for jump in jumps]
+        return Batch(number, records, positions, self.app.consumer_generation_id, effects)
 
     async def _read(self) -> None:
         """One round: ask for evidence, fetch meanwhile, take both in."""
@@ -209,14 +218,17 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             merge = merges[number]
             expected = merge.position(topic)
             if records[0].offset != expected:
-                await self._explain_jump(TP(topic, number), expected, records[0].offset)
+                await self._places.passed(TP(topic, number), expected, records[0].offset)
             merge.offer(topic, records, now)
 
-    async def _explain_jump(self, tp: TP, expected: int, offset: int) -> None:
-        """Markers and compaction leave holes; a retention that overtook the reading loses records, and must be loud."""
-        first = (await self._offsets.beginnings([TopicPartition(*tp)]))[TopicPartition(*tp)]
-        if first > expected or offset < expected:
-            raise gap(tp, expected, first, offset)
+    async def _check_topics(self) -> None:
+        """A topic that was made anew and has grown past our place would be read on as if it were the old one."""
+        now = monotonic()
+        if now - self._topics_checked < TOPICS_CHECK_S:
+            return
+        self._topics_checked = now
+        with suppress(KafkaError):  # nobody answers, so nothing can be told apart
+            await self._places.check_topics()
 
     async def _answer(
         self,
@@ -234,17 +246,23 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             # Either the records are on their way, or markers end the topic and only the position tells.
             positions = await self._thread.read_positions(idle)
             if epoch == self._epoch:
-                for tp, position in positions.items():
-                    merges[tp.partition].advance(tp.topic, position)
+                await self._advance(merges, positions)
+
+    async def _advance(self, merges: Mapping[int, Merge], positions: Mapping[TP, int]) -> None:
+        for tp, position in positions.items():
+            merge = merges[tp.partition]
+            if position > merge.position(tp.topic):
+                await self._places.passed(tp, merge.position(tp.topic), position)
+                merge.advance(tp.topic, position)
 
     def _message(self, batch: Batch) -> tuple[TP, ConsumerMessage]:
-        last = batch.records[-1]
-        tp = TP(last.topic, batch.partition)
+        tp = TP(batch.records[-1].topic if batch.records else self._reading.inputs[0], batch.partition)
         # Faust drops messages below this and fills the gaps between them: a batch jumps, so it must know nothing.
         self._read_offset[tp] = None
-        message = self._to_message(tp, last)
-        message.key, message.value = None, batch
-        return tp, message
+        last = batch.positions[tp.topic] - 1
+        return tp, ConsumerMessage(
+            tp.topic, tp.partition, last, 0.0, 0, (), None, batch, None, tp=tp, generation_id=batch.generation
+        )
 
     # Commits ----------------------------------------------------------------------------------------------------------
 

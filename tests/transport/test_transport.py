@@ -4,7 +4,8 @@ import pytest
 from faust.types import TP
 
 from streams.errors import DriftlineError
-from streams.reading import DataGapError, seek_place, whole_numbers
+from streams.gaps import Hole
+from streams.reading import DataGapError, hole, seek_place, whole_numbers
 
 INPUTS = ("control", "predictions", "outcomes")
 PREDICTIONS = TP("predictions", 2)
@@ -18,9 +19,17 @@ def test_a_state_with_a_place_goes_on_there():
     assert seek_place(PREDICTIONS, 100, first=40, end=100) == 100
 
 
-def test_records_that_retention_took_before_they_were_applied_are_told_with_their_range():
-    with pytest.raises(DataGapError, match=r"predictions\[2\]: records 30 to 39 are gone and were not applied"):
-        seek_place(PREDICTIONS, 30, first=40, end=100)
+def test_what_retention_took_before_it_was_applied_is_passed_and_told_with_its_range():
+    assert seek_place(PREDICTIONS, 30, first=40, end=100) == 40
+    assert hole(PREDICTIONS, 30, 40) == Hole("predictions", 30, 39)
+
+
+def test_a_state_without_a_place_misses_everything_before_what_is_left():
+    assert hole(PREDICTIONS, None, 40) == Hole("predictions", 0, 39)
+
+
+def test_a_place_that_is_still_there_leaves_no_hole():
+    assert (hole(PREDICTIONS, None, 0), hole(PREDICTIONS, 40, 40)) == (None, None)
 
 
 def test_a_topic_that_was_made_anew_is_not_taken_for_the_one_that_was_read():
