@@ -15,6 +15,7 @@ PROGRAMS = (
     "throughput",
     "poison",
     "crash",
+    "rebalance",
     "demo-seeds",
     "produce",
 )  # a module of this package each, with underscores, that has a ``command``

@@ -37,14 +37,14 @@ class Traffic:
         self.predictions = 0
 
     def send(self, predictions: int, per_second: float, is_over: Callable[[], bool] = lambda: False) -> None:
-        """So many more, spread over time so that appends and reads of every kind meet; acknowledged at the end."""
-        start, first = time.monotonic(), self.predictions
+        """So many more, at so many events a second over both topics; all are acknowledged at the end."""
+        start, first, sent = time.monotonic(), self.predictions, self._site.sent
         while self.predictions < first + predictions and not is_over():
             for _ in range(LOOK_EVERY):
                 self._predict()
                 while len(self._waiting) > WAITING:
                     self._label()
-            time.sleep(max(0.0, start + (self.predictions - first) / per_second - time.monotonic()))
+            time.sleep(max(0.0, start + (self._site.sent - sent) / per_second - time.monotonic()))
         self._site.flush()
 
     def _predict(self) -> None:
@@ -107,13 +107,13 @@ class Traffic:
 class Flow:
     """Traffic from a thread of its own, from the start of the block to its end; what failed there is raised here."""
 
-    def __init__(self, traffic: Traffic, per_second: float) -> None:
-        self._traffic, self._per_second = traffic, per_second
+    def __init__(self, site: Site, traffic: Traffic, per_second: float) -> None:
+        self._site, self._traffic, self._per_second = site, traffic, per_second
         self._over = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="traffic", daemon=True)
-        self._began = time.monotonic()
-        self.rate = 0.0  # predictions a second that were really sent, once it is over
+        self._began, self._sent = time.monotonic(), site.sent
+        self.rate = 0.0  # events a second that were really sent, once it is over
 
     def __enter__(self) -> "Flow":
         self._thread.start()
@@ -122,7 +122,7 @@ class Flow:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
-        self.rate = self._traffic.predictions / (time.monotonic() - self._began)
+        self.rate = (self._site.sent - self._sent) / (time.monotonic() - self._began)
         if self._failure is not None:
             raise self._failure
 

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from load.output import say
-from load.site.site import OUTPUTS, PARTITIONS, Site, Written
+from load.site.site import OUTPUTS, PARTITIONS, Keys, Site, Written
 from load.site.workers import running, wait_until_read
 from schemas.topics import Stream
 
-NO_TICKS = {"worker.tick_interval": "0s"}  # who only reads along must not add to what is read
+NO_TICKS: Keys = {"worker.tick_interval": "0s"}  # who only reads along must not add to what is read
 READ_WITHIN_S = 900.0
 SHOWN = 3  # events named for each kind of difference
 

@@ -26,7 +26,7 @@ def test_one_worker_writes_what_a_replay_says(bootstrap: str, tmp_path: Path):
     site = Site(bootstrap, tmp_path).create_topics()
     with running() as start:
         worker = start(site)
-        Traffic(site, SEED, REGIME).send(EVENTS, 6_000)
+        Traffic(site, SEED, REGIME).send(EVENTS, 12_000)
         wait_until_read([worker])
         fates = fates_add_up(worker)
         assert sum(sum(ends.values()) for ends in fates.values()) == site.sent
@@ -40,9 +40,9 @@ def test_a_worker_killed_half_way_and_started_again_writes_what_a_replay_says(bo
     traffic = Traffic(site, SEED + 1, REGIME)
     with running() as start:
         first = start(site)
-        traffic.send(EVENTS * 7 // 10, 6_000)
+        traffic.send(EVENTS * 7 // 10, 12_000)
         first.kill()
-        traffic.send(EVENTS * 3 // 10, 6_000)
+        traffic.send(EVENTS * 3 // 10, 12_000)
         second = start(site)
         wait_until_read([second])
         fates_add_up(second)
@@ -55,14 +55,14 @@ def test_two_workers_one_joining_and_one_leaving_write_what_a_replay_says(bootst
     traffic = Traffic(site, SEED + 2, REGIME)
     with running() as start:
         first = start(site, "first")
-        traffic.send(EVENTS * 4 // 10, 6_000)
+        traffic.send(EVENTS * 4 // 10, 12_000)
         second = start(site, "second")
-        traffic.send(EVENTS * 3 // 10, 2_000)
+        traffic.send(EVENTS * 3 // 10, 4_000)
         wait_until_read([first, second])
         for worker in (first, second):
             fates_add_up(worker)
         assert first.stop() == 0
-        traffic.send(EVENTS * 3 // 10, 6_000)
+        traffic.send(EVENTS * 3 // 10, 12_000)
         wait_until_read([second])
         fates_add_up(second)
         assert second.stop() == 0
