@@ -2,6 +2,9 @@
 
 Each program reads from the beginning in a process of its own, started fresh for every round; rounds alternate, so that
 what else the machine does falls on all of them. The clock of each starts when it is warm. Figures are medians.
+
+``driftline`` keeps its state on disk and copies it into checkpoints, as it does by default; ``driftline_memory`` is the
+same worker with ``state.memory``. ``durability_ratio`` is the one's rate over the other's.
 """
 
 import argparse
@@ -13,6 +16,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,8 +65,10 @@ def _peer(module: str, python: Path = Path(sys.executable)) -> Callable[[Task], 
     return measure
 
 
+OURS, IN_MEMORY = "driftline", "driftline_memory"
 RUNNERS: Mapping[str, Runner] = {
-    "driftline": Runner(measure),
+    OURS: Runner(measure),
+    IN_MEMORY: Runner(partial(measure, in_memory=True)),
     "plain_faust": Runner(_peer("plain_faust"), slow=True, joins=False),
     "quixstreams": Runner(_peer("quix", BENCH_PYTHON), joins=False, python=BENCH_PYTHON),
     "raw_aiokafka": Runner(_peer("raw_aiokafka")),
@@ -154,11 +160,12 @@ def _rotated(names: Sequence[str], by: int) -> list[str]:
 def _report(plan: Plan, broker: Broker, figures: Mapping[str, Sequence[Figure]]) -> dict[str, Any]:
     rates = {name: [figure.records_per_s for figure in rounds] for name, rounds in figures.items()}
     medians = {name: statistics.median(rounds) for name, rounds in rates.items()}
-    ours = medians.get("driftline")
-    ratios = {name: round(ours / theirs, 3) for name, theirs in medians.items() if ours and name != "driftline"}
+    ours = medians.get(OURS)
+    ratios = {name: round(ours / theirs, 3) for name, theirs in medians.items() if ours and name != OURS}
     return {
         "records_per_s": {name: round(rate) for name, rate in medians.items()},
-        "ratios": ratios,
+        "ratios": {name: ratio for name, ratio in ratios.items() if name != IN_MEMORY},
+        "durability_ratio": ratios.get(IN_MEMORY),
         "rounds": plan.rounds,
         "each_round": {name: [round(rate) for rate in rounds] for name, rounds in rates.items()},
         "measured_records": {name: rounds[0].records for name, rounds in figures.items()},
@@ -184,8 +191,8 @@ def _versions(broker: Broker, figures: Mapping[str, Sequence[Figure]]) -> dict[s
 
 def _say_table(report: Mapping[str, Any]) -> None:
     for name, rate in report["records_per_s"].items():
-        ratio = report["ratios"].get(name)
-        say(f"{name:<14}{rate:>10,} records/s" + (f"   driftline is {ratio:g} times as fast" if ratio else ""))
+        ratio = report["durability_ratio"] if name == IN_MEMORY else report["ratios"].get(name)
+        say(f"{name:<18}{rate:>10,} records/s" + (f"   driftline is {ratio:g} times as fast" if ratio else ""))
 
 
 def _records(text: str) -> int:
@@ -212,7 +219,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 command = Command(
     "throughput",
-    "records a second, beside plain Faust, quixstreams and a bare reader",
+    "records a second, beside state in memory, plain Faust, quixstreams and a bare reader",
     add_arguments,
     run,
     "python -m load throughput --json",

@@ -52,13 +52,14 @@ class Reading(NamedTuple):
         return self.fates.total()
 
 
-def measure(task: Task, dead_lettered: int = 0) -> Figure:
+def measure(task: Task, dead_lettered: int = 0, *, in_memory: bool = False) -> Figure:
     """Starts a worker with output topics of its own on the task's topics, and stops it when it has done all.
 
-    All records are applied but for so many, which are dead letters; anything else is no figure.
+    All records are applied but for so many, which are dead letters; anything else is no figure. Its state is new, in
+    the temporary folder, with checkpoints as often as by default; or in memory alone.
     """
     port = free_port()
-    config = _write_config(task, port)
+    config = _write_config(task, port, in_memory=in_memory)
     _driftline("topics", "create", "--config", str(config))
     with _worker(config, task.result.with_suffix(".log")) as process:
         first, last = _first_and_last(task, port, process)
@@ -69,7 +70,7 @@ def measure(task: Task, dead_lettered: int = 0) -> Figure:
     return Figure(last.records - first.records, last.at - first.at, {name: version(name) for name in PACKAGES})
 
 
-def _write_config(task: Task, port: int) -> Path:
+def _write_config(task: Task, port: int, *, in_memory: bool) -> Path:
     names = {stream.value: f"{task.group}-{stream.value}" for stream in Stream}
     names |= dict(zip((Stream.PREDICTIONS.value, Stream.OUTCOMES.value), task.topics, strict=False))
     topics = TopicNames(**names)
@@ -81,6 +82,10 @@ def _write_config(task: Task, port: int) -> Path:
         *(f'{stream.value} = "{topics.of(stream)}"' for stream in Stream),
         "[state]",
         f'dir = "{task.result.with_suffix(".state")}"',
+        f'checkpoints = "{task.result.with_suffix(".checkpoints")}"',
+        f"memory = {str(in_memory).lower()}",
+        "[worker]",
+        'tick_interval = "0s"',  # so that every record that it finishes with is one of the task's
         "[metrics]",
         f"port = {port}",
     ]

@@ -21,11 +21,13 @@ def test_the_report_gives_medians_and_how_many_times_as_fast_the_worker_is() -> 
     plan = Plan(RECORDS, 3, 1, outcomes=False, only=EVERYBODY)
     figures = {
         "driftline": [_figure(90_000), _figure(60_000), _figure(61_000)],
+        "driftline_memory": [_figure(61_000), _figure(76_250), _figure(90_000)],
         "raw_aiokafka": [_figure(100_000), _figure(122_000), _figure(200_000)],
     }
     report = _report(plan, Broker("localhost:9092", BrokerKind.JARS), figures)
-    assert report["records_per_s"] == {"driftline": 61_000, "raw_aiokafka": 122_000}
+    assert report["records_per_s"] == {"driftline": 61_000, "driftline_memory": 76_250, "raw_aiokafka": 122_000}
     assert report["ratios"] == {"raw_aiokafka": 0.5}
+    assert report["durability_ratio"] == 0.8
     assert report["versions"]["river"] == "0.26.1"
 
 
