@@ -25,8 +25,9 @@ from botocore.exceptions import (  # type: ignore[import-untyped]
 from streams.blobs import S3, BlobLost, BlobsError, Found
 from streams.errors import UsageError
 
-# An endpoint that is not there is reported within half a minute; a slow answer is waited for.
-_PATIENCE = {"connect_timeout": 5, "read_timeout": 60, "retries": {"mode": "standard", "total_max_attempts": 4}}
+# An endpoint that is not there is reported within half a minute; a slow answer is waited for. How often boto3 tries
+# again can be set as usual, by AWS_MAX_ATTEMPTS.
+_PATIENCE = Config(connect_timeout=5, read_timeout=60)
 
 _LOGIN = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role"
 _WRONG_LOGIN = frozenset(
@@ -56,7 +57,7 @@ class S3Blobs:
         self._bucket, self._where = bucket, where
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         with self._told():
-            self._client = boto3.session.Session().client("s3", config=Config(**_PATIENCE))
+            self._client = boto3.session.Session().client("s3", config=_PATIENCE)
             self._client.list_objects_v2(Bucket=bucket, Prefix=self._prefix, MaxKeys=1)
 
     def put_file(self, name: str, path: Path) -> None:
@@ -111,8 +112,9 @@ class S3Blobs:
             self._client.delete_object(**self._object(name))
 
     def now(self) -> float:
+        """The cheapest question there is; a bucket's times are whole seconds."""
         with self._told():
-            answer = self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+            answer = self._client.head_bucket(Bucket=self._bucket)
         return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
 
     def _object(self, name: str) -> Mapping[str, str]:

@@ -18,8 +18,9 @@ clears away what it finds superfluous. What makes this safe:
   is written and brings what is missing. Should all this fail, a reader sees in the listing that the manifest is not
   whole and takes the next older one, and the next save brings the blob again.
 
-CheckpointError                the disk of the state does not do what a checkpoint needs
+CheckpointError                the state's own disk does not take or give what a checkpoint needs
 └── CheckpointDamagedError     this checkpoint cannot be had whole; an older one may
+(streams.blobs.BlobsError      the storage fails: so would any other checkpoint)
 """
 
 import os

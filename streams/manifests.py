@@ -42,7 +42,7 @@ class Manifest(msgspec.Struct, frozen=True):
     name: str
     partition: int
     positions: Mapping[str, int]  # by input topic, the next offset to apply
-    files: Sequence[File]
+    files: tuple[File, ...]
     made: datetime
     state_format: str = ""  # of the state inside, in the words of whoever reads it
 
