@@ -16,6 +16,7 @@ PROGRAMS = (
     "poison",
     "crash",
     "rebalance",
+    "recovery",
     "demo-seeds",
     "produce",
 )  # a module of this package each, with underscores, that has a ``command``

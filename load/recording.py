@@ -90,7 +90,7 @@ def _chunks(recording: Recording) -> Iterator[tuple[list[Event], list[Event]]]:
         scores = draw.random(end - first).tolist()
         labels = (draw.random(end - first) < POSITIVE_SHARE).tolist()
         numbers = range(first, end)
-        predictions = [_prediction(*parts) for parts in zip(numbers, features, scores, strict=True)]
+        predictions = [prediction(*parts) for parts in zip(numbers, features, scores, strict=True)]
         outcomes = [_outcome(*parts) for parts in zip(numbers, labels, strict=True)]
         draw.shuffle(outcomes)  # in place
         yield predictions, outcomes
@@ -121,7 +121,8 @@ POISONS: Sequence[Callable[[bytes], bytes]] = (
 )
 
 
-def _prediction(number: int, features: Sequence[float], score: float) -> Event:
+def prediction(number: int, features: Sequence[float], score: float) -> Event:
+    """One in the form of the contract; its model is its number's."""
     model = f"m{number % MODELS}"
     fields = {
         "type": "prediction",

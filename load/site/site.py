@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -31,6 +32,9 @@ EAGER: Keys = {
     "defaults.metrics_window": "2s",
     "defaults.retrain.min_labels": 50,
 }
+
+
+LOG_LEVEL = 2  # librdkafka would complain of a broker that goes at the end of a run
 
 
 class SiteError(RuntimeError):
@@ -124,6 +128,17 @@ class Site:
         finally:
             consumer.close()
 
+    def members(self) -> int:
+        """How many workers the group counts, those included that it has not missed yet."""
+        group = self.admin.describe_consumer_groups([self.prefix])[self.prefix].result(ANSWERS_WITHIN_S)
+        return len(group.members)
+
+    @cached_property
+    def admin(self) -> Any:
+        from confluent_kafka.admin import AdminClient  # noqa: PLC0415 - comes with the development lock
+
+        return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": LOG_LEVEL})
+
     def replay(self) -> dict[Stream, Written]:
         """What the embedded engine decides on the same topics, in the order of partitions."""
         out = self.folder / f"replay-{uuid4().hex[:6]}"
@@ -155,7 +170,7 @@ def _producer(bootstrap: str) -> Any:
             "linger.ms": 5,
             "partitioner": "murmur2_random",
             "compression.type": "lz4",
-            "log_level": 2,  # it would complain when the broker goes at the end of a run
+            "log_level": LOG_LEVEL,
             "queue.buffering.max.messages": 1_000_000,
         }
     )

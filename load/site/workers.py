@@ -49,6 +49,11 @@ class Worker:
             text.seek(self._log_from)
             return text.read().decode(errors="replace")
 
+    @property
+    def seconds(self) -> float:
+        """Since its process was started."""
+        return time.monotonic() - self.began
+
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
