@@ -18,6 +18,11 @@ CLIP = 12.0  # standard deviations
 BLOCK = 32  # rows whose mean is handed on: what confirms an alarm and what ends it
 
 
+# What is known of a column, a line each: how many values teach it, how many have, their moments, the unit that it is
+# measured in, and the block at hand.
+_NEED, _N, _MEAN, _M2, _M3, _SCALE, _BLOCK_SUM, _BLOCK_N = range(8)
+_LINES = 8
+
 Row = NDArray[np.float64]
 
 
@@ -31,22 +36,10 @@ def _scale(n: float, mean: float, m2: float) -> float:
 
 
 @compiled
-def _measure(
-    x: Matrix,
-    need: Row,
-    n: Row,
-    mean: Row,
-    m2: Row,
-    m3: Row,
-    scale: Row,
-    z: Matrix,
-    block_sum: Row,
-    block_n: Row,
-    rows: int,
-    sums: Matrix,
-    counts: Matrix,
-) -> None:
+def _measure(x: Matrix, known: Matrix, z: Matrix, rows: int, sums: Matrix, counts: Matrix) -> None:
     """Row by row, so that no cut of the rows can change the order of an addition."""
+    need, n, mean, m2, m3, scale = known[_NEED], known[_N], known[_MEAN], known[_M2], known[_M3], known[_SCALE]
+    block_sum, block_n = known[_BLOCK_SUM], known[_BLOCK_N]
     done = 0
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
@@ -93,30 +86,35 @@ class Blocks(msgspec.Struct, frozen=True):
     counts: Matrix
 
 
-class BaselineState(msgspec.Struct, array_like=True, frozen=True):
-    rows: int
-    arrays: list[bytes]
-
-
 class Baseline:
     """Columns side by side, as in the banks."""
 
-    _ARRAYS = ("need", "n", "mean", "m2", "m3", "scale", "block_sum", "block_n")
+    __slots__ = ("_known", "rows")
 
     def __init__(self) -> None:
         self.rows = 0
-        self.need: NDArray[np.float64] = np.zeros(0)
-        self.n: NDArray[np.float64] = np.zeros(0)
-        self.mean: NDArray[np.float64] = np.zeros(0)
-        self.m2: NDArray[np.float64] = np.zeros(0)
-        self.m3: NDArray[np.float64] = np.zeros(0)
-        self.scale: NDArray[np.float64] = np.zeros(0)
-        self.block_sum: NDArray[np.float64] = np.zeros(0)
-        self.block_n: NDArray[np.float64] = np.zeros(0)
+        self._known: Matrix = np.zeros((_LINES, 0))
 
     @property
     def columns(self) -> int:
-        return len(self.need)
+        return len(self._known[_NEED])
+
+    @property
+    def n(self) -> Row:
+        """How many values each column has learned from."""
+        line: Row = self._known[_N]
+        return line
+
+    @property
+    def mean(self) -> Row:
+        line: Row = self._known[_MEAN]
+        return line
+
+    @property
+    def scale(self) -> Row:
+        """The unit each column is measured in: the standard deviation of what it learned from."""
+        line: Row = self._known[_SCALE]
+        return line
 
     def learn(self, rows: int) -> None:
         """One more column, which learns from its first ``rows`` values."""
@@ -127,18 +125,19 @@ class Baseline:
         self._append(need=0.0, mean=mean, scale=scale)
 
     def _append(self, need: float, mean: float, scale: float) -> None:
-        new = {"need": need, "mean": mean, "scale": scale}
-        for name in self._ARRAYS:
-            setattr(self, name, np.append(getattr(self, name), new.get(name, 0.0)))
+        column = np.zeros((_LINES, 1))
+        column[_NEED], column[_MEAN], column[_SCALE] = need, mean, scale
+        self._known = np.concatenate((self._known, column), axis=1)
 
     def ready(self, column: int) -> bool:
-        return bool(self.n[column] >= self.need[column] and math.isfinite(self.scale[column]))
+        known = self._known[:, column]
+        return bool(known[_N] >= known[_NEED] and math.isfinite(known[_SCALE]))
 
     def skewness(self, column: int) -> float:
         """How lopsided the warm-up was: what a mean of few rows does by chance depends on it."""
-        m2, m3 = float(self.m2[column]), float(self.m3[column])
-        spread = m2**1.5 if m2 > 0 else 0.0
-        skewness = float(self.n[column]) ** 0.5 * m3 / spread if spread > 0 else 0.0
+        n, m2, m3 = self._known[[_N, _M2, _M3], column].tolist()
+        spread = m2 * math.sqrt(m2) if m2 > 0 else 0.0  # a power would raise where this is infinite
+        skewness = n**0.5 * m3 / spread if spread > 0 else 0.0
         return skewness if math.isfinite(skewness) else 0.0
 
     def measure(self, x: Matrix) -> tuple[Matrix, Blocks]:
@@ -146,32 +145,24 @@ class Baseline:
         full = (self.rows + len(x)) // BLOCK - self.rows // BLOCK
         z = np.empty_like(x)
         sums, counts = np.empty((full, self.columns)), np.empty((full, self.columns))
-        _measure(
-            x,
-            self.need,
-            self.n,
-            self.mean,
-            self.m2,
-            self.m3,
-            self.scale,
-            z,
-            self.block_sum,
-            self.block_n,
-            self.rows,
-            sums,
-            counts,
-        )
+        _measure(x, self._known, z, self.rows, sums, counts)
         first = BLOCK - self.rows % BLOCK - 1
         self.rows += len(x)
         return z, Blocks([first + BLOCK * i for i in range(full)], sums, counts)
 
-    def state(self) -> BaselineState:
-        return BaselineState(self.rows, [getattr(self, name).tobytes() for name in self._ARRAYS])
+    def numbers(self) -> Row:
+        """All there is to know, as one row."""
+        return np.concatenate(([self.rows], self._known.ravel()))
+
+    @staticmethod
+    def size(columns: int) -> int:
+        """How many numbers there are of so many columns."""
+        return 1 + _LINES * columns
 
     @classmethod
-    def of(cls, state: BaselineState) -> "Baseline":
+    def of(cls, numbers: Row) -> "Baseline":
+        """What gave these numbers; ``ValueError`` where there are too many or too few."""
         baseline = cls()
-        baseline.rows = state.rows
-        for name, raw in zip(cls._ARRAYS, state.arrays, strict=True):
-            setattr(baseline, name, np.frombuffer(raw, dtype=np.float64).copy())
+        baseline.rows = int(numbers[0])
+        baseline._known = numbers[1:].reshape(_LINES, -1).copy()
         return baseline

@@ -26,8 +26,12 @@ Flags = NDArray[np.bool_]
 
 # No feature can be called so: a name in an event has at most NAME_CHARACTERS_MAX characters.
 SCORE, PREDICTION = "score".ljust(NAME_CHARACTERS_MAX + 1), "prediction".ljust(NAME_CHARACTERS_MAX + 1)
+_OWN = (PREDICTION, SCORE)
 COUNTED_MAX = 1_000  # distinct categories counted in warm-up; what comes after them is rare by construction
 FREQUENT = 0.01  # a category below this share is part of the rest
+
+
+_NOTHING_GIVEN = FeatureConfig()
 
 
 class Column(msgspec.Struct, frozen=True, array_like=True):
@@ -45,7 +49,7 @@ class Feature(msgspec.Struct, array_like=True):
 
     name: str
     kind: str  # "auto" until a value has been seen
-    config: FeatureConfig
+    given: FeatureConfig | None = None  # where something was said of it
     value: int = -1
     missing: int = -1
     rest: int = -1
@@ -53,6 +57,10 @@ class Feature(msgspec.Struct, array_like=True):
     counted: dict[str, int] = {}  # warm-up of a categorical feature
     seen: int = 0
     learned: bool = False
+
+    @property
+    def config(self) -> FeatureConfig:
+        return self.given or _NOTHING_GIVEN
 
     @property
     def signal(self) -> str:
@@ -71,7 +79,9 @@ class Part(NamedTuple):
 
 
 class EncoderState(msgspec.Struct, array_like=True, frozen=True):
-    features: list[Feature]
+    features: list[
+        Feature
+    ]  # of the first two, prediction and score, without the names: they are long and always the same
     values: list[Column]
     shares: list[Column]
 
@@ -91,7 +101,7 @@ class Encoder:
         self._plain_values: list[int] = []
         self._plain_missing: list[int] = []
         self._plain_row = self._other_row = _getter([])
-        for name in (PREDICTION, SCORE):
+        for name in _OWN:
             self._meet(name)
 
     # -- rows ---------------------------------------------------------------------------------------------------
@@ -208,8 +218,8 @@ class Encoder:
     def _meet(self, name: str) -> None:
         if self.full:
             return
-        config = self._config.features.get(name, FeatureConfig())
-        feature = Feature(name, config.kind, config)
+        given = self._config.features.get(name)
+        feature = Feature(name, (given or _NOTHING_GIVEN).kind, given)
         self._features.append(feature)
         self._known.add(name)
         if feature.kind == "ignore":
@@ -341,11 +351,14 @@ class Encoder:
     # -- state --------------------------------------------------------------------------------------------------
 
     def state(self) -> EncoderState:
-        return EncoderState(self._features, self.values, self.shares)
+        unnamed = [msgspec.structs.replace(feature, name="") for feature in self._features[: len(_OWN)]]
+        return EncoderState([*unnamed, *self._features[len(_OWN) :]], self.values, self.shares)
 
     @classmethod
     def of(cls, config: ModelConfig, state: EncoderState) -> "Encoder":
         encoder = cls(config)
+        for name, feature in zip(_OWN, state.features, strict=False):
+            feature.name = name
         encoder._features, encoder.values, encoder.shares = state.features, state.values, state.shares
         encoder._known = {feature.name for feature in state.features}
         encoder._signals = {column.signal for column in (*state.values, *state.shares)}

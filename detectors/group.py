@@ -1,16 +1,17 @@
 """Columns of one family with their baseline and their detectors: numbers in, findings out."""
 
 import math
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.banks import registry
-from detectors.banks.contract import Bank, Finding, Matrix
-from detectors.baseline import BLOCK, Baseline, BaselineState, Blocks
+from detectors.banks.contract import Bank, Finding, Matrix, StateError
+from detectors.banks.packed import pack, unpack
+from detectors.baseline import BLOCK, Baseline, Blocks, Row
 from detectors.config import ModelConfig
 from detectors.encoding import Column
 
@@ -41,26 +42,73 @@ class Recent(NamedTuple):
     skewness: float  # of a mean of so many rows
 
 
+class History:
+    """The last blocks of all columns, in a ring. A column that came later has nothing in the blocks before."""
+
+    __slots__ = ("_counts", "_sums", "blocks")
+
+    def __init__(self) -> None:
+        self.blocks = 0  # ever
+        self._sums: Matrix = np.zeros((HISTORY, 0))
+        self._counts: NDArray[np.uint8] = np.zeros((HISTORY, 0), dtype=np.uint8)  # at most BLOCK each
+
+    def add(self, sums: Row, counts: Row) -> None:
+        more = len(sums) - self._sums.shape[1]
+        if more:
+            self._sums = np.pad(self._sums, ((0, 0), (0, more)))
+            self._counts = np.pad(self._counts, ((0, 0), (0, more)))
+        place = self.blocks % HISTORY
+        self._sums[place] = sums
+        self._counts[place] = counts
+        self.blocks += 1
+
+    def last(self, column: int, blocks: int) -> Iterator[tuple[float, int]]:
+        """Sums and counts of one column, oldest first."""
+        if column >= self._sums.shape[1]:
+            return
+        sums, counts = self._sums[:, column].tolist(), self._counts[:, column].tolist()
+        for block in range(max(0, self.blocks - min(blocks, HISTORY)), self.blocks):
+            yield sums[block % HISTORY], counts[block % HISTORY]
+
+    def numbers(self) -> Row:
+        """All there is to know, as one row."""
+        used = min(self.blocks, HISTORY)
+        return np.concatenate(([self.blocks], self._sums[:used].ravel(), self._counts[:used].ravel()))
+
+    @classmethod
+    def of(cls, numbers: Row) -> "History":
+        """What gave these numbers; ``ValueError`` where there are too many or too few."""
+        history = cls()
+        history.blocks = int(numbers[0])
+        used = min(history.blocks, HISTORY)
+        if used:
+            sums, counts = numbers[1:].reshape(2, used, -1)
+            history._sums = np.zeros((HISTORY, sums.shape[1]))
+            history._counts = np.zeros(history._sums.shape, dtype=np.uint8)
+            history._sums[:used] = sums
+            history._counts[:used] = counts
+        return history
+
+
 class GroupState(msgspec.Struct, array_like=True, frozen=True):
-    baseline: BaselineState
+    columns: int
+    numbers: bytes  # of the baseline, then of the history
     banks: list[bytes]
-    history: list[tuple[bytes, bytes]]
 
 
 class Group:
     """``rate`` columns are 0/1 and measured in shares; others are measured in standard deviations of their baseline."""
 
+    __slots__ = ("_banks", "_config", "_detectors", "_history", "baseline", "columns", "rate")
+
     def __init__(self, config: ModelConfig, detectors: Sequence[str], *, rate: bool) -> None:
         self.rate = rate
         self.columns: list[Column] = []
         self.baseline = Baseline()
-        self._rows_to_learn = config.baseline_rows
-        self._banks: list[tuple[str, Bank]] = [
-            (name, registry.build(name, {**PARAMETERS.get(name, {}), **config.parameters.get(name, {})}))
-            for name in detectors
-            if rate or registry.accepts(name) is registry.Accepts.NUMBERS
-        ]
-        self._history: deque[tuple[Matrix, Matrix]] = deque(maxlen=HISTORY)
+        self._config = config
+        self._detectors = detectors
+        self._banks: list[tuple[str, Bank]] = []  # none before there is a column: many groups never have one
+        self._history = History()
 
     def grow(self, columns: Sequence[Column]) -> None:
         """Opens what has been added to ``columns`` since."""
@@ -71,10 +119,20 @@ class Group:
             elif column.given_mean is not None and column.given_sd:
                 self.baseline.given(column.given_mean, column.given_sd)
             else:
-                self.baseline.learn(self._rows_to_learn)
+                self.baseline.learn(self._config.baseline_rows)
+        if self.columns and not self._banks:
+            self._banks = self._built()
         for _, bank in self._banks:
             if bank.columns < len(self.columns):
                 bank.grow(len(self.columns))
+
+    def _built(self) -> list[tuple[str, Bank]]:
+        given = self._config.parameters
+        return [
+            (name, registry.build(name, {**PARAMETERS.get(name, {}), **given.get(name, {})}))
+            for name in self._detectors
+            if self.rate or registry.accepts(name) is registry.Accepts.NUMBERS
+        ]
 
     def update(self, x: Matrix) -> tuple[list[Found], Blocks]:
         if not self.columns:
@@ -101,15 +159,14 @@ class Group:
     # -- blocks: what the rows since then were like -----------------------------------------------------------------
 
     def remember(self, blocks: Blocks, number: int) -> None:
-        self._history.append((blocks.sums[number], blocks.counts[number]))
+        self._history.add(blocks.sums[number], blocks.counts[number])
 
     def recent(self, column: int, blocks: int) -> Recent:
         """The mean of one column over the last blocks, against its baseline."""
-        total = rows = 0.0
-        for sums, counts in list(self._history)[-blocks:] if blocks > 0 else ():
-            if column < len(sums):
-                total += float(sums[column])
-                rows += float(counts[column])
+        total, rows = 0.0, 0
+        for block_sum, count in self._history.last(column, max(0, blocks)):
+            total += block_sum
+            rows += count
         if not rows:
             return Recent(0.0, 0, math.inf, 0.0)
         mean, learned = total / rows, float(self.baseline.n[column])
@@ -120,11 +177,11 @@ class Group:
             sd = _sd(share)
             skewness = (1.0 - 2.0 * share) / sd
         error = sd * (1.0 / rows + (1.0 / learned if learned else 0.0)) ** 0.5
-        return Recent(effect, int(rows), error, skewness / rows**0.5)
+        return Recent(effect, rows, error, skewness / rows**0.5)
 
     def rows_spanned(self, column: int, values: int) -> int:
         """About how many rows the last so many values of a column lie back: some are not there in every row."""
-        counts = [float(counts[column]) if column < len(counts) else 0.0 for _, counts in self._history]
+        counts = [count for _, count in self._history.last(column, HISTORY)]
         first = next((block for block, count in enumerate(counts) if count), len(counts))
         counted = counts[first + 1 :]  # the first one may have been spent on warm-up
         return round(values * BLOCK * len(counted) / sum(counted)) if sum(counted) else values
@@ -132,17 +189,22 @@ class Group:
     # -- state ------------------------------------------------------------------------------------------------------
 
     def state(self) -> GroupState:
-        history = [(sums.tobytes(), counts.tobytes()) for sums, counts in self._history]
-        return GroupState(self.baseline.state(), [bank.snapshot() for _, bank in self._banks], history)
+        numbers = np.concatenate((self.baseline.numbers(), self._history.numbers()))
+        return GroupState(len(self.columns), pack(numbers), [bank.snapshot() for _, bank in self._banks])
 
     def restore(self, columns: Sequence[Column], state: GroupState) -> None:
-        self.baseline = Baseline.of(state.baseline)
-        # Columns that the encoder has opened and no row has reached yet are grown with the next row, as ever.
-        self.columns = list(columns[: self.baseline.columns])
+        """Columns that the encoder has opened and no row has reached yet are grown with the next row, as ever."""
+        self.columns = list(columns[: state.columns])
+        numbers, first = unpack(state.numbers), Baseline.size(state.columns)
+        try:
+            self.baseline, self._history = Baseline.of(numbers[:first]), History.of(numbers[first:])
+        except (ValueError, OverflowError, IndexError) as error:
+            raise StateError(f"{len(numbers)} numbers are no state of {state.columns} columns: {error}") from error
+        self._banks = self._built() if self.columns else []
         for (_, bank), held in zip(self._banks, state.banks, strict=True):
             bank.restore(held)
-        for sums, counts in state.history:
-            self._history.append((np.frombuffer(sums), np.frombuffer(counts)))
+        if any(count != state.columns for count in (len(self.columns), *(bank.columns for _, bank in self._banks))):
+            raise StateError(f"a state of {state.columns} columns does not fit the columns that are watched")
 
 
 def _sd(share: float) -> float:

@@ -1,15 +1,24 @@
 """Remembers when and where rows stood, finely for recent ones and coarsely for old ones, in fixed space."""
 
+from array import array
 from bisect import bisect_right
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
+import numpy as np
+
+from detectors.banks.contract import StateError
+from detectors.banks.packed import pack_steps, unpack_steps
 
 STRIDE = 16  # rows between marks on the finest level
 FACTOR = 4  # each level is so many times coarser than the one below
-LEVELS = 8  # the coarsest: a mark each 16 * 4**7 = 262,144 rows, 64 of them: 16 million rows back
-KEPT = 64  # marks a level; a row's mark is at most a tenth of its age away
+LEVELS = 8  # the coarsest: a mark each 16 * 4**7 = 262,144 rows, which go 16 million rows back
+KEPT = 64  # marks on the finest level; a row's mark is at most a tenth of its age away
+KEPT_ABOVE = KEPT - KEPT // FACTOR  # on the others, which begin where the one below ends
+
+TimelineState = bytes
+
+_PAIR = 2  # a mark is held as its time and its offset; its row follows from its place
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -18,20 +27,20 @@ class Mark(msgspec.Struct, frozen=True, array_like=True, gc=False):
     offset: int
 
 
-class TimelineState(msgspec.Struct, frozen=True, array_like=True):
-    rows: int
-    levels: list[list[Mark]]
-
-
 class Timeline:
     """Row numbers to time and offset. Rows are numbered from 0 in stream order."""
 
+    __slots__ = ("_ahead", "_levels", "_marks", "rows")
+
     def __init__(self) -> None:
         self.rows = 0
-        self._levels: list[deque[Mark]] = [deque(maxlen=KEPT) for _ in range(LEVELS)]
+        self._marks = 0  # that were ever set
+        # Level by level as far as there are any, the finest first; in each the oldest mark first. A mark that leaves a
+        # level moves up to the next where it stands on one of its rows, and is gone otherwise.
+        self._levels: list[array[int]] = []
         # Marks of the batch at hand. They take their places only as the batch is lived through, so that a later row
         # never pushes out the mark that an earlier one asks for.
-        self._ahead: deque[Mark] = deque()
+        self._ahead: list[Mark] = []
 
     def extend(self, rows: int, mark: Callable[[int], Mark]) -> None:
         """So many more rows; ``mark`` gives the mark of one of them, counted from the first of these."""
@@ -41,36 +50,83 @@ class Timeline:
 
     def settle(self, row: int | None = None) -> None:
         """Everything up to the row, or all there is, has been lived through."""
-        while self._ahead and (row is None or self._ahead[0].row <= row):
-            self._mark(self._ahead.popleft())
+        ahead = self._ahead
+        if not ahead:
+            return
+        lived = len(ahead) if row is None else bisect_right(ahead, row, key=_row)
+        for mark in ahead[:lived]:
+            self._set(mark.time, mark.offset)
+        del ahead[:lived]
 
-    def _mark(self, mark: Mark) -> None:
-        step = mark.row // STRIDE
-        for level in self._levels:
-            level.append(mark)
-            if step % FACTOR:
+    def _set(self, time: int, offset: int) -> None:
+        number, kept = self._marks, KEPT
+        self._marks += 1
+        for level in range(LEVELS):
+            if level == len(self._levels):
+                self._levels.append(array("q"))
+            held = self._levels[level]
+            held.append(time)
+            held.append(offset)
+            if len(held) <= _PAIR * kept:
                 return
-            step //= FACTOR
+            time, offset = held[0], held[1]
+            del held[:_PAIR]
+            number -= kept
+            if number % FACTOR:
+                return
+            number //= FACTOR
+            kept = KEPT_ABOVE
 
     def at(self, row: int, now: int) -> Mark | None:
         """The last mark at or before the row, or the oldest there is, as remembered when ``now`` was the newest row."""
         self.settle(now)
         oldest: Mark | None = None
-        for level in self._levels:
-            if not level:
-                break
-            oldest = level[0]
-            if oldest.row <= row:
-                return level[bisect_right(level, row, key=lambda mark: mark.row) - 1]
+        first, stride = self._marks * STRIDE, STRIDE
+        for held in self._levels:
+            count = len(held) // _PAIR
+            newest = (first - 1) // stride * stride  # the last of this level's rows before those of the level below
+            first = newest - (count - 1) * stride
+            if first <= row:
+                place = min((row - first) // stride, count - 1)
+                return Mark(first + place * stride, held[_PAIR * place], held[_PAIR * place + 1])
+            oldest = Mark(first, held[0], held[1])
+            stride *= FACTOR
         return oldest
 
     def state(self) -> TimelineState:
-        return TimelineState(self.rows, [list(level) for level in self._levels])
+        """Between two batches: nothing is ahead."""
+        assert not self._ahead
+        flat = array("q", (self.rows, 0))
+        for held in reversed(self._levels):
+            flat += held  # the oldest first, so that each mark is close to the one before
+        return pack_steps(np.frombuffer(flat, dtype=np.int64), _PAIR)
 
     @classmethod
     def of(cls, state: TimelineState) -> "Timeline":
+        flat = unpack_steps(state, _PAIR)
         timeline = cls()
-        timeline.rows = state.rows
-        for level, marks in zip(timeline._levels, state.levels, strict=True):
-            level.extend(marks)
+        timeline.rows = int(flat[0]) if len(flat) else 0
+        timeline._marks = -(-timeline.rows // STRIDE)
+        counts = list(_counts(timeline._marks))
+        if timeline.rows < 0 or len(flat) != _PAIR * (1 + sum(counts)):
+            raise StateError(f"{len(flat)} numbers are no timeline of {timeline.rows} rows")
+        end = len(flat)
+        for count in counts:
+            timeline._levels.append(array("q", flat[end - _PAIR * count : end].tobytes()))
+            end -= _PAIR * count
         return timeline
+
+
+def _row(mark: Mark) -> int:
+    return mark.row
+
+
+def _counts(marks: int) -> Iterator[int]:
+    """How many marks stand on each level when so many were set."""
+    kept = KEPT
+    for _ in range(LEVELS):
+        if marks <= 0:
+            return
+        yield min(marks, kept)
+        marks = -(-(marks - kept) // FACTOR)
+        kept = KEPT_ABOVE

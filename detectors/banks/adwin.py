@@ -13,7 +13,6 @@ the variance of each bucket kept, which only the dropping needs; that of the who
 
 import math
 from collections.abc import Mapping
-from copy import copy
 from typing import TypeVar
 
 import numpy as np
@@ -84,7 +83,9 @@ class AdwinBank:
         return width, total, variance
 
     def fresh(self, columns: int) -> "AdwinBank":
-        other = copy(self)
+        other = AdwinBank.__new__(AdwinBank)
+        other._limits, other._max_buckets, other._parameters = self._limits, self._max_buckets, self._parameters
+        other._name = self._name
         other._begin(columns)
         return other
 
@@ -143,7 +144,7 @@ def _rows_for(width: int, max_buckets: int) -> int:
 
 
 def _longest(sums: Matrix) -> int:
-    return int(max(sums[:, _WIDTH], default=0.0))
+    return int(sums[:, _WIDTH].max(initial=0.0))
 
 
 def _longer(array: NDArray[Number], more: int) -> NDArray[Number]:

@@ -8,7 +8,6 @@ where the change is dated, so a count and a sum of the values since then, and th
 """
 
 from collections.abc import Mapping
-from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +74,9 @@ class PageHinkleyBank:
         return tuple(float(own[field]) for field in fields)
 
     def fresh(self, columns: int) -> "PageHinkleyBank":
-        other = copy(self)
+        other = PageHinkleyBank.__new__(PageHinkleyBank)
+        other._limits, other._sides, other._parameters = self._limits, self._sides, self._parameters
+        other._name = self._name
         other._state = _fresh(columns)
         return other
 
@@ -99,7 +100,9 @@ class PageHinkleyBank:
 
 
 def _fresh(columns: int) -> Matrix:
-    return np.tile(_BLANK, (columns, 1))
+    state = np.empty((columns, len(_BLANK)))
+    state[:] = _BLANK
+    return state
 
 
 @compiled

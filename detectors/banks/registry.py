@@ -147,13 +147,13 @@ def check(name: str, parameters: Mapping[str, Scalar]) -> str | None:
 def build(name: str, parameters: Mapping[str, Scalar], columns: int = 0) -> Bank:
     """A bank of ``columns`` fresh detectors. ``ValueError`` says what ``check`` would have said."""
     # With the types: 1 and 1.0 and true are equal, and are not the same parameter.
-    return _pattern(name, tuple((key, type(value), value) for key, value in parameters.items())).fresh(columns)
+    return _pattern(name, tuple(parameters.items()), tuple(map(type, parameters.values()))).fresh(columns)
 
 
 @lru_cache(_PATTERNS_MAX)
-def _pattern(name: str, items: tuple[tuple[str, type, Scalar], ...]) -> Bank:
+def _pattern(name: str, items: tuple[tuple[str, Scalar], ...], types: tuple[type, ...]) -> Bank:
     """Thousands of models share few settings: each is checked once."""
-    parameters = {key: value for key, _, value in items}
+    parameters = dict(items)
     wrong = check(name, parameters)
     if wrong is not None:
         raise ValueError(wrong)

@@ -61,7 +61,9 @@ def test_values_are_clipped_far_out() -> None:
     assert baseline.measure(column(1e308, -1e308))[0].ravel().tolist() == [CLIP, -CLIP]
 
 
-@pytest.mark.parametrize("values", [(1e308, -1e308), (1e200, 1e201, -1e200), (1e308, 1e308, 1e308), (5e-324, -5e-324)])
+@pytest.mark.parametrize(
+    "values", [(1e308, -1e308), (1e150, -1e150), (1e200, 1e201, -1e200), (1e308, 1e308, 1e308), (5e-324, -5e-324)]
+)
 def test_a_warm_up_that_overflows_gives_no_infinity(values: tuple[float, ...]) -> None:
     baseline = learned(*values)
     z, _ = baseline.measure(column(*values, 1.0))
@@ -110,8 +112,8 @@ def test_no_cut_and_no_restore_changes_a_bit(values: list[float], sizes: list[in
     parts, start = [], 0
     while start < len(values):
         stop = start + sizes[start % len(sizes)]
-        cut = Baseline.of(cut.state())
+        cut = Baseline.of(cut.numbers())
         parts.append(cut.measure(column(*values[start:stop]))[0])
         start = stop
     assert np.vstack(parts).tobytes() == expected.tobytes()
-    assert cut.state() == whole.state()
+    assert cut.numbers().tobytes() == whole.numbers().tobytes()

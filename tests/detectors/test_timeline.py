@@ -1,9 +1,12 @@
 """When and where old rows stood, in fixed space."""
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detectors.banks.contract import StateError
+from detectors.banks.packed import pack_steps
 from detectors.timeline import STRIDE, Mark, Timeline
 
 
@@ -43,16 +46,15 @@ def test_nothing_is_remembered_of_nothing() -> None:
 
 def test_a_row_older_than_all_marks_gets_the_oldest_there_is() -> None:
     restored = Timeline.of(filled(200).state())
-    for level in restored._levels:
-        while level and level[0].row < 64:
-            level.popleft()
+    (finest,) = restored._levels
+    del finest[: 2 * 64 // STRIDE]
     mark = restored.at(3, 199)
     assert mark is not None
     assert mark.row == 64
 
 
 def test_space_is_fixed() -> None:
-    assert sum(len(level) for level in filled(300_000)._levels) <= 8 * 64
+    assert sum(len(level) // 2 for level in filled(300_000)._levels) <= 64 + 7 * 48
 
 
 @settings(max_examples=30, deadline=None)
@@ -82,8 +84,59 @@ def test_a_later_row_of_the_batch_pushes_nothing_out_that_an_earlier_one_asks_fo
         assert batched.at(row, 1_999) == single.at(row, 1_999)
 
 
-def test_a_restored_timeline_knows_the_same() -> None:
-    timeline = filled(5_000)
+class Plain:
+    """As said in words: each level keeps the 64 newest of its own marks."""
+
+    def __init__(self, marks: list[Mark]) -> None:
+        self._levels = [[mark for mark in marks if mark.row % (STRIDE * 4**level) == 0][-64:] for level in range(8)]
+
+    def at(self, row: int) -> Mark:
+        for level in self._levels:
+            if level[0].row <= row:
+                return [mark for mark in level if mark.row <= row][-1]
+        return self._levels[-1][0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 40_000), st.data())
+def test_it_answers_as_if_each_level_kept_marks_of_its_own(rows: int, data: st.DataObject) -> None:
+    timeline = filled(rows, (7_000,))
+    plain = Plain([Mark(row, 10 * row, 3 * row) for row in range(0, rows, STRIDE)])
+    for _ in range(20):
+        row = data.draw(st.integers(0, rows - 1))
+        assert timeline.at(row, rows - 1) == plain.at(row)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.one_of(st.integers(0, 100), st.integers(900, 1_200), st.integers(3_900, 20_000)),
+    more=st.integers(0, 3_000),
+)
+def test_a_restored_timeline_knows_the_same(rows: int, more: int) -> None:
+    timeline = filled(rows)
     restored = Timeline.of(timeline.state())
     assert restored.state() == timeline.state()
-    assert restored.at(1_234, 4_999) == timeline.at(1_234, 4_999)
+    for each in (timeline, restored):
+        extend(each, range(rows, rows + more))
+        each.settle()
+    assert restored.state() == timeline.state()
+    for row in range(0, rows + more, 97):
+        assert restored.at(row, rows + more - 1) == timeline.at(row, rows + more - 1)
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=2, max_size=2))
+def test_clocks_and_offsets_may_be_anything_a_record_can_hold(numbers: list[int]) -> None:
+    timeline = Timeline()
+    timeline.extend(1, lambda row: Mark(row, *numbers))
+    timeline.settle()
+    assert Timeline.of(timeline.state()).at(0, 0) == Mark(0, *numbers)
+
+
+def test_a_state_is_small() -> None:
+    assert len(filled(300_000).state()) < 1_500
+
+
+@pytest.mark.parametrize("numbers", [[], [1], [-1, 0], [0, 0, 5, 5], [16, 0], [17, 0, 5, 5], [2**62, 0, 5, 5]])
+def test_numbers_that_are_no_timeline_are_refused(numbers: list[int]) -> None:
+    with pytest.raises(StateError):
+        Timeline.of(pack_steps(np.array(numbers, dtype=np.int64), 2))
