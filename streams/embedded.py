@@ -18,7 +18,9 @@ Advance = Callable[[int], object]
 
 def engines(settings: Settings, *, any_stream: bool) -> EngineFactory:
     """``any_stream``: records of a file, where predictions, outcomes and control events are mixed."""
-    return lambda partition: Engine(partition, settings.monitor, settings.kafka.topics, any_stream=any_stream)
+    return lambda partition, kept: Engine(
+        partition, settings.monitor, settings.kafka.topics, any_stream=any_stream, kept=kept
+    )
 
 
 def run(
@@ -44,7 +46,7 @@ def run(
             if engine is None or batch[0].partition != partition:
                 # One engine at a time: records come one partition number after the other.
                 partition = batch[0].partition
-                engine = engine_of(partition)
+                engine = engine_of(partition, None)
             applied = engine.apply(batch)
             tally.batch(batch, applied.counts)
             for effect in applied.effects:

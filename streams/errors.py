@@ -5,7 +5,9 @@ DriftlineError          exit status 1: the work failed
 │   └── SettingsError   exit status 2: the configuration is wrong, with every mistake in it
 ├── SourceError         what was to be read cannot be read, or not to its end
 ├── SinkError           what was found cannot be written
-└── BrokerError         Kafka did not answer or refused; trying again may help
+├── BrokerError         Kafka did not answer or refused; trying again may help
+├── CorruptStateError   what was kept on disk is not what was written
+└── StateDiskError      the disk does not take or give what state needs
 """
 
 from collections.abc import Sequence
@@ -53,3 +55,11 @@ class SinkError(DriftlineError):
 
 class BrokerError(DriftlineError):
     pass
+
+
+class CorruptStateError(DriftlineError):
+    """Whoever opened it puts it aside."""
+
+
+class StateDiskError(DriftlineError):
+    """Nothing half written: what counts is the last write that was whole."""

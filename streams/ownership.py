@@ -1,11 +1,14 @@
 """Which partition numbers this worker has, and that only one batch is in hand at a time."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from time import monotonic
 
 import structlog
 from aiokafka import TopicPartition
 
+from detectors.banks.contract import StateError
+from streams.errors import CorruptStateError
 from streams.partition import OwnedPartition
 from streams.reading import Batch
 from streams.state import PartitionState, StateStore
@@ -13,6 +16,12 @@ from streams.telemetry import Dropped, Telemetry
 from streams.watchdog import Progress
 
 log = structlog.get_logger(__name__)
+
+# For the last checkpoint before partitions go elsewhere. The others of the group wait meanwhile; one that comes
+# too late costs the next owner a few seconds of input, which it applies again.
+LAST_CHECKPOINT_S = 15.0
+LOOKS_PER_INTERVAL = 4  # so often it is seen whether a commit is due where no further batch comes
+LOOK_AROUND_S = 5.0  # where the room is used up sooner, a write that fails ends the work as safely
 
 
 class Partitions:
@@ -31,6 +40,7 @@ class Partitions:
         self._progress = progress
         self._owned: dict[int, OwnedPartition] = {}
         self._began: Mapping[TopicPartition, int] = {}
+        self._saves: Sequence[asyncio.Future[None]] = ()
         self._hand = asyncio.Lock()
         self.generation: int | None = None  # the one whose batches count; None while a rebalance runs
         self.leaving = False  # somebody waits for the batch in hand
@@ -38,30 +48,38 @@ class Partitions:
     def is_current(self, generation: int) -> bool:
         return generation == self.generation
 
+    @property
+    def numbers(self) -> Collection[int]:
+        """The partition numbers that are this worker's now; none while a rebalance runs."""
+        return () if self.generation is None else sorted(self._owned)
+
     async def assigned(self, partitions: Collection[int], generation: int) -> Mapping[int, Mapping[str, int]]:
         async with self._hand:
             self.leaving = False
-            self._owned = {number: self._make(number, self._store.open(number, generation)) for number in partitions}
-            self._store.retain(partitions)
+            states = await self._store.open(partitions, generation)
+            self._owned = {number: self._make(number, state) for number, state in states.items()}
             self._began = {}
             self.generation = generation
         self._telemetry.owned(partitions)
         self._progress.ready()
         log.info("partitions assigned", partitions=sorted(partitions), generation=generation)
-        return {number: owned.state.positions for number, owned in self._owned.items()}
+        return {number: state.applied for number, state in states.items()}
 
     async def revoked(self, generation: int) -> None:
+        """Commits, sends and saves what there is: whoever goes on from here repeats nothing."""
         self._progress.not_ready()
-        self.leaving = True
-        async with self._hand:
-            self.generation = None
-            self._store.release(generation)
+        await self._leave()
+        self._store.release(generation)
         log.info("partitions revoked", partitions=sorted(self._owned), generation=generation)
+
+    async def finish(self) -> None:
+        """As a rebalance that takes everything; no other batch will be begun."""
+        await self._leave()
 
     def reading_from(self, positions: Mapping[TopicPartition, int]) -> None:
         self._began = positions
 
-    def applied(self) -> Mapping[TopicPartition, int]:
+    def committed(self) -> Mapping[TopicPartition, int]:
         return {
             TopicPartition(topic, number): offset
             for number, owned in self._owned.items()
@@ -70,23 +88,114 @@ class Partitions:
 
     @property
     def positions(self) -> Mapping[TopicPartition, int]:
-        """As ``applied``, and the beginning for what nothing was applied of."""
-        return {**self._began, **self.applied()}
+        """Where the work is: what is applied, and the beginning for what nothing was applied of."""
+        applied = {
+            TopicPartition(topic, number): offset
+            for number, owned in self._owned.items()
+            for topic, offset in owned.state.applied.items()
+        }
+        return {**self._began, **applied}
 
     async def take(self, batch: Batch) -> None:
         async with self._hand:
             owned = self._owned.get(batch.partition)
-            dropped = await owned.take(batch) if owned else Dropped.GENERATION_PASSED
-            if dropped not in (None, Dropped.GENERATION_PASSED):  # the engine is ahead of what was sent
-                self._store.abandon(batch.partition)
-                del self._owned[batch.partition]
+            dropped = await self._whole(owned, owned.take(batch)) if owned else Dropped.GENERATION_PASSED
+            if owned and dropped not in (None, Dropped.GENERATION_PASSED):  # the engine is ahead of what counts
+                self._abandon(owned, dropped)
+            elif owned and owned.due and self.generation is not None:
+                await self._commit(owned)
         if dropped:
             self._telemetry.dropped(batch.partition, len(batch.records), dropped)
         else:
             self._progress.moved()
 
-    async def finish(self) -> None:
-        """Returns when the batch in hand is done; no other will be begun."""
+    async def keep_committing(self, interval_s: float) -> None:
+        """Also what no further batch follows is committed; runs until it is cancelled."""
+        looked = monotonic()
+        while True:
+            await asyncio.sleep(interval_s / LOOKS_PER_INTERVAL)
+            for number in list(self._owned):
+                await self._commit_if_due(number)
+            if monotonic() - looked >= LOOK_AROUND_S:
+                looked = monotonic()
+                self._look_around()
+
+    async def keep_checkpointing(self, interval_s: float) -> None:
+        """Runs until it is cancelled."""
+        while True:
+            await asyncio.sleep(interval_s)
+            for number in list(self._owned):
+                await (await self._checkpoint(number))
+
+    def _look_around(self) -> None:
+        self._store.check_room()
+        for number, owned in self._owned.items():
+            self._telemetry.state_size(number, self._store.size(number))
+            self._telemetry.engine(number, owned.state.engine.stats._asdict())
+
+    async def _commit_if_due(self, number: int) -> None:
+        owned = self._owned.get(number)
+        if owned is None or not owned.due:
+            return
+        async with self._hand:
+            if self.generation is not None and self._owned.get(number) is owned and owned.due:
+                await self._commit(owned)
+
+    async def _checkpoint(self, number: int) -> Awaitable[None]:
+        async with self._hand:
+            owned = self._owned.get(number)
+            if self.generation is None or owned is None or self.leaving:
+                return _nothing()
+            # What was sent is marked first: whoever opens the copy has less to read back.
+            dropped = await self._whole(owned, owned.flush())
+            if dropped:
+                self._abandon(owned, dropped)
+                return _nothing()
+            return self._store.checkpoint(number)
+
+    async def _leave(self) -> None:
         self.leaving = True
         async with self._hand:
+            if self.generation is None:
+                return
+            owned = list(self._owned.values())
+            ends = await asyncio.gather(*(self._whole(each, each.leave()) for each in owned))
+            for each, dropped in zip(owned, ends, strict=True):
+                if dropped:
+                    self._abandon(each, dropped)
+            await self._checkpoint_last()
             self.generation = None
+
+    async def _checkpoint_last(self) -> None:
+        self._saves = [asyncio.ensure_future(self._store.checkpoint(number)) for number in self._owned]
+        if not self._saves:
+            return
+        saved, unsaved = await asyncio.wait(self._saves, timeout=LAST_CHECKPOINT_S)
+        if unsaved:  # they go on; only nobody waits for them
+            log.warning("left before the last checkpoints were saved", unsaved=len(unsaved), after_s=LAST_CHECKPOINT_S)
+        for save in saved:
+            save.result()
+
+    async def _commit(self, owned: OwnedPartition) -> None:
+        dropped = await self._whole(owned, owned.commit())
+        if dropped:
+            self._abandon(owned, dropped)
+
+    async def _whole(self, owned: OwnedPartition, work: Awaitable[Dropped | None]) -> Dropped | None:
+        """A state that turns out to be broken must not be opened again by the process that comes after this one."""
+        try:
+            return await work
+        except (CorruptStateError, StateError) as error:
+            owned.drop()
+            self._store.put_aside(owned.number, error)
+            raise
+
+    def _abandon(self, owned: OwnedPartition, why: Dropped | None) -> None:
+        log.warning("what was applied since the last commit is dropped", partition=owned.number, reason=why)
+        owned.drop()
+        self._store.abandon(owned.number)
+        del self._owned[owned.number]
+
+
+async def _nothing() -> None:
+    """Nothing to save."""

@@ -1,15 +1,26 @@
-"""What one owned partition number is: its state, and the way of a batch through it."""
+"""What one owned partition number is: its state, the way of a batch into it, and of what was decided out of it.
 
-from collections.abc import Awaitable, Callable, Mapping
+Batches are applied as they come. A commit writes what they changed, and begins to send what they decided; the next one
+waits until that is acknowledged. So applying goes on while effects are on their way.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import monotonic
 
+import structlog
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 
+from streams.errors import BrokerError
 from streams.offsets import Offsets
+from streams.pace import Pace
 from streams.reading import Batch
 from streams.sender import Sender, id_of
-from streams.state import PartitionState
+from streams.state import EffectLike, PartitionState
 from streams.telemetry import CountsLike, Dropped, Stage, Telemetry
+
+log = structlog.get_logger(__name__)
 
 
 class OwnedPartition:
@@ -20,7 +31,9 @@ class OwnedPartition:
         *,
         sender: Sender,
         offsets: Offsets,
+        inputs: tuple[str, ...],
         outputs: tuple[str, ...],
+        pace: Pace,
         telemetry: Telemetry,
         is_current: Callable[[int], bool],
         is_member: Callable[[int], Awaitable[bool]],
@@ -31,68 +44,138 @@ class OwnedPartition:
         self.state = state
         self._sender = sender
         self._offsets = offsets
+        self._inputs = inputs
         self._outputs = outputs
+        self._pace = pace
         self._telemetry = telemetry
         self._is_current = is_current
         self._is_member = is_member
         self._is_leaving = is_leaving
         self._moved = moved
+        self._sending: asyncio.Task[Mapping[str, int] | None] | None = None
+        self._spent = _Stages()
 
     async def take(self, batch: Batch) -> Dropped | None:
-        """Applies, sends and commits; says why where it did not. After a drop in work the state must be abandoned."""
-        if not self._is_current(batch.generation):
+        """Applies; says why where it did not. After a drop in work the state must be abandoned."""
+        if not self._is_current(batch.generation) or not await self._knows_outputs():
             return Dropped.GENERATION_PASSED
-        clock = _Stages()
-        if self.state.wants_read_back:
-            await self._read_back()
-            clock.lap(Stage.READ_BACK)
-        if self.state.wants_read_back:
-            return Dropped.GENERATION_PASSED
+        self._spent.begin()
         applied = self.state.engine.apply(batch.records)
-        clock.lap(Stage.DETECT)
+        self._spent.lap(Stage.DETECT)
         if not self._is_current(batch.generation):
             return Dropped.GENERATION_PASSED_IN_WORK
-        unsent = self.state.decide(batch.positions, applied.effects)
-        clock.lap(Stage.COMMIT)
-        if unsent and not await self._is_member(self.number):
-            return Dropped.NOT_A_MEMBER
-        await self._sender.send(self.number, unsent)
-        clock.lap(Stage.SEND)
-        self.state.sent()
-        clock.lap(Stage.COMMIT)
-        self._report(batch, applied.counts, len(applied.effects) - len(unsent), clock)
+        effects = [*batch.effects, *applied.effects]
+        self.state.took(batch.positions, effects)
+        self._pace.took(len(batch.records), sum(len(effect.value) for effect in effects))
+        self._report(batch, applied.counts)
         return None
 
-    async def _read_back(self) -> None:
-        """Learns which effects are on the output topics already, before the first one could be sent again.
+    @property
+    def due(self) -> bool:
+        """Whether a commit is: that also hands out what an earlier life has left in its outbox."""
+        return self._pace.due and (self._sending is not None or self.state.uncommitted)
+
+    async def commit(self) -> Dropped | None:
+        """Writes what was applied and begins to send. After a drop the state must be abandoned."""
+        dropped = await self.settle()
+        if dropped or not self.state.uncommitted or not await self._knows_outputs():
+            return dropped
+        met, began = self.state.already_sent, monotonic()
+        self._spent.begin()
+        effects = self.state.commit()
+        self._spent.lap(Stage.COMMIT)
+        took_s = monotonic() - began
+        self._telemetry.committed(self.number, self._pace.committed(took_s), took_s)
+        self._telemetry.outbox(self.number, len(effects))
+        if self.state.already_sent > met:
+            self._telemetry.already_sent(self.number, self.state.already_sent - met)
+        if effects:
+            self._sending = asyncio.create_task(self._send(effects))
+        else:
+            self.state.sent({})
+        return None
+
+    async def settle(self) -> Dropped | None:
+        """Returns when all that was committed is acknowledged."""
+        sending, self._sending = self._sending, None
+        if sending is None:
+            return None
+        self._spent.begin()
+        ends = await sending
+        self._spent.lap(Stage.SEND)
+        if ends is None:
+            return Dropped.NOT_A_MEMBER
+        self.state.sent(ends)
+        self._telemetry.outbox(self.number, 0)
+        return None
+
+    async def flush(self) -> Dropped | None:
+        """Commits and sends what there is, and commits that it was sent: whoever goes on from here repeats nothing."""
+        return await self.commit() or await self.commit() or await self.settle()
+
+    async def leave(self) -> Dropped | None:
+        """``flush`` at the end of a generation, which does not wait for brokers that are away."""
+        try:
+            return await self.flush()
+        except (KafkaError, BrokerError, TimeoutError) as error:
+            # It stands in the outbox, and whoever opens the state next sends what is missing.
+            log.warning("left with effects that are not known to be sent", partition=self.number, reason=str(error))
+            return Dropped.NOT_ACKNOWLEDGED
+
+    def drop(self) -> None:
+        """What is on its way is not waited for."""
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
+
+    async def _send(self, effects: Sequence[EffectLike]) -> Mapping[str, int] | None:
+        """``None`` where the group does not count us in any more, and nothing was sent."""
+        if not await self._is_member(self.number):
+            return None
+        return await self._sender.send(self.number, effects)
+
+    async def _knows_outputs(self) -> bool:
+        """Whether it is known what is on the output topics, before the first effect could be sent again.
 
         The group has given us the partition, so its last owner is done with it or is a zombie that will find out: what
         a zombie still sends carries the same id. Output topics can be long, so a rebalance or an end breaks this off.
         """
+        if not self.state.wants_read_back:
+            return True
+        self._spent.begin()
         start = self.state.read_back_from
         async for records in self._offsets.read({TopicPartition(t, self.number): start.get(t) for t in self._outputs}):
-            self.state.found(filter(None, (id_of(record.headers) for record in records)))
+            ids = ((id_of(record.headers), record.offset) for record in records)
+            self.state.found(records[0].topic, [(event_id, offset) for event_id, offset in ids if event_id is not None])
             self._moved()
             if self._is_leaving():
-                return
-        self.state.read_back_done()
+                return False
+        ends = await self._offsets.ends([TopicPartition(topic, self.number) for topic in self._inputs])
+        self.state.read_back_done({tp.topic: end for tp, end in ends.items()})
+        self._spent.lap(Stage.READ_BACK)
+        return True
 
-    def _report(self, batch: Batch, counts: Mapping[str, CountsLike], repeated: int, clock: "_Stages") -> None:
+    def _report(self, batch: Batch, counts: Mapping[str, CountsLike]) -> None:
         for topic, of_topic in counts.items():
             self._telemetry.counts(topic, self.number, of_topic)
-        if repeated:
-            self._telemetry.already_sent(self.number, repeated)
-        self._telemetry.batch(self.number, len(batch.records), clock.seconds)
+        self._telemetry.batch(self.number, len(batch.records), self._spent.taken())
 
 
 class _Stages:
-    """How long each stage of a batch took."""
+    """How long each stage took since this was asked last."""
 
     def __init__(self) -> None:
-        self.seconds: dict[Stage, float] = {}
+        self._seconds: dict[Stage, float] = {}
+        self._since = monotonic()
+
+    def begin(self) -> None:
         self._since = monotonic()
 
     def lap(self, stage: Stage) -> None:
         now = monotonic()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._since
+        self._seconds[stage] = self._seconds.get(stage, 0.0) + now - self._since
         self._since = now
+
+    def taken(self) -> Mapping[Stage, float]:
+        taken, self._seconds = self._seconds, {}
+        return taken

@@ -34,8 +34,8 @@ class Owner(Protocol):
     def reading_from(self, positions: Mapping[TopicPartition, int]) -> None:
         """Where reading begins now, also where no state knew a place."""
 
-    def applied(self) -> Mapping[TopicPartition, int]:
-        """By input partition the next offset to apply, for the group's committed offsets."""
+    def committed(self) -> Mapping[TopicPartition, int]:
+        """By input partition the next offset as of the last commit: the group's offsets follow it."""
 
 
 class Reading(NamedTuple):

@@ -62,24 +62,29 @@ class Sender:
         self._bytes_max = bytes_max
         self._timeout_s = timeout_s
 
-    async def send(self, partition: int, effects: Sequence[EffectLike]) -> None:
-        """Returns when every one of them is on its topic; raises when one is not within the timeout."""
+    async def send(self, partition: int, effects: Sequence[EffectLike]) -> Mapping[str, int]:
+        """Returns when every one of them is on its topic, with the offset after the last by topic.
+
+        Raises when one is not there within the timeout.
+        """
         if not effects:
-            return
+            return {}
         for effect in effects:
             self._refuse_too_large(partition, effect)
         try:
             async with asyncio.timeout(self._timeout_s):
                 acknowledged = [await self._queue(partition, effect) for effect in effects]
-                await asyncio.gather(*acknowledged)
+                places = await asyncio.gather(*acknowledged)
         except TimeoutError as error:
             raise BrokerError(
                 f"{len(effects)} events were not acknowledged within {self._timeout_s:g} s",
                 where=f"partition {partition}",
                 advice="see whether the brokers have enough replicas in sync",
             ) from error
-        for topic, count in Counter(self._destinations[effect.stream].topic for effect in effects).items():
+        topics = [self._destinations[effect.stream].topic for effect in effects]
+        for topic, count in Counter(topics).items():
             self._telemetry.sent(topic, partition, count)
+        return _ends(topics, [place.offset for place in places])
 
     async def _queue(self, partition: int, effect: EffectLike) -> Awaitable[Any]:
         destination = self._destinations[effect.stream]
@@ -94,6 +99,14 @@ class Sender:
                 where=f"{self._destinations[effect.stream].topic}[{partition}]",
                 advice="report it: no event may grow so large",
             )
+
+
+def _ends(topics: Sequence[str], offsets: Sequence[int]) -> Mapping[str, int]:
+    ends: dict[str, int] = {}
+    for topic, offset in zip(topics, offsets, strict=True):
+        if offset >= 0:  # brokers do not always remember where they put what was sent to them twice
+            ends[topic] = max(ends.get(topic, 0), offset + 1)
+    return ends
 
 
 def headers_of(event_id: str, event_type: bytes, partition: int) -> list[tuple[str, bytes]]:

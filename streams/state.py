@@ -1,33 +1,42 @@
 """What a worker knows of one partition number: the engine, and the next offset of every input topic to apply.
 
-The life of a batch against the state is always the same two steps:
+A state lives from one *commit* to the next:
 
-1. ``decide(positions, effects)``: the batch has been applied. Engine, positions and effects now belong together; a
-   state on disk writes them as one atomic batch, effects into its outbox. Returned is what is still to be sent.
-2. ``sent()``: every one of those is acknowledged by Kafka. A state on disk marks them with its next write.
+1. Before the first commit the output topics are read back from ``read_back_from`` on: ``found``, ``read_back_done``.
+2. ``took(positions, effects)``, once a batch: it has been applied. Nothing is written and nothing may be sent yet.
+3. ``commit()``: everything since the last one, and the effects into an outbox, written as one. Returned is what is to
+   be sent now, what the outbox held at opening included.
+4. ``sent(ends)``: every one of those is acknowledged by Kafka. The next commit records it; there is none before it.
 
-A state that was abandoned between the steps is never used again: in memory it is rebuilt from the topics, on disk it
-is opened anew and sends what its outbox holds and the topics do not.
+A state that was abandoned on the way is never used again: in memory it is rebuilt from the topics, on disk it is opened
+anew and goes on from the last commit. What was not committed was not sent.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
+from detectors.kept import Changes, Kept
 from schemas.records import RecordLike
 from streams.errors import DriftlineError
 from streams.telemetry import CountsLike
 
-# Ids found on the output topics that the rebuild has not decided again yet: about 100 bytes each.
+# Ids found on the output topics that were not decided again yet: about 150 bytes each.
 ALREADY_SENT_MAX = 5_000_000
 
 
-class EffectLike(Protocol):
+class HasId(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+E = TypeVar("E", bound=HasId)
+
+
+class EffectLike(HasId, Protocol):
     """What is to be sent; ``stream`` is the value of a ``schemas.topics.Stream``."""
 
     @property
     def stream(self) -> str: ...
-    @property
-    def id(self) -> str: ...
     @property
     def key(self) -> bytes | None: ...
     @property
@@ -41,13 +50,23 @@ class AppliedLike(Protocol):
     def counts(self) -> Mapping[str, CountsLike]: ...
 
 
+class StatsLike(Protocol):
+    def _asdict(self) -> Mapping[str, int]: ...
+
+
 class EngineLike(Protocol):
     """The part of ``detectors.engine.Engine`` that the worker drives."""
 
     def apply(self, records: Sequence[RecordLike]) -> AppliedLike: ...
 
+    def changes(self) -> Changes:
+        """What is to be written since it was asked last."""
 
-EngineFactory = Callable[[int], EngineLike]
+    @property
+    def stats(self) -> StatsLike: ...
+
+
+EngineFactory = Callable[[int, Kept | None], EngineLike]  # None: nothing is kept outside its memory
 
 
 class PartitionState(Protocol):
@@ -56,7 +75,19 @@ class PartitionState(Protocol):
 
     @property
     def positions(self) -> Mapping[str, int]:
-        """By input topic, the next offset to apply. Empty where nothing is known: read from the beginning."""
+        """By input topic, the next offset as of the last commit. Empty where nothing is known: the beginning."""
+
+    @property
+    def applied(self) -> Mapping[str, int]:
+        """By input topic, the next offset to apply."""
+
+    @property
+    def uncommitted(self) -> bool:
+        """Whether a commit would write something or return something to send."""
+
+    @property
+    def already_sent(self) -> int:
+        """How many effects so far were decided again and left out, because they are on their topics."""
 
     @property
     def read_back_from(self) -> Mapping[str, int]:
@@ -65,70 +96,133 @@ class PartitionState(Protocol):
     @property
     def wants_read_back(self) -> bool: ...
 
-    def found(self, ids: Iterable[str]) -> None:
-        """These effects are on their topics: deciding them again sends nothing."""
+    def found(self, topic: str, places: Iterable[tuple[str, int]]) -> None:
+        """Ids and offsets of effects on an output topic, in order: deciding them again sends nothing."""
 
-    def read_back_done(self) -> None: ...
+    def read_back_done(self, ends: Mapping[str, int]) -> None:
+        """``ends``: where the input topics ended afterwards. What is decided beyond cannot have been found."""
 
-    def decide(self, positions: Mapping[str, int], effects: Sequence[EffectLike]) -> Sequence[EffectLike]: ...
+    def took(self, positions: Mapping[str, int], effects: Sequence[EffectLike]) -> None: ...
 
-    def sent(self) -> None: ...
+    def commit(self) -> Sequence[EffectLike]: ...
+
+    def sent(self, ends: Mapping[str, int]) -> None:
+        """``ends``: by output topic, the offset after the last of them."""
 
 
 class StateStore(Protocol):
-    def open(self, partition: int, generation: int) -> PartitionState:
-        """The newest state there is, or a new one."""
+    async def open(self, partitions: Collection[int], generation: int) -> Mapping[int, PartitionState]:
+        """A rebalance is over and these are ours: the newest state of each, or a new one. Others are let go."""
 
     def release(self, generation: int) -> None:
-        """A rebalance takes every partition away, for now at least: files are closed here."""
-
-    def retain(self, partitions: Collection[int]) -> None:
-        """The rebalance is over and these are ours: whatever is held for others is let go."""
+        """A rebalance takes every partition away, for now at least."""
 
     def abandon(self, partition: int) -> None:
-        """A batch was applied and must not count: this state is never used again."""
+        """What was applied since the last commit must not count: this state is never used again."""
+
+    def put_aside(self, partition: int, error: Exception) -> None:
+        """What is kept of it turned out to be broken: it must not be opened again."""
+
+    def checkpoint(self, partition: int) -> Awaitable[None]:
+        """Copies the last commit before it returns; what it returns saves the copy where other workers find it."""
+
+    def check_room(self) -> None:
+        """Raises ``StateDiskError`` while there still is room to end in order."""
+
+    def size(self, partition: int) -> int:
+        """Bytes on disk."""
+
+    def close(self) -> None: ...
 
 
-class MemoryState:
-    """Lives as long as the worker has the partition; then it is rebuilt from the topics."""
+class OnTopics:
+    """The effects that a read-back found and that were not decided again yet, with their places."""
 
-    def __init__(self, partition: int, engine: EngineLike, *, already_sent_max: int = ALREADY_SENT_MAX) -> None:
-        self.engine = engine
-        self.read_back_from: Mapping[str, int] = {}  # a rebuild decides everything again
-        self.wants_read_back = True
+    def __init__(self, partition: int, most: int = ALREADY_SENT_MAX) -> None:
+        self.met = 0
         self._partition = partition
-        self._already_sent_max = already_sent_max
-        self._already_sent: set[str] = set()
-        self._positions: Mapping[str, int] = {}
-        self._decided: Mapping[str, int] = {}
+        self._most = most
+        self._places: dict[str, dict[str, int]] = {}
+        self._until: Mapping[str, int] = {}
 
-    @property
-    def positions(self) -> Mapping[str, int]:
-        return self._positions
+    def __bool__(self) -> bool:
+        return any(self._places.values())
 
-    def found(self, ids: Iterable[str]) -> None:
-        self._already_sent.update(ids)
-        if len(self._already_sent) > self._already_sent_max:
+    def add(self, topic: str, places: Iterable[tuple[str, int]]) -> None:
+        of_topic = self._places.setdefault(topic, {})
+        for event_id, offset in places:
+            of_topic.setdefault(event_id, offset)
+        if sum(map(len, self._places.values())) > self._most:
             raise DriftlineError(
-                f"its output topics hold more than {self._already_sent_max:,} events",
+                f"its output topics hold more than {self._most:,} events",
                 where=f"partition {self._partition}",
                 advice="a rebuild cannot compare with so many; shorten their retention or use more partitions",
             )
 
-    def read_back_done(self) -> None:
-        self.wants_read_back = False
+    def complete(self, until: Mapping[str, int]) -> None:
+        self._until = until
 
-    def decide(self, positions: Mapping[str, int], effects: Sequence[EffectLike]) -> Sequence[EffectLike]:
-        self._decided = positions
-        if not self._already_sent:
+    def leave_out(self, effects: Sequence[E]) -> Sequence[E]:
+        """Those that are not there. An id is decided once, so one that was met need not be remembered."""
+        if not self:
             return effects
-        unsent = [effect for effect in effects if effect.id not in self._already_sent]
-        # An id is decided once in a rebuild, so what was met again need not be remembered.
-        self._already_sent.difference_update(effect.id for effect in effects)
+        unsent = [effect for effect in effects if not self._meets(effect.id)]
+        self.met += len(effects) - len(unsent)
         return unsent
 
-    def sent(self) -> None:
-        self._positions = self._decided
+    def _meets(self, event_id: str) -> bool:
+        return any(places.pop(event_id, None) is not None for places in self._places.values())
+
+    def passed(self, positions: Mapping[str, int]) -> None:
+        """Where all input is applied that they can come from, what is left was decided by another configuration."""
+        if self._until and all(positions.get(topic, 0) >= end for topic, end in self._until.items()):
+            self._places = {}
+
+    def first(self, topic: str) -> int | None:
+        """The place of the first one left."""
+        return next(iter(self._places.get(topic, {}).values()), None)
+
+
+class MemoryState:
+    """Lives as long as the worker has the partition; then it is rebuilt from the topics. A commit only hands out."""
+
+    def __init__(self, partition: int, engine_of: EngineFactory, *, already_sent_max: int = ALREADY_SENT_MAX) -> None:
+        self.engine = engine_of(partition, None)
+        self.positions: Mapping[str, int] = {}
+        self.applied: Mapping[str, int] = {}
+        self.read_back_from: Mapping[str, int] = {}  # a rebuild decides everything again
+        self.wants_read_back = True
+        self._on_topics = OnTopics(partition, already_sent_max)
+        self._pending: list[EffectLike] = []
+
+    @property
+    def uncommitted(self) -> bool:
+        return bool(self._pending) or self.applied != self.positions
+
+    @property
+    def already_sent(self) -> int:
+        return self._on_topics.met
+
+    def found(self, topic: str, places: Iterable[tuple[str, int]]) -> None:
+        self._on_topics.add(topic, places)
+
+    def read_back_done(self, ends: Mapping[str, int]) -> None:
+        self._on_topics.complete(ends)
+        self.wants_read_back = False
+
+    def took(self, positions: Mapping[str, int], effects: Sequence[EffectLike]) -> None:
+        self.applied = {**self.applied, **positions}
+        self._pending.extend(effects)
+
+    def commit(self) -> Sequence[EffectLike]:
+        unsent = self._on_topics.leave_out(self._pending)
+        self._pending = []
+        self._on_topics.passed(self.applied)
+        self.positions = self.applied
+        return unsent
+
+    def sent(self, ends: Mapping[str, int]) -> None:
+        """Nothing is kept, so nothing is marked."""
 
 
 class MemoryStore:
@@ -139,22 +233,35 @@ class MemoryStore:
         self._states: dict[int, MemoryState] = {}
         self._released_in: int | None = None
 
-    def open(self, partition: int, generation: int) -> MemoryState:
-        if self._released_in is not None and generation != self._released_in + 1:
-            # A generation that we were not told of may have had another owner, who sent what we have not read.
-            self._states.clear()
-        self._released_in = generation - 1
-        state = self._states.get(partition)
-        if state is None:
-            state = self._states[partition] = MemoryState(partition, self._engine_of(partition))
-        return state
+    async def open(self, partitions: Collection[int], generation: int) -> Mapping[int, PartitionState]:
+        # A generation that we were not told of may have had another owner, who sent what we have not read.
+        kept = self._states if consecutive(self._released_in, generation) else {}
+        self._states = {number: kept.get(number) or MemoryState(number, self._engine_of) for number in partitions}
+        self._released_in = generation - 1  # a second time in the same generation, they are still ours
+        return dict(self._states)
 
     def release(self, generation: int) -> None:
         self._released_in = generation
 
-    def retain(self, partitions: Collection[int]) -> None:
-        for partition in self._states.keys() - set(partitions):
-            del self._states[partition]
-
     def abandon(self, partition: int) -> None:
         self._states.pop(partition, None)
+
+    def put_aside(self, partition: int, error: Exception) -> None:
+        self.abandon(partition)
+
+    async def checkpoint(self, partition: int) -> None:
+        """There is nothing to copy."""
+
+    def check_room(self) -> None:
+        """There is no disk."""
+
+    def size(self, partition: int) -> int:
+        return 0
+
+    def close(self) -> None:
+        self._states = {}
+
+
+def consecutive(released_in: int | None, generation: int) -> bool:
+    """Whether nobody else can have had our partitions since we let go of them."""
+    return released_in is not None and generation == released_in + 1

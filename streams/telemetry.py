@@ -20,6 +20,7 @@ class Dropped(StrEnum):
     GENERATION_PASSED = "generation_passed"
     GENERATION_PASSED_IN_WORK = "generation_passed_in_work"
     NOT_A_MEMBER = "not_a_member"  # the group said so when it was asked, before anything was sent
+    NOT_ACKNOWLEDGED = "not_acknowledged"  # at the end of a generation: it stands in the outbox and is sent from there
 
 
 class CountsLike(Protocol):
@@ -62,6 +63,24 @@ class Telemetry(Protocol):
     def owned(self, partitions: Collection[int]) -> None:
         """The partition numbers this worker has now; comes after each rebalance."""
 
+    def tick(self, partition: int) -> None:
+        """A tick was written into the control topic."""
+
+    def committed(self, partition: int, records: int, seconds: float) -> None:
+        """A commit wrote what so many records had changed."""
+
+    def outbox(self, partition: int, effects: int) -> None:
+        """Effects that were written and are not known to be on their topics."""
+
+    def checkpointed(self, partition: int, written: int, seconds: float) -> None:
+        """A checkpoint is complete; ``written`` are the bytes that no earlier one had."""
+
+    def state_size(self, partition: int, size: int) -> None:
+        """Bytes on disk."""
+
+    def engine(self, partition: int, stats: Mapping[str, int]) -> None:
+        """What the engine holds now and how often a limit was met, by the name it has there."""
+
 
 class NoTelemetry:
     """Says nothing to nobody."""
@@ -88,4 +107,22 @@ class NoTelemetry:
         pass
 
     def owned(self, partitions: Collection[int]) -> None:
+        pass
+
+    def tick(self, partition: int) -> None:
+        pass
+
+    def committed(self, partition: int, records: int, seconds: float) -> None:
+        pass
+
+    def outbox(self, partition: int, effects: int) -> None:
+        pass
+
+    def checkpointed(self, partition: int, written: int, seconds: float) -> None:
+        pass
+
+    def state_size(self, partition: int, size: int) -> None:
+        pass
+
+    def engine(self, partition: int, stats: Mapping[str, int]) -> None:
         pass

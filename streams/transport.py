@@ -267,13 +267,13 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     # Commits ----------------------------------------------------------------------------------------------------------
 
     async def force_commit(self, topics: object = None, start_new_transaction: bool = True) -> bool:
-        """Lets the group's offsets follow what has been applied; Faust's bookkeeping of acks is not used."""
+        """Lets the group's offsets follow what has been committed; Faust's bookkeeping of acks is not used."""
         if self.app.consumer_generation_id == self._revoked:
             return False
         assigned = self.assignment()
         offsets = {
             TP(*tp): offset
-            for tp, offset in self._owner.applied().items()
+            for tp, offset in self._owner.committed().items()
             if tp in assigned and self._committed_offset[TP(*tp)] != offset
         }
         if not offsets or not await self._commit(offsets):

@@ -5,7 +5,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Never
 
 import faust
@@ -15,19 +16,21 @@ from faust.types import TP
 from yarl import URL
 
 from schemas.times import duration_ms
-from schemas.topics import CATALOGUE, TopicNames
-from streams import watchdog
+from schemas.topics import CATALOGUE, Stream, TopicNames
+from streams import stores, watchdog
 from streams.connection import Permissions, check_login, client_settings, security
 from streams.errors import DriftlineError
 from streams.offsets import Offsets
 from streams.ownership import Partitions
+from streams.pace import Pace
 from streams.partition import OwnedPartition
 from streams.reading import Batch, Fatal, Reading
 from streams.sections import KafkaSettings
 from streams.sender import Sender, destinations
 from streams.settings import Settings
-from streams.state import EngineFactory, MemoryStore, PartitionState, StateStore
+from streams.state import EngineFactory, PartitionState, StateStore
 from streams.telemetry import NoTelemetry, Telemetry
+from streams.ticks import Ticks
 from streams.topics import verify
 from streams.transport import Transport
 from streams.watchdog import Progress, Watchdog
@@ -41,7 +44,7 @@ LEASE_OF_SESSION = 1 / 3  # the group waits a whole session before it takes part
 AGENT_QUEUE_BATCHES = 2  # one in work, two waiting: enough that the agent never waits for the reader
 SEND_TIMEOUT_S = 30.0  # shorter than a rebalance may take, so that no batch is sent into the next generation
 REBALANCE_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 10.0  # a stop that hangs is no worse than a crash, and a crash loses nothing
+STOP_TIMEOUT_S = 30.0  # a stop that hangs is no worse than a crash, and a crash loses nothing
 PRODUCER_LINGER_S = 0.0  # the effects of a batch are queued together before the loop turns, so waiting gathers nothing
 PRODUCER_BATCH_BYTES = 512 * 1024  # a flood of dead letters leaves in a few requests, not one after another in hundreds
 LOOK_EVERY_S = 1.0  # lag is measured and the loop's life shown this often
@@ -49,6 +52,7 @@ LAG_TIMEOUT_S = 5.0  # a loop full of batches answers late; brokers that take lo
 REQUEST_BYTES_MAX = max(topic.max_message_bytes for topic in CATALOGUE.values())
 
 Exit = Callable[[int], Never]
+Chore = Callable[[], Awaitable[None]]
 
 
 class App(faust.App):  # type: ignore[misc] # Faust is not typed for us
@@ -77,13 +81,13 @@ class Worker(NamedTuple):
     progress: Progress
     fatal: Fatal
     exit_process: Exit
+    chores: Sequence[Chore]  # what runs beside the application
 
 
 def build(
     settings: Settings,
-    engine_of: EngineFactory,
+    store: StateStore,
     *,
-    store: StateStore | None = None,
     telemetry: Telemetry | None = None,
     exit_process: Exit = os._exit,
     grace_s: float = ORDER_GRACE_S,
@@ -117,7 +121,9 @@ def build(
                 timeout_s=SEND_TIMEOUT_S,
             ),
             offsets=offsets,
+            inputs=tuple(kafka.topics.inputs),
             outputs=tuple(kafka.topics.outputs),
+            pace=Pace(duration_ms(settings.state.commit_interval) / 1000),
             telemetry=telemetry,
             is_current=partitions.is_current,
             is_member=is_member,
@@ -125,10 +131,22 @@ def build(
             moved=progress.moved,
         )
 
-    partitions = Partitions(store or MemoryStore(engine_of), partition_of, telemetry, progress)
+    partitions = Partitions(store, partition_of, telemetry, progress)
     app = _app(kafka, transport_of)
     _monitor(app, kafka.topics, partitions, fatal)
-    return Worker(app, offsets, partitions, progress, fatal, exit_process)
+    ticks = Ticks(
+        client_settings(kafka),
+        kafka.topics.of(Stream.CONTROL),
+        lambda: partitions.numbers,
+        telemetry,
+        every_s=duration_ms(settings.worker.tick_interval) / 1000,
+    )
+    chores = (
+        partial(partitions.keep_committing, duration_ms(settings.state.commit_interval) / 1000),
+        partial(partitions.keep_checkpointing, duration_ms(settings.state.checkpoint_interval) / 1000),
+        ticks.run,
+    )
+    return Worker(app, offsets, partitions, progress, fatal, exit_process, chores)
 
 
 def _app(kafka: KafkaSettings, transport_of: Callable[[list[URL], faust.App], Transport]) -> App:
@@ -225,8 +243,12 @@ def run(
 
 
 async def _run(settings: Settings, engine_of: EngineFactory, permissions: Permissions, telemetry: Telemetry) -> int:
-    await verify(settings.kafka, permissions)
-    worker = build(settings, engine_of, telemetry=telemetry)
+    with stores.opened(settings, engine_of, telemetry) as store:
+        await verify(settings.kafka, permissions)
+        return await _watched(settings, build(settings, store, telemetry=telemetry), telemetry)
+
+
+async def _watched(settings: Settings, worker: Worker, telemetry: Telemetry) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -244,6 +266,7 @@ async def serve(worker: Worker, stop: asyncio.Event, telemetry: Telemetry) -> in
     """Starts the application, waits for ``stop`` or its crash, and ends it."""
     await worker.offsets.start()
     watcher = asyncio.create_task(_look_around(worker, telemetry))
+    chores = [asyncio.create_task(_guarded(chore, worker.fatal)) for chore in worker.chores]
     starting = asyncio.create_task(worker.app.start())
     stopping = asyncio.create_task(stop.wait())
     ended = asyncio.create_task(_ended(worker.app, starting))
@@ -256,8 +279,16 @@ async def serve(worker: Worker, stop: asyncio.Event, telemetry: Telemetry) -> in
         await _stop(worker)
         return 0
     finally:
-        for task in (watcher, starting, stopping, ended):
+        for task in (watcher, *chores, starting, stopping, ended):
             task.cancel()
+
+
+async def _guarded(chore: Chore, fatal: Fatal) -> None:
+    """A chore that ends by an error would leave a worker that lives and does half of its work."""
+    try:
+        await chore()
+    except Exception as error:
+        fatal(error)
 
 
 async def _ended(app: faust.App, starting: "asyncio.Task[None]") -> None:

@@ -37,7 +37,7 @@ def seconds() -> Iterator[float]:
 def test_every_partition_number_has_its_own_engine_and_batches_end_with_it() -> None:
     seen: list[tuple[int, list[int]]] = []
     source = records([b"x"] * 5, "t", 0) + records([b"x"] * 2, "t", 3)
-    summary = embedded.run(source, Settings(), engine_of=lambda number: Engine(number, seen), batch_records=2)
+    summary = embedded.run(source, Settings(), engine_of=lambda number, _kept: Engine(number, seen), batch_records=2)
     assert seen == [(0, [0, 1]), (0, [2, 3]), (0, [4]), (3, [0, 1])]
     assert {number: counts.consumed for number, counts in summary.partitions["t"].items()} == {"0": 5, "3": 2}
 

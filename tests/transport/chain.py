@@ -14,10 +14,14 @@ from typing import NamedTuple
 
 import msgspec
 
+from detectors.kept import Changes, Kept
 from schemas.records import RecordLike
 from streams.settings import Settings
+from streams.stores import opened
 from streams.telemetry import NoTelemetry
 from streams.worker import build, run, serve
+
+LINK = b"link"  # the key of all that is kept
 
 
 class Told(NamedTuple):
@@ -42,12 +46,19 @@ class Applied(NamedTuple):
     counts: dict[str, Counts]
 
 
+class Stats(NamedTuple):
+    seen: int
+
+
 class ChainEngine:
     """Tells the hash of everything before, after each ``every`` records, on the alerts topic."""
 
-    def __init__(self, partition: int, every: int = 50) -> None:
+    def __init__(self, partition: int, kept: Kept | None = None, every: int = 50) -> None:
         self._partition, self._every = partition, every
         self._hash, self._seen = b"", 0
+        (known,) = kept.read([LINK]) if kept else [None]
+        if known is not None:
+            self._seen, self._hash = int.from_bytes(known[:8], "big"), known[8:]
 
     def apply(self, records: Sequence[RecordLike]) -> Applied:
         effects: list[Told] = []
@@ -61,6 +72,13 @@ class ChainEngine:
                 name = f"{self._partition}-{self._seen}"
                 effects.append(Told("alerts", name, b"chain", self._hash.hex().encode()))
         return Applied(effects, {topic: Counts(n, n) for topic, n in consumed.items()})
+
+    def changes(self) -> Changes:
+        return Changes([(LINK, self._seen.to_bytes(8, "big") + self._hash)], [])
+
+    @property
+    def stats(self) -> Stats:
+        return Stats(self._seen)
 
 
 class StuckEngine(ChainEngine):
@@ -79,7 +97,8 @@ class BrokenEngine(ChainEngine):
 
 
 async def unverified(settings: Settings) -> int:
-    return await serve(build(settings, ChainEngine), asyncio.Event(), NoTelemetry())
+    with opened(settings, ChainEngine) as store:
+        return await serve(build(settings, store), asyncio.Event(), NoTelemetry())
 
 
 def main(argument: str, *more: str) -> int:

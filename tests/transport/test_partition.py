@@ -1,22 +1,30 @@
 """The way of a batch through an owned partition, and where a passed generation stops it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError
 
 from schemas.records import Record
 from schemas.topics import TopicNames
+from streams.errors import BrokerError
+from streams.pace import Pace
 from streams.partition import OwnedPartition
 from streams.reading import Batch
 from streams.sender import Sender, destinations, headers_of
 from streams.state import MemoryState
 from streams.telemetry import Dropped, NoTelemetry
-from tests.transport.chain import Applied, ChainEngine
+from tests.transport.chain import Applied, ChainEngine, Told
 from tests.transport.test_sender import Kafka
+
+INPUT = "driftline.predictions"
 
 
 class Topics:
-    """Output topics that hold what the test says."""
+    """Output topics that hold what the test says; the input ends where nobody gets to."""
 
     def __init__(self, *ids: str) -> None:
         self._ids = ids
@@ -27,6 +35,9 @@ class Topics:
         for place, event_id in enumerate(self._ids):
             yield [Record("driftline.alerts", 0, place, 0, None, b"", headers_of(event_id, b"", 0))]
 
+    async def ends(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, 1_000)
+
 
 class Group:
     """The consumer group's present generation, which the engine's work may outlast."""
@@ -35,27 +46,36 @@ class Group:
         self.generation = 1
         self.counts_us_in = True
         self.meets = False
+        self.answers = True
 
     async def is_member(self, _number: int) -> bool:
+        if not self.answers:
+            raise KafkaConnectionError
         return self.counts_us_in
 
     def is_current(self, generation: int) -> bool:
         return generation == self.generation
 
 
-def batch(first: int, count: int, generation: int = 1) -> Batch:
-    records = [Record("driftline.predictions", 0, first + n, 0, None, b"") for n in range(count)]
-    return Batch(0, records, {"driftline.predictions": first + count}, generation)
+def every(records: int) -> Any:
+    return lambda partition, kept: ChainEngine(partition, kept, every=records)
 
 
-def partition_of(engine: Any, kafka: Kafka, topics: Topics, group: Group) -> OwnedPartition:
+def batch(first: int, count: int, generation: int = 1, effects: tuple[Told, ...] = ()) -> Batch:
+    records = [Record(INPUT, 0, first + n, 0, None, b"") for n in range(count)]
+    return Batch(0, records, {INPUT: first + count}, generation, effects)
+
+
+def partition_of(engine_of: Any, kafka: Kafka, topics: Topics, group: Group, timeout_s: float = 5) -> OwnedPartition:
     telemetry = NoTelemetry()
     return OwnedPartition(
         0,
-        MemoryState(0, engine),
-        sender=Sender(kafka, destinations(TopicNames()), telemetry, bytes_max=10_000, timeout_s=5),
+        MemoryState(0, engine_of),
+        sender=Sender(kafka, destinations(TopicNames()), telemetry, bytes_max=10_000, timeout_s=timeout_s),
         offsets=topics,
+        inputs=(INPUT,),
         outputs=("driftline.alerts",),
+        pace=Pace(0.0),
         telemetry=telemetry,
         is_current=group.is_current,
         is_member=group.is_member,
@@ -70,44 +90,64 @@ def sent(kafka: Kafka) -> list[str]:
 
 async def test_what_the_topics_hold_is_read_once_and_not_sent_again():
     kafka, topics = Kafka(), Topics("0-2", "0-4")
-    partition = partition_of(ChainEngine(0, every=2), kafka, topics, Group())
-    assert await partition.take(batch(0, 5)) is None
-    assert await partition.take(batch(5, 5)) is None
+    partition = partition_of(every(2), kafka, topics, Group())
+    for first in (0, 5):
+        assert await partition.take(batch(first, 5)) is None
+        assert await partition.flush() is None
     assert sent(kafka) == ["0-6", "0-8", "0-10"]
     assert topics.reads == 1
-    assert partition.state.positions == {"driftline.predictions": 10}
+    assert partition.state.positions == {INPUT: 10}
+    assert partition.state.already_sent == 2
+
+
+async def test_nothing_is_sent_before_it_is_committed():
+    kafka = Kafka()
+    partition = partition_of(every(1), kafka, Topics(), Group())
+    await partition.take(batch(0, 3))
+    assert (sent(kafka), partition.state.positions, partition.state.applied) == ([], {}, {INPUT: 3})
+    assert partition.due
+    await partition.flush()
+    assert (sent(kafka), partition.state.positions) == (["0-1", "0-2", "0-3"], {INPUT: 3})
+    assert not partition.due
+
+
+async def test_what_the_reading_decided_goes_with_its_batch_also_where_that_holds_no_record():
+    kafka = Kafka()
+    partition = partition_of(every(1), kafka, Topics(), Group())
+    await partition.take(batch(7, 0, effects=(Told("alerts", "gap", b"k", b"v"),)))
+    await partition.flush()
+    assert (sent(kafka), partition.state.positions) == (["gap"], {INPUT: 7})
 
 
 async def test_a_batch_of_a_passed_generation_is_dropped_before_the_engine_sees_it():
     kafka, group = Kafka(), Group()
     group.generation = 2
-    partition = partition_of(ChainEngine(0, every=1), kafka, Topics(), group)
+    partition = partition_of(every(1), kafka, Topics(), group)
     assert await partition.take(batch(0, 3)) is Dropped.GENERATION_PASSED
-    assert sent(kafka) == []
-    assert partition.state.positions == {}
+    assert partition.state.applied == {}
 
 
-async def test_a_generation_that_passes_during_the_work_sends_and_commits_nothing():
-    kafka, group = Kafka(), Group()
+async def test_a_generation_that_passes_during_the_work_is_told():
+    group = Group()
 
     class SlowEngine(ChainEngine):
         def apply(self, records: Any) -> Applied:
             group.generation = 2
             return super().apply(records)
 
-    partition = partition_of(SlowEngine(0, every=1), kafka, Topics(), group)
+    partition = partition_of(SlowEngine, Kafka(), Topics(), group)
     assert await partition.take(batch(0, 3)) is Dropped.GENERATION_PASSED_IN_WORK
-    assert sent(kafka) == []
-    assert partition.state.positions == {}
+    assert partition.state.applied == {}
 
 
 async def test_a_rebalance_breaks_off_the_reading_back_and_it_begins_anew_afterwards():
     kafka, topics, group = Kafka(), Topics("0-1", "0-2"), Group()
-    partition = partition_of(ChainEngine(0, every=1), kafka, topics, group)
+    partition = partition_of(every(1), kafka, topics, group)
     group.meets = True
     assert await partition.take(batch(0, 3)) is Dropped.GENERATION_PASSED
     group.meets = False
     assert await partition.take(batch(0, 3)) is None
+    await partition.flush()
     assert sent(kafka) == ["0-3"]
     assert topics.reads == 2
 
@@ -115,17 +155,45 @@ async def test_a_rebalance_breaks_off_the_reading_back_and_it_begins_anew_afterw
 async def test_a_worker_that_the_group_has_given_up_sends_nothing():
     kafka, group = Kafka(), Group()
     group.counts_us_in = False
-    partition = partition_of(ChainEngine(0, every=2), kafka, Topics(), group)
-    assert await partition.take(batch(0, 1)) is None
-    assert await partition.take(batch(1, 3)) is Dropped.NOT_A_MEMBER
+    partition = partition_of(every(2), kafka, Topics(), group)
+    await partition.take(batch(0, 1))
+    assert await partition.flush() is None, "there was nothing to send, so nobody was asked"
+    await partition.take(batch(1, 3))
+    assert await partition.flush() is Dropped.NOT_A_MEMBER
     assert sent(kafka) == []
-    assert partition.state.positions == {"driftline.predictions": 1}
 
 
-async def test_positions_do_not_move_before_the_effects_are_acknowledged():
+async def test_a_commit_waits_until_the_effects_of_the_one_before_are_acknowledged():
     kafka = Kafka(acknowledges=False)
-    partition = partition_of(ChainEngine(0, every=1), kafka, Topics(), Group())
-    taking = asyncio.create_task(partition.take(batch(0, 1)))
+    partition = partition_of(every(1), kafka, Topics(), Group())
+    await partition.take(batch(0, 1))
+    await partition.commit()
     await kafka.has_records.wait()
-    assert partition.state.positions == {}
-    taking.cancel()
+    await partition.take(batch(1, 1))
+    committing = asyncio.create_task(partition.commit())
+    done, _ = await asyncio.wait([committing], timeout=0.05)
+    assert not done
+    assert partition.state.positions == {INPUT: 1}
+    kafka.acknowledge()
+    await committing
+    assert partition.state.positions == {INPUT: 2}
+
+
+async def test_effects_that_are_not_acknowledged_are_an_error_and_at_the_end_of_a_generation_a_drop():
+    kafka = Kafka(acknowledges=False)
+    partition = partition_of(every(1), kafka, Topics(), Group(), timeout_s=0.01)
+    await partition.take(batch(0, 1))
+    with pytest.raises(BrokerError, match="1 events were not acknowledged"):
+        await partition.flush()
+    partition = partition_of(every(1), kafka, Topics(), Group(), timeout_s=0.01)
+    await partition.take(batch(0, 1))
+    assert await partition.leave() is Dropped.NOT_ACKNOWLEDGED
+
+
+async def test_a_group_that_does_not_answer_at_the_end_of_a_generation_is_not_waited_for():
+    kafka, group = Kafka(), Group()
+    group.answers = False
+    partition = partition_of(every(1), kafka, Topics(), group)
+    await partition.take(batch(0, 1))
+    assert await partition.leave() is Dropped.NOT_ACKNOWLEDGED
+    assert sent(kafka) == []

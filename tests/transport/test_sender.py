@@ -1,7 +1,7 @@
 """Effects on their way: where they go, what they carry, and when they count as sent."""
 
 import asyncio
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -12,6 +12,12 @@ from streams.telemetry import NoTelemetry
 from tests.transport.chain import Told
 
 
+class Place(NamedTuple):
+    """As much of what a broker answers as is looked at."""
+
+    offset: int
+
+
 class Kafka:
     """Takes records as Faust's producer does, and acknowledges them when the test says so."""
 
@@ -19,14 +25,23 @@ class Kafka:
         self.records: list[tuple[Any, ...]] = []
         self.has_records = asyncio.Event()
         self._acknowledges = acknowledges
+        self._waiting: list[tuple[asyncio.Future[Place], Place]] = []
+        self.first_offset = 0
 
-    async def send(self, *record: Any) -> "asyncio.Future[None]":
+    async def send(self, *record: Any) -> "asyncio.Future[Place]":
         self.records.append(record)
         self.has_records.set()
         acknowledged = asyncio.get_running_loop().create_future()
+        self._waiting.append((acknowledged, Place(self.first_offset + len(self.records) - 1)))
         if self._acknowledges:
-            acknowledged.set_result(None)
+            self.acknowledge()
         return acknowledged
+
+    def acknowledge(self) -> None:
+        self._acknowledges = True
+        while self._waiting:
+            acknowledged, place = self._waiting.pop()
+            acknowledged.set_result(place)
 
 
 def sender_to(kafka: Kafka, timeout_s: float = 5) -> Sender:
@@ -46,6 +61,18 @@ async def test_an_effect_goes_to_its_topic_and_the_partition_it_came_from_as_a_c
         "content-type": b"application/json",
     }
     assert id_of(headers) == "e1"
+
+
+async def test_what_was_sent_is_told_with_the_offset_after_the_last_of_each_topic():
+    effects = [Told("alerts", "a1", b"k", b"v"), Told("metrics", "m1", b"k", b"v"), Told("alerts", "a2", b"k", b"v")]
+    assert await sender_to(Kafka()).send(0, effects) == {"driftline.alerts": 3, "driftline.metrics": 2}
+    assert await sender_to(Kafka()).send(0, []) == {}
+
+
+async def test_a_place_that_the_broker_does_not_know_any_more_is_none():
+    kafka = Kafka()
+    kafka.first_offset = -1
+    assert await sender_to(kafka).send(0, [Told("alerts", "a1", b"k", b"v")]) == {}
 
 
 async def test_an_effect_that_is_never_acknowledged_is_an_error():

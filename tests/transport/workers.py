@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from schemas.records import Record
 from schemas.topics import Stream, TopicNames
-from streams.sections import KafkaSettings, WorkerSettings
+from streams.sections import KafkaSettings, StateSettings, WorkerSettings
 from streams.settings import Settings
 from streams.topics import create
 from tests.transport.chain import ChainEngine
@@ -160,8 +160,15 @@ class Workers:
         self._settings, self._folder, self._options = settings, folder, options
         self.started: list[Worker] = []
 
-    def start(self) -> Worker:
-        worker = Worker(self._settings, self._folder / f"worker-{len(self.started)}.log", *self._options)
+    def start(self, folder: str = "") -> Worker:
+        """Each has a state of its own, unless it is told whose it takes up."""
+        number = len(self.started)
+        state = StateSettings(
+            dir=str(self._folder / (folder or f"state-{number}")), checkpoints=str(self._folder / "checkpoints")
+        )
+        worker = Worker(
+            msgspec.structs.replace(self._settings, state=state), self._folder / f"worker-{number}.log", *self._options
+        )
         self.started.append(worker)
         return worker
 

@@ -1,0 +1,243 @@
+"""The state of one partition number on disk: what the engine keeps, the positions and the outbox, changed as one.
+
+The shell's keys begin with a zero byte:
+
+========================  ==============================================================================================
+``\\0format``              the version of everything below and of the core's keys
+``\\0belongs``             whose state this is: consumer group, topics and partition number
+``\\0positions``           by input topic, the next offset to apply
+``\\0read_back``           by output topic, from where on it may hold effects that this state could decide or send again
+``\\0outbox`` + 8 bytes    an effect that was committed and is not known to be on its topic, in the order of sending
+========================  ==============================================================================================
+
+Each record carries a version and a checksum (``detectors.sealing``).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol, TypeVar
+
+import msgspec
+
+from detectors.banks.contract import StateError
+from detectors.kept import Kept
+from detectors.sealing import open_sealed, seal
+from schemas.topics import TopicNames
+from streams.errors import CorruptStateError, UsageError
+from streams.state import ALREADY_SENT_MAX, EffectLike, EngineFactory, OnTopics
+
+FORMAT_VERSION = 1
+FORMAT = b"\0format"
+BELONGS = b"\0belongs"
+POSITIONS = b"\0positions"
+READ_BACK = b"\0read_back"
+OUTBOX = b"\0outbox"
+
+_PACK = msgspec.msgpack.Encoder().encode
+T = TypeVar("T")
+
+
+class Disk(Kept, Protocol):
+    """What ``streams.rocks.Rocks`` is, and what a simulation puts in its place."""
+
+    def write(self, puts: Sequence[tuple[bytes, bytes]], deletes: Sequence[bytes]) -> None:
+        """All of it or nothing. No key twice."""
+
+
+Migration = Callable[[Disk], None]
+# By the version that a state has, what makes it one of the next version. It is run again where it was broken off: the
+# version is written after it.
+MIGRATIONS: Mapping[int, Migration] = {}
+
+
+class Belongs(msgspec.Struct, frozen=True):
+    """Whose state it is."""
+
+    group: str
+    partition: int
+    topics: dict[str, str]  # by stream
+
+
+def belongs(group: str, topics: TopicNames, partition: int) -> Belongs:
+    return Belongs(
+        group, partition, {stream.value: name for name, stream in {**topics.inputs, **topics.outputs}.items()}
+    )
+
+
+class Held(msgspec.Struct, frozen=True, array_like=True):
+    """An effect in the outbox."""
+
+    stream: str
+    id: str
+    key: bytes | None
+    value: bytes
+
+
+class _Entry(NamedTuple):
+    key: bytes
+    effect: EffectLike
+
+    @property
+    def id(self) -> str:
+        return self.effect.id
+
+
+def new_state(disk: Disk, whose: Belongs) -> None:
+    """Makes an empty disk a state that has seen nothing."""
+    disk.write([(FORMAT, _sealed(FORMAT_VERSION)), (BELONGS, _sealed(whose))], [])
+
+
+class DurableState:
+    """Opens what ``new_state`` made.
+
+    Raises ``CorruptStateError`` where it is damaged, ``UsageError`` where it is whole and not ours to use.
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        whose: Belongs,
+        engine_of: EngineFactory,
+        *,
+        already_sent_max: int = ALREADY_SENT_MAX,
+        migrations: Mapping[int, Migration] = MIGRATIONS,
+    ) -> None:
+        self._disk = disk
+        _bring_to_this_version(disk, whose, migrations)
+        _refuse_others(disk, whose)
+        self.positions: Mapping[str, int] = _read(disk, POSITIONS, dict[str, int]) or {}
+        self.applied = self.positions
+        self.read_back_from: Mapping[str, int] = _read(disk, READ_BACK, dict[str, int]) or {}
+        self.wants_read_back = True
+        self._ends = dict(self.read_back_from)  # by output topic, the offset after the last effect known to be there
+        self._to_send = list(_outbox(disk))  # committed in an earlier life
+        self._sending: list[_Entry] = []
+        self._acknowledged: list[_Entry] = []
+        self._pending: list[EffectLike] = []
+        self._next = int.from_bytes(self._to_send[-1].key[len(OUTBOX) :], "big") + 1 if self._to_send else 0
+        self._on_topics = OnTopics(whose.partition, already_sent_max)
+        try:
+            self.engine = engine_of(whose.partition, disk)
+        except StateError as error:
+            raise CorruptStateError(str(error), where=f"partition {whose.partition}") from error
+
+    @property
+    def uncommitted(self) -> bool:
+        return bool(self._pending or self._to_send or self._acknowledged) or self.applied != self.positions
+
+    @property
+    def already_sent(self) -> int:
+        return self._on_topics.met
+
+    def found(self, topic: str, places: Iterable[tuple[str, int]]) -> None:
+        places = list(places)
+        self._on_topics.add(topic, places)
+        if places:
+            self._ends[topic] = max(self._ends.get(topic, 0), places[-1][1] + 1)
+
+    def read_back_done(self, ends: Mapping[str, int]) -> None:
+        self._on_topics.complete(ends)
+        self.wants_read_back = False
+
+    def took(self, positions: Mapping[str, int], effects: Sequence[EffectLike]) -> None:
+        self.applied = {**self.applied, **positions}
+        self._pending.extend(effects)
+
+    def commit(self) -> Sequence[EffectLike]:
+        """One write. What it returns is to be sent, and acknowledged by ``sent``, before the next one."""
+        assert not self.wants_read_back, "a commit sends, so the topics must have been read back"
+        assert not self._sending, "the last commit's effects have not been acknowledged"
+        changes = self.engine.changes()
+        held = self._on_topics.leave_out(self._to_send)
+        done = {entry.key for entry in (*self._acknowledged, *self._to_send)}.difference(entry.key for entry in held)
+        new = [self._entry(effect) for effect in self._on_topics.leave_out(self._pending)]
+        self._on_topics.passed(self.applied)
+        read_back_from = {topic: self._certain(topic, end) for topic, end in self._ends.items()}
+        puts = [
+            *changes.puts,
+            (POSITIONS, _sealed(self.applied)),
+            (READ_BACK, _sealed(read_back_from)),
+            *((entry.key, _sealed(_held(entry.effect))) for entry in new),
+        ]
+        self._disk.write(puts, [*changes.deletes, *done])
+        self.positions, self.read_back_from = self.applied, read_back_from
+        self._pending, self._to_send, self._acknowledged = [], [], []
+        self._sending = [*held, *new]
+        return [entry.effect for entry in self._sending]
+
+    def sent(self, ends: Mapping[str, int]) -> None:
+        self._ends.update(ends)
+        self._acknowledged, self._sending = self._sending, []
+
+    def _entry(self, effect: EffectLike) -> _Entry:
+        key = OUTBOX + self._next.to_bytes(8, "big")
+        self._next += 1
+        return _Entry(key, effect)
+
+    def _certain(self, topic: str, end: int) -> int:
+        """Nothing before it will be decided again: not what was sent, nor what was found and not met yet."""
+        first = self._on_topics.first(topic)
+        return end if first is None else min(first, end)
+
+
+def positions_of(disk: Disk) -> Mapping[str, int]:
+    """How far a state is, without opening the rest of it."""
+    return _read(disk, POSITIONS, dict[str, int]) or {}
+
+
+def _bring_to_this_version(disk: Disk, whose: Belongs, migrations: Mapping[int, Migration]) -> None:
+    version = _read(disk, FORMAT, int)
+    if version is None:
+        raise CorruptStateError("its format is not written anywhere", where=f"partition {whose.partition}")
+    while version != FORMAT_VERSION:
+        migration = migrations.get(version)
+        if migration is None:
+            raise UsageError(
+                f"its state on disk has format {version}, this release reads and writes format {FORMAT_VERSION}",
+                where=f"partition {whose.partition}",
+                advice="run the release that wrote it, or set state.dir to an empty directory and rebuild",
+            )
+        migration(disk)
+        version += 1
+        disk.write([(FORMAT, _sealed(version))], [])
+
+
+def _refuse_others(disk: Disk, whose: Belongs) -> None:
+    written = _read(disk, BELONGS, Belongs)
+    if written is None:
+        raise CorruptStateError("it is not written whose it is", where=f"partition {whose.partition}")
+    if written != whose:
+        differ = [
+            f"{name} {getattr(written, name)!r} and not {getattr(whose, name)!r}"
+            for name in Belongs.__struct_fields__
+            if getattr(written, name) != getattr(whose, name)
+        ]
+        raise UsageError(
+            f"its state on disk is that of {', '.join(differ)}",
+            where=f"partition {whose.partition}",
+            advice="set state.dir and state.checkpoints to places of this worker's own, or name things as before",
+        )
+
+
+def _outbox(disk: Disk) -> Iterator[_Entry]:
+    for key, record in disk.scan(OUTBOX):
+        yield _Entry(key, _opened(key, record, Held))
+
+
+def _held(effect: EffectLike) -> Held:
+    return Held(str(effect.stream), effect.id, effect.key, effect.value)
+
+
+def _sealed(content: object) -> bytes:
+    return seal(_PACK(content))
+
+
+def _read(disk: Disk, key: bytes, kind: type[T]) -> T | None:
+    (record,) = disk.read([key])
+    return None if record is None else _opened(key, record, kind)
+
+
+def _opened(key: bytes, record: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.msgpack.decode(open_sealed(record), type=kind)
+    except (StateError, msgspec.MsgspecError) as error:
+        raise CorruptStateError(str(error), where=repr(key)) from error

@@ -1,0 +1,37 @@
+"""When a partition commits: seldom enough to cost a bounded share of the time, often enough that alerts are quick."""
+
+from collections.abc import Callable
+from time import monotonic
+
+# A commit is not due before four times the last one's duration have passed: at most a fifth of the time goes there.
+REST_OF_DURATION = 4
+RECORDS_MAX = 50_000  # what a crash may have to apply again, and what waits in memory to be written
+EFFECT_BYTES_MAX = 16 * 1024 * 1024  # dead letters carry whole records: a flood of them must not pile up
+
+Clock = Callable[[], float]
+
+
+class Pace:
+    def __init__(self, interval_s: float, clock: Clock = monotonic) -> None:
+        self._interval_s = interval_s
+        self._clock = clock
+        self._rest_until = clock() + interval_s
+        self._records = 0
+        self._effect_bytes = 0
+
+    def took(self, records: int, effect_bytes: int) -> None:
+        self._records += records
+        self._effect_bytes += effect_bytes
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time, should there be something to commit."""
+        if self._records >= RECORDS_MAX or self._effect_bytes >= EFFECT_BYTES_MAX:
+            return True
+        return self._clock() >= self._rest_until
+
+    def committed(self, took_s: float) -> int:
+        """Returns how many records the commit was for."""
+        records, self._records, self._effect_bytes = self._records, 0, 0
+        self._rest_until = self._clock() + max(self._interval_s, REST_OF_DURATION * took_s)
+        return records
