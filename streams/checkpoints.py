@@ -18,9 +18,8 @@ clears away what it finds superfluous. What makes this safe:
   is written and brings what is missing. Should all this fail, a reader sees in the listing that the manifest is not
   whole and takes the next older one, and the next save brings the blob again.
 
-CheckpointError                the state's own disk does not take or give what a checkpoint needs
-└── CheckpointDamagedError     this checkpoint cannot be had whole; an older one may
-(streams.blobs.BlobsError      the storage fails: so would any other checkpoint)
+A ``CheckpointDamagedError`` says that an older checkpoint may be whole. A ``BlobsError`` (the storage) or a
+``StateDiskError`` (the state's own disk) would meet any of them.
 """
 
 import os
@@ -37,7 +36,7 @@ from typing import NamedTuple
 import structlog
 
 from streams.blobs import BlobLost, Blobs, BlobsError, Found, sync_folder
-from streams.errors import DriftlineError, UsageError
+from streams.errors import DriftlineError, StateDiskError, UsageError
 from streams.manifests import File, Manifest, ManifestError, ManifestTooNewError, decode, encode, hash_of_file, make
 
 # Far longer than a save takes between two looks at the storage; its price is the room of that much superseded state.
@@ -51,12 +50,8 @@ log = structlog.get_logger(__name__)
 Identity = tuple[str, int, int, int]  # of a table file: name, size, inode, time of its last change
 
 
-class CheckpointError(DriftlineError):
-    pass
-
-
-class CheckpointDamagedError(CheckpointError):
-    pass
+class CheckpointDamagedError(DriftlineError):
+    """This one cannot be had whole."""
 
 
 class _Look(NamedTuple):
@@ -251,4 +246,4 @@ def _disk(folder: Path) -> Iterator[None]:
     except OSError as error:
         what = f"cannot be read or written: {error.strerror or error}"
         advice = "state.dir must be a directory that the worker may write to, with room left"
-        raise CheckpointError(what, where=str(error.filename or folder), advice=advice) from error
+        raise StateDiskError(what, where=str(error.filename or folder), advice=advice) from error

@@ -1,12 +1,11 @@
 """Checkpoints of real RocksDB states, in a directory and in a bucket."""
 
 import os
-from pathlib import Path
 
 import pytest
 
 from streams.checkpoints import GRACE_S, Checkpoints
-from streams.errors import UsageError
+from streams.errors import StateDiskError, UsageError
 from tests.streams.checkpoints.rocks import ROWS, content, grown
 from tests.streams.checkpoints.storage import Storage, Watched, directory
 
@@ -136,5 +135,5 @@ def test_a_group_that_names_another_folder_is_refused(tmp_path):
 
 
 def test_a_folder_that_cannot_be_read_says_so(tmp_path):
-    with pytest.raises(Exception, match=r"nowhere: .*No such file or directory.*state\.dir"):
-        keeper(directory(tmp_path / "checkpoints")).save(0, Path(tmp_path / "nowhere"), {})
+    with pytest.raises(StateDiskError, match=r"nowhere: .*No such file or directory.*state\.dir"):
+        keeper(directory(tmp_path / "checkpoints")).save(0, tmp_path / "nowhere", {})
