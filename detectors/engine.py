@@ -6,7 +6,9 @@ them into batches, how often it restarts and what its clock says make no differe
 
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from heapq import heapify, heappop, heappush, heapreplace
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -16,19 +18,25 @@ from detectors.banks.contract import StateError
 from detectors.baseline import Baseline
 from detectors.config import MonitorConfig
 from detectors.effects import Decided, Effect
-from detectors.join import Fate
+from detectors.join import Fate, Join
+from detectors.kept import Changes, Kept
 from detectors.moment import Item
 from detectors.monitor import Monitor, MonitorState
+from detectors.sealing import open_sealed, seal
+from detectors.shelf import Room, Shelf
 from schemas.codec import Decoder, Rejection, dead_letter, encode
-from schemas.events import Alert, DeadLetter, DeadLetterReason, Metrics, Output, Retrain, Signal
+from schemas.events import Alert, DeadLetter, DeadLetterReason, Input, Metrics, Output, Retrain, Signal
 from schemas.records import RecordLike
 from schemas.times import TS_END, TS_MIN
 from schemas.topics import Stream, TopicNames
 
 _APPLIED = Fate.APPLIED  # a look into an enum costs more than most of what a record needs
 
-STATE_VERSION = 1
-_PACKED = msgspec.msgpack.Encoder()
+STATE_VERSION = 2  # of everything that the core keeps; the shell migrates or refuses another one
+BLOCK = 512  # records decoded, looked up and taken in together: many ids at once, and still in the processor's cache
+_MONITOR = b"M"  # keys of what is kept begin with what it is
+_ENGINE = b"E"
+_PACK = msgspec.msgpack.Encoder().encode
 
 _STREAMS: Mapping[type[Output], Stream] = {
     Alert: Stream.ALERTS,
@@ -74,45 +82,75 @@ class EngineStats(NamedTuple):
     pending: int
     early: int
     open_incidents: int
+    evicted: int
+    early_evicted: int
+    orphans: int
 
 
-class EngineState(msgspec.Struct, array_like=True, frozen=True):
-    version: int
-    monitors: dict[str, MonitorState]
+class EngineState(msgspec.Struct, array_like=True):
+    """What belongs to no model."""
+
+    version: int = STATE_VERSION
+    ticked: int = TS_MIN  # the time of the newest tick: no record is older
 
 
 class Engine:
-    """All models of one partition number."""
+    """All models of one partition number.
 
-    def __init__(self, partition: int, config: MonitorConfig, topics: TopicNames, *, any_stream: bool = False) -> None:
+    ``kept`` is what an engine before this one has handed out as changes: this one goes on where that stood then.
+    Without it everything stays in memory. Raises ``StateError`` where it cannot be understood.
+    """
+
+    def __init__(
+        self,
+        partition: int,
+        config: MonitorConfig,
+        topics: TopicNames,
+        *,
+        any_stream: bool = False,
+        kept: Kept | None = None,
+    ) -> None:
         self.partition = partition
         self._config = config
         self._inputs = topics.inputs
         self._decoder = Decoder(any_stream=any_stream)
+        self._room = Room(kept)
+        self._state = EngineState()
         self._monitors: dict[str, Monitor] = {}
+        self._unsaved: dict[str, Monitor] = {}  # those that have changed since the last changes
+        self._oldest: list[tuple[int, str, int]] | None = None  # since when who has waited longest, once that is asked
+        if kept is not None:
+            self._restore(kept)
 
     def apply(self, records: Sequence[RecordLike]) -> Applied:
         """Takes the next records of the merged order. Whatever is in them, it does not raise."""
         counts: dict[str, Counts] = {}
         decided: list[Decided] = []
         touched: dict[str, Monitor] = {}  # those that took in something of this batch
-        decoder, monitors = self._decoder, self._monitors
-        unknown = decoder.unknown_fields
+        for start in range(0, len(records), BLOCK):
+            self._take(start, records[start : start + BLOCK], counts, decided, touched)
+        decided.extend(_decided_by(touched))
+        decided.sort(key=lambda event: event.at)  # stable: what one record caused stays in the order it was decided
+        return Applied([_effect(event) for event in decided], counts)
+
+    def _take(
+        self,
+        start: int,
+        records: Sequence[RecordLike],
+        counts: dict[str, Counts],
+        decided: list[Decided],
+        touched: dict[str, Monitor],
+    ) -> None:
+        monitors = self._monitors
         topic: str | None = None  # none yet: a file may have any name, even an empty one
-        stream, count = Stream.PREDICTIONS, Counts()
-        for index, record in enumerate(records):
+        count = Counts()
+        for index, (record, event) in enumerate(zip(records, self._decoded(records, counts), strict=True), start):
             time = record.timestamp
-            if not TS_MIN <= time < TS_END:
-                time = min(max(time, TS_MIN), TS_END - 1)  # a producer's clock may say anything
+            if not self._state.ticked <= time < TS_END:
+                time = min(max(time, self._state.ticked), TS_END - 1)  # a producer's clock may say anything
             if record.topic != topic:  # runs of one topic are long
                 topic = record.topic
-                stream = self._inputs.get(topic, Stream.PREDICTIONS)
-                count = counts.setdefault(topic, Counts())
-            count.consumed += 1
-            event = decoder.decode(stream, record)
-            if decoder.unknown_fields != unknown:
-                unknown = decoder.unknown_fields
-                count.unknown_fields += 1
+                count = counts[topic]
             if type(event) is Rejection:
                 decided.append(self._refused(index, time, record, event, count))
                 continue
@@ -128,24 +166,92 @@ class Engine:
                 if monitor is None:
                     decided.append(self._refused(index, time, record, self._too_many(), count))
                     continue
-                touched[model] = monitor
+                touched[model] = self._unsaved[model] = monitor
             fate = monitor.take((index, time, record, event), decided)
             if fate is _APPLIED:
                 count.applied += 1
+                if self._room.pending > self._config.pending_max:
+                    self._evict_oldest()
             else:
                 count.add_end(fate)
-        decided.extend(_decided_by(touched))
-        decided.sort(key=lambda event: event.at)  # stable: what one record caused stays in the order it was decided
-        return Applied([_effect(event) for event in decided], counts)
+
+    def _decoded(self, records: Sequence[RecordLike], counts: dict[str, Counts]) -> list[Input | Rejection]:
+        """What the records say; what their models keep of their ids is at hand afterwards."""
+        decoder, monitors = self._decoder, self._monitors
+        unknown = decoder.unknown_fields
+        events: list[Input | Rejection] = []
+        wanted: list[tuple[Shelf, str, bytes]] = []
+        topic: str | None = None
+        stream, count = Stream.PREDICTIONS, Counts()
+        for record in records:
+            if record.topic != topic:
+                topic = record.topic
+                stream = self._inputs.get(topic, Stream.PREDICTIONS)
+                count = counts.setdefault(topic, Counts())
+            count.consumed += 1
+            event = decoder.decode(stream, record)
+            if decoder.unknown_fields != unknown:
+                unknown = decoder.unknown_fields
+                count.unknown_fields += 1
+            events.append(event)
+            if self._room.kept is not None and type(event) is not Rejection:
+                monitor = monitors.get(event.model)  # type: ignore[union-attr, arg-type]
+                if monitor is not None:
+                    monitor.want(event, wanted)
+        self._room.fetch(wanted)
+        return events
 
     def _new_monitor(self, model: str) -> Monitor | None:
         if len(self._monitors) >= self._config.models_max:
             return None
-        monitor = self._monitors[model] = Monitor(model, self._config.of(model))
+        monitor = Monitor(model, self._config.of(model), self._room, len(self._monitors))
+        self._monitors[model] = monitor
+        self._watch_oldest(monitor)
         return monitor
 
     def _to_all(self, item: Item) -> list[Decided]:
-        return [event for monitor in self._monitors.values() for event in monitor.tick(item)]
+        """A tick: time has passed for every model."""
+        self._state.ticked = item[1]
+        decided = []
+        for model, monitor in self._monitors.items():
+            events, changed = monitor.tick(item)
+            decided.extend(events)
+            if changed:
+                self._unsaved[model] = monitor
+        return decided
+
+    # -- the limit of all models together -----------------------------------------------------------------------------
+
+    def _evict_oldest(self) -> None:
+        """Of all predictions of the partition the one that has waited longest makes room."""
+        if self._oldest is None:
+            self._oldest = []
+            for monitor in self._monitors.values():
+                self._watch_oldest(monitor)
+            heapify(self._oldest)
+        while self._oldest:
+            since, model, role = self._oldest[0]
+            join = self._monitors[model].joins[role]
+            if not join.pending:
+                heappop(self._oldest)
+            elif join.oldest() != since:
+                heapreplace(self._oldest, (join.oldest(), model, role))
+            else:
+                join.evict()
+                self._unsaved[model] = self._monitors[model]
+                return
+
+    def _watch_oldest(self, monitor: Monitor) -> None:
+        if self._oldest is None:
+            return
+        for role, join in enumerate(monitor.joins):
+            join.opened = partial(self._opened, monitor.model, role)
+            if join.pending:
+                self._oldest.append((join.oldest(), monitor.model, role))
+
+    def _opened(self, model: str, role: int, join: Join) -> None:
+        if self._oldest is not None:
+            heappush(self._oldest, (join.oldest(), model, role))
 
     def _refused(self, index: int, time: int, record: RecordLike, rejection: Rejection, count: Counts) -> Decided:
         count.dead_lettered += 1
@@ -156,25 +262,33 @@ class Engine:
         detail = f"this partition watches {most} models already: raise models_max or use more partitions"
         return Rejection(DeadLetterReason.TOO_MANY_MODELS, detail)
 
-    def snapshot(self) -> bytes:
-        """Everything there is to know between two batches, as plain bytes."""
-        return _PACKED.encode(
-            EngineState(
-                STATE_VERSION,
-                {model: monitor.state() for model, monitor in self._monitors.items()},
-            )
-        )
+    # -- state, between two batches -----------------------------------------------------------------------------------
 
-    def restore(self, state: bytes) -> None:
-        """Goes on where ``snapshot`` was taken, with the same configuration; raises ``StateError`` otherwise."""
+    def changes(self) -> Changes:
+        """What has changed since this was asked last, to be written as one. ``kept`` must show it from then on."""
+        unsaved, self._unsaved = self._unsaved, {}
+        changes = self._room.changes()
+        if self._room.kept is not None:
+            changes.puts.append((_ENGINE, seal(_PACK(self._state))))
+            for model, monitor in unsaved.items():
+                changes.puts.append((_MONITOR + model.encode(), seal(_PACK(monitor.state()))))
+        return changes
+
+    def _restore(self, kept: Kept) -> None:
+        record = kept.read([_ENGINE])[0]
+        if record is None:
+            return
         try:
-            version = msgspec.msgpack.decode(state, type=tuple[int, Any])[0]
-            if version != STATE_VERSION:
-                raise StateError(f"the state has version {version}, this is version {STATE_VERSION}: rebuild it")
-            held = msgspec.msgpack.decode(state, type=EngineState)
-            self._monitors = {
-                model: Monitor.of(model, self._config.of(model), monitor) for model, monitor in held.monitors.items()
-            }
+            self._state = msgspec.msgpack.decode(open_sealed(record), type=EngineState)
+            if self._state.version != STATE_VERSION:
+                raise StateError(f"the state has version {self._state.version}, this is version {STATE_VERSION}")
+            states = msgspec.msgpack.Decoder(MonitorState)
+            held = [
+                (key[len(_MONITOR) :].decode(), states.decode(open_sealed(record)))
+                for key, record in kept.scan(_MONITOR)
+            ]
+            for model, state in sorted(held, key=lambda item: item[1].number):
+                self._monitors[model] = Monitor.of(model, self._config.of(model), state, self._room)
         except StateError:
             raise
         except (msgspec.MsgspecError, ValueError) as error:  # NumPy and the pairing of columns raise plain ValueErrors
@@ -182,12 +296,15 @@ class Engine:
 
     @property
     def stats(self) -> EngineStats:
-        monitors = self._monitors.values()
+        joins = [join for monitor in self._monitors.values() for join in monitor.joins]
         return EngineStats(
             len(self._monitors),
-            sum(monitor.pending for monitor in monitors),
-            sum(monitor.early for monitor in monitors),
-            sum(monitor.open_incidents for monitor in monitors),
+            self._room.pending,
+            sum(join.early for join in joins),
+            sum(monitor.open_incidents for monitor in self._monitors.values()),
+            sum(join.counts.evicted for join in joins),
+            sum(join.counts.early_evicted for join in joins),
+            sum(join.counts.orphans for join in joins),
         )
 
 

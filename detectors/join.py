@@ -5,24 +5,24 @@ Each record that comes in has a defined end, and each entry that waits has one t
     prediction ── same id again ──► duplicate (other content: conflict; the first stands)
         │ waits up to the horizon, oldest evicted first when there are too many
         ├── outcome ──► joined; a higher revision corrects, an equal or lower one is a duplicate
-        └── horizon ──► unlabelled; an outcome after that is late
+        └── horizon ──► unlabelled; for one more horizon its id is known, and an outcome is late
     outcome with no prediction yet ──► waits as early; the prediction comes ──► joined, or the horizon ──► orphan
 
-Time is the stream's, handed in with each record. It never goes back.
+Time is the stream's, handed in with each record. It never goes back. Predictions end in the order in which they came,
+so the line they stand in tells who waits, who is past and who is forgotten: three stretches between ``_last``,
+``_first`` and its end. Nobody is looked up to be let go.
 """
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
-Label = float | str | bool
+from detectors.shelf import Early, Label, Line, Pending, Room, Shelf
 
-# Outcomes that wait for their prediction. A producer that sends only outcomes must not fill the memory.
+# Outcomes that wait for their prediction. A producer that sends only outcomes must not fill the disk.
 EARLY_MAX = 100_000
-SLACK = 1_000  # places in a line whose keys have left, beside as many as still stand: then the line closes up
-
 
 FAR = 1 << 62  # later than any time
 
@@ -36,83 +36,14 @@ class Fate(StrEnum):
     LATE = "late"
 
 
-class Pending(msgspec.Struct, gc=False, array_like=True):
-    """What the join keeps of a prediction: what a loss needs, no features."""
-
-    time: int
-    offset: int
-    fingerprint: int
-    scope: int  # index of the monitor that saw the features
-    prediction: Label
-    score: float | None
-    scores: dict[str, float] | None
-    segments: tuple[int, ...] = ()
-    revision: int = -1  # of the newest label; -1 before there is one
-    scored: bool = False  # its loss went to the detectors
-
-
 class Labelled(msgspec.Struct, gc=False, array_like=True, frozen=True):
-    """What the join keeps of an outcome."""
+    """What the join is told of an outcome."""
 
     time: int
     label: Label
     revision: int
     weight: float
     provisional: bool
-
-
-class Line:
-    """Keys in the order in which they came; one may leave from the middle, or come again and stand at the end."""
-
-    def __init__(self, times: Iterable[tuple[str, int]] = ()) -> None:
-        self._times: dict[str, int] = {}
-        self._order: deque[tuple[int, str]] = deque()  # with keys that have left: a dict is slow to pop from its front
-        for key, time in times:
-            self.join(key, time)
-
-    def __len__(self) -> int:
-        return len(self._times)
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._times
-
-    def join(self, key: str, time: int) -> None:
-        self._times[key] = time
-        self._order.append((time, key))
-        if len(self._order) > 2 * len(self._times) + SLACK:
-            self._order = deque(entry for entry in self._order if self._stands(entry))
-
-    def leave(self, key: str) -> bool:
-        return self._times.pop(key, None) is not None
-
-    def first(self) -> tuple[str, int] | None:
-        """Who has waited longest, and since when."""
-        order = self._order
-        while order:
-            if self._stands(order[0]):
-                time, key = order[0]
-                return key, time
-            order.popleft()
-        return None
-
-    def older_than(self, oldest: int) -> Sequence[str]:
-        """Takes out those that came before."""
-        order = self._order
-        if not order or order[0][0] >= oldest:
-            return ()
-        old = []
-        while order and order[0][0] < oldest:
-            entry = order.popleft()
-            if self._stands(entry):
-                del self._times[entry[1]]
-                old.append(entry[1])
-        return old
-
-    def entries(self) -> Iterator[tuple[str, int]]:
-        return ((key, time) for time, key in dict.fromkeys(entry for entry in self._order if self._stands(entry)))
-
-    def _stands(self, entry: tuple[int, str]) -> bool:
-        return self._times.get(entry[1]) == entry[0]
 
 
 class JoinCounts(msgspec.Struct, array_like=True):
@@ -126,152 +57,214 @@ class JoinCounts(msgspec.Struct, array_like=True):
     early_evicted: int = 0
 
 
-class _State(msgspec.Struct, array_like=True):
-    counts: JoinCounts
-    pending: list[tuple[str, Pending]]
-    early: list[tuple[str, int, Labelled]]  # waiting since
-    closed: list[tuple[str, int]]
+class JoinState(msgspec.Struct, array_like=True, frozen=True):
+    """What is not on the shelf. Places are those of the two lines."""
+
+    counts: JoinCounts = msgspec.field(default_factory=JoinCounts)
+    unanswered: int = 0
+    early: int = 0
+    last: int = 0
+    first: int = 0
+    end: int = 0
+    early_first: int = 0
+    early_end: int = 0
+    due: int = FAR
+
+
+class Storage(NamedTuple):
+    """Where a join's entries stand."""
+
+    shelf: Shelf
+    line: Line
+    early_line: Line
+
+    @classmethod
+    def of(cls, room: Room, number: int, state: JoinState) -> "Storage":
+        """``number`` is one of a kind in the room."""
+        return cls(
+            room.shelf(number),
+            room.line(2 * number, state.end, state.last),
+            room.line(2 * number + 1, state.early_end, state.early_first),
+        )
 
 
 class Join:
     """Pending predictions of one model and role, oldest first."""
 
-    def __init__(self, horizon_ms: int, pending_max: int, early_max: int = EARLY_MAX) -> None:
+    def __init__(
+        self,
+        horizon_ms: int,
+        pending_max: int,
+        early_max: int = EARLY_MAX,
+        *,
+        room: Room | None = None,
+        number: int = 0,
+        state: JoinState | None = None,
+    ) -> None:
+        state = state or JoinState()
         self.horizon_ms = horizon_ms
         self.pending_max = pending_max
         self.early_max = early_max
-        self.counts = JoinCounts()
-        self._pending: dict[str, Pending] = {}
-        self._order: deque[str] = deque()  # ids of `_pending` by time: a dict is slow to pop from its front
-        self.unanswered = 0  # of those pending, how many no outcome has come for yet
-        self._due = FAR  # nothing ends before this time
-        self._early: dict[str, Labelled] = {}
-        self._early_line = Line()  # since the first outcome: a revision does not wait longer
-        self._closed = Line()  # ids past their horizon, for one more horizon: what comes now is late
+        self.counts = state.counts
+        self.unanswered = state.unanswered  # of those pending, how many no outcome has come for yet
+        self.early = state.early
+        self._room = room = room or Room()
+        self.shelf, self._line, self._early_line = Storage.of(room, number, state)
+        self._last = state.last  # the place of the oldest prediction that is known
+        self._first = state.first  # the place of the oldest one that waits
+        self._early_first = state.early_first
+        self.due = state.due  # nothing ends before this time
+        room.pending += self.pending
+        self.opened: Callable[[Join], None] | None = None  # told when a first prediction waits
 
     @property
     def pending(self) -> int:
-        return len(self._pending)
-
-    @property
-    def early(self) -> int:
-        return len(self._early)
+        return self._line.end - self._first
 
     def predict(self, key: str, entry: Pending) -> tuple[Fate, Labelled | None]:
         """Takes in a prediction; a label that was waiting for it comes back with it."""
-        if entry.time > self._due:
+        if entry.time > self.due:
             self.expire(entry.time)
-        pending = self._pending
-        if key in pending:
-            return (Fate.DUPLICATE if pending[key].fingerprint == entry.fingerprint else Fate.CONFLICT), None
-        if len(pending) >= self.pending_max:
-            self.counts.evicted += 1
-            self._close(entry.time)
-        pending[key] = entry
-        self._order.append(key)
+        there = self.shelf.get(key)
+        if isinstance(there, Pending):
+            return (Fate.DUPLICATE if there.fingerprint == entry.fingerprint else Fate.CONFLICT), None
+        if self.pending >= self.pending_max:
+            self.evict()
+        place = entry.place = self._line.append(entry.time, key)
+        self.shelf.put(key, entry)
+        self._room.pending += 1
         self.unanswered += 1
-        if self._due == FAR:
-            self._due = entry.time + self.horizon_ms
-        return Fate.APPLIED, self._meet(key, entry) if self._early else None
+        if self.due == FAR:
+            self.due = entry.time + self.horizon_ms
+        if self.opened is not None and place == self._first:
+            self.opened(self)
+        return Fate.APPLIED, self._meet(entry, there) if there is not None else None
 
-    def _meet(self, key: str, entry: Pending) -> Labelled | None:
-        label = self._early.pop(key, None)
-        if label is not None:
-            self._early_line.leave(key)
-            entry.revision = label.revision
-            self.unanswered -= 1
-            self.counts.joined += 1
-        return label
+    def _meet(self, entry: Pending, early: Early) -> Labelled:
+        self._early_line.mark(early.place)
+        self.early -= 1
+        if early.place == self._early_first:
+            self._pass_met()
+            self._early_line.forget(self._early_first)
+        entry.revision = early.revision
+        self._answered(entry)
+        return Labelled(entry.time, early.label, early.revision, early.weight, early.provisional)
+
+    def _answered(self, entry: Pending) -> None:
+        self._line.mark(entry.place)
+        self.unanswered -= 1
+        self.counts.joined += 1
 
     def label(self, key: str, label: Labelled) -> tuple[Fate, Pending | None]:
         """Takes in an outcome; the prediction it belongs to comes back where the label tells something new."""
-        if label.time > self._due:
+        if label.time > self.due:
             self.expire(label.time)
-        entry = self._pending.get(key)
-        if entry is None:
-            return self._early_or_late(key, label), None
+        entry = self.shelf.get(key)
+        if not isinstance(entry, Pending):
+            return self._wait_early(key, label, entry), None
+        if entry.place < self._first:
+            return Fate.LATE, None
         if label.revision <= entry.revision:
             return Fate.DUPLICATE, None
         if entry.revision < 0:
-            self.unanswered -= 1
-            self.counts.joined += 1
+            self._answered(entry)
         else:
             self.counts.corrected += 1
         entry.revision = label.revision
+        self.shelf.put(key, entry)
         return Fate.APPLIED, entry
 
-    def _early_or_late(self, key: str, label: Labelled) -> Fate:
-        if key in self._closed:
-            return Fate.LATE
-        waiting = self._early.get(key)
+    def _wait_early(self, key: str, label: Labelled, waiting: Early | None) -> Fate:
         if waiting is not None:
             if label.revision <= waiting.revision:
                 return Fate.DUPLICATE
-            self._early[key] = label
-            return Fate.APPLIED
-        if len(self._early) >= self.early_max:
-            self._drop_oldest_early()
-        self._early[key] = label
-        self._early_line.join(key, label.time)
-        self._due = min(self._due, label.time + self.horizon_ms)
+            place = waiting.place  # a revision does not wait longer
+        else:
+            if self.early >= self.early_max:
+                self._evict_early()
+            place = self._early_line.append(label.time, key)
+            self.early += 1
+            self.due = min(self.due, label.time + self.horizon_ms)
+        self.shelf.put(key, Early(place, label.label, label.revision, label.weight, label.provisional))
         return Fate.APPLIED
 
-    def _drop_oldest_early(self) -> None:
-        oldest = self._early_line.first()
-        if oldest is not None:
-            self._early_line.leave(oldest[0])
-            del self._early[oldest[0]]
-            self.counts.early_evicted += 1
+    # -- ends ---------------------------------------------------------------------------------------------------------
 
-    def expire(self, now: int) -> None:
-        """Ends what has waited past the horizon."""
-        oldest = now - self.horizon_ms
-        order = self._order
-        while order and self._pending[order[0]].time < oldest:
-            self._close(now)
-        for key in self._early_line.older_than(oldest):
-            del self._early[key]
-            self.counts.orphans += 1
-        self._closed.older_than(oldest)
-        self._due = self._next_due()
+    def oldest(self) -> int:
+        """Since when the oldest prediction has waited; there must be one."""
+        return self._line.at(self._first)[0]
 
-    def _next_due(self) -> int:
-        firsts = [line[1] for line in (self._early_line.first(), self._closed.first()) if line is not None]
-        if self._order:
-            firsts.append(self._pending[self._order[0]].time)
-        return min(firsts) + self.horizon_ms if firsts else FAR
+    def evict(self) -> None:
+        """The oldest prediction makes room."""
+        self.counts.evicted += 1
+        self._close_first()
 
-    def _close(self, now: int) -> None:
-        key = self._order.popleft()
-        if self._pending.pop(key).revision < 0:
+    def _close_first(self) -> None:
+        place = self._first
+        if not self._line.marked(place):
             self.counts.unlabelled += 1
             self.unanswered -= 1
-        self._closed.join(key, now)
-        self._due = min(self._due, now + self.horizon_ms)
-        while len(self._closed) > self.pending_max and (oldest := self._closed.first()) is not None:
-            self._closed.leave(oldest[0])
+        self._first = place + 1
+        self._room.pending -= 1
+        if self._first - self._last > self.pending_max:
+            self._forget_last()
+            self._line.forget(self._last)
 
-    def waiting(self) -> Iterator[tuple[str, Pending]]:
-        """Every entry, oldest first."""
-        return ((key, self._pending[key]) for key in self._order)
+    def _forget_last(self) -> None:
+        self.shelf.drop(self._line.at(self._last)[1])
+        self._last += 1
 
-    def snapshot(self) -> bytes:
-        return msgspec.msgpack.encode(
-            _State(
-                self.counts,
-                list(self.waiting()),
-                [(key, since, self._early[key]) for key, since in self._early_line.entries()],
-                list(self._closed.entries()),
-            )
+    def _evict_early(self) -> None:
+        self._pass_met()
+        self.counts.early_evicted += 1
+        self._drop_early()
+
+    def _pass_met(self) -> None:
+        """Early outcomes that met their prediction still stand in the line."""
+        line = self._early_line
+        while self._early_first < line.end and line.marked(self._early_first):
+            self._early_first += 1
+
+    def _drop_early(self) -> None:
+        self.shelf.drop(self._early_line.at(self._early_first)[1])
+        self._early_first += 1
+        self.early -= 1
+
+    def expire(self, now: int) -> None:
+        """Ends what has waited past the horizon, and forgets what ended a horizon ago."""
+        oldest, line, early_line = now - self.horizon_ms, self._line, self._early_line
+        while self._first < line.end and line.at(self._first)[0] < oldest:
+            self._close_first()
+        while self._last < self._first and line.at(self._last)[0] < oldest - self.horizon_ms:
+            self._forget_last()
+        line.forget(self._last)
+        self._pass_met()
+        while self._early_first < early_line.end and early_line.at(self._early_first)[0] < oldest:
+            self.counts.orphans += 1
+            self._drop_early()
+            self._pass_met()
+        early_line.forget(self._early_first)
+        self.due = self._next_due()
+
+    def _next_due(self) -> int:
+        line, early_line, dues = self._line, self._early_line, [FAR]
+        if self._first < line.end:
+            dues.append(line.at(self._first)[0] + self.horizon_ms)
+        if self._last < self._first:
+            dues.append(line.at(self._last)[0] + 2 * self.horizon_ms)
+        if self._early_first < early_line.end:
+            dues.append(early_line.at(self._early_first)[0] + self.horizon_ms)
+        return min(dues)
+
+    def state(self) -> JoinState:
+        return JoinState(
+            self.counts,
+            self.unanswered,
+            self.early,
+            self._last,
+            self._first,
+            self._line.end,
+            self._early_first,
+            self._early_line.end,
+            self.due,
         )
-
-    def restore(self, state: bytes) -> None:
-        held = msgspec.msgpack.decode(state, type=_State)
-        self.counts = held.counts
-        self._pending = dict(held.pending)
-        self.unanswered = sum(entry.revision < 0 for entry in self._pending.values())
-        self._order = deque(key for key, _ in held.pending)
-        self._early = {key: label for key, _, label in held.early}
-        self._early_line = Line((key, since) for key, since, _ in held.early)
-        self._closed = Line(held.closed)
-        self._due = self._next_due()

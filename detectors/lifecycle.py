@@ -49,6 +49,7 @@ class Closing(StrEnum):
     ROLLED_BACK = "rolled_back"
     NEW_BASELINE = "new_baseline"
     REPLACED = "replaced"  # by newer versions: it is one too many to watch
+    RECONFIGURED = "reconfigured"  # the configuration of the model is another one now
     BY_HAND = "resolved_by_hand"
 
 

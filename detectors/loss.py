@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 from detectors.config import ModelConfig, Scalar
-from detectors.join import Label, Pending
+from detectors.shelf import Label, Pending
 from schemas.events import class_name
 
 # Joined pairs looked at before a task is settled that nobody configured: enough to meet a fraction or a third class.

@@ -1,32 +1,26 @@
 """Everything about one model on one partition: its join, its loss rule, its scopes, and what operators said of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import product
 from zlib import crc32
 
 import msgspec
 
-from detectors.config import ModelConfig
+from detectors.config import ModelConfig, Scalar
 from detectors.effects import Decided
-from detectors.join import Fate, Join, Labelled, Pending
+from detectors.join import Fate, Join, JoinCounts, JoinState, Labelled
 from detectors.lifecycle import Closing
 from detectors.loss import EVIDENCE, LossRule, Pair, configured, found_out, losses
 from detectors.moment import Item, Moment
-from detectors.reports import ScopeKey
-from detectors.retrain import Policy
-from detectors.scope import Scope, ScopeState
+from detectors.mutes import Mute, Mutes
+from detectors.reports import Reports, ScopeKey
+from detectors.scope import Scope
+from detectors.shelf import Pending, Room, Shelf
 from detectors.tally import Level
+from detectors.versions import Scopes, ScopesState
+from detectors.windows import Counted
 from schemas.events import Control, ControlAction, Outcome, Prediction, Role
-from schemas.times import duration_ms, to_ms
-
-OTHER = "*"  # the segment values beyond the limit share one monitor
-VERSIONS_MAX = 20  # of one model and role on one partition: a new one replaces the one not asked for longest
-RETIRED_MAX = 200  # monitors kept for late labels: those of four deployments with fifty segment values
-MUTES_MAX = (
-    1_000  # of one model: people set them by hand; a further one is not heard: it pages too much, not too little
-)
-SCOPES_MAX = 2_000  # versions times segment values; beyond it only the whole model is watched
+from schemas.times import duration_ms
 
 _CHALLENGER, _APPLIED = Role.CHALLENGER, Fate.APPLIED  # a look into an enum costs more than most of what a record needs
 
@@ -45,45 +39,57 @@ class _Held(msgspec.Struct, array_like=True, frozen=True):
 
 
 class MonitorState(msgspec.Struct, array_like=True, frozen=True):
-    join: bytes
-    challengers: bytes
+    number: int
+    config: int  # a checksum: under another configuration the detectors begin afresh
+    join: JoinState
+    challengers: JoinState
+    told: JoinCounts
     challenged: bool
     window_end: int
-    scopes: list[tuple[int, ScopeState]]
-    scopes_opened: int
-    segment_values: list[tuple[tuple[str | None, str, bool], int]]
-    deployed: str | None
+    scopes: ScopesState
     rule: LossRule | None
     held: list[_Held]
-    mutes: list[tuple[tuple[str, str], int | None]]
+    mutes: list[Mute]
     now: int
 
 
 class Monitor:
-    """One model. Its records are taken in one by one, and what they say is decided a batch at a time."""
+    """One model. Its records are taken in one by one, and what they say is decided a batch at a time.
 
-    def __init__(self, model: str, config: ModelConfig) -> None:
+    ``number`` is its own in the room: what it keeps there is found under it.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        config: ModelConfig,
+        room: Room | None = None,
+        number: int = 0,
+        joins: tuple[JoinState | None, JoinState | None] = (None, None),
+    ) -> None:
         self.model = model
+        self.number = number
         self._config = config
-        self._policy = Policy.of(config.retrain)
+        room = room or Room()
         horizon = duration_ms(config.label_horizon)
-        self._join = Join(horizon, config.pending_max)
-        self._challengers = Join(horizon, config.pending_max)
+        self._join = Join(horizon, config.pending_max, room=room, number=2 * number, state=joins[0])
+        self._challengers = Join(horizon, config.pending_max, room=room, number=2 * number + 1, state=joins[1])
+        self._told = JoinCounts()  # of the ends that limits made, those that were told of
         self._challenged = False
         self._window_ms = duration_ms(config.metrics_window)
         self._window_end = 0
-        self._scopes: dict[ScopeKey, Scope] = {}
-        self._segment_values: dict[tuple[str | None, str, bool], int] = {}
-        self._by_number: dict[int, Scope] = {}  # with those retired
-        self._scopes_opened = 0
-        self._deployed: str | None = None
+        self._scopes = Scopes(model, config, room, number)
         self._rule: LossRule | None = configured(config)
         self._held: list[_Held] = []
-        self._mutes: dict[tuple[str, str], int | None] = {}  # segment and signal, "" for all of them, to its end
+        self._mutes = Mutes()
         self._now = 0
         self._waiting = Level()
-        # What most predictions share is looked up once: the scopes of a version without segments.
-        self._usual: dict[str | None, tuple[int, Scope]] = {}
+        self._orphaned: Sequence[Scope] = ()  # with alarms opened under another configuration
+
+    @property
+    def joins(self) -> tuple[Join, Join]:
+        """Of the champion, and of its challengers."""
+        return self._join, self._challengers
 
     @property
     def pending(self) -> int:
@@ -95,9 +101,20 @@ class Monitor:
 
     @property
     def open_incidents(self) -> int:
-        return sum(len(scope.incidents) for scope in self._by_number.values())
+        return sum(len(scope.incidents) for scope in self._scopes)
 
     # -- the way of a record ------------------------------------------------------------------------------------------
+
+    def want(self, event: object, wanted: list[tuple[Shelf, str, bytes]]) -> None:
+        """Adds what must be at hand before the event is taken in."""
+        kind = type(event)
+        if kind is Prediction:
+            join = self._challengers if event.role is _CHALLENGER else self._join  # type: ignore[attr-defined]
+            join.shelf.want(event.id, wanted)  # type: ignore[attr-defined]
+        elif kind is Outcome:
+            self._join.shelf.want(event.id, wanted)  # type: ignore[attr-defined]
+            if self._challenged:
+                self._challengers.shelf.want(event.id, wanted)  # type: ignore[attr-defined]
 
     def take(self, item: Item, decided: list[Decided]) -> Fate:
         """Takes in the next record and says how it ended. What can be decided at once goes to ``decided``.
@@ -109,6 +126,8 @@ class Monitor:
             self._now = time
         else:  # a broker's clock may step back, stream time does not
             item = (index, self._now, record, event)
+        if self._orphaned:
+            decided.extend(self._reconfigured(item))
         if self._now >= self._window_end:
             decided.extend(self._close_windows(item))
         kind = type(event)
@@ -127,11 +146,11 @@ class Monitor:
         """What the records taken in since the last time say, in their order: many rows at once, as columns."""
         decided = [
             event
-            for scope in self._by_number.values()
-            for event in scope.decide(self._waiting, partial(self._muted, scope.key.segment or ""))
+            for scope in self._scopes
+            for event in scope.decide(self._waiting, partial(self._mutes.holds, scope.key.segment or ""))
         ]
         self._waiting.settle()
-        if len(self._by_number) > 1:
+        if len(self._scopes) > 1:
             decided.sort(key=lambda event: event.at)  # stable: scopes by their number
         return decided
 
@@ -142,11 +161,22 @@ class Monitor:
         if not end:
             return
         moment = Moment.of(item)
-        for scope in self._by_number.values():
+        yield from self._tell_limits(moment)
+        for scope in self._scopes:
             join = self._challengers if scope.key.challenger else self._join
-            closed = scope.close_window(moment, end - self._window_ms, end, join.unanswered, join.counts.unlabelled)
-            if closed is not None:
-                yield closed
+            yield from scope.close_window(moment, end - self._window_ms, end, _whole_model(join))
+
+    def _tell_limits(self, moment: Moment) -> Iterator[Decided]:
+        """What limits have ended since the window before, as signals: the figures are wrong by as much."""
+        told = self._told
+        evicted = sum(join.counts.evicted for join in self.joins)
+        early = sum(join.counts.early_evicted for join in self.joins)
+        self._told = JoinCounts(evicted=evicted, early_evicted=early)
+        reports = Reports(ScopeKey(self.model, None, None, False))
+        if evicted > told.evicted:
+            yield reports.limit(moment, "pending_max", evicted - told.evicted, self._join.pending_max)
+        if early > told.early_evicted:
+            yield reports.limit(moment, "early_max", early - told.early_evicted, self._join.early_max)
 
     def _predicted(self, item: Item, event: Prediction, decided: list[Decided]) -> Fate:
         _, now, record, _ = item
@@ -154,20 +184,32 @@ class Monitor:
         if challenger:
             self._challenged = True
         join = self._challengers if challenger else self._join
-        usual = None if challenger else self._usual.get(self._deployed if event.version is None else event.version)
-        number, scope = usual or self._scope(item, event.version, challenger, decided)
+        scope = self._scopes.usual(event.version, challenger) or self._scope(item, event.version, challenger, decided)
         entry = Pending(
-            now, record.offset, crc32(record.value or b""), number, event.prediction, event.score, event.scores
+            now, record.offset, crc32(record.value or b""), scope.number, event.prediction, event.score, event.scores
         )
         fate, label = join.predict(event.id, entry)
         if fate is not _APPLIED:
             return fate
         scope.predicted(item)
         if event.segments and self._config.segments:
-            entry.segments = self._segments(item, event, challenger)
+            segments = self._scopes.segments(event, challenger)
+            for segment in segments:
+                segment.predicted(item)
+            entry.segments = tuple(segment.number for segment in segments)
         if label is not None:
             self._met(item, entry, label)
         return fate
+
+    def _scope(self, item: Item, version: str | None, challenger: bool, decided: list[Decided]) -> Scope:
+        """The monitor of a whole version; where it is one too many, the oldest one makes room."""
+        gone = self._scopes.to_make_room(version, challenger)
+        if gone:
+            oldest = gone[0].key.version
+            decided.extend(self.decide())
+            decided.extend(event for s in gone for event in s.resolve_all(Moment.of(item), Closing.REPLACED))
+            self._scopes.retire(lambda version: version == oldest, challenger)
+        return self._scopes.whole(version, challenger)
 
     def _outcome(self, item: Item, event: Outcome) -> Fate:
         label = Labelled(item[1], event.label, event.revision, event.weight, event.provisional)
@@ -186,8 +228,7 @@ class Monitor:
         if label.provisional:
             return
         if entry.scored:
-            for scope in self._scopes_of(entry):
-                scope.corrected()
+            self._correct(entry, label)
             return
         entry.scored = True
         if self._rule is None:
@@ -203,178 +244,107 @@ class Monitor:
 
     def _lose(self, item: Item, entry: Pending, label: Labelled, rule: LossRule) -> None:
         scored = losses(rule, Pair(entry, label.label))
-        for scope in self._scopes_of(entry):
+        entry.label, entry.weight, entry.window = label.label, label.weight, self._window_end - self._window_ms
+        for scope in self._scopes.of_entry(entry):
             scope.joined(item, scored, rule.is_rate, label.weight, entry.time, entry.offset)
 
-    def tick(self, item: Item) -> list[Decided]:
-        """Time has passed on the partition, whether or not this model was asked anything."""
-        _, time, record, event = item
-        self._now = max(self._now, time)
+    def _correct(self, entry: Pending, label: Labelled) -> None:
+        """The window that counted the label before is amended; detectors cannot take back what they saw."""
+        if self._rule is None or entry.label is None:  # still held: it is scored as it stands when the rule is found
+            self._held = [_Held(h.entry, label) if h.entry.place == entry.place else h for h in self._held]
+            return
+        before = _counted(self._rule, entry, entry.label, entry.weight)
+        after = _counted(self._rule, entry, label.label, label.weight)
+        for scope in self._scopes.of_entry(entry):
+            scope.corrected(entry.window, self._window_end - self._window_ms, before, after)
+        entry.label, entry.weight = label.label, label.weight
+
+    def tick(self, item: Item) -> tuple[list[Decided], bool]:
+        """Time has passed on the partition, whether or not this model was asked anything.
+
+        Says too whether anything but the time is another now: of thousands of models, most have nothing to write.
+        """
+        _, now, record, event = item
+        changed = False
+        for join in self.joins:
+            if now > join.due:
+                join.expire(now)
+                changed = True
+        closes = now >= self._window_end and any(scope.has_news for scope in self._scopes)
+        if not closes and not self.open_incidents and not self._orphaned:
+            return [], changed
+        self._now = max(self._now, now)
         item = (item[0], self._now, record, event)
-        self._join.expire(self._now)
-        self._challengers.expire(self._now)
-        decided = list(self._close_windows(item)) if self._now >= self._window_end else []
+        decided = self._reconfigured(item)
+        if closes:
+            decided.extend(self._close_windows(item))
         moment = Moment.of(item)
-        for scope in self._by_number.values():
+        for scope in self._scopes:
             decided.extend(scope.tick(moment, self._join.unanswered))
-        return decided
-
-    # -- scopes -------------------------------------------------------------------------------------------------------
-
-    def _scopes_of(self, entry: Pending) -> Iterator[Scope]:
-        for number in (entry.scope, *entry.segments):
-            scope = self._by_number.get(number)
-            if scope is not None:  # else it was retired long ago
-                yield scope
-
-    def _scope(self, item: Item, version: str | None, challenger: bool, decided: list[Decided]) -> tuple[int, Scope]:
-        if version is None and not challenger:
-            version = self._deployed
-        key = ScopeKey(self.model, version, None, challenger)
-        if key not in self._scopes and len(self._whole(challenger)) >= VERSIONS_MAX:
-            self._give_up_oldest(item, challenger, decided)
-        scope = self._open_scope(key)
-        if not challenger:
-            self._usual[version] = scope
-        return scope
-
-    def _whole(self, challenger: bool) -> list[Scope]:
-        """The monitors of whole versions, of one role."""
-        return [s for key, s in self._scopes.items() if key.segment is None and key.challenger is challenger]
-
-    def _give_up_oldest(self, item: Item, challenger: bool, decided: list[Decided]) -> None:
-        """The version that has not been asked for longest makes room: it is the one least likely to be live."""
-        decided.extend(self.decide())
-        oldest = min(self._whole(challenger), key=lambda scope: (scope.seen_at, scope.number)).key.version
-        for key, scope in self._scopes.items():
-            if key.version == oldest and key.challenger is challenger:
-                decided.extend(scope.resolve_all(Moment.of(item), Closing.REPLACED))
-        self._retire(lambda version: version == oldest, challenger)
-
-    def _open_scope(self, key: ScopeKey) -> tuple[int, Scope]:
-        scope = self._scopes.get(key)
-        if scope is None:
-            scope = Scope(key, self._config, self._policy, self._scopes_opened)
-            self._scopes[key] = self._by_number[scope.number] = scope
-            self._scopes_opened += 1
-        return scope.number, scope
-
-    def _segments(self, item: Item, event: Prediction, challenger: bool) -> tuple[int, ...]:
-        numbers = []
-        for name in self._config.segments:
-            value = (event.segments or {}).get(name)
-            if value is None:
-                continue
-            key = self._segment_key(event.version, name, value, challenger)
-            if key not in self._scopes and len(self._scopes) >= SCOPES_MAX:
-                continue
-            number, scope = self._open_scope(key)
-            scope.predicted(item)
-            numbers.append(number)
-        return tuple(numbers)
-
-    def _segment_key(self, version: str | None, name: str, value: str, challenger: bool) -> ScopeKey:
-        version = version if version is not None else self._deployed
-        key = ScopeKey(self.model, version, f"{name}={value}", challenger)
-        if key in self._scopes:
-            return key
-        values = self._segment_values.get((version, name, challenger), 0)
-        if values < self._config.segment_values_max:
-            self._segment_values[version, name, challenger] = values + 1
-            return key
-        return ScopeKey(self.model, version, f"{name}={OTHER}", challenger)
+        return decided, changed or bool(decided)
 
     # -- state, between two batches ---------------------------------------------------------------------------------
 
     def state(self) -> MonitorState:
         return MonitorState(
-            self._join.snapshot(),
-            self._challengers.snapshot(),
+            self.number,
+            _checksum(self._config),
+            self._join.state(),
+            self._challengers.state(),
+            self._told,
             self._challenged,
             self._window_end,
-            [(number, scope.state()) for number, scope in self._by_number.items()],
-            self._scopes_opened,
-            list(self._segment_values.items()),
-            self._deployed,
+            self._scopes.state(),
             self._rule,
             self._held,
-            list(self._mutes.items()),
+            self._mutes.state(),
             self._now,
         )
 
     @classmethod
-    def of(cls, model: str, config: ModelConfig, state: MonitorState) -> "Monitor":
-        monitor = cls(model, config)
-        monitor._join.restore(state.join)
-        monitor._challengers.restore(state.challengers)
+    def of(cls, model: str, config: ModelConfig, state: MonitorState, room: Room) -> "Monitor":
+        monitor = cls(model, config, room, state.number, (state.join, state.challengers))
+        monitor._told = state.told
         monitor._challenged = state.challenged
         monitor._window_end = state.window_end
-        monitor._scopes_opened = state.scopes_opened
-        for number, held in state.scopes:
-            scope = Scope(held.key, config, monitor._policy, number)
-            scope.restore(held)
-            monitor._by_number[number] = scope
-            if not held.retired:
-                monitor._scopes[held.key] = scope
-        monitor._segment_values = dict(state.segment_values)
-        monitor._deployed, monitor._rule, monitor._held = state.deployed, state.rule, state.held
-        monitor._mutes, monitor._now = dict(state.mutes), state.now
+        monitor._mutes, monitor._now = Mutes(state.mutes), state.now
+        if state.config != _checksum(config):
+            monitor._orphaned = monitor._scopes.start_afresh(state.scopes)
+            return monitor
+        monitor._scopes.restore(state.scopes)
+        monitor._rule, monitor._held = state.rule, state.held
         return monitor
 
     # -- what operators say -------------------------------------------------------------------------------------------
-
-    def _muted(self, segment: str, signal: str, now: int) -> bool:
-        for name in product(("", segment), ("", signal)):
-            if name in self._mutes:
-                until = self._mutes[name]
-                if until is None or now < until:
-                    return True
-        return False
-
-    def _mute(self, moment: Moment, event: Control) -> None:
-        self._mutes = {name: end for name, end in self._mutes.items() if end is None or moment.now < end}
-        name = (event.segment or "", event.signal or "")
-        if name in self._mutes or len(self._mutes) < MUTES_MAX:
-            self._mutes[name] = to_ms(event.until) if event.until is not None else None
 
     def _controlled(self, moment: Moment, event: Control) -> Iterator[Decided]:
         action = event.action
         if action in _CLOSINGS:
             yield from self._start_afresh(moment, event, _CLOSINGS[action])
         elif action is ControlAction.MUTE:
-            self._mute(moment, event)
+            self._mutes.add(event, moment.now)
         elif action is ControlAction.UNMUTE:
-            self._mutes.pop((event.segment or "", event.signal or ""), None)
+            self._mutes.remove(event)
         elif action in (ControlAction.ACKNOWLEDGE, ControlAction.RESOLVE):
             yield from self._by_hand(moment, event)
 
+    def _reconfigured(self, item: Item) -> list[Decided]:
+        """Alarms of the configuration before: their thresholds are no more."""
+        orphaned, self._orphaned = self._orphaned, ()
+        return [event for scope in orphaned for event in scope.resolve_all(Moment.of(item), Closing.RECONFIGURED)]
+
     def _start_afresh(self, moment: Moment, event: Control, why: Closing) -> Iterator[Decided]:
         """What was normal for the version before says nothing of the one now."""
-        for scope in self._by_number.values():
+        for scope in self._scopes:
             if not scope.key.challenger:
                 yield from scope.resolve_all(moment, why)
         if event.action is not ControlAction.BASELINE:
-            self._deployed = event.version
+            self._scopes.deployed = event.version
         every = event.action is ControlAction.BASELINE
-        self._retire(lambda version: every or version in (None, event.version))
-
-    def _retire(self, gone: Callable[[str | None], bool], challenger: bool = False) -> None:
-        """Versions that are met anew, and their segment values counted anew. The old monitors stay for late labels."""
-        for key, scope in list(self._scopes.items()):
-            if key.challenger is challenger and gone(key.version):
-                scope.retired = True
-                del self._scopes[key]
-        self._usual.clear()
-        counted = self._segment_values.items()
-        self._segment_values = {
-            name: count for name, count in counted if name[2] is not challenger or not gone(name[0])
-        }
-        retired = [number for number, scope in self._by_number.items() if scope.retired]
-        for number in retired[: max(0, len(retired) - RETIRED_MAX)]:
-            del self._by_number[number]
+        self._scopes.retire(lambda version: every or version in (None, event.version))
 
     def _by_hand(self, moment: Moment, event: Control) -> Iterator[Decided]:
-        for scope in self._by_number.values():
+        for scope in self._scopes:
             for incident in list(scope.incidents.values()):
                 if incident.id != event.incident:
                     continue
@@ -382,3 +352,22 @@ class Monitor:
                     yield scope.acknowledge(moment, incident, event.by)
                 else:
                     yield scope.resolve(moment, incident.signal, Closing.BY_HAND)
+
+
+def _whole_model(join: Join) -> dict[str, int]:
+    counts = join.counts
+    return {
+        "pending": join.unanswered,
+        "unlabelled_total": counts.unlabelled,
+        "orphans_total": counts.orphans,
+        "evicted_total": counts.evicted + counts.early_evicted,
+    }
+
+
+def _counted(rule: LossRule, entry: Pending, label: Scalar, weight: float) -> Counted:
+    scored = losses(rule, Pair(entry, label))
+    return Counted(scored.loss, scored.log_loss, weight)
+
+
+def _checksum(config: ModelConfig) -> int:
+    return crc32(msgspec.msgpack.encode(config, order="deterministic"))

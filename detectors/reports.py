@@ -99,18 +99,40 @@ class Reports:
         )
         return Decided(moment.at, event)
 
-    def metrics(
-        self, moment: Moment, number: int, window: Window, start: int, end: int, whole_model: dict[str, int]
-    ) -> Decided:
+    def metrics(self, moment: Moment, number: int, window: Window, start: int, end: int) -> Decided:
+        parts = (window.revision,) if window.revision else ()
         event = Metrics(
-            id=derived_id("metrics", self._key.text, number, moment.position.partition, start),
+            id=derived_id("metrics", self._key.text, number, moment.position.partition, start, *parts),
             model=self._key.model,
             version=self._key.version,
             segment=self._key.segment,
             ts=moment.now,
             window_start=start,
             window_end=end,
-            values=window.values(whole_model),
+            values=window.values(),
+            revision=window.revision or None,
+        )
+        return Decided(moment.at, event)
+
+    def limit(self, moment: Moment, name: str, ended: int, limit: int) -> Decided:
+        """A limit has ended what waited: the figures lack so many."""
+        event = Signal(
+            id=derived_id("limit", self._key.text, name, *place(moment.position)),
+            model=self._key.model,
+            signal=name,
+            detector="limit",
+            kind=Kind.SYSTEM,
+            ts=moment.now,
+            evidence=Evidence(
+                value=float(ended),
+                threshold=float(limit),
+                threshold_origin="configured limit",
+                n=ended,
+                baseline=None,
+                effect=None,
+            ),
+            position=moment.position,
+            disposition="evicted",
         )
         return Decided(moment.at, event)
 

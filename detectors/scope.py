@@ -36,7 +36,7 @@ from detectors.reports import Reports, ScopeKey
 from detectors.retrain import Policy, RetrainReason, request
 from detectors.tally import Labels, Level
 from detectors.timeline import Mark, Timeline, TimelineState
-from detectors.windows import Window
+from detectors.windows import Archive, Book, BookState, Counted
 from schemas.events import AlertEvent, Evidence, Kind, Position, Prediction
 
 _LOSS = (Column("loss", Kind.CONCEPT_DRIFT),)
@@ -69,7 +69,7 @@ class ScopeState(msgspec.Struct, array_like=True, frozen=True):
     encoder: EncoderState
     groups: list[GroupState]
     lifecycle: LifecycleState
-    window: Window
+    book: BookState
     joined: int
     delays: list[int]
     retrains: dict[RetrainReason, int]
@@ -82,7 +82,7 @@ class ScopeState(msgspec.Struct, array_like=True, frozen=True):
 class Scope:
     """State and logic of one monitor."""
 
-    def __init__(self, key: ScopeKey, config: ModelConfig, policy: Policy, number: int) -> None:
+    def __init__(self, key: ScopeKey, config: ModelConfig, policy: Policy, number: int, archive: Archive) -> None:
         self.key = key
         self.number = number  # of the model's scopes, in the order in which they were met
         self.retired = False  # replaced by a deployment or a new baseline: counts late labels, decides nothing
@@ -100,7 +100,7 @@ class Scope:
         self._losses: list[_Loss] = []
         self._timeline, self._loss_timeline = Timeline(), Timeline()
         self._lifecycle = Lifecycle()
-        self._window = Window()
+        self._book = Book(archive)
         self._labels = Labels()
         self._retrains: dict[RetrainReason, int] = {}  # when each reason last led to one
         self._rate_loss: bool | None = None
@@ -121,7 +121,7 @@ class Scope:
             self._encoder.state(),
             [group.state() for group in self._groups],
             self._lifecycle.state(),
-            self._window,
+            self._book.state(),
             self._labels.joined,
             list(self._labels.delays),
             self._retrains,
@@ -140,7 +140,7 @@ class Scope:
         for group, held, watched in zip(self._groups, state.groups, columns, strict=True):
             group.restore(watched, held)
         self._lifecycle.restore(state.lifecycle)
-        self._window = state.window
+        self._book.restore(state.book)
         self._labels = Labels.of(state.joined, state.delays)
         self._retrains = state.retrains
         self._timeline = Timeline.of(state.timeline)
@@ -163,12 +163,13 @@ class Scope:
         """A prediction met its final label. A weight of nothing says nothing to a detector."""
         self._rate_loss = rate
         self._labels.add(item[0], max(0, item[1] - predicted_at))
-        self._window.lost(losses.loss, losses.log_loss, weight)
+        self._book.window.lost(Counted(losses.loss, losses.log_loss, weight))
         if weight > 0:
             self._losses.append(_Loss(item, losses, predicted_at, offset))
 
-    def corrected(self) -> None:
-        self._window.corrected += 1
+    def corrected(self, counted_in: int, current: int, before: Counted, after: Counted) -> None:
+        """A label turned out to be another one. Windows are named by their start."""
+        self._book.corrected(counted_in, current, before, after)
 
     # -- deciding -----------------------------------------------------------------------------------------------------
 
@@ -212,7 +213,7 @@ class Scope:
         self._timeline.extend(len(rows), lambda row: Mark(first + row, rows[row][1], rows[row][2].offset))
         self._seen = rows
         events: list[Prediction] = [row[3] for row in rows]
-        self._window.saw(events)
+        self._book.window.saw(events)
         happenings: list[_Happening] = []
         start = 0
         for part in self._encoder.parts(
@@ -369,13 +370,23 @@ class Scope:
         before = bisect_right(self._seen, moment.at, key=itemgetter(0))
         return position_of(self._seen[before - 1][2]) if before else self._last or moment.position
 
-    def close_window(self, moment: Moment, start: int, end: int, pending: int, unlabelled: int) -> Decided | None:
-        """What the window held, or None where nothing happened in it."""
-        window, self._window = self._window, Window()
-        if window.empty:
-            return None
-        whole_model = {} if self.key.segment else {"pending": pending, "unlabelled_total": unlabelled}
-        return self._reports.metrics(moment, self.number, window, start, end, whole_model)
+    @property
+    def has_news(self) -> bool:
+        """Whether the end of a window would say anything."""
+        return self._book.has_news
+
+    def close_window(self, moment: Moment, start: int, end: int, whole_model: dict[str, int]) -> Iterator[Decided]:
+        """What the window held, where anything happened in it, and before that what was amended meanwhile."""
+        for since, window in self._book.close(start, {} if self.key.segment else whole_model, moment.now):
+            yield self._reports.metrics(moment, self.number, window, since, since + end - start)
+
+    def adopt(self, lifecycle: LifecycleState) -> None:
+        """Takes over the alarms of a configuration before."""
+        self.retired = True
+        self._lifecycle.restore(lifecycle)
+
+    def forget_windows(self) -> None:
+        self._book.archive.clear()
 
 
 def _score(event: Prediction) -> Cell:

@@ -1,11 +1,28 @@
 """Counts and means over windows of stream time, the same for live and replay."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
+from detectors.shelf import Room
 from schemas.events import Prediction
+
+# Closed windows that a corrected label can still amend, of one monitor: a month of five minutes. A correction of what
+# an older one counted is told by the window it comes in.
+AMENDABLE = 10_000
+LEAST_WEIGHT = 1e-12  # weights are about 1
+
+Values = dict[str, float | int | None]
+
+
+class Counted(NamedTuple):
+    """What one label adds to a window."""
+
+    loss: float
+    log_loss: float
+    weight: float
 
 
 class Window(msgspec.Struct, array_like=True):
@@ -23,6 +40,8 @@ class Window(msgspec.Struct, array_like=True):
     latencies: int = 0
     cost: float = 0.0
     costs: int = 0
+    whole_model: dict[str, int] = {}  # what only the join of all versions and segments knows, as of the window's end
+    revision: int = 0  # how often corrected labels have amended it since it was closed
 
     @property
     def empty(self) -> bool:
@@ -39,29 +58,139 @@ class Window(msgspec.Struct, array_like=True):
         self.costs += len(costs)
         self.cost = sum(costs, self.cost)
 
-    def lost(self, loss: float, log_loss: float, weight: float) -> None:
+    def lost(self, counted: Counted) -> None:
         """Adds a joined pair; a loss that could not be had is not part of the mean."""
         self.joined += 1
-        if not math.isnan(loss):
-            self.weight += weight
-            self.loss += weight * loss
-        if not math.isnan(log_loss):
-            self.log_loss_weight += weight
-            self.log_loss += weight * log_loss
+        self._add(counted, 1)
 
-    def values(self, whole_model: dict[str, int]) -> dict[str, float | int | None]:
-        """``whole_model`` is what only the join of all versions and segments knows."""
+    def corrected_to(self, before: Counted, after: Counted) -> None:
+        """The label that was counted here turned out to be another one."""
+        self.corrected += 1
+        self._add(before, -1)
+        self._add(after, 1)
+        if self.weight < LEAST_WEIGHT:  # what subtracting leaves of nothing
+            self.weight = self.loss = 0.0
+        if self.log_loss_weight < LEAST_WEIGHT:
+            self.log_loss_weight = self.log_loss = 0.0
+
+    def _add(self, counted: Counted, sign: int) -> None:
+        weight = sign * counted.weight
+        if not math.isnan(counted.loss):
+            self.weight += weight
+            self.loss += weight * counted.loss
+        if not math.isnan(counted.log_loss):
+            self.log_loss_weight += weight
+            self.log_loss += weight * counted.log_loss
+
+    def values(self) -> Values:
         return {
             "predictions": self.predictions,
             "joined": self.joined,
             "corrected": self.corrected,
-            **whole_model,
+            **self.whole_model,
             "loss_mean": _mean(self.loss, self.weight),
             "log_loss_mean": _mean(self.log_loss, self.log_loss_weight),
             "latency_ms_mean": _mean(self.latency_ms, self.latencies),
             "latency_ms_max": self.latency_ms_max if self.latencies else None,
             "cost_sum": self.cost if self.costs else None,
         }
+
+
+class Archive:
+    """Closed windows of one monitor, for as long as a label that they count may be corrected."""
+
+    def __init__(self, room: Room, model: int, scope: int, window_ms: int, horizon_ms: int) -> None:
+        self._room = room
+        self._prefix = b"W" + model.to_bytes(4, "big") + scope.to_bytes(4, "big")
+        self._window_ms = window_ms
+        self._kept_ms = min(horizon_ms, AMENDABLE * window_ms)
+        self.span: tuple[int, int] | None = None  # from the oldest to the newest start that is here
+
+    def put(self, start: int, window: Window) -> None:
+        oldest, newest = self.span or (start, start)
+        self.span = oldest, max(start, newest)
+        self._room.put(self._key(start), _WINDOW.encode(window))
+
+    def get(self, start: int) -> Window | None:
+        if self.span is None or start < self.span[0]:
+            return None
+        content = self._room.get(self._key(start))
+        return None if content is None else _WINDOWS.decode(content)
+
+    def forget(self, now: int) -> None:
+        """No label of a prediction so old can be corrected."""
+        self._drop_before((now - self._kept_ms) // self._window_ms * self._window_ms - self._window_ms)
+
+    def clear(self) -> None:
+        """The monitor is let go."""
+        if self.span is not None:
+            self._drop_before(self.span[1] + self._window_ms)
+
+    def _drop_before(self, start: int) -> None:
+        if self.span is None or start <= self.span[0]:
+            return
+        oldest, newest = self.span
+        for gone in range(oldest, min(start, newest + self._window_ms), self._window_ms):
+            self._room.delete(self._key(gone))
+        self.span = (start, newest) if start <= newest else None
+
+    def _key(self, start: int) -> bytes:
+        return self._prefix + start.to_bytes(8, "big")
+
+
+class BookState(msgspec.Struct, array_like=True, frozen=True):
+    window: Window
+    span: tuple[int, int] | None
+    amended: list[int]
+
+
+class Book:
+    """The window that is open, and those closed that corrected labels amend. Windows are named by their start."""
+
+    def __init__(self, archive: Archive) -> None:
+        self.window = Window()
+        self.archive = archive
+        self._amended: set[int] = set()  # since the last one was closed
+
+    @property
+    def has_news(self) -> bool:
+        return not self.window.empty or bool(self._amended)
+
+    def corrected(self, counted_in: int, current: int, before: Counted, after: Counted) -> None:
+        """A label turned out to be another one."""
+        window = self.window if counted_in == current else self.archive.get(counted_in)
+        if window is None:
+            self.window.corrected += 1  # what it was counted in is too long ago to be amended
+            return
+        window.corrected_to(before, after)
+        if counted_in != current:
+            window.revision += counted_in not in self._amended
+            self.archive.put(counted_in, window)
+            self._amended.add(counted_in)
+
+    def close(self, start: int, whole_model: dict[str, int], now: int) -> Iterator[tuple[int, Window]]:
+        """Those amended since the last one was closed, and this one where anything happened in it."""
+        for amended in sorted(self._amended):
+            archived = self.archive.get(amended)
+            if archived is not None:
+                yield amended, archived
+        self._amended.clear()
+        window, self.window = self.window, Window()
+        if not window.empty:
+            window.whole_model = whole_model
+            if window.joined:
+                self.archive.put(start, window)
+            yield start, window
+        self.archive.forget(now)
+
+    def state(self) -> BookState:
+        return BookState(self.window, self.archive.span, sorted(self._amended))
+
+    def restore(self, state: BookState) -> None:
+        self.window, self.archive.span, self._amended = state.window, state.span, set(state.amended)
+
+
+_WINDOW, _WINDOWS = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(Window)
 
 
 def _mean(total: float, weight: float) -> float | None:

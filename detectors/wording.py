@@ -22,6 +22,7 @@ def opened(model: str, column: Column, evidence: Evidence, rate: bool) -> str:
 
 def resolved(model: str, column_signal: str, why: Closing) -> str:
     reasons = {
+        Closing.RECONFIGURED: "is closed: the model has another configuration now",
         Closing.RECOVERED: "is back at its baseline",
         Closing.DEPLOYED: "is closed: a new version was deployed",
         Closing.ROLLED_BACK: "is closed: the model was rolled back",

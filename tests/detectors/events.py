@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 from detectors.config import ModelConfig, MonitorConfig, Scalar
 from detectors.effects import Effect
 from detectors.engine import Counts, Engine
+from detectors.kept import Kept
 from schemas.codec import decode_output
 from schemas.events import Alert, AlertEvent, DeadLetter, Metrics, Output, Retrain, Signal
 from schemas.records import Record
 from schemas.topics import TopicNames
+from tests.detectors.kept import Memory
 
 START = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 SECOND = 1_000
@@ -59,9 +61,10 @@ def records(events: Iterable[Event | bytes | None]) -> list[Record]:
     return [record(event, offset) for offset, event in enumerate(events)]
 
 
-def engine(config: MonitorConfig | ModelConfig | None = None) -> Engine:
+def engine(config: MonitorConfig | ModelConfig | None = None, kept: Kept | None = None) -> Engine:
     config = MonitorConfig() if config is None else config
-    return Engine(0, MonitorConfig(defaults=config) if isinstance(config, ModelConfig) else config, TOPICS)
+    config = MonitorConfig(defaults=config) if isinstance(config, ModelConfig) else config
+    return Engine(0, config, TOPICS, kept=kept)
 
 
 class Run(NamedTuple):
@@ -115,7 +118,8 @@ def run_records(
     sizes: Sequence[int] = (1_000,),
     restoring: bool = False,
 ) -> Run:
-    working = engine(config)
+    kept = Memory()
+    working = engine(config, kept if restoring else None)
     effects: list[Effect] = []
     counts: dict[str, Counts] = {}
     start = turn = 0
@@ -126,8 +130,8 @@ def run_records(
         for topic, count in applied.counts.items():
             counts.setdefault(topic, Counts()).add(count)
         if restoring:
-            state, working = working.snapshot(), engine(config)
-            working.restore(state)
+            kept.take(working.changes())
+            working = engine(config, kept)
         start, turn = start + size, turn + 1
     return Run(effects, counts)
 

@@ -55,18 +55,17 @@ def batch(log: list[Entry], horizon: int, pending_max: int, early_max: int) -> t
 
 def _time_passes(room: _Room, now: int, horizon: int, pending_max: int) -> None:
     for waits in [waits for waits in room.predictions if now - waits.since > horizon]:
-        _close(room, waits, now, pending_max)
+        _close(room, waits, pending_max)
     orphans = [waits for waits in room.outcomes if now - waits.since > horizon]
     room.counts.orphans += len(orphans)
     room.outcomes = [waits for waits in room.outcomes if waits not in orphans]
-    room.closed = [waits for waits in room.closed if now - waits.since <= horizon]
+    room.closed = [waits for waits in room.closed if now - waits.since <= 2 * horizon]
 
 
-def _close(room: _Room, waits: _Waits, now: int, pending_max: int) -> None:
+def _close(room: _Room, waits: _Waits, pending_max: int) -> None:
     room.predictions.remove(waits)
     room.counts.unlabelled += waits.revision < 0
-    room.closed = [closed for closed in room.closed if closed.key != waits.key]
-    room.closed = [*room.closed, _Waits(waits.key, now)][-pending_max:]
+    room.closed = [*room.closed, waits][-pending_max:]
 
 
 def _find(waiting: list[_Waits], key: str) -> _Waits | None:
@@ -76,12 +75,12 @@ def _find(waiting: list[_Waits], key: str) -> _Waits | None:
 
 
 def _prediction(room: _Room, entry: Entry, pending_max: int) -> Told:
-    known = _find(room.predictions, entry.key)
+    known = _find([*room.predictions, *room.closed], entry.key)
     if known is not None:
         return Told(Fate.DUPLICATE if known.fingerprint == entry.fingerprint else Fate.CONFLICT, None)
     if len(room.predictions) == pending_max:
         room.counts.evicted += 1
-        _close(room, room.predictions[0], entry.time, pending_max)
+        _close(room, room.predictions[0], pending_max)
     waits = _Waits(entry.key, entry.time, entry.fingerprint)
     room.predictions.append(waits)
     early = _find(room.outcomes, entry.key)

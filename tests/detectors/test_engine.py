@@ -291,10 +291,10 @@ def test_an_empty_batch_is_nothing() -> None:
 def test_a_lone_tick_makes_no_model() -> None:
     working = engine()
     working.apply([record(tick(5), 0)])
-    assert working.stats == (0, 0, 0, 0)
+    assert working.stats == (0,) * 7
 
 
 def test_stats_count_models_and_what_waits() -> None:
     working = engine()
     working.apply(records([prediction(1), outcome(2), outcome(3, model="other")]))
-    assert working.stats == (2, 1, 2, 0)
+    assert working.stats == (2, 1, 2, 0, 0, 0, 0)

@@ -1,8 +1,11 @@
 """Each end that a record or a waiting entry can have, one test each."""
 
+import msgspec
 import pytest
 
-from detectors.join import SLACK, Fate, Join, JoinCounts, Labelled, Pending
+from detectors.join import Fate, Join, JoinCounts, JoinState, Labelled
+from detectors.shelf import CHUNK, Pending, Room, Shelf
+from tests.detectors.kept import Memory
 
 HORIZON = 1_000
 
@@ -17,6 +20,22 @@ def label(time: int = 0, value: float = 1.0, revision: int = 0, provisional: boo
 
 def joining(pending_max: int = 100) -> Join:
     return Join(HORIZON, pending_max)
+
+
+def keeping() -> tuple[Memory, Room, Join]:
+    kept = Memory()
+    room = Room(kept)
+    return kept, room, Join(HORIZON, 100, room=room)
+
+
+def opened_again(kept: Memory, room: Room, join: Join) -> Join:
+    """The join as it is found when everything was written and a new process reads it, with all ids at hand."""
+    kept.take(room.changes())
+    anew = Room(kept)
+    state = msgspec.msgpack.decode(msgspec.msgpack.encode(join.state()), type=JoinState)
+    restored = Join(HORIZON, 100, room=anew, state=state)
+    anew.fetch([(restored.shelf, key[5:].decode(), key) for key, _ in kept.scan(b"J")])
+    return restored
 
 
 def test_an_outcome_joins_the_prediction_with_its_id() -> None:
@@ -44,7 +63,7 @@ def test_another_prediction_under_the_same_id_is_a_conflict_and_the_first_stands
 def test_an_outcome_without_a_prediction_waits_for_it() -> None:
     join = joining()
     assert join.label("a", label(0)) == (Fate.APPLIED, None)
-    assert (join.early, join.predict("a", pending(1)), join.early) == (1, (Fate.APPLIED, label(0)), 0)
+    assert (join.early, join.predict("a", pending(1)), join.early) == (1, (Fate.APPLIED, label(1)), 0)
     assert join.counts == JoinCounts(joined=1)
 
 
@@ -53,15 +72,14 @@ def test_a_higher_revision_replaces_an_outcome_that_waits_and_an_equal_one_does_
     join.label("a", label(0, 1.0, 1))
     assert join.label("a", label(1, 2.0, 1)) == (Fate.DUPLICATE, None)
     assert join.label("a", label(2, 3.0, 2)) == (Fate.APPLIED, None)
-    assert join.predict("a", pending(3))[1] == label(2, 3.0, 2)
+    assert join.predict("a", pending(3))[1] == label(3, 3.0, 2)
 
 
 def test_a_revision_does_not_prolong_the_wait_of_an_early_outcome() -> None:
-    join = joining()
+    kept, room, join = keeping()
     join.label("a", label(0, 1.0, 0))
     join.label("a", label(600, 2.0, 1))
-    restored = joining()
-    restored.restore(join.snapshot())
+    restored = opened_again(kept, room, join)
     for waiting in (join, restored):
         assert waiting.predict("a", pending(1_200)) == (Fate.APPLIED, None)
         assert waiting.counts.orphans == 1
@@ -104,8 +122,8 @@ def test_late_is_forgotten_after_one_more_horizon() -> None:
     join = joining()
     join.predict("a", pending(0))
     join.expire(1_001)
-    assert join.label("a", label(2_001))[0] is Fate.LATE
-    assert join.label("a", label(2_002))[0] is Fate.APPLIED  # early, as far as anybody can remember
+    assert join.label("a", label(2_000))[0] is Fate.LATE
+    assert join.label("a", label(2_001))[0] is Fate.APPLIED  # early, as far as anybody can remember
 
 
 def test_an_early_outcome_past_the_horizon_is_an_orphan() -> None:
@@ -119,7 +137,7 @@ def test_too_many_predictions_evict_the_oldest_and_its_outcome_is_late() -> None
     join = joining(pending_max=2)
     for time, key in enumerate("abc"):
         join.predict(key, pending(time))
-    assert [key for key, _ in join.waiting()] == ["b", "c"]
+    assert join.pending == 2
     assert join.counts == JoinCounts(evicted=1, unlabelled=1)
     assert join.label("a", label(3))[0] is Fate.LATE
 
@@ -144,7 +162,7 @@ def test_early_outcomes_that_met_their_prediction_leave_nothing_behind() -> None
     for number in range(20_000):  # outcomes always first, well within a horizon
         join.label(str(number), label(0))
         join.predict(str(number), pending(0))
-    assert len(join._early_line._order) <= SLACK + 1
+    assert len(join._early_line._chunks) * CHUNK <= 2 * CHUNK
 
 
 def test_time_alone_ends_what_waits() -> None:
@@ -158,14 +176,13 @@ def test_time_alone_ends_what_waits() -> None:
 
 
 def test_a_restored_join_continues_with_everything_that_waits() -> None:
-    join = joining()
+    kept, room, join = keeping()
     join.predict("gone", pending(0))
     join.predict("a", pending(600))
     join.label("b", label(700))
     join.expire(1_100)
-    restored = joining()
-    restored.restore(join.snapshot())
-    assert restored.snapshot() == join.snapshot()
+    restored = opened_again(kept, room, join)
+    assert restored.state() == join.state()
     assert [restored.label(key, label(1_100))[0] for key in ("gone", "a", "b")] == [
         Fate.LATE,
         Fate.APPLIED,
@@ -174,14 +191,46 @@ def test_a_restored_join_continues_with_everything_that_waits() -> None:
 
 
 def test_a_labelled_prediction_waits_on_for_corrections_and_is_no_longer_unanswered() -> None:
-    join = joining()
+    kept, room, join = keeping()
     for key in "abc":
         join.predict(key, pending(0))
     join.label("a", label(1))
     join.label("b", label(1))
     join.label("b", label(2, revision=1))
-    restored = joining()
-    restored.restore(join.snapshot())
+    restored = opened_again(kept, room, join)
     assert (join.pending, join.unanswered, restored.unanswered) == (3, 1, 1)
     join.expire(1_001)
     assert (join.pending, join.unanswered) == (0, 0)
+
+
+def test_a_prediction_whose_id_is_past_its_horizon_is_a_duplicate_still() -> None:
+    join = joining()
+    join.predict("a", pending(0, 7))
+    join.expire(1_001)
+    assert join.predict("a", pending(1_500, 7)) == (Fate.DUPLICATE, None)
+    assert join.predict("a", pending(1_500, 8)) == (Fate.CONFLICT, None)
+    assert join.predict("a", pending(2_001, 8)) == (Fate.APPLIED, None)
+
+
+def test_an_id_that_was_let_go_is_gone_before_anybody_wrote_that_down() -> None:
+    kept, room, join = keeping()
+    join.predict("a", pending(0))
+    kept.take(room.changes())
+    join.expire(2_001)
+    wanted: list[tuple[Shelf, str, bytes]] = []
+    join.shelf.want("a", wanted)
+    room.fetch(wanted)
+    assert join.predict("a", pending(2_002)) == (Fate.APPLIED, None)
+
+
+def test_nothing_is_left_of_what_was_forgotten() -> None:
+    kept, room, join = keeping()
+    for number in range(3 * CHUNK):
+        join.predict(str(number), pending(number))
+        join.label(f"early {number}", label(number))
+        if number % 50 == 0:
+            kept.take(room.changes())
+    join.expire(10_000)
+    kept.take(room.changes())
+    assert {key[:1] for key in kept.records} <= {b"L", b"B"}
+    assert len(kept.records) <= 4  # the newest part of each line, and its marks

@@ -3,8 +3,10 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.join import Fate, Join, JoinCounts, Labelled, Pending
+from detectors.join import Fate, Join, JoinCounts, Labelled
+from detectors.shelf import Pending, Room, Shelf
 from tests.detectors.join_oracle import Entry, Told, batch
+from tests.detectors.kept import Memory
 
 HORIZON, PENDING_MAX, EARLY_MAX = 100, 3, 2
 
@@ -15,7 +17,7 @@ STEPS = st.tuples(
     st.sampled_from([0, 0, 1, 10, 49, 50, 51, 100, 101, 250]),
     st.integers(0, 1),
     st.integers(0, 2),
-    st.booleans(),  # whether the join is restored from its snapshot before this one
+    st.booleans(),  # whether the join is begun anew from what is kept before this one
 )
 Step = tuple[str, str, int, int, int, bool]
 
@@ -29,12 +31,18 @@ def log_of(steps: list[Step]) -> list[Entry]:
 
 
 def join_all(log: list[Entry], restored: list[bool]) -> tuple[list[Told], JoinCounts]:
-    join = Join(HORIZON, PENDING_MAX, EARLY_MAX)
+    kept = Memory()
+    room = Room(kept)
+    join = Join(HORIZON, PENDING_MAX, EARLY_MAX, room=room)
     told = []
     for entry, anew in zip(log, restored, strict=True):
         if anew:
-            state, join = join.snapshot(), Join(HORIZON, PENDING_MAX, EARLY_MAX)
-            join.restore(state)
+            kept.take(room.changes())
+            state, room = join.state(), Room(kept)
+            join = Join(HORIZON, PENDING_MAX, EARLY_MAX, room=room, state=state)
+        wanted: list[tuple[Shelf, str, bytes]] = []
+        join.shelf.want(entry.key, wanted)
+        room.fetch(wanted)
         told.append(tell(join, entry))
     return told, join.counts
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from detectors.config import ModelConfig
-from detectors.join import Label, Pending
 from detectors.loss import CLASSES_MAX, Losses, LossRule, Pair, configured, found_out, losses, same_class
+from detectors.shelf import Label, Pending
 
 
 def pair(prediction: Label, label: Label, score: float | None = None, scores: dict[str, float] | None = None) -> Pair:

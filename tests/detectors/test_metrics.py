@@ -3,7 +3,8 @@
 import pytest
 
 from detectors.config import ModelConfig
-from schemas.events import Metrics
+from detectors.windows import AMENDABLE
+from schemas.events import Kind, Metrics
 from tests.detectors.events import HOUR, SECOND, START, Event, outcome, prediction, run, tick
 
 MINUTE = 60 * SECOND
@@ -33,12 +34,52 @@ def test_a_window_holds_what_happened_in_it() -> None:
         "corrected": 1,
         "pending": 1,
         "unlabelled_total": 0,
-        "loss_mean": 0.75,
-        "log_loss_mean": pytest.approx((-1 * -0.22314 + 3 * 1.60944) / 4, abs=1e-4),
+        "orphans_total": 0,
+        "evicted_total": 0,
+        "loss_mean": 1.0,  # both were wrong, as it turned out
+        "log_loss_mean": pytest.approx(1.60944, abs=1e-4),
         "latency_ms_mean": 20.0,
         "latency_ms_max": 30.0,
         "cost_sum": 1.5,
     }
+
+
+def test_a_corrected_label_amends_the_window_that_counted_it() -> None:
+    events = [
+        prediction(1, score=0.8, at=0),
+        prediction(2, score=0.8, at=1),
+        outcome(1, 0.0, at=2),
+        outcome(2, 0.0, at=3),
+        prediction(3, at=MINUTE),
+        outcome(1, 1.0, revision=1, at=MINUTE + 1),
+        outcome(2, 1.0, revision=1, at=MINUTE + 2),
+        outcome(2, 0.0, revision=2, at=2 * MINUTE),
+        tick(3 * MINUTE),
+    ]
+    told = [(one.window_start - START, one.revision, one.values["loss_mean"]) for one in values(events)]
+    assert told == [(0, None, 1.0), (0, 1, 0.0), (MINUTE, None, None), (0, 2, 0.5)]
+    first, again, _, last = values(events)
+    assert len({first.id, again.id, last.id}) == 3
+    assert [one.values["corrected"] for one in (first, again, last)] == [0, 2, 3]
+    assert (again.values["predictions"], again.values["joined"]) == (2, 2)
+
+
+def test_a_correction_of_what_can_no_longer_be_amended_is_told_by_the_window_it_comes_in() -> None:
+    config = ModelConfig(metrics_window="1s", task="binary", positive=1, label_horizon="1d")
+    late = (AMENDABLE + 10) * SECOND
+    events = [prediction(1, at=0), outcome(1, at=1), prediction(2, at=late), outcome(1, 0.0, revision=1, at=late + 1)]
+    told = [(one.window_start - START, one.values["corrected"]) for one in values([*events, tick(late + HOUR)], config)]
+    assert told == [(0, 0), (late, 1)]
+
+
+def test_what_a_limit_ended_is_told_as_a_signal_with_the_next_window() -> None:
+    config = ModelConfig(metrics_window="1m", pending_max=2)
+    signals = run(
+        [*[prediction(number, at=number) for number in range(5)], tick(MINUTE), tick(2 * MINUTE)], config
+    ).signals
+    assert [(one.signal, one.kind, one.evidence.value, one.evidence.threshold) for one in signals] == [
+        ("pending_max", Kind.SYSTEM, 3.0, 2.0)
+    ]
 
 
 def test_what_there_was_none_of_is_null_and_not_nought() -> None:

@@ -1,11 +1,35 @@
-"""A snapshot is taken at the worst of moments, and read back from bytes that are not always one."""
+"""What is kept is written at the worst of moments, and read back from bytes that are not always whole."""
+
+from collections.abc import Sequence
 
 import msgspec
 import pytest
 
+from detectors import shelf
 from detectors.banks.contract import StateError
 from detectors.config import ModelConfig, MonitorConfig
-from tests.detectors.events import Event, control, engine, labelled, normal, of_feature, prediction, records, run
+from detectors.engine import Engine
+from detectors.sealing import open_sealed, seal
+from schemas.codec import decode_output
+from schemas.events import AlertEvent
+from schemas.topics import Stream
+from tests.detectors.events import (
+    HOUR,
+    SECOND,
+    TOPICS,
+    Event,
+    control,
+    engine,
+    labelled,
+    normal,
+    of_feature,
+    outcome,
+    prediction,
+    records,
+    run,
+    tick,
+)
+from tests.detectors.kept import Memory
 from tests.detectors.traffic import CONFIG, traffic
 
 
@@ -41,36 +65,89 @@ def test_while_some_name_their_version_and_some_name_it_as_nothing(deployed: str
     everywhere([*named, *events], ModelConfig(baseline_rows=20, metrics_window="10s"))
 
 
-def test_a_snapshot_read_back_gives_the_same_snapshot() -> None:
-    working = engine(CONFIG)
-    working.apply(records(traffic(5, 800)))
-    restored = engine(CONFIG)
-    restored.restore(working.snapshot())
-    assert (restored.snapshot(), restored.stats) == (working.snapshot(), working.stats)
+def kept_of(events: Sequence[Event | bytes | None], config: ModelConfig | MonitorConfig) -> tuple[Engine, Memory]:
+    kept = Memory()
+    working = engine(config, kept)
+    working.apply(records(events))
+    kept.take(working.changes())
+    return working, kept
+
+
+def test_an_engine_over_what_another_kept_keeps_the_same() -> None:
+    working, kept = kept_of(traffic(5, 800), CONFIG)
+    before = dict(kept.records)
+    restored = engine(CONFIG, kept)
+    assert restored.stats == working.stats
+    restored._unsaved = dict(restored._monitors)
+    kept.take(restored.changes())
+    assert kept.records == before
+
+
+def test_what_has_not_changed_is_not_written_again() -> None:
+    working, _ = kept_of([prediction(1, {"age": 1.0}), prediction(2, model="other")], ModelConfig())
+    working.apply(records([prediction(3, {"age": 1.0})]))
+    written = [key for key, _ in working.changes().puts]
+    assert [key for key in written if key[:1] == b"M"] == [b"Mchurn"]
+    assert len([key for key in written if key[:1] == b"J"]) == 1
+
+
+def test_a_tick_writes_no_model_that_nothing_happened_to() -> None:
+    working, _ = kept_of([prediction(1, at=0), tick(HOUR)], ModelConfig(metrics_window="1m"))
+    working.apply(records([tick(2 * HOUR)]))
+    assert [key for key, _ in working.changes().puts] == [b"E"]
+
+
+def test_what_is_on_the_disk_need_not_be_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelf, "HELD_MAX", 50)
+    events = traffic(9, 1_500)
+    whole = run(events, CONFIG, (len(events),))
+    kept = Memory()
+    working = engine(CONFIG, kept)
+    effects = []
+    lying = records(events)
+    for start in range(0, len(lying), 40):
+        effects += working.apply(lying[start : start + 40]).effects
+        kept.take(working.changes())
+        assert sum(shelf.held for shelf in working._room._shelves) <= 50 + 2 * 40
+    assert effects == whole.effects
+
+
+@pytest.mark.parametrize("key", [b"E", b"Mchurn"])
+@pytest.mark.parametrize("record", [b"", b"\x00", b"nonsense", b"\x02" + bytes(4), seal(b"\x93\x01\x02\x03")])
+def test_bytes_that_are_no_state_are_refused(key: bytes, record: bytes) -> None:
+    _, kept = kept_of([prediction(1, {"age": 1.0})], ModelConfig())
+    kept.records[key] = record
+    with pytest.raises(StateError):
+        engine(ModelConfig(), kept)
+
+
+def test_one_flipped_bit_is_noticed() -> None:
+    _, kept = kept_of([prediction(1, {"age": 1.0})], ModelConfig())
+    for key, record in kept.records.items():
+        damaged = record[:-1] + bytes([record[-1] ^ 1])
+        with pytest.raises(StateError, match="checksum"):
+            open_sealed(damaged)
+        assert open_sealed(record), key
 
 
 def test_a_state_of_another_version_is_refused_and_says_so() -> None:
+    _, kept = kept_of([prediction(1, {"age": 1.0})], ModelConfig())
+    kept.records[b"E"] = seal(msgspec.msgpack.encode([99, 0]))
     with pytest.raises(StateError, match="version 99"):
-        engine().restore(msgspec.msgpack.encode([99, {}]))
+        engine(ModelConfig(), kept)
 
 
-@pytest.mark.parametrize("state", [b"", b"\x00", b"nonsense", msgspec.msgpack.encode([1, {"churn": 7}])])
-def test_bytes_that_are_no_state_are_refused(state: bytes) -> None:
-    with pytest.raises(StateError):
-        engine().restore(state)
-
-
-def test_a_refused_state_changes_nothing() -> None:
-    working = engine()
-    working.apply(records([prediction(1, {"age": 1.0})]))
-    before = working.snapshot()
-    with pytest.raises(StateError):
-        working.restore(before[: len(before) // 2])
-    assert working.snapshot() == before
-
-
-def test_a_state_of_another_configuration_is_refused() -> None:
-    working = engine(ModelConfig(detectors=("adwin",)))
-    working.apply(records([prediction(1, {"age": 1.0})]))
-    with pytest.raises(StateError):
-        engine(MonitorConfig(defaults=ModelConfig(detectors=("adwin", "page_hinkley")))).restore(working.snapshot())
+def test_under_another_configuration_the_join_goes_on_and_the_detectors_begin_afresh() -> None:
+    drifting = of_feature("age", [*normal(1, 150), *normal(2, 200, 2.0)])
+    before = ModelConfig(baseline_rows=100, detectors=("adwin",))
+    working, kept = kept_of([*drifting, prediction("waits", at=400 * SECOND)], before)
+    assert working.stats.open_incidents == 1
+    anew = engine(ModelConfig(baseline_rows=100), kept)
+    later = [outcome("waits", at=401 * SECOND), prediction("b", at=402 * SECOND)]
+    applied = anew.apply(records(later))
+    (closed,) = [decode_output(effect.value) for effect in applied.effects if effect.stream == Stream.ALERTS]
+    assert (closed.event, closed.evidence.detail["why"]) == (AlertEvent.RESOLVED, "reconfigured")  # type: ignore[union-attr]
+    assert applied.counts[TOPICS.outcomes].applied == 1
+    assert anew.stats.pending == working.stats.pending + 1
+    kept.take(anew.changes())
+    assert engine(ModelConfig(baseline_rows=100), kept).apply(records([prediction("c", at=403 * SECOND)])).effects == []

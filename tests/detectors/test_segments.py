@@ -3,7 +3,7 @@
 from random import Random
 
 from detectors.config import ModelConfig
-from detectors.monitor import VERSIONS_MAX
+from detectors.versions import VERSIONS_MAX
 from tests.detectors.events import SECOND, Event, control, normal, prediction, run, summary
 
 BY_COUNTRY = ModelConfig(baseline_rows=200, segments=("country",))

@@ -1,0 +1,279 @@
+"""Where a join's entries stand: in memory while they are fresh or in use, as bytes under keys otherwise.
+
+``Room`` is all of one partition number. Its shelves hold entries by id, its lines hold the ids in the order in which
+they came. Both say what has changed when they are asked, and forget what can be read again.
+
+What a record asks for must have been fetched before (``Room.fetch``): many ids at once cost a tenth of one at a time.
+So a shelf takes an id that is neither in memory nor fetched for one that is not there.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from detectors.banks.contract import StateError
+from detectors.kept import Changes, Kept
+from detectors.sealing import open_sealed, seal
+
+Label = float | str | bool
+
+HELD_MAX = 40_000  # entries of a partition kept at hand after they were written: labels often follow within seconds
+CHUNK = 128  # places of a line in one record: the newest one is written again until it is full
+SEGMENT = 1_024  # places whose marks are one record
+
+
+class Pending(msgspec.Struct, gc=False, array_like=True, tag=0):
+    """What the join keeps of a prediction: what a loss needs, no features."""
+
+    time: int
+    offset: int
+    fingerprint: int
+    scope: int  # index of the monitor that saw the features
+    prediction: Label
+    score: float | None
+    scores: dict[str, float] | None
+    place: int = -1  # in the line of predictions
+    segments: tuple[int, ...] = ()
+    revision: int = -1  # of the newest label; -1 before there is one
+    scored: bool = False  # its loss went to the detectors
+    label: Label | None = None  # that was scored last, with its weight, and the window that counts it
+    weight: float = 0.0
+    window: int = -1
+
+
+class Early(msgspec.Struct, gc=False, array_like=True, tag=1, frozen=True):
+    """An outcome whose prediction has not come yet."""
+
+    place: int  # in the line of early outcomes
+    label: Label
+    revision: int
+    weight: float
+    provisional: bool
+
+
+Entry = Pending | Early
+
+_ENTRIES = msgspec.msgpack.Decoder(Entry)
+_CHUNKS: msgspec.msgpack.Decoder[tuple[int, list[int], list[str]]] = msgspec.msgpack.Decoder(
+    tuple[int, list[int], list[str]]
+)
+_PACK = msgspec.msgpack.Encoder().encode
+
+
+class Room:
+    """The shelves and lines of one partition number."""
+
+    def __init__(self, kept: Kept | None = None) -> None:
+        self.kept = kept
+        self.pending = 0  # predictions that wait, of all joins
+        self._touched: dict[Shelf | Line, None] = {}
+        self._shelves: list[Shelf] = []
+        self._fresh: dict[bytes, bytes | None] = {}  # other things, not written yet; None where one is deleted
+
+    def shelf(self, number: int) -> "Shelf":
+        shelf = Shelf(self, number)
+        self._shelves.append(shelf)
+        return shelf
+
+    def line(self, number: int, ends: int = 0, forgotten: int = 0) -> "Line":
+        return Line(self, number, ends, forgotten)
+
+    def fetch(self, wanted: Sequence[tuple["Shelf", str, bytes]]) -> None:
+        """Brings to hand what is kept of these ids."""
+        if self.kept is None or not wanted:
+            return
+        values = self.kept.read([key for _, _, key in wanted])
+        for (shelf, name, _), value in zip(wanted, values, strict=True):
+            if value is not None:
+                shelf.hold(name, _ENTRIES.decode(open_sealed(value)))
+
+    def touch(self, thing: "Shelf | Line") -> None:
+        self._touched[thing] = None
+
+    def put(self, key: bytes, content: bytes) -> None:
+        """Something else to remember, of which there is little."""
+        self._fresh[key] = seal(content)
+
+    def delete(self, key: bytes) -> None:
+        if self.kept is None:
+            self._fresh.pop(key, None)
+        else:
+            self._fresh[key] = None
+
+    def get(self, key: bytes) -> bytes | None:
+        """What was put last."""
+        record = self._fresh.get(key)
+        if record is None and key not in self._fresh and self.kept is not None:
+            record = self.kept.read([key])[0]
+        return None if record is None else open_sealed(record)
+
+    def changes(self) -> Changes:
+        """What changed since this was asked last. From now on it can be read again, so memory lets go of most of it."""
+        if self.kept is None:
+            return Changes([], [])
+        puts = [(key, record) for key, record in self._fresh.items() if record is not None]
+        deletes = [key for key, record in self._fresh.items() if record is None]
+        self._fresh = {}
+        for thing in self._touched:
+            thing.write(puts, deletes)
+        self._touched = {}
+        if sum(shelf.held for shelf in self._shelves) > HELD_MAX:
+            for shelf in self._shelves:
+                shelf.rotate()
+        return Changes(puts, deletes)
+
+
+class Shelf:
+    """Entries of one join by id."""
+
+    def __init__(self, room: Room, number: int) -> None:
+        self._room = room
+        self._prefix = b"J" + number.to_bytes(4, "big")
+        self._held: dict[str, Entry] = {}
+        self._older: dict[str, Entry] = {}  # held since before the last rotation, and not asked for since
+        self._changed: dict[str, None] = {}
+
+    @property
+    def held(self) -> int:
+        return len(self._held)
+
+    def want(self, name: str, wanted: list[tuple["Shelf", str, bytes]]) -> None:
+        """Adds the id to those to be fetched, unless it is at hand, or known to be gone."""
+        if name not in self._held and name not in self._older and name not in self._changed:
+            wanted.append((self, name, self._prefix + name.encode("utf-8", "surrogatepass")))
+
+    def hold(self, name: str, entry: Entry) -> None:
+        self._held.setdefault(name, entry)
+
+    def get(self, name: str) -> Entry | None:
+        entry = self._held.get(name)
+        if entry is None and self._older:
+            entry = self._older.pop(name, None)
+            if entry is not None:
+                self._held[name] = entry
+        return entry
+
+    def put(self, name: str, entry: Entry) -> None:
+        """Also where an entry that is there has changed."""
+        self._held[name] = entry
+        if not self._changed:
+            self._room.touch(self)
+        self._changed[name] = None
+
+    def drop(self, name: str) -> None:
+        self._held.pop(name, None)
+        self._older.pop(name, None)
+        if not self._changed:
+            self._room.touch(self)
+        self._changed[name] = None
+
+    def write(self, puts: list[tuple[bytes, bytes]], deletes: list[bytes]) -> None:
+        prefix, held = self._prefix, self._held
+        for name in self._changed:
+            key = prefix + name.encode("utf-8", "surrogatepass")
+            entry = held.get(name)
+            if entry is None:
+                deletes.append(key)
+            else:
+                puts.append((key, seal(_PACK(entry))))
+        self._changed = {}
+
+    def rotate(self) -> None:
+        """Lets go of what was not asked for since the last time; nothing is changed and unwritten now."""
+        self._older, self._held = self._held, {}
+
+
+class Line:
+    """Ids in numbered places, in the order in which they came, each with its time; some of them are marked."""
+
+    def __init__(self, room: Room, number: int, ends: int = 0, forgotten: int = 0) -> None:
+        self._room = room
+        self._chunk_prefix = b"L" + number.to_bytes(4, "big")
+        self._marks_prefix = b"B" + number.to_bytes(4, "big")
+        self.end = ends  # the place of the next one
+        self._forgotten = forgotten  # places before this one are not asked for again
+        self._chunks: dict[int, list[tuple[int, str]]] = {}
+        self._newest: list[tuple[int, str]] | None = None
+        self._written = ends  # places from here on are not written
+        self._marks: dict[int, bytearray] = {}
+        self._marked: dict[int, None] = {}  # segments whose marks are not written
+
+    def append(self, time: int, name: str) -> int:
+        place = self.end
+        newest = self._newest
+        if newest is None or not place % CHUNK:
+            newest = self._newest = self._chunk(place // CHUNK) if place % CHUNK else []
+            self._chunks[place // CHUNK] = newest
+        newest.append((time, name))
+        if place == self._written:
+            self._room.touch(self)
+        self.end = place + 1
+        return place
+
+    def at(self, place: int) -> tuple[int, str]:
+        """The time and the id."""
+        return self._chunk(place // CHUNK)[place % CHUNK]
+
+    def _chunk(self, number: int) -> list[tuple[int, str]]:
+        chunk = self._chunks.get(number)
+        if chunk is None:
+            first, since, names = _CHUNKS.decode(self._read(self._chunk_prefix, number))
+            chunk = self._chunks[number] = [(first + later, name) for later, name in zip(since, names, strict=True)]
+        return chunk
+
+    def _read(self, prefix: bytes, number: int) -> bytes:
+        content = self._room.get(_numbered(prefix, number))
+        if content is None:
+            raise StateError(f"part {number} of the line {prefix.hex()} is missing")
+        return content
+
+    def mark(self, place: int) -> None:
+        number, bit = divmod(place, SEGMENT)
+        marks = self._segment(number)
+        marks[bit >> 3] |= 1 << (bit & 7)
+        if number not in self._marked:
+            self._marked[number] = None
+            self._room.touch(self)
+
+    def marked(self, place: int) -> bool:
+        number, bit = divmod(place, SEGMENT)
+        return bool(self._segment(number)[bit >> 3] & (1 << (bit & 7)))
+
+    def _segment(self, number: int) -> bytearray:
+        marks = self._marks.get(number)
+        if marks is None:
+            content = self._room.get(_numbered(self._marks_prefix, number))
+            marks = self._marks[number] = bytearray(SEGMENT // 8 if content is None else content)
+        return marks
+
+    def forget(self, place: int) -> None:
+        """Nothing before the place is asked for again."""
+        for number in range(self._forgotten // CHUNK, place // CHUNK):
+            self._chunks.pop(number, None)
+            self._room.delete(_numbered(self._chunk_prefix, number))
+        for number in range(self._forgotten // SEGMENT, place // SEGMENT):
+            self._marks.pop(number, None)
+            self._marked.pop(number, None)
+            self._room.delete(_numbered(self._marks_prefix, number))
+        self._forgotten = place
+
+    def write(self, puts: list[tuple[bytes, bytes]], deletes: list[bytes]) -> None:
+        if self._written < self.end:
+            first = max(self._written, self._forgotten) // CHUNK
+            numbers = range(first, (self.end - 1) // CHUNK + 1)
+            puts += [(_numbered(self._chunk_prefix, number), seal(_packed(self._chunks[number]))) for number in numbers]
+        self._written = self.end
+        puts += [(_numbered(self._marks_prefix, number), seal(bytes(self._marks[number]))) for number in self._marked]
+        self._marked = {}
+        newest = (self.end - 1) // CHUNK
+        self._chunks = {number: chunk for number, chunk in self._chunks.items() if number == newest}
+
+
+def _numbered(prefix: bytes, number: int) -> bytes:
+    return prefix + number.to_bytes(8, "big")
+
+
+def _packed(chunk: Iterable[tuple[int, str]]) -> bytes:
+    times, names = zip(*chunk, strict=True)
+    first = times[0]
+    return _PACK((first, [time - first for time in times], names))

@@ -1,0 +1,176 @@
+"""The monitors of one model: one of each version as a whole, and one of each of its declared segment values."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from detectors.config import ModelConfig
+from detectors.lifecycle import LifecycleState
+from detectors.reports import ScopeKey
+from detectors.retrain import Policy
+from detectors.scope import Scope, ScopeState
+from detectors.shelf import Pending, Room
+from detectors.windows import Archive
+from schemas.events import Prediction
+from schemas.times import duration_ms
+
+OTHER = "*"  # the segment values beyond the limit share one monitor
+VERSIONS_MAX = 20  # of one model and role on one partition: a new one replaces the one not asked for longest
+RETIRED_MAX = 200  # monitors kept for late labels: those of four deployments with fifty segment values
+SCOPES_MAX = 2_000  # versions times segment values; beyond it only the whole model is watched
+
+
+class ScopesState(msgspec.Struct, array_like=True, frozen=True):
+    scopes: list[tuple[int, ScopeState]]
+    opened: int
+    segment_values: list[tuple[tuple[str | None, str, bool], int]]
+    deployed: str | None
+
+
+class Scopes:
+    """Every one has a number, by which what is kept of a prediction names it."""
+
+    def __init__(self, model: str, config: ModelConfig, room: Room, number: int) -> None:
+        self.deployed: str | None = None
+        self._model = model
+        self._config = config
+        self._policy = Policy.of(config.retrain)
+        self._room = room
+        self._model_number = number
+        self._window_ms, self._horizon_ms = duration_ms(config.metrics_window), duration_ms(config.label_horizon)
+        self._by_key: dict[ScopeKey, Scope] = {}
+        self._by_number: dict[int, Scope] = {}  # with those retired
+        self._opened = 0
+        self._segment_values: dict[tuple[str | None, str, bool], int] = {}
+        # What most predictions share is looked up once: the scopes of a version without segments.
+        self._usual: dict[str | None, Scope] = {}
+
+    def __iter__(self) -> Iterator[Scope]:
+        return iter(self._by_number.values())
+
+    def __len__(self) -> int:
+        return len(self._by_number)
+
+    # -- finding one --------------------------------------------------------------------------------------------------
+
+    def usual(self, version: str | None, challenger: bool) -> Scope | None:
+        """The quick way to the monitor of a champion's version that was met before."""
+        return None if challenger else self._usual.get(self.deployed if version is None else version)
+
+    def whole(self, version: str | None, challenger: bool) -> Scope:
+        """The monitor of a version as a whole."""
+        key = self._key(version, challenger)
+        scope = self._by_key.get(key) or self._open(key)
+        if not challenger:
+            self._usual[key.version] = scope
+        return scope
+
+    def to_make_room(self, version: str | None, challenger: bool) -> list[Scope]:
+        """Where the version would be one too many: the monitors of the one that has not been asked for longest.
+
+        It is the one least likely to be live.
+        """
+        if self._key(version, challenger) in self._by_key:
+            return []
+        wholes = [s for key, s in self._by_key.items() if key.segment is None and key.challenger is challenger]
+        if len(wholes) < VERSIONS_MAX:
+            return []
+        oldest = min(wholes, key=lambda scope: (scope.seen_at, scope.number)).key.version
+        return [s for key, s in self._by_key.items() if key.version == oldest and key.challenger is challenger]
+
+    def segments(self, event: Prediction, challenger: bool) -> list[Scope]:
+        """Those of the event's declared segment values."""
+        found = []
+        for name in self._config.segments:
+            value = (event.segments or {}).get(name)
+            if value is None:
+                continue
+            key = self._segment_key(event.version, name, value, challenger)
+            scope = self._by_key.get(key)
+            if scope is None:
+                if len(self._by_key) >= SCOPES_MAX:
+                    continue
+                scope = self._open(key)
+            found.append(scope)
+        return found
+
+    def of_entry(self, entry: Pending) -> Iterator[Scope]:
+        for number in (entry.scope, *entry.segments):
+            scope = self._by_number.get(number)
+            if scope is not None:  # else it was retired long ago
+                yield scope
+
+    def _key(self, version: str | None, challenger: bool) -> ScopeKey:
+        if version is None and not challenger:
+            version = self.deployed
+        return ScopeKey(self._model, version, None, challenger)
+
+    def _segment_key(self, version: str | None, name: str, value: str, challenger: bool) -> ScopeKey:
+        version = version if version is not None else self.deployed
+        key = ScopeKey(self._model, version, f"{name}={value}", challenger)
+        if key in self._by_key:
+            return key
+        values = self._segment_values.get((version, name, challenger), 0)
+        if values < self._config.segment_values_max:
+            self._segment_values[version, name, challenger] = values + 1
+            return key
+        return ScopeKey(self._model, version, f"{name}={OTHER}", challenger)
+
+    # -- opening and retiring -----------------------------------------------------------------------------------------
+
+    def _open(self, key: ScopeKey) -> Scope:
+        scope = self._by_key[key] = self._by_number[self._opened] = self._new(key, self._opened)
+        self._opened += 1
+        return scope
+
+    def _new(self, key: ScopeKey, number: int) -> Scope:
+        archive = Archive(self._room, self._model_number, number, self._window_ms, self._horizon_ms)
+        return Scope(key, self._config, self._policy, number, archive)
+
+    def retire(self, gone: Callable[[str | None], bool], challenger: bool = False) -> None:
+        """Versions that are met anew, and their segment values counted anew. The old monitors stay for late labels."""
+        for key, scope in list(self._by_key.items()):
+            if key.challenger is challenger and gone(key.version):
+                scope.retired = True
+                del self._by_key[key]
+        self._usual.clear()
+        counted = self._segment_values.items()
+        self._segment_values = {
+            name: count for name, count in counted if name[2] is not challenger or not gone(name[0])
+        }
+        retired = [number for number, scope in self._by_number.items() if scope.retired]
+        for number in retired[: max(0, len(retired) - RETIRED_MAX)]:
+            self._by_number.pop(number).forget_windows()
+
+    # -- state, between two batches -----------------------------------------------------------------------------------
+
+    def state(self) -> ScopesState:
+        return ScopesState(
+            [(number, scope.state()) for number, scope in self._by_number.items()],
+            self._opened,
+            list(self._segment_values.items()),
+            self.deployed,
+        )
+
+    def restore(self, state: ScopesState) -> None:
+        for number, held in state.scopes:
+            scope = self._by_number[number] = self._new(held.key, number)
+            scope.restore(held)
+            if not held.retired:
+                self._by_key[held.key] = scope
+        self._opened = state.opened
+        self._segment_values = dict(state.segment_values)
+        self.deployed = state.deployed
+
+    def start_afresh(self, state: ScopesState) -> Sequence[Scope]:
+        """Under another configuration nothing is known of what is normal. Returned are those with open alarms."""
+        self._opened = state.opened
+        self.deployed = state.deployed
+        return [
+            self._with(held.key, number, held.lifecycle) for number, held in state.scopes if held.lifecycle.incidents
+        ]
+
+    def _with(self, key: ScopeKey, number: int, lifecycle: LifecycleState) -> Scope:
+        scope = self._new(key, number)
+        scope.adopt(lifecycle)
+        return scope
