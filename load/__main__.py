@@ -17,6 +17,7 @@ PROGRAMS = (
     "crash",
     "rebalance",
     "recovery",
+    "join",
     "demo-seeds",
     "produce",
 )  # a module of this package each, with underscores, that has a ``command``
