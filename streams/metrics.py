@@ -10,6 +10,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from streams.telemetry import CountsLike, Dropped, Stage
 
 FATES = ("applied", "duplicate", "late", "dead_lettered")
+# A commit is a write into memory and a log file; one that takes a second holds up the alerts.
+_COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+_CHECKPOINT_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 # From a single record to the largest batch that settings allow.
 _BATCH_BUCKETS = (1, 10, 50, 100, 250, 500, 1_000, 2_000, 5_000, 10_000, 100_000)
 _PLACE = ("topic", "partition")
@@ -53,6 +56,10 @@ class WorkerMetrics:
         self._held = Gauge(
             "driftline_held_records", "Records read that wait for their turn", ("partition",), registry=registry
         )
+        self._ticks = Counter(
+            "driftline_ticks", "Ticks written into the control topic", ("partition",), registry=registry
+        )
+        self._state = _StateMetrics(registry)
         self._partitions = Gauge("driftline_owned_partitions", "Partition numbers of this worker", registry=registry)
 
     def is_ready(self) -> bool:
@@ -96,7 +103,79 @@ class WorkerMetrics:
         self._owned, self._ready = frozenset(partitions), True
         self._partitions.set(len(partitions))
 
+    def tick(self, partition: int) -> None:
+        self._ticks.labels(str(partition)).inc()
+
+    def committed(self, partition: int, records: int, seconds: float) -> None:
+        self._state.commit.labels(str(partition)).observe(seconds)
+        self._state.committed.labels(str(partition)).inc(records)
+
+    def outbox(self, partition: int, effects: int) -> None:
+        if partition in self._owned:
+            self._state.outbox.labels(str(partition)).set(effects)
+
+    def checkpointed(self, partition: int, written: int, seconds: float) -> None:
+        self._state.checkpoint.labels(str(partition)).observe(seconds)
+        self._state.checkpoint_bytes.labels(str(partition)).inc(written)
+        if partition in self._owned:  # the last one is made when the partition is already leaving
+            self._state.checkpoint_time.labels(str(partition)).set_to_current_time()
+
+    def state_size(self, partition: int, size: int) -> None:
+        if partition in self._owned:
+            self._state.size.labels(str(partition)).set(size)
+
+    def engine(self, partition: int, stats: Mapping[str, int]) -> None:
+        if partition not in self._owned:
+            return
+        for what, count in stats.items():
+            self._state.engine.labels(str(partition), what).set(count)
+            self._state.of_engine.add(what)
+
     def _forget(self, partition: str) -> None:
         self._held.remove(partition)
+        self._state.forget(partition)
         for topic in self._topics:
             self._lag.remove(topic, partition)
+
+
+class _StateMetrics:
+    """What a partition remembers: how it is written, and how much it is."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        label = ("partition",)
+        self.commit = Histogram(
+            "driftline_commit_seconds", "Time of one commit", label, buckets=_COMMIT_BUCKETS, registry=registry
+        )
+        self.committed = Counter(
+            "driftline_committed_records", "Records whose effect is in the state", label, registry=registry
+        )
+        self.outbox = Gauge(
+            "driftline_outbox_events", "Events committed and not known to be on their topics", label, registry=registry
+        )
+        self.checkpoint = Histogram(
+            "driftline_checkpoint_seconds",
+            "Time of one checkpoint",
+            label,
+            buckets=_CHECKPOINT_BUCKETS,
+            registry=registry,
+        )
+        self.checkpoint_bytes = Counter(
+            "driftline_checkpoint_bytes", "Bytes copied by checkpoints", label, registry=registry
+        )
+        self.checkpoint_time = Gauge(
+            "driftline_checkpoint_timestamp_seconds", "When the last checkpoint was complete", label, registry=registry
+        )
+        self.size = Gauge("driftline_state_bytes", "State on disk", label, registry=registry)
+        self.engine = Gauge(
+            "driftline_engine",
+            "What the engine holds, and how often a limit was met",
+            (*label, "what"),
+            registry=registry,
+        )
+        self.of_engine: set[str] = set()
+
+    def forget(self, partition: str) -> None:
+        for gauge in (self.outbox, self.checkpoint_time, self.size):
+            gauge.remove(partition)
+        for what in self.of_engine:
+            self.engine.remove(partition, what)

@@ -71,6 +71,13 @@ def test_what_a_worker_tells_can_be_scraped() -> None:
     telemetry.dropped(1, 40, Dropped.GENERATION_PASSED)
     telemetry.lag("predictions", 1, 12)
     telemetry.held(1, 3)
+    telemetry.tick(1)
+    telemetry.committed(0, 340, 0.25)
+    telemetry.outbox(0, 4)
+    telemetry.checkpointed(1, 2_000, 1.5)
+    telemetry.checkpointed(1, 500, 0.5)
+    telemetry.state_size(0, 9_000)
+    telemetry.engine(0, {"pending": 5, "evicted": 2})
     values = {(name, *(labels[key] for key in sorted(labels))): value for name, labels, value in scraped(registry)}
     expected = {
         ("driftline_batch_records_count",): 2,
@@ -83,6 +90,15 @@ def test_what_a_worker_tells_can_be_scraped() -> None:
         ("driftline_lag_records", "1", "predictions"): 12,
         ("driftline_held_records", "1"): 3,
         ("driftline_owned_partitions",): 2,
+        ("driftline_ticks_total", "1"): 1,
+        ("driftline_commit_seconds_sum", "0"): 0.25,
+        ("driftline_committed_records_total", "0"): 340,
+        ("driftline_outbox_events", "0"): 4,
+        ("driftline_checkpoint_seconds_count", "1"): 2,
+        ("driftline_checkpoint_bytes_total", "1"): 2_500,
+        ("driftline_state_bytes", "0"): 9_000,
+        ("driftline_engine", "0", "pending"): 5,
+        ("driftline_engine", "0", "evicted"): 2,
     }
     assert {key: values.get(key) for key in expected} == expected
 
@@ -96,6 +112,22 @@ def test_the_lag_of_a_partition_that_went_elsewhere_is_not_told_any_more() -> No
     metrics.lag("predictions", 0, 9)
     lags = [(labels["partition"], value) for name, labels, value in scraped(registry) if name.endswith("lag_records")]
     assert lags == [("1", 6)]
+
+
+def test_what_a_partition_holds_is_not_told_any_more_when_it_went_elsewhere() -> None:
+    registry, metrics = worker()
+    metrics.owned([0, 1])
+    for number in (0, 1):
+        metrics.engine(number, {"pending": number})
+        metrics.outbox(number, number)
+        metrics.checkpointed(number, 1, 1.0)
+    metrics.owned([1])
+    metrics.engine(0, {"pending": 9})
+    metrics.state_size(0, 9)
+    gauges = {"driftline_engine", "driftline_outbox_events", "driftline_checkpoint_timestamp_seconds"}
+    told = {(name, labels["partition"]) for name, labels, _ in scraped(registry) if name in gauges}
+    assert told == {(name, "1") for name in gauges}
+    assert "driftline_state_bytes" not in {name for name, _, _ in scraped(registry)}
 
 
 def test_health_follows_the_worker() -> None:
