@@ -16,6 +16,7 @@ The engine and its state run in this process, four partitions as a worker has th
 """
 
 import argparse
+import gc
 import shutil
 import statistics
 import tempfile
@@ -84,7 +85,8 @@ class _Trial:
 
     def run(self) -> dict[str, Any]:
         """Fills, and measures on the way."""
-        by_pending, fill_s = [], 0.0
+        by_pending: list[dict[str, Any]] = []
+        fill_s = 0.0
         with self._partitions("full", WARM + self._pending + self._measured) as full:
             for share in LEVELS:
                 fill_s += self._fill(full, max(WARM, int(self._pending * share)) - full.pending)
@@ -101,16 +103,12 @@ class _Trial:
 
     def expiry(self, pending: int) -> float:
         """Predictions alone, where as many pass their horizon and are forgotten as come, over where none does."""
-        with (
-            self._partitions("expiring", pending) as expiring,
-            self._partitions("none", self._next + 4 * pending) as none,
-        ):
+        all_of_them = self._next + 4 * pending + self._measured
+        with self._partitions("expiring", pending) as expiring, self._partitions("none", all_of_them) as none:
             self._fill(expiring, 2 * pending + WARM)
             fill(none, self._events, self._next - WARM, self._next)
             before = expiring.pending
-            rates = self._by_turns(
-                expiring, none, SLICE, lambda first, end: [self._events.predictions(range(first, end))] * 2
-            )
+            rates = self._by_turns(expiring, none, SLICE, self._predictions)
             # A prediction stays for the moment of its horizon, in each model.
             if not before == expiring.pending <= pending + MODELS:
                 raise JoinFailedError(f"{expiring.pending} wait where {pending} should, {before} before")
@@ -172,6 +170,10 @@ class _Trial:
                 rates[side].append((full, few)[side].take(records[side]).per_s)
         return rates
 
+    def _predictions(self, first: int, end: int) -> list[list[Record]]:
+        records = self._events.predictions(range(first, end))
+        return [records, records]
+
     def _recent(self, first: int, end: int) -> list[list[Record]]:
         """Both get predictions and the outcomes of those shortly before."""
         records = []
@@ -201,6 +203,8 @@ class _Trial:
         finally:
             partitions.close()
             shutil.rmtree(partitions.folder)
+            del partitions
+            gc.collect()  # seldom done by itself since ``prepare``; the engine is of no more use
 
 
 def _ratio(rates: tuple[Sequence[float], Sequence[float]]) -> float:
