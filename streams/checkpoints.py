@@ -31,6 +31,7 @@ from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from time import monotonic
+from types import MappingProxyType
 from typing import NamedTuple
 
 import structlog
@@ -78,6 +79,7 @@ class Checkpoints:
             raise UsageError(f"is no group that checkpoints can be kept for: {group}", where="kafka.group")
         self._blobs, self._group, self._kept, self._grace_s = blobs, group, kept, grace_s
         self._known: dict[int, Mapping[Identity, str]] = {}  # by partition, the hashes of table files met last
+        self._read: dict[int, Mapping[str, Manifest]] = {}  # by partition, what the last save met: they never change
         self._told: set[str] = set()  # unreadable manifests that have had their line in the log
 
     def newest(self, partition: int) -> Manifest | None:
@@ -164,7 +166,9 @@ class Checkpoints:
     def _clear_away(self, own: Manifest, look: _Look) -> None:
         """``look`` was before the manifests are listed: what was brought or named since stays."""
         too_old = look.at - self._grace_s
-        there = list(self._manifests(own.partition))
+        read = self._read.get(own.partition, {})
+        there = list(self._manifests(own.partition, {**read, own.name: own}))
+        self._read[own.partition] = {each.name: each for _, each in there if isinstance(each, Manifest)}
         whole = [manifest for _, manifest in there if isinstance(manifest, Manifest) and look.whole(manifest)]
         newest = sorted(whole, key=lambda manifest: manifest.rank)[-self._kept :]
         kept = {own.name, *(manifest.name for manifest in newest)}
@@ -181,14 +185,16 @@ class Checkpoints:
             if blob not in named and found.written < too_old:
                 self._blobs.delete(found.name)
 
-    def _manifests(self, partition: int) -> Iterator[tuple[Found, Manifest | DriftlineError]]:
-        """All that are there, those that cannot be read as the reason why."""
+    def _manifests(
+        self, partition: int, read: Mapping[str, Manifest] = MappingProxyType({})
+    ) -> Iterator[tuple[Found, Manifest | DriftlineError]]:
+        """All that are there, those that cannot be read as the reason why. Those in ``read`` are not read again."""
         for found in self._blobs.list(self._manifest_name(partition, "")):
+            name = _last(found.name)
             try:
-                content = self._blobs.get_bytes(found.name)
-                yield found, decode(content, name=_last(found.name), partition=partition)
+                yield found, read.get(name) or decode(self._blobs.get_bytes(found.name), name=name, partition=partition)
             except (ManifestError, ManifestTooNewError, BlobLost) as error:
-                self._tell(partition, _last(found.name), error.what)
+                self._tell(partition, name, error.what)
                 yield found, error
 
     def _tell(self, partition: int, name: str, why: str) -> None:

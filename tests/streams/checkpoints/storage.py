@@ -82,11 +82,11 @@ class Watched:
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
         self.uploaded: list[str] = []
+        self.manifests_read = 0
         self.before_manifest: Callable[[], None] = lambda: None
         self.after_manifest: Callable[[], None] = lambda: None
         self.after_touch: Callable[[str], None] = lambda _: None
-        self.get_file, self.get_bytes = blobs.get_file, blobs.get_bytes
-        self.exists, self.delete, self.now = blobs.exists, blobs.delete, blobs.now
+        self.get_file, self.exists, self.delete, self.now = blobs.get_file, blobs.exists, blobs.delete, blobs.now
 
     def put_file(self, name: str, path: Path) -> None:
         self.uploaded.append(name.rpartition("/")[2])
@@ -96,6 +96,10 @@ class Watched:
         self.before_manifest()
         self._blobs.put_bytes(name, content)
         self.after_manifest()
+
+    def get_bytes(self, name: str) -> bytes:
+        self.manifests_read += 1
+        return self._blobs.get_bytes(name)
 
     def touch(self, name: str) -> bool:
         there = self._blobs.touch(name)

@@ -106,6 +106,17 @@ def test_the_newest_are_kept_and_the_rest_goes_when_nobody_can_be_using_it(stora
     assert [manifest.name for manifest in checkpoints.candidates(0)] == [saved[4].name, saved[3].name]
 
 
+def test_many_kept_checkpoints_are_not_read_again_at_each_save(tmp_path):
+    watched = Watched(directory(tmp_path / "checkpoints").blobs())
+    checkpoints = Checkpoints(watched, group="driftline", kept=100)
+    state = grown(tmp_path, 1)
+    for _ in range(4):
+        state.step()
+        checkpoints.save(0, state.checkpoint(), state.positions)
+    assert watched.manifests_read == 0
+    assert len(checkpoints.candidates(0)) == watched.manifests_read == 4
+
+
 def test_partitions_and_groups_do_not_touch_each_other(tmp_path):
     storage = directory(tmp_path / "checkpoints")
     state = grown(tmp_path, 1)

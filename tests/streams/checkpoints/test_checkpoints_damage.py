@@ -62,6 +62,13 @@ def no_text(path: Path) -> None:
     path.write_bytes(b"\xff\xfe" * 100)
 
 
+def one_digit(path: Path) -> None:
+    """It still reads well."""
+    content = path.read_bytes()
+    assert b'"outcomes":2' in content
+    path.write_bytes(content.replace(b'"outcomes":2', b'"outcomes":9'))
+
+
 def of_another_partition(path: Path) -> None:
     path.write_bytes(encode(msgspec.structs.replace(msgspec.json.decode(_body(path), type=Manifest), partition=1)))
 
@@ -82,7 +89,17 @@ def _body(path: Path) -> bytes:
 
 @pytest.mark.parametrize(
     "damage",
-    [flip, cut, empty, no_text, of_another_partition, under_another_name, that_leads_out_of_the_folder, Path.unlink],
+    [
+        flip,
+        one_digit,
+        cut,
+        empty,
+        no_text,
+        of_another_partition,
+        under_another_name,
+        that_leads_out_of_the_folder,
+        Path.unlink,
+    ],
 )
 def test_a_damaged_manifest_is_passed_over(storage, state, damage):
     older, newer = two(storage, state)
