@@ -1,0 +1,114 @@
+"""One seed from its traffic to the verdict."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import Random
+from time import perf_counter
+from typing import NamedTuple
+from unittest.mock import patch
+
+from detectors import shelf
+from detectors.effects import Effect
+from detectors.engine import EngineStats
+from streams import ownership
+from streams import partition as partition_module
+from tests.simulation.log import OUTPUTS, Log, Violation, in_order
+from tests.simulation.oracle import recompute
+from tests.simulation.reference import disagreements, undisturbed
+from tests.simulation.storage import Storage
+from tests.simulation.traffic import config_of, lying_on
+from tests.simulation.world import World
+
+SAID_MAX = 3  # violations of one seed that are told
+
+
+class Verdict(NamedTuple):
+    seed: int
+    violations: list[str]
+    counts: dict[str, int]
+    seconds: float
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """Its time is the log's, so timers go off when simulated time passes. Fate never waits, so nothing ever blocks."""
+
+    log: Log | None = None
+
+    def time(self) -> float:
+        return self.log.now / 1000 if self.log is not None else 0.0
+
+
+def simulate(seed: int, records: int | None = None) -> Verdict:
+    """``records`` cuts the traffic of each partition: the same life with less in it."""
+    began = perf_counter()
+    counts: Counter[str] = Counter()
+    violations: list[str] = []
+    try:
+        violations += _live(seed, records, counts)
+    except Violation as violation:
+        violations.append(str(violation))
+    except Exception as error:  # also what nobody foresaw is told with its seed
+        violations.append(f"V6 {error!r}")
+    return Verdict(seed, violations[:SAID_MAX], dict(counts), perf_counter() - began)
+
+
+def _live(seed: int, records: int | None, counts: Counter[str]) -> list[str]:
+    draw, config = Random(f"{seed}/world"), config_of(seed)
+    inputs = {partition: lying_on(seed, partition, records) for partition in range(draw.choice((1, 1, 2)))}
+    counts["records"] = sum(map(len, inputs.values()))
+    violations: list[str] = []
+    expected: dict[tuple[str, int], list[Effect]] = {}
+    stats: dict[int, EngineStats] = {}
+    for partition, lying in inputs.items():
+        ordered = in_order(lying)
+        run = undisturbed(partition, ordered, config)
+        violations += disagreements(recompute(ordered, config), run)
+        expected |= {(topic, partition): run.effects[topic] for topic in OUTPUTS}
+        stats[partition] = run.stats
+        counts["alerts"] += len(run.effects["driftline.alerts"])
+        counts["events"] += sum(map(len, run.effects.values()))
+    if violations:
+        return violations
+    log = Log(inputs, expected)
+    storage = Storage(config, counts)
+    loop = Loop()
+    loop.log = log
+    loop.set_exception_handler(lambda _loop, _context: None)  # of tasks whose process died
+    try:
+        with _small_pieces(draw), _simulated_clocks(log):
+            loop.run_until_complete(_in_a_world(World(seed, log, storage, draw.choice((1, 2, 3)), stats)))
+    finally:
+        loop.close()
+    counts["repeats"] += log.repeats
+    return log.missing()
+
+
+async def _in_a_world(world: World) -> None:
+    try:
+        await world.live()
+        world.compare_what_is_left()
+    finally:
+        world.end()
+        await asyncio.sleep(0)
+
+
+@contextmanager
+def _small_pieces(draw: Random) -> Iterator[None]:
+    """So small that a few hundred records have many."""
+    with (
+        patch.object(shelf, "CHUNK", draw.choice((1, 3, 128))),
+        patch.object(shelf, "SEGMENT", draw.choice((8, 16, 1_024))),
+        patch.object(shelf, "HELD_MAX", draw.choice((0, 5, 40_000))),
+    ):
+        yield
+
+
+@contextmanager
+def _simulated_clocks(log: Log) -> Iterator[None]:
+    def now_s() -> float:
+        return log.now / 1000
+
+    with patch.object(partition_module, "monotonic", now_s), patch.object(ownership, "monotonic", now_s):
+        yield
