@@ -133,8 +133,8 @@ class Rocks:
 
     def _explained(self, error: Exception) -> CorruptStateError | StateDiskError:
         said = str(error)
-        # "Invalid argument" is how it says that a file it cannot be without is not there.
-        if said.startswith(("Corruption", "Invalid argument", "Not found")):
+        # A file that it cannot be without and that is not there is an invalid argument or an error of the disk to it.
+        if said.startswith(("Corruption", "Invalid argument")) or "No such file or directory" in said:
             return CorruptStateError(said, where=str(self.folder))
         advice = "see whether the disk is full or broken; the next start goes on from the last whole write"
         return StateDiskError(said, where=str(self.folder), advice=advice)

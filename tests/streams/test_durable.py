@@ -1,0 +1,329 @@
+"""What a state on disk is after each step of its life, and what comes of a life that was broken off there."""
+
+import msgspec
+import pytest
+
+from detectors.banks.contract import StateError
+from detectors.kept import Changes, Kept
+from detectors.sealing import seal
+from schemas.records import Record
+from streams.durable import FORMAT, FORMAT_VERSION, OUTBOX, POSITIONS, Belongs, DurableState, new_state, positions_of
+from streams.errors import CorruptStateError, UsageError
+from streams.state import EffectLike, MemoryState
+from tests.streams.disk import WHOSE, MemoryDisk, empty
+from tests.transport.chain import ChainEngine, Told
+
+ALERTS = "driftline.alerts"
+
+
+class Counter:
+    """Counts what it is handed and keeps the count."""
+
+    def __init__(self, _partition: int, kept: Kept | None) -> None:
+        (known,) = kept.read([b"count"]) if kept else [None]
+        self.count = int(known or 0)
+
+    def changes(self) -> Changes:
+        return Changes([(b"count", b"%d" % self.count)], [])
+
+
+def opened(disk: MemoryDisk, found: tuple[tuple[str, int], ...] = (), until: int = 1_000) -> DurableState:
+    state = DurableState(disk, WHOSE, Counter)
+    state.found(ALERTS, found)
+    state.read_back_done({"predictions": until})
+    return state
+
+
+def told(*ids: str) -> list[EffectLike]:
+    return [Told("alerts", event_id, b"k", b"v " + event_id.encode()) for event_id in ids]
+
+
+def ids(effects) -> list[str]:
+    return [effect.id for effect in effects]
+
+
+def work(state: DurableState, position: int, *effects: str) -> None:
+    state.engine.count += 1
+    state.took({"predictions": position}, told(*effects))
+
+
+def test_a_commit_is_one_write_of_the_engine_the_positions_and_the_effects():
+    disk = empty()
+    state = opened(disk)
+    work(state, 5, "a")
+    work(state, 9, "b")
+    writes = len(disk.before)
+    assert state.uncommitted
+    assert ids(state.commit()) == ["a", "b"]
+    assert len(disk.before) == writes + 1
+    again = opened(disk)
+    assert (again.engine.count, again.positions, again.applied) == (2, {"predictions": 9}, {"predictions": 9})
+
+
+def test_what_was_not_committed_is_as_if_it_had_never_been():
+    disk = empty()
+    work(opened(disk), 5, "a")
+    again = opened(disk)
+    assert (again.engine.count, again.positions, again.uncommitted) == (0, {}, False)
+
+
+def test_a_life_that_ends_between_commit_and_sending_sends_in_the_next_one():
+    disk = empty()
+    state = opened(disk)
+    work(state, 5, "a", "b")
+    state.commit()
+    again = opened(disk)
+    assert again.uncommitted, "there is something to send although nothing was applied"
+    (first, second) = again.commit()
+    assert (first.stream, first.id, first.key, first.value) == ("alerts", "a", b"k", b"v a")
+    assert second.id == "b"
+
+
+def test_a_life_that_ends_in_the_midst_of_sending_sends_only_what_is_missing():
+    disk = empty()
+    state = opened(disk)
+    work(state, 5, "a", "b", "c")
+    state.commit()
+    again = opened(disk, found=(("a", 0), ("b", 1)))
+    assert ids(again.commit()) == ["c"]
+    assert again.already_sent == 2
+
+
+def test_what_an_earlier_life_left_is_sent_before_what_this_one_decides_and_in_its_order():
+    disk = empty()
+    state = opened(disk)
+    work(state, 5, *"abcdefghijk")
+    state.commit()
+    again = opened(disk)
+    work(again, 6, "l")
+    assert ids(again.commit()) == list("abcdefghijkl")
+
+
+def test_what_was_sent_leaves_the_outbox_with_the_next_commit():
+    disk = empty()
+    state = opened(disk)
+    work(state, 5, "a")
+    state.commit()
+    state.sent({ALERTS: 1})
+    assert state.uncommitted
+    assert state.commit() == []
+    assert list(disk.scan(OUTBOX)) == []
+    state.sent({})
+    assert not state.uncommitted
+    assert opened(disk).read_back_from == {ALERTS: 1}
+
+
+def test_effects_that_were_left_out_leave_the_outbox_too():
+    disk = empty()
+    state = opened(disk)
+    work(state, 5, "a")
+    state.commit()
+    again = opened(disk, found=(("a", 0),))
+    assert again.commit() == []
+    assert list(disk.scan(OUTBOX)) == []
+
+
+def test_an_older_state_that_decides_again_sends_only_what_is_missing():
+    disk = empty()
+    old = MemoryDisk(disk.rows)
+    state = opened(disk)
+    work(state, 5, "a", "b")
+    state.commit()
+    again = opened(old, found=(("a", 0),))
+    work(again, 2, "a")
+    assert again.commit() == []
+    work(again, 5, "b")
+    assert ids(again.commit()) == ["b"]
+
+
+def test_a_read_back_begins_no_later_than_what_may_still_be_decided_again():
+    """An alert of this life's own comes between, such as that of a gap; a crash must not hide what lies before it."""
+    old = empty()
+    again = opened(old, found=(("a", 4), ("b", 5), ("c", 6)))
+    work(again, 2, "gap", "a")
+    assert ids(again.commit()) == ["gap"]
+    again.sent({ALERTS: 8})
+    again.commit()
+    assert opened(old).read_back_from == {ALERTS: 5}
+    again.sent({})
+    work(again, 5, "b", "c")
+    again.commit()
+    assert opened(old).read_back_from == {ALERTS: 8}
+
+
+def test_what_another_configuration_decided_holds_the_read_back_up_only_until_its_input_is_passed():
+    disk = empty()
+    state = opened(disk, found=(("never again", 4),), until=10)
+    work(state, 9)
+    state.commit()
+    state.sent({})
+    assert state.read_back_from == {ALERTS: 4}
+    work(state, 10)
+    state.commit()
+    assert opened(disk).read_back_from == {ALERTS: 5}
+
+
+def test_a_commit_that_cannot_be_written_sends_nothing_and_leaves_the_last_one():
+    disk = empty()
+    state = opened(disk)
+    work(state, 5, "a")
+    state.commit()
+    state.sent({ALERTS: 1})
+    work(state, 7, "b")
+    disk.full = True
+    with pytest.raises(OSError, match="no space left"):
+        state.commit()
+    assert state.positions == {"predictions": 5}
+    assert opened(disk).positions == {"predictions": 5}
+
+
+def test_wherever_a_life_is_broken_off_every_effect_stands_once_and_in_order():
+    """After each write and each record sent, alone and after one another."""
+    for crashes in [(at,) for at in range(40)] + [(a, b) for a in range(1, 16, 3) for b in range(1, 16, 4)]:
+        assert lived_through(list(crashes)) == lived_through([]), crashes
+
+
+def lived_through(crashes: list[int]) -> list[str]:
+    """The alerts topic after ten batches, with lives that end after so many steps."""
+
+    class Crash(Exception):  # noqa: N818
+        pass
+
+    disk, topic = empty(), []
+    while True:
+        left = crashes.pop(0) if crashes else None
+
+        def step() -> None:
+            nonlocal left
+            if left is not None:
+                left -= 1
+                if left < 0:
+                    raise Crash
+
+        try:
+            state = DurableState(disk, WHOSE, Counter)
+            start = state.read_back_from.get(ALERTS, 0)
+            state.found(ALERTS, [(event_id, place) for place, event_id in enumerate(topic) if place >= start])
+            state.read_back_done({"predictions": 10})
+            while state.uncommitted or state.applied.get("predictions", 0) < 10:
+                position = state.applied.get("predictions", 0) + 1
+                if position <= 10:
+                    work(state, position, f"{position}-{state.engine.count}", f"{position}!")
+                if position % 3 == 0 or position > 9:
+                    step()
+                    effects = state.commit()
+                    step()
+                    for effect in effects:
+                        topic.append(effect.id)
+                        step()
+                    state.sent({ALERTS: len(topic)} if effects else {})
+            return topic
+        except Crash:
+            continue
+
+
+def test_a_state_in_memory_hands_out_the_same_as_one_on_disk():
+    def records(first: int) -> list[Record]:
+        return [Record("p", 3, first + n, 0, None, b"%d" % n) for n in range(70)]
+
+    memory = MemoryState(3, ChainEngine)
+    disk = DurableState(empty(), WHOSE, ChainEngine)
+    for state in (memory, disk):
+        state.found(ALERTS, [("3-50", 0)])
+        state.read_back_done({"p": 70})
+    for first in range(0, 700, 70):
+        handed_out = []
+        for state in (memory, disk):
+            state.took({"p": first + 70}, state.engine.apply(records(first)).effects)
+            handed_out.append([tuple(effect) for effect in state.commit()])
+            state.sent({})
+        assert handed_out[0] == handed_out[1]
+        assert (memory.positions, memory.already_sent) == (disk.positions, disk.already_sent)
+
+
+@pytest.mark.parametrize("key", [FORMAT, b"\0belongs", POSITIONS, OUTBOX + bytes(8)])
+@pytest.mark.parametrize("place", [0, 2, -1], ids=["version", "checksum", "content"])
+def test_a_record_with_a_changed_bit_is_never_believed(key: bytes, place: int):
+    disk = empty()
+    state = opened(disk)
+    work(state, 5, "a")
+    state.commit()
+    record = bytearray(disk.rows[key])
+    record[place] ^= 4
+    disk.rows[key] = bytes(record)
+    with pytest.raises(CorruptStateError):
+        DurableState(disk, WHOSE, Counter)
+
+
+def test_a_disk_that_lost_everything_is_corrupt_and_not_new():
+    with pytest.raises(CorruptStateError, match="partition 3: its format is not written anywhere"):
+        DurableState(MemoryDisk(), WHOSE, Counter)
+
+
+def test_an_engine_that_cannot_go_on_from_what_is_kept_makes_the_state_corrupt():
+    def engine(_partition: int, _kept: object) -> Counter:
+        raise StateError("made by another detector")
+
+    with pytest.raises(CorruptStateError, match="partition 3: made by another detector"):
+        DurableState(empty(), WHOSE, engine)
+
+
+def version_of(disk: MemoryDisk, version: int) -> MemoryDisk:
+    disk.rows[FORMAT] = seal(msgspec.msgpack.encode(version))
+    return disk
+
+
+def test_a_state_of_another_format_is_refused_with_what_to_do():
+    with pytest.raises(UsageError, match="has format 7, this release reads and writes format 1; run the release that"):
+        DurableState(version_of(empty(), 7), WHOSE, Counter)
+
+
+def test_a_state_of_an_older_format_is_migrated_step_by_step():
+    def from_first(disk) -> None:
+        disk.write([(b"count", b"41")], [])
+
+    def from_second(disk) -> None:
+        (count,) = disk.read([b"count"])
+        disk.write([(b"count", b"%d" % (int(count) + 1))], [])
+
+    disk = version_of(empty(), FORMAT_VERSION - 2)
+    migrations = {FORMAT_VERSION - 2: from_first, FORMAT_VERSION - 1: from_second}
+    assert DurableState(disk, WHOSE, Counter, migrations=migrations).engine.count == 42
+    assert DurableState(disk, WHOSE, Counter).engine.count == 42, "and it is of this version from now on"
+
+
+def test_a_migration_that_was_broken_off_is_done_again():
+    class BrokenOff(Exception):  # noqa: N818
+        pass
+
+    def broken_off(disk) -> None:
+        disk.write([(b"count", b"41")], [])
+        raise BrokenOff
+
+    disk = version_of(empty(), FORMAT_VERSION - 1)
+    with pytest.raises(BrokenOff):
+        DurableState(disk, WHOSE, Counter, migrations={FORMAT_VERSION - 1: broken_off})
+    done = {FORMAT_VERSION - 1: lambda disk: disk.write([(b"count", b"42")], [])}
+    assert DurableState(disk, WHOSE, Counter, migrations=done).engine.count == 42
+
+
+@pytest.mark.parametrize(
+    ("whose", "said"),
+    [
+        (Belongs("other", 3, WHOSE.topics), "group 'driftline' and not 'other'"),
+        (Belongs("driftline", 4, WHOSE.topics), "partition 3 and not 4"),
+        (Belongs("driftline", 3, {"predictions": "p2"}), "topics {'predictions': 'driftline.predictions'} and not"),
+    ],
+)
+def test_a_state_of_somebody_else_is_refused(whose: Belongs, said: str):
+    with pytest.raises(UsageError, match=said):
+        DurableState(empty(), whose, Counter)
+
+
+def test_how_far_a_state_is_can_be_seen_without_opening_it():
+    disk = MemoryDisk()
+    new_state(disk, WHOSE)
+    assert positions_of(disk) == {}
+    work(state := opened(disk), 5)
+    state.commit()
+    assert positions_of(disk) == {"predictions": 5}

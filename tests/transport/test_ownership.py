@@ -1,0 +1,172 @@
+"""What a worker does with its partitions around the batches: commits, checkpoints, and what it leaves behind."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.topics import TopicNames
+from streams.blobs import DirectoryBlobs
+from streams.checkpoints import Checkpoints
+from streams.durable import Belongs
+from streams.errors import CorruptStateError, StateDiskError
+from streams.ownership import Partitions
+from streams.pace import Pace
+from streams.partition import OwnedPartition
+from streams.sender import Sender, destinations
+from streams.state import PartitionState
+from streams.state_dir import StateDir
+from streams.stores import DurableStore
+from streams.telemetry import NoTelemetry
+from streams.watchdog import Progress
+from tests.transport.chain import ChainEngine
+from tests.transport.test_partition import INPUT, Group, Topics, batch, every, sent
+from tests.transport.test_sender import Kafka
+
+NEVER_S = 3_600.0
+
+
+class Worker:
+    """A worker without a transport: batches are handed to it."""
+
+    def __init__(self, folder: StateDir, checkpoints: Path, engine_of: Any, interval_s: float) -> None:
+        self.kafka, self.group = Kafka(), Group()
+        self.folder = folder
+        self.store = DurableStore(
+            folder,
+            engine_of,
+            lambda number: Belongs("driftline", number, {}),
+            checkpoints=Checkpoints(DirectoryBlobs(checkpoints), group="driftline", kept=3),
+        )
+        self.interval_s = interval_s
+        self.partitions = Partitions(self.store, self._owned, NoTelemetry(), Progress())
+
+    def _owned(self, number: int, state: PartitionState) -> OwnedPartition:
+        return OwnedPartition(
+            number,
+            state,
+            sender=Sender(self.kafka, destinations(TopicNames()), NoTelemetry(), bytes_max=10_000, timeout_s=5),
+            offsets=Topics(),
+            inputs=(INPUT,),
+            outputs=("driftline.alerts",),
+            pace=Pace(self.interval_s),
+            telemetry=NoTelemetry(),
+            is_current=self.partitions.is_current,
+            is_member=self.group.is_member,
+            is_leaving=lambda: self.partitions.leaving,
+            moved=lambda: None,
+        )
+
+
+@contextmanager
+def worker(disk: Path, checkpoints: Path, engine_of: Any = None, interval_s: float = NEVER_S) -> Iterator[Worker]:
+    with StateDir(disk) as folder:
+        made = Worker(folder, checkpoints, engine_of or every(1), interval_s)
+        try:
+            yield made
+        finally:
+            made.store.close()
+
+
+async def test_what_no_further_batch_follows_is_committed_and_sent_all_the_same(tmp_path: Path):
+    with worker(tmp_path / "a", tmp_path / "c", interval_s=0.01) as own:
+        await own.partitions.assigned([0], 1)
+        committing = asyncio.create_task(own.partitions.keep_committing(0.01))
+        await own.partitions.take(batch(0, 2))
+        await own.kafka.has_records.wait()
+        assert sent(own.kafka) == ["0-1", "0-2"]
+        committing.cancel()
+        with suppress(asyncio.CancelledError):
+            await committing
+
+
+async def test_a_batch_commits_when_that_is_due(tmp_path: Path):
+    with worker(tmp_path / "a", tmp_path / "c", interval_s=0.0) as own:
+        await own.partitions.assigned([0], 1)
+        await own.partitions.take(batch(0, 2))
+        assert dict(own.partitions.committed()) == {(INPUT, 0): 2}
+
+
+async def test_the_groups_offsets_follow_commits_and_lag_follows_what_is_applied(tmp_path: Path):
+    with worker(tmp_path / "a", tmp_path / "c") as own:
+        await own.partitions.assigned([0], 1)
+        own.partitions.reading_from({(INPUT, 0): 0, ("driftline.control", 0): 0})
+        await own.partitions.take(batch(0, 2))
+        assert dict(own.partitions.committed()) == {}
+        assert dict(own.partitions.positions) == {(INPUT, 0): 2, ("driftline.control", 0): 0}
+
+
+async def test_a_partition_that_is_taken_away_goes_on_elsewhere_and_repeats_nothing(tmp_path: Path):
+    with worker(tmp_path / "a", tmp_path / "c") as first, worker(tmp_path / "b", tmp_path / "c") as second:
+        await first.partitions.assigned([0, 1], 1)
+        await first.partitions.take(batch(0, 3))
+        await first.partitions.revoked(1)
+        assert sent(first.kafka) == ["0-1", "0-2", "0-3"]
+        assert first.partitions.numbers == ()
+        places = await second.partitions.assigned([0], 2)
+        assert places == {0: {INPUT: 3}}
+        state = second.store._held[0].state
+        assert state.read_back_from == {"driftline.alerts": 3}
+        assert not state.uncommitted, "nothing is left in the outbox"
+
+
+async def test_a_worker_that_ends_leaves_a_checkpoint_of_its_last_batch(tmp_path: Path):
+    with worker(tmp_path / "a", tmp_path / "c") as first, worker(tmp_path / "b", tmp_path / "c") as second:
+        await first.partitions.assigned([0], 1)
+        await first.partitions.take(batch(0, 3))
+        await first.partitions.finish()
+        await first.partitions.take(batch(3, 3))
+        await first.partitions.revoked(1)
+        assert await second.partitions.assigned([0], 2) == {0: {INPUT: 3}}
+
+
+async def test_checkpoints_are_saved_while_the_work_goes_on(tmp_path: Path):
+    with worker(tmp_path / "a", tmp_path / "c") as own, worker(tmp_path / "b", tmp_path / "c") as other:
+        await own.partitions.assigned([0], 1)
+        await own.partitions.take(batch(0, 3))
+        saved = asyncio.Event()
+        own.store._telemetry.checkpointed = lambda *_: saved.set()
+        checkpointing = asyncio.create_task(own.partitions.keep_checkpointing(0.01))
+        await saved.wait()
+        checkpointing.cancel()
+        with suppress(asyncio.CancelledError):
+            await checkpointing
+        assert await other.partitions.assigned([0], 1) == {0: {INPUT: 3}}
+
+
+async def test_a_worker_that_the_group_has_given_up_goes_on_from_its_last_commit_when_it_is_back(tmp_path: Path):
+    with worker(tmp_path / "a", tmp_path / "c") as own:
+        await own.partitions.assigned([0], 1)
+        await own.partitions.take(batch(0, 2))
+        own.group.counts_us_in = False
+        await own.partitions.revoked(1)
+        assert sent(own.kafka) == []
+        own.group.counts_us_in = True
+        # The commit came before the question, so the state is past the batch and the outbox holds what it decided.
+        assert await own.partitions.assigned([0], 3) == {0: {INPUT: 2}}
+        await own.partitions.revoked(3)
+        assert sent(own.kafka) == ["0-1", "0-2"]
+
+
+async def test_a_state_that_breaks_in_the_work_is_put_aside_before_the_process_ends(tmp_path: Path):
+    class Broken(ChainEngine):
+        def apply(self, records: Any) -> Any:
+            raise CorruptStateError("block checksum mismatch")
+
+    with worker(tmp_path / "a", tmp_path / "c", Broken) as own:
+        await own.partitions.assigned([0], 1)
+        with pytest.raises(CorruptStateError):
+            await own.partitions.take(batch(0, 2))
+        assert len(own.folder.quarantined()) == 1
+        assert own.folder.partitions() == []
+
+
+async def test_a_disk_that_runs_full_ends_the_work_with_a_clear_line(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("streams.ownership.LOOK_AROUND_S", 0.0)
+    with worker(tmp_path / "a", tmp_path / "c") as own:
+        own.folder._free_min = 1 << 50
+        with pytest.raises(StateDiskError, match="are free on its disk"):
+            await own.partitions.keep_committing(0.001)

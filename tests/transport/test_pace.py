@@ -1,0 +1,50 @@
+"""When a commit is due: by time, by what the last one cost, and by what has piled up."""
+
+from streams.pace import EFFECT_BYTES_MAX, RECORDS_MAX, Pace
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def paced(clock: Clock) -> Pace:
+    return Pace(0.2, clock)
+
+
+def test_a_commit_is_due_an_interval_after_the_last_one():
+    clock = Clock()
+    pace = paced(clock)
+    pace.took(10, 0)
+    assert not pace.due
+    clock.now += 0.2
+    assert pace.due
+    assert pace.committed(0.01) == 10
+    assert not pace.due
+    clock.now += 0.2
+    assert pace.due
+
+
+def test_a_slow_commit_is_not_followed_before_four_times_its_duration():
+    clock = Clock()
+    pace = paced(clock)
+    pace.committed(1.0)
+    clock.now += 3.9
+    assert not pace.due
+    clock.now += 0.2
+    assert pace.due
+
+
+def test_many_records_or_large_effects_do_not_wait():
+    clock = Clock()
+    for records, size in ((RECORDS_MAX, 0), (1, EFFECT_BYTES_MAX)):
+        pace = paced(clock)
+        pace.took(records - 1, size // 2)
+        assert not pace.due
+        pace.took(1, size - size // 2)
+        assert pace.due
+        pace.committed(0)
+        assert not pace.due
