@@ -34,6 +34,8 @@ _CLOSINGS = {
 class _Held(msgspec.Struct, array_like=True, frozen=True):
     """A joined pair that waits for the task to be known."""
 
+    key: str
+    challenger: bool
     entry: Pending
     label: Labelled
 
@@ -198,7 +200,7 @@ class Monitor:
                 segment.predicted(item)
             entry.segments = tuple(segment.number for segment in segments)
         if label is not None:
-            self._met(item, entry, label)
+            self._met(item, event.id, challenger, entry, label)
         return fate
 
     def _scope(self, item: Item, version: str | None, challenger: bool, decided: list[Decided]) -> Scope:
@@ -217,30 +219,39 @@ class Monitor:
         if self._challenged:
             _, shadow = self._challengers.label(event.id, label)
             if shadow is not None:
-                self._met(item, shadow, label)
+                self._met(item, event.id, True, shadow, label)
                 fate = Fate.APPLIED  # whatever the champion's join says of it
         if entry is not None:
-            self._met(item, entry, label)
+            self._met(item, event.id, False, entry, label)
         return fate
 
-    def _met(self, item: Item, entry: Pending, label: Labelled) -> None:
+    def _met(self, item: Item, key: str, challenger: bool, entry: Pending, label: Labelled) -> None:
         """A prediction and its label have met. The first final label is scored; a later one corrects the counts."""
         if label.provisional:
             return
         if entry.scored:
-            self._correct(entry, label)
+            self._correct(key, challenger, entry, label)
             return
         entry.scored = True
-        if self._rule is None:
-            self._held.append(_Held(entry, label))
-            if len(self._held) < EVIDENCE:
-                return
-            self._rule = found_out(self._config, [Pair(held.entry, held.label.label) for held in self._held])
-            held, self._held = self._held, []
-            for pair in held:
-                self._lose(item, pair.entry, pair.label, self._rule)
+        if self._rule is not None:
+            self._lose(item, entry, label, self._rule)
             return
-        self._lose(item, entry, label, self._rule)
+        self._held.append(_Held(key, challenger, entry, label))
+        if len(self._held) == EVIDENCE:
+            self._settle_rule(item)
+
+    def _settle_rule(self, item: Item) -> None:
+        """Enough pairs have been held back to tell what the task is: they are scored now."""
+        held, self._held = self._held, []
+        rule = self._rule = found_out(self._config, [Pair(pair.entry, pair.label.label) for pair in held])
+        for pair in held:
+            shelf = self.joins[pair.challenger].shelf
+            entry = shelf.fetched(pair.key)  # what is held may be a copy
+            if isinstance(entry, Pending):
+                self._lose(item, entry, pair.label, rule)
+                shelf.put(pair.key, entry)
+            else:
+                self._lose(item, pair.entry, pair.label, rule)
 
     def _lose(self, item: Item, entry: Pending, label: Labelled, rule: LossRule) -> None:
         scored = losses(rule, Pair(entry, label.label))
@@ -248,11 +259,14 @@ class Monitor:
         for scope in self._scopes.of_entry(entry):
             scope.joined(item, scored, rule.is_rate, label.weight, entry.time, entry.offset)
 
-    def _correct(self, entry: Pending, label: Labelled) -> None:
+    def _correct(self, key: str, challenger: bool, entry: Pending, label: Labelled) -> None:
         """The window that counted the label before is amended; detectors cannot take back what they saw."""
-        if self._rule is None or entry.label is None:  # still held: it is scored as it stands when the rule is found
-            self._held = [_Held(h.entry, label) if h.entry.place == entry.place else h for h in self._held]
+        if self._rule is None:  # it is scored as it stands when the rule is found
+            same = (key, challenger)
+            self._held = [_Held(*same, h.entry, label) if (h.key, h.challenger) == same else h for h in self._held]
             return
+        if entry.label is None:
+            return  # it was held back under another configuration
         before = _counted(self._rule, entry, entry.label, entry.weight)
         after = _counted(self._rule, entry, label.label, label.weight)
         for scope in self._scopes.of_entry(entry):

@@ -88,7 +88,8 @@ class Room:
                 shelf.hold(name, _ENTRIES.decode(open_sealed(value)))
 
     def touch(self, thing: "Shelf | Line") -> None:
-        self._touched[thing] = None
+        if self.kept is not None:
+            self._touched[thing] = None
 
     def put(self, key: bytes, content: bytes) -> None:
         """Something else to remember, of which there is little."""
@@ -128,6 +129,7 @@ class Shelf:
 
     def __init__(self, room: Room, number: int) -> None:
         self._room = room
+        self._keeps = room.kept is not None
         self._prefix = b"J" + number.to_bytes(4, "big")
         self._held: dict[str, Entry] = {}
         self._older: dict[str, Entry] = {}  # held since before the last rotation, and not asked for since
@@ -141,6 +143,13 @@ class Shelf:
         """Adds the id to those to be fetched, unless it is at hand, or known to be gone."""
         if name not in self._held and name not in self._older and name not in self._changed:
             wanted.append((self, name, self._prefix + name.encode("utf-8", "surrogatepass")))
+
+    def fetched(self, name: str) -> Entry | None:
+        """One that no record has asked for."""
+        wanted: list[tuple[Shelf, str, bytes]] = []
+        self.want(name, wanted)
+        self._room.fetch(wanted)
+        return self.get(name)
 
     def hold(self, name: str, entry: Entry) -> None:
         self._held.setdefault(name, entry)
@@ -156,6 +165,10 @@ class Shelf:
     def put(self, name: str, entry: Entry) -> None:
         """Also where an entry that is there has changed."""
         self._held[name] = entry
+        if self._keeps:
+            self._change(name)
+
+    def _change(self, name: str) -> None:
         if not self._changed:
             self._room.touch(self)
         self._changed[name] = None
@@ -163,9 +176,8 @@ class Shelf:
     def drop(self, name: str) -> None:
         self._held.pop(name, None)
         self._older.pop(name, None)
-        if not self._changed:
-            self._room.touch(self)
-        self._changed[name] = None
+        if self._keeps:
+            self._change(name)
 
     def write(self, puts: list[tuple[bytes, bytes]], deletes: list[bytes]) -> None:
         prefix, held = self._prefix, self._held
@@ -231,7 +243,7 @@ class Line:
         number, bit = divmod(place, SEGMENT)
         marks = self._segment(number)
         marks[bit >> 3] |= 1 << (bit & 7)
-        if number not in self._marked:
+        if number not in self._marked and self._room.kept is not None:
             self._marked[number] = None
             self._room.touch(self)
 

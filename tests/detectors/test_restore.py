@@ -151,3 +151,22 @@ def test_under_another_configuration_the_join_goes_on_and_the_detectors_begin_af
     assert anew.stats.pending == working.stats.pending + 1
     kept.take(anew.changes())
     assert engine(ModelConfig(baseline_rows=100), kept).apply(records([prediction("c", at=403 * SECOND)])).effects == []
+
+
+def test_labels_held_back_and_corrected_before_the_task_was_known() -> None:
+    events = [event for number in range(60) for event in (prediction(number), outcome(number, float(number % 2)))]
+    fixed = [outcome(number, 1.0, revision=1) for number in (3, 4, 50, 4)]
+    again = [outcome(number, 0.0, revision=2) for number in (3, 4, 50)]
+    stream = [*events[:40], *fixed[:2], *events[40:], *fixed[2:], tick(HOUR), *again, tick(2 * HOUR), tick(3 * HOUR)]
+    config = ModelConfig(baseline_rows=10, metrics_window="1m")
+    corrected = [window.revision for window in run(stream, config).metrics]
+    assert max(filter(None, corrected)) >= 1
+    everywhere(stream, config)
+
+
+def test_memory_holds_nothing_back_where_nothing_is_kept() -> None:
+    working = engine(ModelConfig(label_horizon="10s"))
+    working.apply(records([prediction(number, at=number * SECOND) for number in range(500)]))
+    room, (join, _) = working._room, working._monitors["churn"].joins
+    assert join.shelf.held <= 2 * 10 + 2
+    assert not (room._touched or join.shelf._changed)
