@@ -134,8 +134,7 @@ class Join:
         self.shelf.put(key, entry)
         self._room.pending += 1
         self.unanswered += 1
-        if self.due == FAR:
-            self.due = entry.time + self.horizon_ms
+        self.due = min(self.due, entry.time + self.horizon_ms)  # those before it may all have been evicted
         if self.opened is not None and place == self._first:
             self.opened(self)
         return Fate.APPLIED, self._meet(entry, there) if there is not None else None
