@@ -32,7 +32,7 @@ define install
 	@touch $(foreach lock,$(2) $(3),$(call stamp,$(1),$(lock)))
 endef
 
-.PHONY: help setup demo test check bench lock clean
+.PHONY: help setup demo test check soak bench lock clean
 
 help: ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,11 @@ check: $(DEV_STAMP) ## format, lint, types, layers, examples in the documents
 broker-way:
 	@if [ -z "$${KAFKA_BOOTSTRAP:-}" ] && ! docker info >/dev/null 2>&1 && ! { command -v java && command -v mvn; } >/dev/null; then \
 		echo "make: the tests on a real broker need Docker running, or Java 17 with Maven (Debian: apt-get install openjdk-17-jre-headless maven), or KAFKA_BOOTSTRAP=host:port" >&2; exit 2; fi
+
+soak: export MINUTES ?= 60
+soak: $(DEV_STAMP) ## an hour at full rate, then every fault at length
+	$(BIN)/python -m load soak --minutes "$$MINUTES" --json
+	$(BIN)/pytest tests/faults --faults=long
 
 bench: $(DEV_STAMP) $(BENCH_STAMP) ## measure the worker beside its peers on one real broker
 	$(BIN)/python -m load throughput --json

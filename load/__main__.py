@@ -18,6 +18,7 @@ PROGRAMS = (
     "rebalance",
     "recovery",
     "join",
+    "soak",
     "demo-seeds",
     "produce",
 )  # a module of this package each, with underscores, that has a ``command``

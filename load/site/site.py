@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from load.brokers.common import free_port, tail_of
 from schemas.topics import CATALOGUE, Direction, Stream
 from streams.sinks import FILES
 
-Keys = Mapping[str, str | int | bool]  # settings under their whole names, such as ``state.commit_interval``
+Keys = Mapping[str, str | int | bool | list[str]]  # settings under their whole names, such as ``state.commit_interval``
 Written = list[tuple[str, bytes]]  # id and value of each event of a topic
 
 INPUTS = tuple(topic.stream for topic in CATALOGUE.values() if topic.direction is Direction.IN)
@@ -63,6 +63,23 @@ class Site:
         folder = self.folder / "witness"
         folder.mkdir()
         return Site(self.bootstrap, folder, {**self._settings, **(settings or {})}, inputs_of=self).create_topics()
+
+    def set_topics(self, streams: Iterable[Stream], settings: Mapping[str, str]) -> None:
+        """Settings of topics under Kafka's own names, over those they were made with."""
+        from confluent_kafka.admin import (  # noqa: PLC0415 - comes with the development lock
+            AlterConfigOpType,
+            ConfigEntry,
+            ConfigResource,
+        )
+
+        to_set = AlterConfigOpType.SET
+        entries = [ConfigEntry(name, value, incremental_operation=to_set) for name, value in settings.items()]
+        topics = [
+            ConfigResource(ConfigResource.Type.TOPIC, self.topic(stream), incremental_configs=entries)
+            for stream in streams
+        ]
+        for done in self.admin.incremental_alter_configs(topics).values():
+            done.result(ANSWERS_WITHIN_S)
 
     def topic(self, stream: Stream) -> str:
         if self._inputs_of is not None and stream in INPUTS:
