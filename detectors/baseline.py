@@ -151,18 +151,18 @@ class Baseline:
         return z, Blocks([first + BLOCK * i for i in range(full)], sums, counts)
 
     def numbers(self) -> Row:
-        """All there is to know, as one row."""
-        return np.concatenate(([self.rows], self._known.ravel()))
+        """All there is to know but for ``rows``."""
+        return self._known.ravel()
 
     @staticmethod
     def size(columns: int) -> int:
         """How many numbers there are of so many columns."""
-        return 1 + _LINES * columns
+        return _LINES * columns
 
     @classmethod
-    def of(cls, numbers: Row) -> "Baseline":
+    def of(cls, rows: int, numbers: Row) -> "Baseline":
         """What gave these numbers; ``ValueError`` where there are too many or too few."""
         baseline = cls()
-        baseline.rows = int(numbers[0])
-        baseline._known = numbers[1:].reshape(_LINES, -1).copy()
+        baseline.rows = rows
+        baseline._known = numbers.reshape(_LINES, len(numbers) // _LINES).copy()
         return baseline

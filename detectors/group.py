@@ -70,28 +70,35 @@ class History:
         for block in range(max(0, self.blocks - min(blocks, HISTORY)), self.blocks):
             yield sums[block % HISTORY], counts[block % HISTORY]
 
-    def numbers(self) -> Row:
-        """All there is to know, as one row."""
-        used = min(self.blocks, HISTORY)
-        return np.concatenate(([self.blocks], self._sums[:used].ravel(), self._counts[:used].ravel()))
+    def numbers(self, wanted: int) -> tuple[Row, ...]:
+        """All there is to know but for ``blocks``: the counts, and of so many last blocks the sums."""
+        counts = self._counts[: self.blocks].ravel()
+        return (counts, self._sums[self._places(wanted)].ravel()) if wanted else (counts,)
+
+    def _places(self, wanted: int) -> list[int]:
+        return [block % HISTORY for block in range(self.blocks - wanted, self.blocks)]
 
     @classmethod
-    def of(cls, numbers: Row) -> "History":
+    def of(cls, blocks: int, wanted: int, numbers: Row) -> "History":
         """What gave these numbers; ``ValueError`` where there are too many or too few."""
         history = cls()
-        history.blocks = int(numbers[0])
-        used = min(history.blocks, HISTORY)
-        if used:
-            sums, counts = numbers[1:].reshape(2, used, -1)
-            history._sums = np.zeros((HISTORY, sums.shape[1]))
+        history.blocks = blocks
+        if blocks:
+            used = min(blocks, HISTORY)
+            rows = numbers.reshape(used + wanted, -1)
+            history._sums = np.zeros((HISTORY, rows.shape[1]))
             history._counts = np.zeros(history._sums.shape, dtype=np.uint8)
-            history._sums[:used] = sums
-            history._counts[:used] = counts
+            history._counts[:used] = rows[:used]
+            if wanted:
+                history._sums[history._places(wanted)] = rows[used:]
         return history
 
 
 class GroupState(msgspec.Struct, array_like=True, frozen=True):
     columns: int
+    rows: int
+    blocks: int
+    wanted: int
     numbers: bytes  # of the baseline, then of the history
     banks: list[bytes]
 
@@ -188,18 +195,20 @@ class Group:
 
     # -- state ------------------------------------------------------------------------------------------------------
 
-    def state(self) -> GroupState:
-        numbers = np.concatenate((self.baseline.numbers(), self._history.numbers()))
-        return GroupState(len(self.columns), pack(numbers), [bank.snapshot() for _, bank in self._banks])
+    def state(self, wanted: int) -> GroupState:
+        """``wanted``: so many of the last blocks may still be asked for by ``recent``."""
+        blocks = self._history.blocks
+        wanted = min(wanted, blocks, HISTORY)
+        numbers = pack(np.concatenate((self.baseline.numbers(), *self._history.numbers(wanted))))
+        banks = [bank.snapshot() for _, bank in self._banks]
+        return GroupState(len(self.columns), self.baseline.rows, blocks, wanted, numbers, banks)
 
     def restore(self, columns: Sequence[Column], state: GroupState) -> None:
         """Columns that the encoder has opened and no row has reached yet are grown with the next row, as ever."""
         self.columns = list(columns[: state.columns])
         numbers, first = unpack(state.numbers), Baseline.size(state.columns)
-        try:
-            self.baseline, self._history = Baseline.of(numbers[:first]), History.of(numbers[first:])
-        except (ValueError, OverflowError, IndexError) as error:
-            raise StateError(f"{len(numbers)} numbers are no state of {state.columns} columns: {error}") from error
+        self.baseline = Baseline.of(state.rows, numbers[:first])
+        self._history = History.of(state.blocks, state.wanted, numbers[first:])
         self._banks = self._built() if self.columns else []
         for (_, bank), held in zip(self._banks, state.banks, strict=True):
             bank.restore(held)

@@ -181,6 +181,16 @@ class Lifecycle:
         enough = recent.rows >= RECOVERED_ROWS / 4
         return recent if enough and over < floor_of(column, group.rate) / 2 else None
 
+    def wanted(self, group: Group) -> int:
+        """How many of a group's last blocks may still be asked for: those since its oldest suspicion or alarm."""
+        if not self.restless:
+            return 0
+        signals = {column.signal for column in group.columns}
+        rows = [suspect.row for signal, suspect in self.suspects.items() if signal in signals]
+        rows += [incident.opened_row for signal, incident in self.incidents.items() if signal in signals]
+        fresh = group.baseline.rows // BLOCK - min(rows, default=group.baseline.rows) // BLOCK - 1
+        return max(0, min(fresh, HISTORY))
+
     def state(self) -> LifecycleState:
         return LifecycleState(self.incidents, self.suspects)
 

@@ -119,7 +119,7 @@ class Scope:
             self.retired,
             self.seen_at,
             self._encoder.state(),
-            [group.state() for group in self._groups],
+            [group.state(0 if self.retired else self._lifecycle.wanted(group)) for group in self._groups],
             self._lifecycle.state(),
             self._book.state(),
             self._labels.joined,

@@ -115,10 +115,10 @@ class AdwinBank:
         sums = np.zeros((columns, _SUMS))
         held: Held = np.zeros((columns, max(rows, 1)), dtype=np.int32)
         totals: Buckets = np.zeros((columns, max(rows, 1), self._max_buckets + 1))
-        if not _unflattened(flat, rows, sums, held, totals):
+        longest = _unflattened(flat, rows, sums, held, totals)
+        if longest < 0:
             raise StateError(f"{self.kind}: the buckets in this state do not add up to its windows")
-        self._sums, self._held, self._totals = sums, held, totals
-        self._longest = _longest(sums)
+        self._sums, self._held, self._totals, self._longest = sums, held, totals, int(longest)
 
     def _make_room(self, rows: int) -> None:
         self._longest += rows
@@ -187,12 +187,13 @@ def _flattened(sums: Matrix, held: Held, totals: Buckets, flat: Row) -> int:
 
 
 @compiled
-def _unflattened(flat: Row, rows: int, sums: Matrix, held: Held, totals: Buckets) -> bool:
-    """The way back, and whether everything added up: what runs over the buckets later checks no bounds."""
+def _unflattened(flat: Row, rows: int, sums: Matrix, held: Held, totals: Buckets) -> float:
+    """The way back. Gives the longest window, or -1 where things do not add up: later nobody checks a bound."""
     at = 2
+    longest = 0.0
     for column in range(sums.shape[0]):
         if at + _SUMS + rows > len(flat):
-            return False
+            return -1.0
         for number in range(_SUMS):
             sums[column, number] = flat[at + number]
         at += _SUMS
@@ -201,18 +202,19 @@ def _unflattened(flat: Row, rows: int, sums: Matrix, held: Held, totals: Buckets
         for row in range(rows):
             count = flat[at + row]
             if not 0.0 <= count < totals.shape[2] or count != np.floor(count):
-                return False
+                return -1.0
             held[column, row] = np.int32(count)
             used += held[column, row]
             width += count * 2.0**row
+        longest = max(longest, width)
         at += rows
         if at + used > len(flat) or width != sums[column, _WIDTH]:
-            return False
+            return -1.0
         for row in range(rows):
             for bucket in range(held[column, row]):
                 totals[column, row, bucket] = flat[at]
                 at += 1
-    return at == len(flat)
+    return longest if at == len(flat) else -1.0
 
 
 @compiled
