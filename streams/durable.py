@@ -13,6 +13,7 @@ The shell's keys begin with a zero byte:
 Each record carries a version and a checksum (``detectors.sealing``).
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -102,6 +103,7 @@ class DurableState:
         migrations: Mapping[int, Migration] = MIGRATIONS,
     ) -> None:
         self._disk = disk
+        self._topics = whose.topics
         _bring_to_this_version(disk, whose, migrations)
         _refuse_others(disk, whose)
         self.positions: Mapping[str, int] = _read(disk, POSITIONS, dict[str, int]) or {}
@@ -165,7 +167,11 @@ class DurableState:
         return [entry.effect for entry in self._sending]
 
     def sent(self, ends: Mapping[str, int]) -> None:
-        self._ends.update(ends)
+        """An end counts where nobody else wrote in between: a zombie's may lie behind what the next owner has sent."""
+        counts = Counter(self._topics[entry.effect.stream] for entry in self._sending)
+        for topic, end in ends.items():
+            if end - counts[topic] == self._ends.get(topic, 0):
+                self._ends[topic] = end
         self._acknowledged, self._sending = self._sending, []
 
     def _entry(self, effect: EffectLike) -> _Entry:

@@ -36,7 +36,9 @@ class Written(NamedTuple):
 class Log:
     """Input and output topics of all partitions. Time is milliseconds since 1970, as appended."""
 
-    def __init__(self, inputs: Mapping[int, Sequence[Lying]], expected: Mapping[tuple[str, int], Sequence[Effect]]) -> None:
+    def __init__(
+        self, inputs: Mapping[int, Sequence[Lying]], expected: Mapping[tuple[str, int], Sequence[Effect]]
+    ) -> None:
         self.lying = inputs
         self._expected = expected
         self._first: dict[tuple[str, int], dict[str, Written]] = {place: {} for place in expected}
@@ -125,7 +127,9 @@ def _refuse_stranger(where: str, event_id: str, record: Record, expected: Sequen
     if event_id != effect.id:
         known = [later for later, one in enumerate(expected) if one.id == event_id]
         about = f"which is number {known[0]}" if known else f"which it never writes: {(record.value or b'')[:200]!r}"
-        raise Violation(f"V2 {where}: an undisturbed run writes {effect.id} as number {place}, here is {event_id}, {about}")
+        raise Violation(
+            f"V2 {where}: an undisturbed run writes {effect.id} as number {place}, here is {event_id}, {about}"
+        )
     if (record.key, record.value) != (effect.key, effect.value):
         other = record._replace(key=effect.key, value=effect.value)
         raise Violation(f"V2 {where}: {event_id} is not as in an undisturbed run: {_differing(record, other)}")

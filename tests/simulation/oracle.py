@@ -425,9 +425,7 @@ def recompute(ordered: Sequence[Lying], config: MonitorConfig) -> Truth:
 def _keep_to_the_partitions_limit(models: dict[str, _Model], pending_max: int) -> None:
     rooms = _rooms(models)
     while sum(len(room.waiting) for _, _, room in rooms) > pending_max:
-        _, _, oldest = min(
-            (room.waiting[0].since, place, room) for *place, room in map(tuple, rooms) if room.waiting
-        )
+        _, _, oldest = min((room.waiting[0].since, place, room) for *place, room in map(tuple, rooms) if room.waiting)
         oldest.evict()
 
 

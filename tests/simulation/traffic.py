@@ -16,7 +16,9 @@ from schemas.topics import TopicNames
 START = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 SECOND = 1_000
 TOPICS = TopicNames()
-APPEND_WOBBLE_MS = 15  # what a broker's clock may step back without a record changing places: less than the merge's grace
+APPEND_WOBBLE_MS = (
+    15  # what a broker's clock may step back without a record changing places: less than the merge's grace
+)
 STEPS = 150  # of one partition: about as many predictions, and as many outcomes
 TOO_LARGE_BYTES = 1024 * 1024 + 1
 
@@ -59,7 +61,10 @@ POISON: tuple[tuple[str, bytes | None], ...] = (
     ("bad_model", b'{"type":"prediction","v":1,"id":"x","model":"a b","ts":1,"features":{},"prediction":1}'),
     ("bad_time", b'{"type":"prediction","v":1,"id":"x","model":"churn","ts":"soon","features":{},"prediction":1}'),
     ("out_of_range", b'{"type":"prediction","v":1,"id":"x","model":"churn","ts":-1,"features":{},"prediction":1}'),
-    ("not_finite", b'{"type":"prediction","v":1,"id":"x","model":"churn","ts":1,"features":{"a":1e999},"prediction":1}'),
+    (
+        "not_finite",
+        b'{"type":"prediction","v":1,"id":"x","model":"churn","ts":1,"features":{"a":1e999},"prediction":1}',
+    ),
 )
 
 
@@ -187,7 +192,11 @@ class _Traffic:
         if model == "intent":
             sure = round(draw.uniform(0.4, 0.9), 3)
             scores = {"buy": sure, "ask": 1 - sure}
-            return {"features": {"words": draw.randrange(20)}, "prediction": draw.choice(("buy", "ask")), "scores": scores}
+            return {
+                "features": {"words": draw.randrange(20)},
+                "prediction": draw.choice(("buy", "ask")),
+                "scores": scores,
+            }
         features = {
             "age": draw.gauss(48 if drifted else 40, 2),
             "plan": draw.choices(("free", "pro", "team"), (1, 8, 1) if drifted else (6, 2, 1))[0],
@@ -282,7 +291,15 @@ class _Traffic:
         draw = self._draw
         topic = draw.choice(tuple(TOPICS.inputs))
         if draw.random() < 0.3:  # what is good, in the wrong place or under the wrong key
-            event = {"type": "prediction", "v": 1, "id": "lost", "model": "churn", "ts": 1, "features": {}, "prediction": 1}
+            event = {
+                "type": "prediction",
+                "v": 1,
+                "id": "lost",
+                "model": "churn",
+                "ts": 1,
+                "features": {},
+                "prediction": 1,
+            }
             wrong_topic = topic != TOPICS.predictions
             reason, value = "wrong_topic" if wrong_topic else "wrong_key", json.dumps(event).encode()
             self._planned.append(_Planned(self._now, topic, draw.choice((None, b"chrun")), value, None, reason))

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from streams.durable import Belongs, new_state
 
-WHOSE = Belongs("driftline", 3, {"predictions": "driftline.predictions"})
+WHOSE = Belongs("driftline", 3, {"predictions": "driftline.predictions", "alerts": "driftline.alerts"})
 
 
 class MemoryDisk:

@@ -55,7 +55,10 @@ def machine(disk: Path, checkpoints: Path | None = None, group: str = "driftline
     saved = Checkpoints(DirectoryBlobs(checkpoints), group=group, kept=3) if checkpoints else None
     with StateDir(disk) as folder:
         store = DurableStore(
-            folder, RowsEngine, lambda number: Belongs(group, number, {"predictions": "p"}), checkpoints=saved
+            folder,
+            RowsEngine,
+            lambda number: Belongs(group, number, {"predictions": "p", "alerts": "driftline.alerts"}),
+            checkpoints=saved,
         )
         try:
             yield Machine(folder, store)
@@ -264,7 +267,11 @@ async def test_a_partition_that_went_elsewhere_is_closed_and_stays_on_disk(tmp_p
 @contextmanager
 def machine_of_same_files(own: Machine) -> Iterator[DurableStore]:
     """Opening what is still open fails."""
-    store = DurableStore(own.folder, RowsEngine, lambda number: Belongs("driftline", number, {"predictions": "p"}))
+    store = DurableStore(
+        own.folder,
+        RowsEngine,
+        lambda number: Belongs("driftline", number, {"predictions": "p", "alerts": "driftline.alerts"}),
+    )
     yield store
     store.close()
 

@@ -38,7 +38,7 @@ class Worker:
         self.store = DurableStore(
             folder,
             engine_of,
-            lambda number: Belongs("driftline", number, {}),
+            lambda number: Belongs("driftline", number, {"alerts": "driftline.alerts"}),
             checkpoints=Checkpoints(DirectoryBlobs(checkpoints), group="driftline", kept=3),
         )
         self.interval_s = interval_s
