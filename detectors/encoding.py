@@ -29,8 +29,6 @@ SCORE, PREDICTION = "score".ljust(NAME_CHARACTERS_MAX + 1), "prediction".ljust(N
 _OWN = (PREDICTION, SCORE)
 COUNTED_MAX = 1_000  # distinct categories counted in warm-up; what comes after them is rare by construction
 FREQUENT = 0.01  # a category below this share is part of the rest
-
-
 _NOTHING_GIVEN = FeatureConfig()
 
 
@@ -177,9 +175,6 @@ class Encoder:
             return predictions
         return scores if feature.name == SCORE else [row.get(feature.name) for row in features]
 
-    def _undecided(self) -> list[str]:
-        return [feature.name for feature in self._features if feature.kind == "auto"]
-
     def _same_columns(
         self,
         predictions: Sequence[Cell],
@@ -189,7 +184,8 @@ class Encoder:
         stop: int,
     ) -> int:
         """The first row after ``start`` that would change the columns."""
-        known, undecided, full = self._known, self._undecided(), self.full
+        known, full = self._known, self.full
+        undecided = [feature.name for feature in self._features if feature.kind == "auto"]
         for row in range(start + 1, stop):
             if not full and not features[row].keys() <= known:
                 return row
@@ -256,14 +252,8 @@ class Encoder:
 
     def _open(self, feature: Feature) -> None:
         if feature.kind in ("numeric", "text-length"):
-            self.values.append(
-                Column(
-                    self._name(feature.signal),
-                    feature.drift_kind,
-                    given_mean=feature.config.mean,
-                    given_sd=feature.config.sd,
-                )
-            )
+            given, name = feature.config, self._name(feature.signal)
+            self.values.append(Column(name, feature.drift_kind, given_mean=given.mean, given_sd=given.sd))
             feature.value = len(self.values) - 1
         elif feature.kind == "boolean":
             feature.categories = {"true": self._share(f"{feature.signal}=true", feature.drift_kind)}

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -70,7 +70,7 @@ class History:
         for block in range(max(0, self.blocks - min(blocks, HISTORY)), self.blocks):
             yield sums[block % HISTORY], counts[block % HISTORY]
 
-    def numbers(self, wanted: int) -> tuple[Row, ...]:
+    def numbers(self, wanted: int) -> tuple[NDArray[np.number[Any]], ...]:
         """All there is to know but for ``blocks``: the counts, and of so many last blocks the sums."""
         counts = self._counts[: self.blocks].ravel()
         return (counts, self._sums[self._places(wanted)].ravel()) if wanted else (counts,)

@@ -4,13 +4,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.config import FeatureConfig, ModelConfig
-from detectors.encoding import Encoder, Part
+from detectors.encoding import Encoder, EncoderState, Part
 
 WARM = 4
 
@@ -172,3 +173,17 @@ def _flat(encoding: Encoder, batches: list[list[dict[str, Any]]], restoring: boo
         if restoring:
             encoding = Encoder.of(encoding._config, encoding.state())
     return flat
+
+
+def test_what_was_configured_and_learned_comes_back_and_names_that_are_always_the_same_are_not_written() -> None:
+    encoding = encoder({"age": FeatureConfig(range=(0.0, 9.0)), "plan": FeatureConfig(kind="categorical")})
+    encode(encoding, [{"age": 1.0, "plan": "gold", "new": True}] * WARM)
+    state = msgspec.msgpack.encode(encoding.state())
+    again = Encoder.of(encoding._config, msgspec.msgpack.decode(state, type=EncoderState))
+    assert msgspec.msgpack.encode(again.state()) == state
+    assert len(state) < 500  # either name alone would take half of that
+    rows = [{"age": 11.0, "plan": "gold", "new": False}, {"age": 2.0, "plan": "tin", "more": 1}]
+    for one, other in zip(encode(again, rows, "spam"), encode(encoding, rows, "spam"), strict=True):
+        assert same(one.values, other.values)
+        assert same(one.shares, other.shares)
+    assert (values(again), shares(again)) == (values(encoding), shares(encoding))
