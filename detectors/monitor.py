@@ -247,7 +247,7 @@ class Monitor:
         for pair in held:
             shelf = self.joins[pair.challenger].shelf
             entry = shelf.fetched(pair.key)  # what is held may be a copy
-            if isinstance(entry, Pending):
+            if isinstance(entry, Pending) and entry.place == pair.entry.place:  # not a later one of the same id
                 self._lose(item, entry, pair.label, rule)
                 shelf.put(pair.key, entry)
             else:
@@ -262,8 +262,11 @@ class Monitor:
     def _correct(self, key: str, challenger: bool, entry: Pending, label: Labelled) -> None:
         """The window that counted the label before is amended; detectors cannot take back what they saw."""
         if self._rule is None:  # it is scored as it stands when the rule is found
-            same = (key, challenger)
-            self._held = [_Held(*same, h.entry, label) if (h.key, h.challenger) == same else h for h in self._held]
+            same = (key, challenger, entry.place)
+            self._held = [
+                _Held(key, challenger, h.entry, label) if (h.key, h.challenger, h.entry.place) == same else h
+                for h in self._held
+            ]
             return
         if entry.label is None:
             return  # it was held back under another configuration
