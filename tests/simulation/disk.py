@@ -1,8 +1,8 @@
 """A disk that remembers what it was told, and how much of that would be left if the machine went down now.
 
-``Platter`` is the disk itself: it outlives processes. ``OpenDisk`` is one process's hand on it, with the methods of
-``streams.rocks.Rocks``. A batch is written whole or not at all, and every write is a place where the process can die, before it
-and after it. What was written is seen by the next process on the machine; only what was also synced outlives the machine.
+``Platter`` is the disk itself: it outlives processes. ``OpenDisk`` is one process's hand on it, as a state asks for it.
+A batch is written whole or not at all, and every write is a place where the process can die, before it and after it.
+What was written is seen by the next process on the machine; only what was also synced outlives the machine.
 """
 
 from bisect import bisect_left, bisect_right

@@ -14,7 +14,7 @@ INPUTS = tuple(TOPICS.inputs)
 OUTPUTS = tuple(TOPICS.outputs)
 
 
-class Violation(AssertionError):
+class Violation(AssertionError):  # noqa: N818 - no error of this program
     """The product broke a promise."""
 
 
@@ -98,11 +98,13 @@ class Log:
 
     def missing(self) -> list[str]:
         """What an undisturbed run writes and is not here."""
-        return [
-            f"V2 {topic}[{partition}] lacks {len(effects) - len(first)} of {len(effects)}, first {effects[len(first)].id}"
-            for (topic, partition), effects in self._expected.items()
-            if len(first := self._first[topic, partition]) < len(effects)
-        ]
+        said = []
+        for (topic, partition), effects in self._expected.items():
+            there = len(self._first[topic, partition])
+            if there < len(effects):
+                first = effects[there].id
+                said.append(f"V2 {topic}[{partition}] lacks {len(effects) - there} of {len(effects)}, first {first}")
+        return said
 
     def read_output(self, topic: str, partition: int, start: int) -> list[Record]:
         return [written.record for written in self.written[topic, partition][start:]]

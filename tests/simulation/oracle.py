@@ -1,15 +1,17 @@
 """What must come of a log, recomputed slowly from the words of the contract: plain lists, searched from end to end.
 
-Nothing here comes from the code it judges, except how events and configuration are spelled. The rules, in the order in which they
-are needed:
+Nothing here comes from the code it judges, except how events and configuration are spelled. The rules, in the order in
+which they are needed:
 
-* Records count in the order (append time, rank of the topic, offset). Time never goes back: not for a model, and for nobody
-  behind a tick.
-* A prediction waits for labels up to the horizon. Its id is known for one more horizon, but of at most ``pending_max`` that
-  no longer wait. The same id again meanwhile is a duplicate.
-* The oldest stops waiting when its model has ``pending_max`` waiting already, or the partition more than its own ``pending_max``.
-* An outcome goes to the champion's prediction, and to the challengers' once there was a challenger. It joins, corrects (a higher
-  revision), is a duplicate (an equal or lower one), is late (the prediction no longer waits) or waits as early, up to the horizon.
+* Records count in the order (append time, rank of the topic, offset). Time never goes back: not for a model, and for
+  nobody behind a tick.
+* A prediction waits for labels up to the horizon. Its id is known for one more horizon, but of at most ``pending_max``
+  that no longer wait. The same id again meanwhile is a duplicate.
+* The oldest stops waiting when its model has ``pending_max`` waiting already, or the partition more than its own.
+* An outcome goes to the champion's prediction, and to the challengers' once there was a challenger. It joins, corrects
+  (a higher revision), is a duplicate (an equal or lower one), is late (the prediction no longer waits) or waits as
+  early, up to the horizon.
+* The outcome that has waited longest as early is forgotten when there are ``early_max`` of them.
 * What a model holds is looked at when something of the model comes, and at each tick. What is over by then ends then.
 * The first final label of a prediction is scored in the window in which they met; a later final one amends that window.
 """
@@ -49,6 +51,7 @@ class Standing(NamedTuple):
     pending: int
     early: int
     evicted: int
+    early_evicted: int
     orphans: int
 
 
@@ -112,12 +115,14 @@ class _Room:
 
     horizon: int
     pending_max: int
+    early_max: int
     waiting: list[_Waiting] = field(default_factory=list)
     past: list[_Waiting] = field(default_factory=list)
     early: list[_Early] = field(default_factory=list)
     unlabelled: int = 0
     orphans: int = 0
     evicted: int = 0
+    early_evicted: int = 0
 
     def look(self, now: int) -> None:
         for one in [one for one in self.waiting if now - one.since > self.horizon]:
@@ -167,16 +172,19 @@ class _Room:
                     return "duplicate", None
                 early.label = label
                 return "applied", None
+        if len(self.early) == self.early_max:
+            self.early_evicted += 1
+            self.early = self.early[1:]
         self.early.append(_Early(key, now, label))
         return "applied", None
 
 
 class _Model:
-    def __init__(self, name: str, config: ModelConfig) -> None:
+    def __init__(self, name: str, config: ModelConfig, early_max: int) -> None:
         self.name = name
         self.config = config
-        horizon = duration_ms(config.label_horizon)
-        self.champions, self.challengers = _Room(horizon, config.pending_max), _Room(horizon, config.pending_max)
+        limits = (duration_ms(config.label_horizon), config.pending_max, early_max)
+        self.champions, self.challengers = _Room(*limits), _Room(*limits)
         self.challenged = False
         self.now = 0
         self.span = duration_ms(config.metrics_window)
@@ -213,7 +221,7 @@ class _Model:
                     "pending": sum(one.label is None for one in room.waiting),
                     "unlabelled_total": room.unlabelled,
                     "orphans_total": room.orphans,
-                    "evicted_total": room.evicted,
+                    "evicted_total": room.evicted + room.early_evicted,
                 }
             yield self._told(scope, start, window)
 
@@ -307,7 +315,7 @@ class _Model:
         if label.provisional:
             return
         if one.scored is not None:
-            before, start = one.scored
+            _, start = one.scored
             for scope in one.scopes:
                 window = scope.window(start)
                 window.corrected += 1
@@ -388,7 +396,7 @@ def _mean(pairs: Sequence[tuple[float, float]]) -> float | None:
     return sum(loss * weight for loss, weight in pairs) / weight if weight > 0 else None
 
 
-def recompute(ordered: Sequence[Lying], config: MonitorConfig) -> Truth:
+def recompute(ordered: Sequence[Lying], config: MonitorConfig, early_max: int) -> Truth:
     """``ordered`` is everything on the input topics of one partition number, in the one order."""
     models: dict[str, _Model] = {}
     fates: dict[Place, str] = {}
@@ -409,7 +417,7 @@ def recompute(ordered: Sequence[Lying], config: MonitorConfig) -> Truth:
         if name not in models and len(models) >= config.models_max:
             fates[place] = "too_many_models"
             continue
-        model = models.setdefault(name, _Model(name, config.of(name)))
+        model = models.setdefault(name, _Model(name, config.of(name), early_max))
         windows += model.passes(now)
         if record.topic == TOPICS.predictions:
             fates[place] = model.prediction(event, record.value or b"")
@@ -444,5 +452,6 @@ def _standing(models: dict[str, _Model]) -> Standing:
         sum(len(room.waiting) for room in rooms),
         sum(len(room.early) for room in rooms),
         sum(room.evicted for room in rooms),
+        sum(room.early_evicted for room in rooms),
         sum(room.orphans for room in rooms),
     )

@@ -1,8 +1,8 @@
 """A process's hand on the output topics. Every send is a place where the process can die, or fall asleep.
 
-Records of one topic and partition arrive in the order in which they were sent, as with an idempotent producer. A record can be
-lost before it arrives, arrive without anybody hearing of it, or arrive and be acknowledged. What a process that sleeps has
-already sent may arrive at any time, also when somebody else has long taken its place.
+Records of one topic and partition arrive in the order in which they were sent, as with an idempotent producer. A record
+can be lost before it arrives, arrive without anybody hearing of it, or arrive and be acknowledged. What a process that
+sleeps has already sent may arrive at any time, also when somebody else has long taken its place.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ class SimulatedProducer:
         key: bytes | None,
         value: bytes | None,
         partition: int | None,
-        timestamp: float | None,  # noqa: ARG002 - the brokers' clock counts
+        timestamp: float | None,
         headers: Sequence[tuple[str, bytes]],
     ) -> Awaitable[Any]:
         assert partition is not None

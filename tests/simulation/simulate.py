@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from random import Random
 from time import perf_counter
@@ -10,15 +10,14 @@ from typing import NamedTuple
 from unittest.mock import patch
 
 from detectors import shelf
-from detectors.effects import Effect
-from detectors.engine import EngineStats
+from detectors.join import EARLY_MAX, Join
 from streams import ownership
 from streams import partition as partition_module
 from tests.simulation.log import OUTPUTS, Log, Violation, in_order
 from tests.simulation.oracle import recompute
-from tests.simulation.reference import disagreements, undisturbed
+from tests.simulation.reference import Undisturbed, disagreements, undisturbed
 from tests.simulation.storage import Storage
-from tests.simulation.traffic import config_of, lying_on
+from tests.simulation.traffic import Lying, config_of, lying_on
 from tests.simulation.world import World
 
 SAID_MAX = 3  # violations of one seed that are told
@@ -56,29 +55,33 @@ def simulate(seed: int, records: int | None = None) -> Verdict:
 
 def _live(seed: int, records: int | None, counts: Counter[str]) -> list[str]:
     draw, config = Random(f"{seed}/world"), config_of(seed)
-    inputs = {partition: lying_on(seed, partition, records) for partition in range(draw.choice((1, 1, 2)))}
+    inputs = {partition: lying_on(seed, partition, records) for partition in range(draw.choice((1, 1, 1, 2)))}
     counts["records"] = sum(map(len, inputs.values()))
-    violations: list[str] = []
-    expected: dict[tuple[str, int], list[Effect]] = {}
-    stats: dict[int, EngineStats] = {}
-    for partition, lying in inputs.items():
-        ordered = in_order(lying)
-        run = undisturbed(partition, ordered, config)
-        violations += disagreements(recompute(ordered, config), run)
-        expected |= {(topic, partition): run.effects[topic] for topic in OUTPUTS}
-        stats[partition] = run.stats
-        counts["alerts"] += len(run.effects["driftline.alerts"])
-        counts["events"] += sum(map(len, run.effects.values()))
-    if violations:
-        return violations
-    log = Log(inputs, expected)
-    storage = Storage(config, counts)
+    early_max = draw.choice((1, 4, EARLY_MAX))
+    with patch.object(Join.__init__, "__defaults__", (early_max,)):
+        violations: list[str] = []
+        runs: dict[int, Undisturbed] = {}
+        for partition, lying in inputs.items():
+            ordered = in_order(lying)
+            runs[partition] = undisturbed(partition, ordered, config)
+            violations += disagreements(recompute(ordered, config, early_max), runs[partition])
+        return violations or _disturbed(seed, draw, inputs, runs, Storage(config, counts))
+
+
+def _disturbed(
+    seed: int, draw: Random, inputs: Mapping[int, list[Lying]], runs: Mapping[int, Undisturbed], storage: Storage
+) -> list[str]:
+    counts = storage.counts
+    counts["alerts"] += sum(len(run.effects["driftline.alerts"]) for run in runs.values())
+    counts["events"] += sum(len(effects) for run in runs.values() for effects in run.effects.values())
+    log = Log(inputs, {(topic, partition): run.effects[topic] for partition, run in runs.items() for topic in OUTPUTS})
     loop = Loop()
     loop.log = log
     loop.set_exception_handler(lambda _loop, _context: None)  # of tasks whose process died
     try:
         with _small_pieces(draw), _simulated_clocks(log):
-            loop.run_until_complete(_in_a_world(World(seed, log, storage, draw.choice((1, 2, 3)), stats)))
+            stats = {partition: run.stats for partition, run in runs.items()}
+            loop.run_until_complete(_in_a_world(World(seed, log, storage, draw.choice((1, 2, 2, 3)), stats)))
     finally:
         loop.close()
     counts["repeats"] += log.repeats

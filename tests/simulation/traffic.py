@@ -1,7 +1,7 @@
-"""What lies on the input topics of one partition number, drawn from a seed: all that can happen to predictions and labels.
+"""What lies on the input topics of one partition number, drawn from a seed: all that predictions and labels can do.
 
-Every record says what the contract makes of it where that can be told by looking at it alone: the reason for which it must be
-refused. The rest (duplicates, late labels, too many models) is for the oracle to find out.
+Every record says what the contract makes of it where that can be told by looking at it alone: the reason for which it
+must be refused. The rest (duplicates, late labels, too many models) is for the oracle to find out.
 """
 
 import json
@@ -19,7 +19,8 @@ TOPICS = TopicNames()
 APPEND_WOBBLE_MS = (
     15  # what a broker's clock may step back without a record changing places: less than the merge's grace
 )
-STEPS = 150  # of one partition: about as many predictions, and as many outcomes
+STEPS = 110  # of one partition: about as many predictions, and as many outcomes
+STEADY_STEPS = 190  # where there is one model, and time enough for its alarms
 TOO_LARGE_BYTES = 1024 * 1024 + 1
 
 Event = dict[str, Any]
@@ -44,6 +45,8 @@ class _Planned(NamedTuple):
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
+_HEAD = b'{"type":"prediction","v":1,"id":"x","model":"churn",'
+MISPLACED = _HEAD + b'"ts":1,"features":{},"prediction":1}'
 POISON: tuple[tuple[str, bytes | None], ...] = (
     ("empty", None),
     ("empty", b""),
@@ -55,15 +58,15 @@ POISON: tuple[tuple[str, bytes | None], ...] = (
     ("unknown_type", b'{"type": "guess"}'),
     ("too_deep", b'{"a":' * 101 + b"1" + b"}" * 101),
     ("unknown_version", b'{"type":"prediction","v":2,"id":"x","model":"churn","ts":1,"features":{},"prediction":1}'),
-    ("missing_field", b'{"type":"prediction","v":1,"id":"x","model":"churn","ts":1,"prediction":1}'),
-    ("wrong_type", b'{"type":"prediction","v":1,"id":"x","model":"churn","ts":1,"features":[],"prediction":1}'),
+    ("missing_field", _HEAD + b'"ts":1,"prediction":1}'),
+    ("wrong_type", _HEAD + b'"ts":1,"features":[],"prediction":1}'),
     ("bad_id", b'{"type":"prediction","v":1,"id":"","model":"churn","ts":1,"features":{},"prediction":1}'),
     ("bad_model", b'{"type":"prediction","v":1,"id":"x","model":"a b","ts":1,"features":{},"prediction":1}'),
-    ("bad_time", b'{"type":"prediction","v":1,"id":"x","model":"churn","ts":"soon","features":{},"prediction":1}'),
-    ("out_of_range", b'{"type":"prediction","v":1,"id":"x","model":"churn","ts":-1,"features":{},"prediction":1}'),
+    ("bad_time", _HEAD + b'"ts":"soon","features":{},"prediction":1}'),
+    ("out_of_range", _HEAD + b'"ts":-1,"features":{},"prediction":1}'),
     (
         "not_finite",
-        b'{"type":"prediction","v":1,"id":"x","model":"churn","ts":1,"features":{"a":1e999},"prediction":1}',
+        _HEAD + b'"ts":1,"features":{"a":1e999},"prediction":1}',
     ),
 )
 
@@ -127,18 +130,22 @@ class _Traffic:
         self._draw = draw
         self._config = config
         self._planned: list[_Planned] = []
-        self._models = draw.choice((("churn",), ("churn", "eta"), ("churn", "eta", "intent", "guessed", "plain")))
+        self._steady = draw.random() < 0.4
+        several = (("churn",), ("guessed",), ("churn", "eta"), ("churn", "eta", "intent", "guessed", "plain"))
+        self._models = ("churn",) if self._steady else draw.choice(several)
+        self._steps = STEADY_STEPS if self._steady else STEPS
         self._pace = draw.choice(((0, 1, 50, 200), (0, 20, 500, 1_500), (0, 0, 1, 3)))
         self._sent: list[_Planned] = []  # predictions that may come again
-        self._versions = draw.choice(((None,), ("1",), (None, "1", "2")))
+        self._versions = (None,) if self._steady else draw.choice(((None,), ("1",), (None, "1", "2")))
         self._ticks = draw.choice((0, SECOND, 5 * SECOND))
+        self._drifted = False
         self._now = START + draw.randrange(10 * SECOND)
 
     def plan(self) -> list[_Planned]:
         """Outcomes come on top of the steps, and so do ticks."""
         draw = self._draw
         next_tick = self._now
-        for number in range(STEPS):
+        for number in range(self._steps):
             self._now += draw.choice(self._pace)
             if draw.random() < 0.008:
                 self._now += draw.choice((4, 11, 40, 90)) * SECOND  # nothing comes for a while
@@ -155,23 +162,24 @@ class _Traffic:
         what = draw.random()
         if what < 0.04:
             self._poison()
-        elif what < 0.07:
+        elif what < (0.045 if self._steady else 0.07):
             self._control()
         elif what < 0.085:
             self._outcome_of(f"never-{draw.randrange(20)}", draw.choice(self._models), self._now, True)
         elif what < 0.115 and self._sent:
             self._again()
         else:
-            self._prediction(number, number > STEPS // 3)
+            self._drifted = number > self._steps // 4
+            self._prediction(number)
 
     # -- predictions --------------------------------------------------------------------------------------------------
 
-    def _prediction(self, number: int, drifted: bool) -> None:
+    def _prediction(self, number: int) -> None:
         draw = self._draw
         model = f"rare{draw.randrange(12)}" if draw.random() < 0.02 else draw.choice(self._models)
         event = {"type": "prediction", "v": 1, "id": f"{model}-{number}", "model": model, "ts": self._ts()}
-        event |= self._answer(model, drifted)
-        if draw.random() < 0.1:
+        event |= self._answer(model)
+        if draw.random() < (0.02 if self._steady else 0.1):
             event |= {"role": "challenger", "version": "shadow"}
         elif (version := draw.choice(self._versions)) is not None:
             event["version"] = version
@@ -180,12 +188,12 @@ class _Traffic:
         unknown = {"shoe_size": 44} if draw.random() < 0.03 else {}
         planned = self._put(TOPICS.predictions, event | unknown, self._now)
         self._sent.append(planned)
-        if draw.random() < 0.25 and event.get("role") != "challenger":  # both answer
+        if draw.random() < (0.05 if self._steady else 0.25) and event.get("role") != "challenger":  # both answer
             self._put(TOPICS.predictions, event | {"role": "challenger", "version": "shadow"}, self._now)
         self._outcomes(event)
 
-    def _answer(self, model: str, drifted: bool) -> Event:
-        draw = self._draw
+    def _answer(self, model: str) -> Event:
+        draw, drifted = self._draw, self._drifted
         if model == "eta":
             features = {"km": draw.gauss(9 if drifted else 5, 2)}
             return {"features": features, "prediction": draw.gauss(20, 5), "latency_ms": draw.random() * 9}
@@ -198,7 +206,7 @@ class _Traffic:
                 "scores": scores,
             }
         features = {
-            "age": draw.gauss(48 if drifted else 40, 2),
+            "age": draw.gauss(52 if drifted else 40, 2),
             "plan": draw.choices(("free", "pro", "team"), (1, 8, 1) if drifted else (6, 2, 1))[0],
             "spend": draw.choice((draw.gauss(0, 9), None, 99.0, "12")) if drifted else draw.gauss(0, 9),
             "note": "x" * draw.randrange(9),
@@ -221,7 +229,7 @@ class _Traffic:
     # -- outcomes -----------------------------------------------------------------------------------------------------
 
     def _outcomes(self, prediction: Event) -> None:
-        """When its labels come: early, in time, at the very edge, late or never; once, twice, corrected, provisional."""
+        """When labels come: early, in time, at the very edge, late or never; once, twice, corrected, provisional."""
         draw = self._draw
         if draw.random() < 0.15:
             return
@@ -258,7 +266,7 @@ class _Traffic:
 
     def _label(self, answer: Any) -> Any:
         draw = self._draw
-        wrong = draw.random() < 0.4
+        wrong = draw.random() < (0.6 if self._drifted else 0.1)
         if isinstance(answer, bool):
             return draw.choice((1, 0, "yes")) if draw.random() < 0.02 else answer is not wrong
         if isinstance(answer, float):

@@ -1,8 +1,8 @@
 """Machines, processes, the consumer group and the accidents, all drawn from one seed.
 
-One coroutine is fate: it lets time pass, lets records arrive and be acknowledged, kills processes and machines, puts processes
-to sleep and wakes them, and rebalances the group. In between the processes run until each waits for something. There is
-one thread and one source of chance, so the same seed always gives the same life.
+One coroutine is fate: it lets time pass, lets records arrive and be acknowledged, kills processes and machines, puts
+processes to sleep and wakes them, and rebalances the group. In between the processes run until each waits for
+something. There is one thread and one source of chance, so the same seed always gives the same life.
 """
 
 import asyncio
@@ -26,23 +26,26 @@ class Odds:
 
     def __init__(self, draw: Random) -> None:
         self.crash_point = draw.choice((0, 0.002, 0.01, 0.03))
+        self.bucket = draw.choice((1, 1, 0.2))  # that a checkpoint reaches where it is saved
         self.power = draw.choice((0, 0.3, 1.0))  # that a process dies because its machine does
-        self.waiting = draw.choice((0, 0.5))  # that the group waits for whom it has not heard of before a rebalance
         weights = {
             "time": draw.choice((4, 12)),
-            "arrive": draw.choice((2, 8)),
+            "arrive": draw.choice((0.5, 2, 8)),
             "acknowledge": draw.choice((2, 8)),
             "run": draw.choice((3, 8)),
             "kill": draw.choice((0, 0.15, 0.6)),
-            "sleep": draw.choice((0, 0.2, 0.6)),
+            "sleep": draw.choice((0, 0.2, 0.6, 1.2)),
             "wake": draw.choice((0.2, 0.6)),
-            "rebalance": draw.choice((0.05, 0.3, 0.8)),
-            "start": 0.8,
+            "rebalance": draw.choice((0.05, 0.15, 0.5)),
+            "start": 0.5,
             "sync": draw.choice((0.1, 1)),
             "lose_disks": draw.choice((0, 0, 0.1)),
             "lose_checkpoint": draw.choice((0, 0, 0.1)),
             "tell_group": 1,
         }
+        if draw.random() < 0.45:  # a world of zombies: slow brokers, long pauses, somebody else is quick to take over
+            self.bucket = draw.choice((0, 1))
+            weights |= {"arrive": 0.5, "sleep": 1.2, "wake": 0.4, "rebalance": 0.8, "start": 0.8}
         self.fates, self.weights = list(weights), list(weights.values())
 
 
@@ -59,6 +62,7 @@ class World:
         self._generation = 0
         self._told: dict[tuple[int, int, str], int] = {}  # by generation, partition and topic, what the group was told
         self._odds = Odds(draw)
+        storage.bucket_answers = lambda: draw.random() < self._odds.bucket
         moments = [one.at for lying in log.lying.values() for one in lying]
         self._stride = max(1, (max(moments, default=0) - min(moments, default=0)) // draw.choice((30, 80, 200)))
         self._habits = Habits(
@@ -159,8 +163,9 @@ class World:
 
     async def _sleep(self) -> None:
         awake = [process for process in self._members() if not process.asleep]
+        sending = [process for process in awake if process.producer.places]
         if awake:
-            self._draw.choice(awake).fall_asleep()
+            self._draw.choice(sending if sending and self._draw.random() < 0.7 else awake).fall_asleep()
             self.counts["sleeps"] += 1
 
     async def _wake(self) -> None:
@@ -172,9 +177,7 @@ class World:
         self._storage.sync(self._draw)
 
     async def _lose_disks(self) -> None:
-        free = [
-            machine for machine, process in enumerate(self._processes) if process is None and self._is_free(machine)
-        ]
+        free = self._free_machines()
         if free:
             self._storage.lose_disks(self._draw.choice(free))
 
@@ -183,9 +186,10 @@ class World:
 
     # -- the group ----------------------------------------------------------------------------------------------------
 
-    def _is_free(self, machine: int) -> bool:
-        """A state directory is locked by a process, also while it sleeps."""
-        return all(process.machine != machine for process in self._given_up)
+    def _free_machines(self) -> list[int]:
+        """Without a process. One that sleeps holds the lock of its state directory too."""
+        taken = {process.machine for process in self._all()}
+        return [machine for machine in range(len(self._processes)) if machine not in taken]
 
     def _begin(self, machine: int) -> None:
         self._processes[machine] = Process(
@@ -202,7 +206,7 @@ class World:
                 self._given_up.remove(process)
                 self._processes[process.machine] = process
         else:
-            free = [m for m, process in enumerate(self._processes) if process is None and self._is_free(m)]
+            free = self._free_machines()
             if not free:
                 return
             self._begin(self._draw.choice(free))
