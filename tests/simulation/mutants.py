@@ -27,8 +27,8 @@ def _written_after_sending() -> Iterator[None]:
     commit, sent, late = DurableState.commit, DurableState.sent, {}
 
     def commit_later(self: DurableState) -> Sequence[Any]:
-        disk, writes = self._disk, []
-        self._disk = _Holding(disk, writes)  # type: ignore[assignment]
+        disk, writes = self._disk, list[Any]()
+        self._disk = _Holding(disk, writes)
         try:
             return commit(self)
         finally:

@@ -16,18 +16,16 @@ which they are needed:
 * The first final label of a prediction is scored in the window in which they met; a later final one amends that window.
 """
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from detectors.config import ModelConfig, MonitorConfig
-from schemas.events import class_name
 from schemas.times import duration_ms
+from tests.simulation.oracle_waiting import Label, Room, Waiting
+from tests.simulation.oracle_windows import Scope, Window, guess, values_of
 from tests.simulation.traffic import TOPICS, Event, Lying
 
 GUESSED_AFTER = 50  # scored pairs, where the configuration does not say what the task is
-LEAST_CHANCE = 1e-6
 
 Place = tuple[str, int]  # topic and offset
 
@@ -61,139 +59,21 @@ class Truth(NamedTuple):
     standing: Standing
 
 
-@dataclass(eq=False)
-class _Label:
-    value: Any
-    revision: int
-    weight: float
-    provisional: bool
-
-
-@dataclass(eq=False)
-class _Waiting:
-    key: str
-    since: int
-    event: Event
-    value: bytes
-    scopes: list["_Scope"]
-    label: _Label | None = None  # the newest
-    scored: tuple[_Label, int] | None = None  # the label that counts, and the window that counts it
-    unscored: _Label | None = None  # final, while the task is not known
-
-
-@dataclass(eq=False)
-class _Early:
-    key: str
-    since: int
-    label: _Label
-
-
-@dataclass
-class _Window:
-    seen: list[Event] = field(default_factory=list)
-    pairs: list[tuple[_Waiting, _Label]] = field(default_factory=list)  # by prediction, the label that counts
-    corrected: int = 0
-    whole_model: dict[str, int] = field(default_factory=dict)
-    revision: int = 0
-    amended: bool = False
-
-
-@dataclass(eq=False)
-class _Scope:
-    version: str | None
-    segment: str | None
-    challenger: bool
-    windows: dict[int, _Window] = field(default_factory=dict)
-
-    def window(self, start: int) -> _Window:
-        return self.windows.setdefault(start, _Window())
-
-
-@dataclass(eq=False)
-class _Room:
-    """One model's predictions of one role, and the outcomes that wait for one."""
-
-    horizon: int
-    pending_max: int
-    early_max: int
-    waiting: list[_Waiting] = field(default_factory=list)
-    past: list[_Waiting] = field(default_factory=list)
-    early: list[_Early] = field(default_factory=list)
-    unlabelled: int = 0
-    orphans: int = 0
-    evicted: int = 0
-    early_evicted: int = 0
-
-    def look(self, now: int) -> None:
-        for one in [one for one in self.waiting if now - one.since > self.horizon]:
-            self.end(one)
-        self.past = [one for one in self.past if now - one.since <= 2 * self.horizon]
-        self.orphans += sum(now - one.since > self.horizon for one in self.early)
-        self.early = [one for one in self.early if now - one.since <= self.horizon]
-
-    def end(self, one: _Waiting) -> None:
-        self.waiting.remove(one)
-        self.unlabelled += one.label is None
-        self.past = [*self.past, one][-self.pending_max :]
-
-    def evict(self) -> None:
-        self.evicted += 1
-        self.end(self.waiting[0])
-
-    def predict(self, one: _Waiting) -> str:
-        for known in (*self.waiting, *self.past):
-            if known.key == one.key:
-                return "duplicate" if known.value == one.value else "conflict"
-        if len(self.waiting) == self.pending_max:
-            self.evict()
-        self.waiting.append(one)
-        return "applied"
-
-    def meet_early(self, one: _Waiting) -> _Label | None:
-        for early in self.early:
-            if early.key == one.key:
-                self.early.remove(early)
-                one.label = early.label
-                return early.label
-        return None
-
-    def label(self, key: str, label: _Label, now: int) -> tuple[str, _Waiting | None]:
-        for one in self.waiting:
-            if one.key == key:
-                if one.label is not None and label.revision <= one.label.revision:
-                    return "duplicate", None
-                one.label = label
-                return "applied", one
-        if any(one.key == key for one in self.past):
-            return "late", None
-        for early in self.early:
-            if early.key == key:
-                if label.revision <= early.label.revision:
-                    return "duplicate", None
-                early.label = label
-                return "applied", None
-        if len(self.early) == self.early_max:
-            self.early_evicted += 1
-            self.early = self.early[1:]
-        self.early.append(_Early(key, now, label))
-        return "applied", None
-
-
 class _Model:
     def __init__(self, name: str, config: ModelConfig, early_max: int) -> None:
         self.name = name
         self.config = config
         limits = (duration_ms(config.label_horizon), config.pending_max, early_max)
-        self.champions, self.challengers = _Room(*limits), _Room(*limits)
+        self.champions, self.challengers = Room(*limits), Room(*limits)
         self.challenged = False
         self.now = 0
         self.span = duration_ms(config.metrics_window)
         self.start: int | None = None  # of the window that is open
         self.deployed: str | None = None
-        self.scopes: list[_Scope] = []  # all there ever were, in the order in which they were met
-        self.current: dict[tuple[str | None, str | None, bool], _Scope] = {}
-        self.task = None if config.task == "auto" else config.task
-        self.unscored: list[_Waiting] = []
+        self.scopes: list[Scope] = []  # all there ever were, in the order in which they were met
+        self.current: dict[tuple[str | None, str | None, bool], Scope] = {}
+        self.task: str | None = None if config.task == "auto" else config.task
+        self.unscored: list[Waiting] = []
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
@@ -206,13 +86,13 @@ class _Model:
                 yield from self._close(scope, self.start)
         self.start = start
 
-    def _close(self, scope: _Scope, start: int) -> Iterator[Told]:
+    def _close(self, scope: Scope, start: int) -> Iterator[Told]:
         for earlier, window in sorted(scope.windows.items()):
             if window.amended and earlier != start:
                 window.amended = False
                 window.revision += 1
                 yield self._told(scope, earlier, window)
-        window = scope.windows.get(start, _Window())
+        window = scope.windows.get(start, Window())
         window.amended = False
         if window.seen or window.pairs or window.corrected:
             room = self.challengers if scope.challenger else self.champions
@@ -225,8 +105,8 @@ class _Model:
                 }
             yield self._told(scope, start, window)
 
-    def _told(self, scope: _Scope, start: int, window: _Window) -> Told:
-        values = {**_values(window, self._losses), **window.whole_model}
+    def _told(self, scope: Scope, start: int, window: Window) -> Told:
+        values = {**values_of(window, self.task), **window.whole_model}
         revision = window.revision or None
         return Told(self.name, scope.version, scope.segment, start, start + self.span, revision, values)
 
@@ -237,7 +117,7 @@ class _Model:
         self.challenged |= challenger
         room = self.challengers if challenger else self.champions
         room.look(self.now)
-        one = _Waiting(event["id"], self.now, event, value, [])
+        one = Waiting(event["id"], self.now, event, value, [])
         fate = room.predict(one)
         if fate == "applied":
             one.scopes = self._scopes_of(event, challenger)
@@ -249,7 +129,7 @@ class _Model:
         return fate
 
     def outcome(self, event: Event) -> str:
-        label = _Label(
+        label = Label(
             event["label"], event.get("revision", 0), event.get("weight", 1.0), event.get("provisional", False)
         )
         self.champions.look(self.now)
@@ -284,7 +164,7 @@ class _Model:
         assert self.start is not None
         return self.start
 
-    def _scopes_of(self, event: Event, challenger: bool) -> list[_Scope]:
+    def _scopes_of(self, event: Event, challenger: bool) -> list[Scope]:
         version = event.get("version")
         if version is None and not challenger:
             version = self.deployed
@@ -302,16 +182,16 @@ class _Model:
             found.append(self._scope(version, segment, challenger))
         return found
 
-    def _scope(self, version: str | None, segment: str | None, challenger: bool) -> _Scope:
+    def _scope(self, version: str | None, segment: str | None, challenger: bool) -> Scope:
         key = (version, segment, challenger)
         if key not in self.current:
-            self.current[key] = _Scope(*key)
+            self.current[key] = Scope(*key)
             self.scopes.append(self.current[key])
         return self.current[key]
 
     # -- scoring ------------------------------------------------------------------------------------------------------
 
-    def _met(self, one: _Waiting, label: _Label) -> None:
+    def _met(self, one: Waiting, label: Label) -> None:
         if label.provisional:
             return
         if one.scored is not None:
@@ -327,73 +207,17 @@ class _Model:
                 self.unscored.append(one)
             one.unscored = label
             if len(self.unscored) == GUESSED_AFTER:
-                self.task = _guess(self.unscored)
+                self.task = guess(self.unscored)
                 for waited in self.unscored:
                     assert waited.unscored is not None
                     self._score(waited, waited.unscored)
         else:
             self._score(one, label)
 
-    def _score(self, one: _Waiting, label: _Label) -> None:
+    def _score(self, one: Waiting, label: Label) -> None:
         one.scored = (label, self._open_start)
         for scope in one.scopes:
             scope.window(self._open_start).pairs.append((one, label))
-
-    def _losses(self, one: _Waiting, label: _Label) -> tuple[float | None, float | None]:
-        """The loss and the log loss, None where there is none."""
-        answer, truth = one.event["prediction"], label.value
-        if self.task == "regression":
-            return (None if isinstance(truth, str) else abs(float(answer) - float(truth))), None
-        wrong = 0.0 if _same(answer, truth) else 1.0
-        scores, score = one.event.get("scores"), one.event.get("score")
-        if scores:
-            return wrong, _surprise(scores.get(class_name(_as_read(truth)), 0.0))
-        if score is None or self.task != "binary":
-            return wrong, None
-        return wrong, _surprise(score if _same(truth, True) else 1.0 - score)
-
-
-def _as_read(value: Any) -> Any:
-    """All numbers of an event are doubles."""
-    return float(value) if type(value) is int else value
-
-
-def _same(one: Any, other: Any) -> bool:
-    """True is 1 and false is 0; otherwise classes are the same when they are spelled the same."""
-    if not isinstance(one, str) and not isinstance(other, str):
-        return float(one) == float(other)
-    return class_name(_as_read(one)) == class_name(_as_read(other))
-
-
-def _surprise(chance: float) -> float:
-    return -math.log(min(max(chance, LEAST_CHANCE), 1.0))
-
-
-def _guess(pairs: Sequence[_Waiting]) -> str:
-    """Two classes are a binary task, more a multiclass one. The traffic gives a model nothing else to be guessed."""
-    values = [value for one in pairs if one.unscored for value in (one.event["prediction"], one.unscored.value)]
-    return "binary" if len({class_name(_as_read(value)) for value in values}) <= 2 else "multiclass"
-
-
-def _values(window: _Window, losses: Any) -> dict[str, float | int | None]:
-    scored = [(losses(one, label), label.weight) for one, label in window.pairs]
-    latencies = [event["latency_ms"] for event in window.seen if event.get("latency_ms") is not None]
-    costs = [event["cost"] for event in window.seen if event.get("cost") is not None]
-    return {
-        "predictions": len(window.seen),
-        "joined": len(window.pairs),
-        "corrected": window.corrected,
-        "loss_mean": _mean([(loss, weight) for (loss, _), weight in scored if loss is not None]),
-        "log_loss_mean": _mean([(loss, weight) for (_, loss), weight in scored if loss is not None]),
-        "latency_ms_mean": sum(latencies) / len(latencies) if latencies else None,
-        "latency_ms_max": max(latencies, default=None),
-        "cost_sum": sum(costs) if costs else None,
-    }
-
-
-def _mean(pairs: Sequence[tuple[float, float]]) -> float | None:
-    weight = sum(weight for _, weight in pairs)
-    return sum(loss * weight for loss, weight in pairs) / weight if weight > 0 else None
 
 
 def recompute(ordered: Sequence[Lying], config: MonitorConfig, early_max: int) -> Truth:
@@ -432,12 +256,13 @@ def recompute(ordered: Sequence[Lying], config: MonitorConfig, early_max: int) -
 
 def _keep_to_the_partitions_limit(models: dict[str, _Model], pending_max: int) -> None:
     rooms = _rooms(models)
-    while sum(len(room.waiting) for _, _, room in rooms) > pending_max:
-        _, _, oldest = min((room.waiting[0].since, place, room) for *place, room in map(tuple, rooms) if room.waiting)
-        oldest.evict()
+    while sum(len(place[2].waiting) for place in rooms) > pending_max:
+        waiting = [place for place in rooms if place[2].waiting]
+        _, _, room = min(waiting, key=lambda place: (place[2].waiting[0].since, place[0], place[1]))
+        room.evict()
 
 
-def _rooms(models: dict[str, _Model]) -> list[tuple[str, int, _Room]]:
+def _rooms(models: dict[str, _Model]) -> list[tuple[str, int, Room]]:
     return [
         (name, role, room)
         for name, model in models.items()

@@ -8,7 +8,7 @@ from detectors.config import MonitorConfig
 from detectors.effects import Effect
 from detectors.engine import Engine, EngineStats
 from schemas.codec import decode_output
-from schemas.events import DeadLetter, Metrics
+from schemas.events import Alert, AlertEvent, DeadLetter, Metrics
 from schemas.topics import TopicNames
 from tests.simulation.oracle import Place, Told, Truth
 from tests.simulation.traffic import Lying
@@ -21,6 +21,7 @@ class Undisturbed(NamedTuple):
     fates: dict[Place, str]
     windows: list[Told]
     stats: EngineStats
+    opened: list[tuple[int, str, str]]  # incidents: time, model and name
 
 
 def undisturbed(partition: int, ordered: Sequence[Lying], config: MonitorConfig) -> Undisturbed:
@@ -28,6 +29,7 @@ def undisturbed(partition: int, ordered: Sequence[Lying], config: MonitorConfig)
     effects: dict[str, list[Effect]] = {topic: [] for topic in TOPICS.outputs}
     fates: dict[Place, str] = {}
     windows: list[Told] = []
+    opened: list[tuple[int, str, str]] = []
     for one in ordered:
         applied = engine.apply([one.record])
         refused = None
@@ -38,8 +40,10 @@ def undisturbed(partition: int, ordered: Sequence[Lying], config: MonitorConfig)
                 refused = str(event.reason)
             elif isinstance(event, Metrics):
                 windows.append(_told(event))
+            elif isinstance(event, Alert) and event.event is AlertEvent.OPENED:
+                opened.append((event.ts, event.model, event.incident))
         fates[one.record.topic, one.record.offset] = refused or _fate(applied.counts)
-    return Undisturbed(effects, fates, windows, engine.stats)
+    return Undisturbed(effects, fates, windows, engine.stats, opened)
 
 
 def _fate(counts: Mapping[str, object]) -> str:
@@ -79,7 +83,7 @@ def disagreements(truth: Truth, run: Undisturbed) -> list[str]:
 
 def _differing_windows(must: Sequence[Told], told: Sequence[Told]) -> list[str]:
     must, told = sorted(must, key=_place), sorted(told, key=_place)  # stable: what shares a place stays in order
-    said = []
+    said: list[str] = []
     for expected, found in zip(must, told, strict=False):
         if _place(expected) != _place(found):
             return [*said, f"V3 window {found[:6]} is told, {expected[:6]} must be"]

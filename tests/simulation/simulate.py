@@ -17,7 +17,7 @@ from tests.simulation.log import OUTPUTS, Log, Violation, in_order
 from tests.simulation.oracle import recompute
 from tests.simulation.reference import Undisturbed, disagreements, undisturbed
 from tests.simulation.storage import Storage
-from tests.simulation.traffic import Lying, config_of, lying_on
+from tests.simulation.traffic import Lying, config_of, lying_on, with_hands
 from tests.simulation.world import World
 
 SAID_MAX = 3  # violations of one seed that are told
@@ -62,8 +62,11 @@ def _live(seed: int, records: int | None, counts: Counter[str]) -> list[str]:
         violations: list[str] = []
         runs: dict[int, Undisturbed] = {}
         for partition, lying in inputs.items():
-            ordered = in_order(lying)
-            runs[partition] = undisturbed(partition, ordered, config)
+            run = undisturbed(partition, in_order(lying), config)
+            if run.opened:
+                inputs[partition] = with_hands(draw, lying, draw.sample(run.opened, draw.randint(1, len(run.opened))))
+            ordered = in_order(inputs[partition])
+            runs[partition] = undisturbed(partition, ordered, config) if run.opened else run
             violations += disagreements(recompute(ordered, config, early_max), runs[partition])
         return violations or _disturbed(seed, draw, inputs, runs, Storage(config, counts))
 

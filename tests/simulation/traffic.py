@@ -5,11 +5,13 @@ must be refused. The rest (duplicates, late labels, too many models) is for the 
 """
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from random import Random
 from typing import Any, NamedTuple
 
-from detectors.config import FeatureConfig, ModelConfig, MonitorConfig, RetrainConfig
+from detectors.config import FeatureConfig, ModelConfig, MonitorConfig, RetrainConfig, Scalar
 from schemas.records import Record
 from schemas.topics import TopicNames
 
@@ -75,7 +77,9 @@ def config_of(seed: int) -> MonitorConfig:
     """Small numbers everywhere, so that a few hundred records reach each limit."""
     draw = Random(f"{seed}/config")
     horizon = draw.choice((5, 12, 30))
-    detectors = {"page_hinkley": {"threshold": draw.choice((3.0, 8.0)), "min_instances": 5}}
+    detectors: dict[str, dict[str, Scalar]] = {
+        "page_hinkley": {"threshold": draw.choice((3.0, 8.0)), "min_instances": 5}
+    }
     usual = ModelConfig(
         task="binary",
         positive=True,
@@ -123,6 +127,20 @@ def lying_on(seed: int, partition: int, records: int | None = None) -> list[Lyin
         record = Record(one.topic, partition, offset, one.at - wobble, one.key, one.value, one.headers)
         lying.append(Lying(one.at, record, one.event, one.refused))
     return lying
+
+
+def with_hands(draw: Random, lying: list[Lying], opened: Sequence[tuple[int, str, str]]) -> list[Lying]:
+    """The same, and what operators say of incidents: of each its time, model and name."""
+    said = list(lying)
+    for ts, model, incident in opened:
+        action = draw.choice(("acknowledge", "resolve"))
+        event = {"type": "control", "v": 1, "id": "h", "ts": ts, "action": action, "model": model, "incident": incident}
+        at = ts + draw.randrange(5 * SECOND)
+        record = Record(TOPICS.control, lying[0].record.partition, 0, at, model.encode(), json.dumps(event).encode())
+        said.append(Lying(at, record, event, None))
+    said.sort(key=lambda one: one.at)  # stable
+    offsets = {topic: count() for topic in TOPICS.inputs}
+    return [one._replace(record=one.record._replace(offset=next(offsets[one.record.topic]))) for one in said]
 
 
 class _Traffic:
@@ -205,7 +223,7 @@ class _Traffic:
                 "prediction": draw.choice(("buy", "ask")),
                 "scores": scores,
             }
-        features = {
+        watched: Event = {
             "age": draw.gauss(52 if drifted else 40, 2),
             "plan": draw.choices(("free", "pro", "team"), (1, 8, 1) if drifted else (6, 2, 1))[0],
             "spend": draw.choice((draw.gauss(0, 9), None, 99.0, "12")) if drifted else draw.gauss(0, 9),
@@ -215,7 +233,7 @@ class _Traffic:
         more: Event = {"cost": draw.choice((0.5, 2)), "latency_ms": draw.randrange(50)} if draw.random() < 0.5 else {}
         if draw.random() < 0.8:
             more["segments"] = {"country": draw.choice(("de", "de", "fr", "it", "es")), "other": "x"}
-        return {"features": features, "prediction": score > 0.5, "score": score} | more
+        return {"features": watched, "prediction": score > 0.5, "score": score} | more
 
     def _again(self) -> None:
         """The same bytes, or other content under the same id, soon after or long after."""
@@ -297,20 +315,10 @@ class _Traffic:
 
     def _poison(self) -> None:
         draw = self._draw
-        topic = draw.choice(tuple(TOPICS.inputs))
+        topic, key = draw.choice(tuple(TOPICS.inputs)), draw.choice((None, b"chrun"))
         if draw.random() < 0.3:  # what is good, in the wrong place or under the wrong key
-            event = {
-                "type": "prediction",
-                "v": 1,
-                "id": "lost",
-                "model": "churn",
-                "ts": 1,
-                "features": {},
-                "prediction": 1,
-            }
-            wrong_topic = topic != TOPICS.predictions
-            reason, value = "wrong_topic" if wrong_topic else "wrong_key", json.dumps(event).encode()
-            self._planned.append(_Planned(self._now, topic, draw.choice((None, b"chrun")), value, None, reason))
+            reason = "wrong_key" if topic == TOPICS.predictions else "wrong_topic"
+            self._planned.append(_Planned(self._now, topic, key, MISPLACED, None, reason))
             return
         reason, value = draw.choice(POISON)
         if draw.random() < 0.005:

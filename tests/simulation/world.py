@@ -282,9 +282,8 @@ class World:
             if process in self._given_up and process.alive:
                 self._given_up.remove(process)
                 process.die()
-        for machine, process in enumerate(self._processes):
-            if process is None:
-                self._begin(machine)
+        for machine in self._free_machines():
+            self._begin(machine)
         await self._rebalance()
         for process in self._members():
             process.hurry = True
