@@ -74,7 +74,8 @@ class SimulatedProducer:
         records, uninvited = self._on_their_way[place], 0
         for _ in range(min(most, len(records))):
             record, writer, future = records.popleft()
-            by_owner = self._owns(record.partition)
+            # What was sent in an earlier ownership and comes in the next one of the same process is a zombie's too.
+            by_owner = self._owns(record.partition) and writer == self._writer_of(record.topic, record.partition)
             uninvited += not by_owner
             offset = self._log.append(record, writer, by_owner)
             self._unheard.append((future, Metadata(record.topic, record.partition, offset)))
