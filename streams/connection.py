@@ -3,6 +3,7 @@
 import ssl
 from typing import Any, NamedTuple
 
+from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
 
 from schemas.times import duration_ms
@@ -48,6 +49,11 @@ def security(kafka: KafkaSettings) -> dict[str, Any]:
         security["sasl_plain_username"] = kafka.username
         security["sasl_plain_password"] = _password(kafka)
     return security
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether a broker said that this user may not do what was asked. aiokafka has one class for each kind of thing."""
+    return isinstance(error, KafkaError) and "Authorization" in type(error).__name__
 
 
 def _password(kafka: KafkaSettings) -> str | None:

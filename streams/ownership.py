@@ -106,8 +106,6 @@ class Partitions:
                 await self._commit(owned)
         if dropped:
             self._telemetry.dropped(batch.partition, len(batch.records), dropped)
-        else:
-            self._progress.moved()
 
     async def keep_committing(self, interval_s: float) -> None:
         """Also what no further batch follows is committed; runs until it is cancelled."""

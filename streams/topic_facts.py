@@ -1,7 +1,8 @@
 """What the brokers know of a topic beyond what aiokafka asks: its id, and what this user may do with it.
 
 A topic that was deleted and made again has the same name and another id. aiokafka's own question is of an older version
-(5); this one is version 10, which every broker since Kafka 2.8 answers. It never makes a topic.
+(5); this one is version 10, which every broker since Kafka 2.8 answers. It never makes a topic. Of a group
+aiokafka asks what this user may do with it, and does not read the answer.
 """
 
 from collections.abc import Collection, Mapping
@@ -12,6 +13,7 @@ from uuid import UUID
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, for_code
 from aiokafka.protocol.abstract import AbstractType
+from aiokafka.protocol.admin import DescribeGroupsRequest_v3, DescribeGroupsResponse_v3
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     Boolean,
@@ -123,6 +125,29 @@ class _Ask(Request[_Question]):  # type: ignore[misc]
     def build(self, request_struct_class: type[_Question]) -> _Question:
         topics: list[tuple[UUID, str, dict[int, bytes]]] = [(_NO_ID, name, {}) for name in self._names]
         return request_struct_class(topics, False, False, True, {})
+
+
+class _GroupQuestion(DescribeGroupsRequest_v3):  # type: ignore[misc]
+    RESPONSE_TYPE = DescribeGroupsResponse_v3
+
+
+class _AskGroup(Request[_GroupQuestion]):  # type: ignore[misc]
+    API_KEY = 15
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def build(self, request_struct_class: type[_GroupQuestion]) -> _GroupQuestion:
+        return request_struct_class([self._name], True)
+
+
+async def group_operations(client: AIOKafkaClient, coordinator: int, name: str) -> frozenset[Operation] | None:
+    """What this user may do with a consumer group, be it there or not; raises what the broker answers."""
+    answer = await client.send(coordinator, _AskGroup(name))
+    (group,) = answer.to_object()["groups"]
+    if group["error_code"]:
+        raise for_code(group["error_code"])(name)
+    return operations_of(group["authorized_operations"])
 
 
 async def topic_facts(client: AIOKafkaClient, names: Collection[str]) -> Mapping[str, TopicFacts]:

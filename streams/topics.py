@@ -14,6 +14,7 @@ from schemas.topics import CATALOGUE, Cleanup, Direction, Stream, TimestampType,
 from streams.connection import Permissions, client_settings
 from streams.errors import BrokerError, DriftlineError
 from streams.sections import KafkaSettings
+from streams.topic_facts import Operation, topic_facts
 
 VISIBLE_WITHIN_S = 20.0  # a busy cluster's controller tells its brokers within a second or two
 VISIBLE_POLL_S = 0.1
@@ -34,6 +35,14 @@ class Found(NamedTuple):
 
     partitions: int
     config: Mapping[str, str]  # empty where the brokers do not tell
+    operations: frozenset[Operation] | None = None  # what this user may do with it; None where they do not tell
+
+
+class Seen(NamedTuple):
+    """The topics that are there, and of those that do not show themselves the line that says so."""
+
+    found: Mapping[str, Found]
+    refused: Mapping[str, str]
 
 
 class TopicsError(DriftlineError):
@@ -50,7 +59,7 @@ class TopicsError(DriftlineError):
 
 async def create(kafka: KafkaSettings) -> dict[str, Made]:
     """Makes every topic that is not there, as the catalogue says, and leaves the others as they are."""
-    async with _admin(kafka) as admin:
+    async with admin_of(kafka) as admin:
         response = await admin.create_topics([_new(topic, kafka) for topic in CATALOGUE.values()])
         outcomes, problems = {}, []
         for name, code, message in response.topic_errors:
@@ -76,11 +85,15 @@ async def _until_visible(admin: AIOKafkaAdminClient, names: Sequence[str]) -> No
 
 async def verify(kafka: KafkaSettings, permissions: Permissions = Permissions()) -> None:  # noqa: B008 - it refuses all
     """Raises ``TopicsError`` where the topics that are there would make a worker fail, lose or reorder."""
-    async with _admin(kafka) as admin:
-        found, refused = await _look(admin, [kafka.topics.of(stream) for stream in Stream])
-    problems = refused + list(differences(kafka, found, permissions, unknown={line.split(":")[0] for line in refused}))
-    if problems:
+    async with admin_of(kafka) as admin:
+        seen = await look(admin, kafka)
+    if problems := wrong(kafka, seen, permissions):
         raise TopicsError(problems)
+
+
+def wrong(kafka: KafkaSettings, seen: Seen, permissions: Permissions) -> list[str]:
+    """Everything that is wrong with the topics, a line each."""
+    return [*seen.refused.values(), *differences(kafka, seen.found, permissions, unknown=seen.refused)]
 
 
 def differences(
@@ -149,37 +162,36 @@ def _advice(error: type[KafkaError], kafka: KafkaSettings) -> str:
     return f"see kafka.partitions = {kafka.partitions} and kafka.replication = {kafka.replication}"
 
 
-async def _look(admin: AIOKafkaAdminClient, names: Sequence[str]) -> tuple[dict[str, Found], list[str]]:
-    """What is there, and what cannot be seen."""
-    partitions, refused = {}, []
-    for topic in await admin.describe_topics(list(names)):
-        name, error = topic["topic"], for_code(topic["error_code"])
-        if not topic["error_code"]:
-            partitions[name] = len(topic["partitions"])
-        elif error is not UnknownTopicOrPartitionError:
-            refused.append(f"{name}: cannot be looked at: {error.description}; allow this user to describe it")
-    configs = await _configs(admin, list(partitions)) if partitions else {}
-    return {name: Found(count, configs.get(name, {})) for name, count in partitions.items()}, refused
+async def look(admin: AIOKafkaAdminClient, kafka: KafkaSettings) -> Seen:
+    names = [kafka.topics.of(stream) for stream in Stream]
+    found, refused = {}, {}
+    for name, facts in (await topic_facts(admin._client, names)).items():
+        if facts.error is None:
+            found[name] = Found(facts.partitions, {}, facts.operations)
+        elif facts.error is not UnknownTopicOrPartitionError:
+            refused[name] = f"{name}: cannot be looked at: {facts.error.description}; allow this user to describe it"
+    configs = await _configs(admin, list(found)) if found else {}
+    for name, config in configs.items():
+        if isinstance(config, str):
+            refused[name] = f"{name}: its settings cannot be read: {config}; allow this user to describe them"
+        else:
+            found[name] = found[name]._replace(config=config)
+    return Seen(found, refused)
 
 
-async def _configs(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
+async def _configs(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str] | str]:
+    """By topic its settings, or why they cannot be read."""
     keys = dict.fromkeys((_STAMPS, _SIZE, _CLEANUP))
     resources = [ConfigResource(ConfigResourceType.TOPIC, name, configs=keys) for name in names]
-    configs: dict[str, dict[str, str]] = {}
-    for response in await admin.describe_configs(resources):
-        for code, message, _, name, entries in response.resources:
-            if code:
-                raise BrokerError(
-                    f"its settings cannot be read: {message or for_code(code).description}",
-                    where=name,
-                    advice="allow this user to describe the topic's configuration",
-                )
-            configs[name] = {entry[0]: entry[1] for entry in entries}
-    return configs
+    return {
+        name: (message or for_code(code).description) if code else {entry[0]: entry[1] for entry in entries}
+        for response in await admin.describe_configs(resources)
+        for code, message, _, name, entries in response.resources
+    }
 
 
 @asynccontextmanager
-async def _admin(kafka: KafkaSettings) -> AsyncIterator[Any]:
+async def admin_of(kafka: KafkaSettings) -> AsyncIterator[Any]:
     admin = AIOKafkaAdminClient(**client_settings(kafka))
     try:
         await admin.start()

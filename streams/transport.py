@@ -25,6 +25,7 @@ from faust.types.tuples import ConsumerMessage
 from yarl import URL
 
 from schemas.records import RecordLike
+from streams.connection import is_refusal
 from streams.consumer_thread import ConsumerThread
 from streams.merge import Merge, Question
 from streams.offsets import Offsets
@@ -181,6 +182,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         try:
             return await self._offsets.ends(asked)
         except KafkaError as error:
+            if is_refusal(error):
+                raise
             missing = {tp.topic for tp in asked}.difference(await self._existing_topics())
             if missing:
                 raise DataGapError("is not there any more", where=", ".join(sorted(missing))) from error

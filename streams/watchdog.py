@@ -4,10 +4,11 @@ Faust and aiokafka know states in which every heartbeat is sent and no record mo
 so the judgement is kept simple: nothing has moved for the stall time although something should have.
 """
 
+import math
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from time import monotonic
 
@@ -25,7 +26,7 @@ class Stall(StrEnum):
 
     LOOP_BLOCKED = "the event loop does not turn"
     NOT_READY = "the worker did not get ready to read"
-    NO_PROGRESS = "records wait on the input topics and none is applied"
+    NO_PROGRESS = "records wait on the input topics and no commit takes them in"
     NO_ANSWER = "the brokers do not say where the input topics end"
 
 
@@ -41,7 +42,8 @@ class Progress:
         self._turned = now
         self._moved = now
         self._not_ready_since: float | None = now
-        self._lag = 0
+        self._places: Mapping[int, tuple[int, float]] = {}  # by partition number: how far it is, and since when
+        self._stands_since = math.inf
         self._no_answer_since: float | None = None
 
     def turn(self) -> None:
@@ -49,7 +51,7 @@ class Progress:
         self._turned = self._clock()
 
     def moved(self) -> None:
-        """Something was applied or read back, or a worker that is ready had nothing to apply."""
+        """Something was read back or fetched that no position shows, or a worker that is ready had nothing to do."""
         self._moved = self._clock()
 
     def ready(self) -> None:
@@ -61,11 +63,22 @@ class Progress:
         if self._not_ready_since is None:
             self._not_ready_since = self._clock()
 
-    def lag(self, records: int) -> None:
-        """Records on the input topics that are not applied."""
+    def at(self, positions: Mapping[int, int], lags: Mapping[int, int]) -> None:
+        """By partition number: how far the last commit is, and the records on the input topics beyond it.
+
+        Each is judged by itself: others that move do not hide one that stands. Commits and not batches count, so a
+        commit that hangs shows here too.
+        """
         self._no_answer_since = None
-        self._lag = records
-        if records == 0 and self._not_ready_since is None:
+        now = self._clock()
+        places = {}
+        for number, position in positions.items():
+            before, since = self._places.get(number, (None, now))
+            stands = position == before and lags[number] > 0
+            places[number] = (position, since if stands else now)
+        self._places = places
+        self._stands_since = min((since for _, since in places.values()), default=math.inf)
+        if not any(lags.values()) and self._not_ready_since is None:
             self.moved()
 
     def lag_unknown(self) -> None:
@@ -86,7 +99,7 @@ class Progress:
             return None
         if self._not_ready_since is not None:
             return Stall.NOT_READY if self._not_ready_since < latest_allowed - self._join_s else None
-        return Stall.NO_PROGRESS if self._lag > 0 else None
+        return Stall.NO_PROGRESS if self._stands_since < latest_allowed else None
 
 
 class Watchdog:

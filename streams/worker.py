@@ -5,20 +5,22 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Never
 
 import faust
 import structlog
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from faust.types import TP
 from yarl import URL
 
 from schemas.times import duration_ms
 from schemas.topics import CATALOGUE, Stream, TopicNames
-from streams import stores, watchdog
-from streams.connection import Permissions, check_login, client_settings, security
+from streams import preflight, stores, watchdog
+from streams.connection import Permissions, check_login, client_settings, is_refusal, security
 from streams.errors import DriftlineError
 from streams.offsets import Offsets
 from streams.ownership import Partitions
@@ -31,7 +33,6 @@ from streams.settings import Settings
 from streams.state import EngineFactory, PartitionState, StateStore
 from streams.telemetry import NoTelemetry, Telemetry
 from streams.ticks import Ticks
-from streams.topics import verify
 from streams.transport import Transport
 from streams.watchdog import Progress, Watchdog
 
@@ -50,6 +51,8 @@ PRODUCER_BATCH_BYTES = 512 * 1024  # a flood of dead letters leaves in a few req
 LOOK_EVERY_S = 1.0  # lag is measured and the loop's life shown this often
 LAG_TIMEOUT_S = 5.0  # a loop full of batches answers late; brokers that take longer count as away
 REQUEST_BYTES_MAX = max(topic.max_message_bytes for topic in CATALOGUE.values())
+
+REFUSAL_ADVICE = "see what this user may do; the next start names every permission that is missing"
 
 Exit = Callable[[int], Never]
 Chore = Callable[[], Awaitable[None]]
@@ -215,6 +218,8 @@ def _fatal(exit_process: Exit) -> Fatal:
     def fatal(error: BaseException) -> None:
         if isinstance(error, DriftlineError):
             log.error("worker ended", reason=str(error))
+        elif is_refusal(error):
+            log.error("worker ended", reason=f"the brokers refused: {error}; {REFUSAL_ADVICE}")
         else:
             log.error("worker ended", reason=repr(error), trace="".join(traceback.format_exception(error)))
         sys.stdout.flush()
@@ -243,8 +248,8 @@ def run(
 
 
 async def _run(settings: Settings, engine_of: EngineFactory, permissions: Permissions, telemetry: Telemetry) -> int:
+    await preflight.check(settings, permissions)
     with stores.opened(settings, engine_of, telemetry) as store:
-        await verify(settings.kafka, permissions)
         return await _watched(settings, build(settings, store, telemetry=telemetry), telemetry)
 
 
@@ -328,4 +333,12 @@ async def _measure_lag(worker: Worker, telemetry: Telemetry) -> None:
         telemetry.lag(tp.topic, tp.partition, records)
     for number, records in worker.app.consumer.held.items():
         telemetry.held(number, records)
-    worker.progress.lag(sum(lags.values()))
+    committed = {**positions, **worker.partitions.committed()}
+    worker.progress.at(_by_number(committed), _by_number({tp: ends[tp] - offset for tp, offset in committed.items()}))
+
+
+def _by_number(amounts: Mapping[TopicPartition, int]) -> Mapping[int, int]:
+    sums: Counter[int] = Counter()
+    for tp, amount in amounts.items():
+        sums[tp.partition] += amount
+    return sums

@@ -28,11 +28,12 @@ def test_a_loop_that_does_not_turn_is_a_stall():
     assert progress.stalled(STALL_S) is Stall.LOOP_BLOCKED
 
 
-def test_records_that_wait_while_none_is_applied_are_a_stall():
+def test_records_that_wait_while_no_commit_takes_them_in_are_a_stall():
     clock, progress = ready_worker()
-    progress.lag(7)
+    progress.at({0: 9}, {0: 7})
     clock.now += 61
     progress.turn()
+    progress.at({0: 9}, {0: 700})
     assert progress.stalled(STALL_S) is Stall.NO_PROGRESS
 
 
@@ -41,16 +42,44 @@ def test_a_worker_with_nothing_to_do_is_not_stalled():
     for _ in range(3):
         clock.now += 59
         progress.turn()
-        progress.lag(0)
+        progress.at({0: 9}, {0: 0})
     assert progress.stalled(STALL_S) is None
 
 
 def test_a_worker_that_moves_through_a_long_backlog_is_not_stalled():
     clock, progress = ready_worker()
-    progress.lag(1_000_000)
+    for place in range(5):
+        progress.at({0: place}, {0: 1_000_000})
+        clock.now += 59
+        progress.turn()
+        assert progress.stalled(STALL_S) is None
+
+
+def test_reading_back_for_long_before_the_first_commit_is_not_a_stall():
+    clock, progress = ready_worker()
+    for _ in range(5):
+        progress.at({0: 9}, {0: 7})
+        clock.now += 59
+        progress.turn()
+        progress.moved()
+    assert progress.stalled(STALL_S) is None
+
+
+def test_one_partition_that_stands_is_a_stall_though_others_move():
+    clock, progress = ready_worker()
+    for place in range(5):
+        progress.at({0: 9, 1: place}, {0: 7, 1: 7})
+        clock.now += 20
+        progress.turn()
+    assert progress.stalled(STALL_S) is Stall.NO_PROGRESS
+
+
+def test_a_partition_that_went_elsewhere_is_not_waited_for():
+    clock, progress = ready_worker()
+    progress.at({0: 9, 1: 9}, {0: 7, 1: 0})
     clock.now += 61
     progress.turn()
-    progress.moved()
+    progress.at({1: 9}, {1: 0})
     assert progress.stalled(STALL_S) is None
 
 
@@ -58,8 +87,8 @@ def test_records_that_came_after_a_long_silence_get_the_whole_stall_time():
     clock, progress = ready_worker()
     clock.now += 600
     progress.turn()
-    progress.lag(0)
-    progress.lag(5)
+    progress.at({0: 9}, {0: 0})
+    progress.at({0: 9}, {0: 5})
     assert progress.stalled(STALL_S) is None
 
 
@@ -68,7 +97,7 @@ def test_a_start_that_never_gets_ready_is_a_stall():
     progress = Progress(clock)
     clock.now += 61
     progress.turn()
-    progress.lag(0)  # of no partitions
+    progress.at({}, {})
     assert progress.stalled(STALL_S) is Stall.NOT_READY
 
 
@@ -94,13 +123,13 @@ def test_rebalances_one_after_the_other_do_not_hide_that_the_worker_is_never_rea
 
 def test_brokers_that_are_away_for_a_while_are_waited_for():
     clock, progress = ready_worker()
-    progress.lag(7)
+    progress.at({0: 9}, {0: 7})
     for _ in range(4):
         clock.now += 59
         progress.turn()
         progress.lag_unknown()
         assert progress.stalled(STALL_S) is None
-    progress.lag(7)
+    progress.at({0: 9}, {0: 7})
     assert progress.stalled(STALL_S) is None  # they are back, and the whole stall time is there to go on
 
 

@@ -1,0 +1,147 @@
+"""Everything that would stop a worker later, told at once before anything runs."""
+
+import asyncio
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from shutil import disk_usage
+
+from aiokafka import codec
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupAuthorizationFailedError, GroupCoordinatorNotAvailableError
+
+from schemas.times import duration_ms
+from schemas.topics import CATALOGUE, Direction, Stream, Topic
+from streams.byte_sizes import byte_count, in_words
+from streams.connection import Permissions
+from streams.errors import DriftlineError
+from streams.relations import S3
+from streams.sections import KafkaSettings, Settings, StateSettings
+from streams.topic_facts import Operation, group_operations
+from streams.topics import Found, admin_of, look, wrong
+
+GROUP_WITHIN_S = 20.0  # a new cluster makes the topic of its groups when it is asked about the first one
+GROUP_POLL_S = 0.2
+_SAMPLE = b"compressed by some producer"
+
+
+class PreflightError(DriftlineError):
+    """All that is wrong, a line each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(problems))
+
+    @property
+    def lines(self) -> Sequence[str]:
+        return self.problems
+
+
+async def check(settings: Settings, permissions: Permissions = Permissions()) -> None:  # noqa: B008 - it refuses all
+    """Raises ``PreflightError``. Nothing is made or changed."""
+    problems = [*_codecs(), *_state(settings.state)]
+    try:
+        problems += await _brokers(settings, permissions)
+    except DriftlineError as error:
+        problems += error.lines
+    if problems:
+        raise PreflightError(problems)
+
+
+def _codecs() -> Iterator[str]:
+    """Producers choose how they compress, so a worker must be able to read all of them."""
+    for name in ("gzip", "snappy", "lz4", "zstd"):
+        encode, decode = getattr(codec, f"{name}_encode"), getattr(codec, f"{name}_decode")
+        try:
+            works = decode(encode(_SAMPLE)) == _SAMPLE
+        except (NotImplementedError, OSError, RuntimeError):  # no library, or one that does not fit this machine
+            works = False
+        if not works:
+            yield f"cannot read records that are compressed with {name}; install driftline anew, with all it depends on"
+
+
+# The state's directory ------------------------------------------------------------------------------------------------
+
+
+def _state(state: StateSettings) -> Iterator[str]:
+    if state.memory:
+        return
+    yield from _writable("state.dir", state.dir)
+    if state.checkpoints and not state.checkpoints.startswith(S3):
+        yield from _writable("state.checkpoints", state.checkpoints)
+    yield from _room(state)
+
+
+def _writable(key: str, name: str) -> Iterator[str]:
+    place = _existing(Path(name))
+    if not place.is_dir():
+        yield f"{key} = {name}: {place} is no directory"
+    elif not os.access(place, os.W_OK | os.X_OK):
+        yield f"{key} = {name}: this user may not write to {place}"
+
+
+def _room(state: StateSettings) -> Iterator[str]:
+    free = disk_usage(_existing(Path(state.dir))).free
+    if free < byte_count(state.disk_free_min):
+        yield (
+            f"state.dir = {state.dir}: {in_words(free)} are free on its disk, less than state.disk_free_min, "
+            f"{state.disk_free_min}; make room"
+        )
+
+
+def _existing(path: Path) -> Path:
+    """The path itself, or what of it is there already."""
+    path = path.absolute()
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
+# What the brokers allow -----------------------------------------------------------------------------------------------
+
+
+async def _brokers(settings: Settings, permissions: Permissions) -> list[str]:
+    kafka = settings.kafka
+    async with admin_of(kafka) as admin:
+        seen = await look(admin, kafka)
+        ticks = duration_ms(settings.worker.tick_interval) > 0
+        return [
+            *wrong(kafka, seen, permissions),
+            *forbidden(kafka, seen.found, ticks=ticks),
+            *await _group(admin, kafka),
+        ]
+
+
+def forbidden(kafka: KafkaSettings, found: Mapping[str, Found], *, ticks: bool) -> Iterator[str]:
+    """What this user may not do and a worker must. Who may write to a topic may also write idempotently."""
+    for stream, topic in CATALOGUE.items():
+        name = kafka.topics.of(stream)
+        allowed = found[name].operations if name in found else None
+        missing = (
+            [] if allowed is None else [each.name.title() for each in _needed(topic, ticks) if each not in allowed]
+        )
+        if missing:
+            instead = ", or set worker.tick_interval to 0s" if missing == ["Write"] and stream is Stream.CONTROL else ""
+            yield f"{name}: this user lacks {' and '.join(missing)} on the topic; allow it{instead}"
+
+
+def _needed(topic: Topic, ticks: bool) -> Sequence[Operation]:
+    """Outputs are read too: what is on them already is not sent again."""
+    writes = topic.direction is Direction.OUT or (topic.stream is Stream.CONTROL and ticks)
+    return (Operation.READ, Operation.WRITE) if writes else (Operation.READ,)
+
+
+async def _group(admin: AIOKafkaAdminClient, kafka: KafkaSettings) -> list[str]:
+    line = f"kafka.group = {kafka.group}: this user lacks Read on the consumer group; allow it"
+    try:
+        allowed = await _group_operations(admin, kafka.group)
+    except GroupAuthorizationFailedError:
+        return [line]
+    return [line] if allowed is not None and Operation.READ not in allowed else []
+
+
+async def _group_operations(admin: AIOKafkaAdminClient, group: str) -> frozenset[Operation] | None:
+    async with asyncio.timeout(GROUP_WITHIN_S):
+        while True:
+            try:
+                return await group_operations(admin._client, await admin.find_coordinator(group), group)
+            except GroupCoordinatorNotAvailableError:
+                await asyncio.sleep(GROUP_POLL_S)
