@@ -6,6 +6,7 @@ The shell's keys begin with a zero byte:
 ``\\0format``              the version of everything below and of the core's keys
 ``\\0belongs``             whose state this is: consumer group, topics and partition number
 ``\\0positions``           by input topic, the next offset to apply
+``\\0topic_ids``           by input topic, the id that Kafka gave the one that was read
 ``\\0read_back``           by output topic, from where on it may hold effects that this state could decide or send again
 ``\\0outbox`` + 8 bytes    an effect that was committed and is not known to be on its topic, in the order of sending
 ========================  ==============================================================================================
@@ -30,6 +31,7 @@ FORMAT_VERSION = 1
 FORMAT = b"\0format"
 BELONGS = b"\0belongs"
 POSITIONS = b"\0positions"
+TOPIC_IDS = b"\0topic_ids"
 READ_BACK = b"\0read_back"
 OUTBOX = b"\0outbox"
 
@@ -108,6 +110,7 @@ class DurableState:
         _refuse_others(disk, whose)
         self.positions: Mapping[str, int] = _read(disk, POSITIONS, dict[str, int]) or {}
         self.applied = self.positions
+        self.topic_ids: Mapping[str, str] = _read(disk, TOPIC_IDS, dict[str, str]) or {}
         self.read_back_from: Mapping[str, int] = _read(disk, READ_BACK, dict[str, int]) or {}
         self.wants_read_back = True
         self._ends = dict(self.read_back_from)  # by output topic, the offset after the last effect known to be there
@@ -140,6 +143,9 @@ class DurableState:
         self._on_topics.complete(ends)
         self.wants_read_back = False
 
+    def made_from(self, topic_ids: Mapping[str, str]) -> None:
+        self.topic_ids = {**self.topic_ids, **topic_ids}
+
     def took(self, positions: Mapping[str, int], effects: Sequence[EffectLike]) -> None:
         self.applied = {**self.applied, **positions}
         self._pending.extend(effects)
@@ -157,6 +163,7 @@ class DurableState:
         puts = [
             *changes.puts,
             (POSITIONS, _sealed(self.applied)),
+            (TOPIC_IDS, _sealed(self.topic_ids)),
             (READ_BACK, _sealed(read_back_from)),
             *((entry.key, _sealed(_held(entry.effect))) for entry in new),
         ]

@@ -76,8 +76,13 @@ class Partitions:
         """As a rebalance that takes everything; no other batch will be begun."""
         await self._leave()
 
-    def reading_from(self, positions: Mapping[TopicPartition, int]) -> None:
+    def topic_ids(self) -> Mapping[int, Mapping[str, str]]:
+        return {number: owned.state.topic_ids for number, owned in self._owned.items()}
+
+    def reading_from(self, positions: Mapping[TopicPartition, int], topic_ids: Mapping[str, str]) -> None:
         self._began = positions
+        for owned in self._owned.values():
+            owned.state.made_from(topic_ids)
 
     def committed(self) -> Mapping[TopicPartition, int]:
         return {

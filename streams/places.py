@@ -25,13 +25,20 @@ class Places:
         self._offsets = offsets
         self._inputs = inputs
         self._clock = clock
-        self._ids: Mapping[str, str] = {}
+        self.ids: Mapping[str, str] = {}
         self.jumps: dict[int, list[Jump]] = {}
 
-    async def begin(self, assigned: Collection[TP], known: Known) -> dict[TP, int]:
-        """The place of each partition; what is missing before it becomes a jump."""
+    async def begin(
+        self, assigned: Collection[TP], known: Known, topic_ids: Mapping[int, Mapping[str, str]]
+    ) -> dict[TP, int]:
+        """The place of each partition; what is missing before it becomes a jump.
+
+        ``topic_ids`` are those of the topics that the states were made from.
+        """
         places = [TopicPartition(*tp) for tp in assigned]
         await self.check_topics()
+        for of_state in topic_ids.values():
+            self._refuse_others(of_state)
         firsts, ends = await self._offsets.beginnings(places), await self._offsets.ends(places)
         wanted = {tp: known[tp.partition].get(tp.topic) for tp in assigned}
         seeks = {tp: seek_place(tp, wanted[tp], first=firsts[tp], end=ends[tp]) for tp in assigned}
@@ -79,8 +86,11 @@ class Places:
 
     async def check_topics(self) -> None:
         """Raises where an input topic was deleted and made again since this process looked first."""
-        ids = await self._offsets.topic_ids(self._inputs)
-        for topic, before in self._ids.items():
-            if ids.get(topic, before) != before:
-                raise made_anew(topic, f"its id was {before} and is {ids[topic]}")
-        self._ids = {**self._ids, **ids}
+        before, self.ids = self.ids, {**self.ids, **await self._offsets.topic_ids(self._inputs)}
+        self._refuse_others(before)
+
+    def _refuse_others(self, ids: Mapping[str, str]) -> None:
+        for topic, before in ids.items():
+            now = self.ids.get(topic, before)
+            if now != before:
+                raise made_anew(topic, f"its id was {before} and is {now}")

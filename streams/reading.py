@@ -31,8 +31,11 @@ class Owner(Protocol):
     async def revoked(self, generation: int) -> None:
         """Returns when the batch in hand is done and nothing more of this generation will be sent."""
 
-    def reading_from(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Where reading begins now, also where no state knew a place."""
+    def topic_ids(self) -> Mapping[int, Mapping[str, str]]:
+        """By partition number, the ids of the input topics that its state was made from; empty where none is known."""
+
+    def reading_from(self, positions: Mapping[TopicPartition, int], topic_ids: Mapping[str, str]) -> None:
+        """Where reading begins now, also where no state knew a place, and of which topics."""
 
     def committed(self) -> Mapping[TopicPartition, int]:
         """By input partition the next offset as of the last commit: the group's offsets follow it."""

@@ -90,6 +90,10 @@ class PartitionState(Protocol):
         """How many effects so far were decided again and left out, because they are on their topics."""
 
     @property
+    def topic_ids(self) -> Mapping[str, str]:
+        """By input topic, the id that Kafka gave the one that this was made from. Empty where nothing is known."""
+
+    @property
     def read_back_from(self) -> Mapping[str, int]:
         """By output topic, from where on it may hold effects that this state could decide or send again."""
 
@@ -101,6 +105,9 @@ class PartitionState(Protocol):
 
     def read_back_done(self, ends: Mapping[str, int]) -> None:
         """``ends``: where the input topics ended afterwards. What is decided beyond cannot have been found."""
+
+    def made_from(self, topic_ids: Mapping[str, str]) -> None:
+        """What is taken from now on is of these topics; the next commit writes it down."""
 
     def took(self, positions: Mapping[str, int], effects: Sequence[EffectLike]) -> None: ...
 
@@ -190,6 +197,7 @@ class MemoryState:
         self.engine = engine_of(partition, None)
         self.positions: Mapping[str, int] = {}
         self.applied: Mapping[str, int] = {}
+        self.topic_ids: Mapping[str, str] = {}
         self.read_back_from: Mapping[str, int] = {}  # a rebuild decides everything again
         self.wants_read_back = True
         self._on_topics = OnTopics(partition, already_sent_max)
@@ -209,6 +217,9 @@ class MemoryState:
     def read_back_done(self, ends: Mapping[str, int]) -> None:
         self._on_topics.complete(ends)
         self.wants_read_back = False
+
+    def made_from(self, topic_ids: Mapping[str, str]) -> None:
+        self.topic_ids = {**self.topic_ids, **topic_ids}
 
     def took(self, positions: Mapping[str, int], effects: Sequence[EffectLike]) -> None:
         self.applied = {**self.applied, **positions}

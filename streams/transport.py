@@ -36,6 +36,7 @@ log = structlog.get_logger(__name__)
 
 COMMIT_WAIT_S = 10.0  # for a commit under way when a rebalance begins; the other members wait for us meanwhile
 POLL_S = 0.25  # an idle reader looks up this often
+MARKERS_EVERY_S = 1.0  # as often as the lag is measured
 TOPICS_CHECK_S = 5.0  # one small question; until it is asked, a topic that was made anew could be taken for the old one
 
 
@@ -51,7 +52,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._offsets: Offsets = transport.offsets
         self._fatal: Fatal = transport.fatal
         self._places = Places(self._offsets, self._reading.inputs)
-        self._topics_checked = float("-inf")
+        self._handed: dict[int, Mapping[str, int]] = {}  # by partition number, the positions of its last batch
+        self._topics_checked = self._markers_passed = float("-inf")
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -101,11 +103,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         assigned = self._input_partitions()
         numbers = whole_numbers(assigned, self._reading.inputs)
         known = await self._owner.assigned(numbers, generation)
-        seeks = await self._places.begin(assigned, known)
+        seeks = await self._places.begin(assigned, known, self._owner.topic_ids())
         if epoch != self._epoch:
             return  # the next rebalance has begun and will seek
         await self.seek_wait(seeks)
-        self._owner.reading_from({TopicPartition(*tp): offset for tp, offset in seeks.items()})
+        self._owner.reading_from({TopicPartition(*tp): offset for tp, offset in seeks.items()}, self._places.ids)
         self._merges = {
             number: Merge(
                 self._reading.inputs,
@@ -114,6 +116,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             )
             for number in numbers
         }
+        self._handed = {number: merge.positions for number, merge in self._merges.items()}
 
     def _input_partitions(self) -> set[TP]:
         return {TP(*tp) for tp in self.assignment() if tp[0] in self._reading.inputs}
@@ -152,8 +155,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         run = merge.take(self._reading.batch_records_max)
         records, positions = run or ([], merge.positions)
         jumps = self._places.done(number, positions)
-        if run is None and not jumps:
+        if run is None and not jumps and positions == self._handed[number]:
             return None
+        self._handed[number] = positions
         effects = [jump.effect for jump in jumps]
         return Batch(number, records, positions, self.app.consumer_generation_id, effects)
 
@@ -176,6 +180,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 return
             await self._take_in(merges, fetched)
             await self._answer(epoch, merges, questions, ends)
+            if not fetched and not questions:
+                await self._pass_markers(epoch, merges)
 
     async def _evidence(self, asked: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """The end offsets, or nothing while the brokers do not answer: then what is held goes on waiting."""
@@ -250,6 +256,22 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             positions = await self._thread.read_positions(idle)
             if epoch == self._epoch:
                 await self._advance(merges, positions)
+
+    async def _pass_markers(self, epoch: int, merges: Mapping[int, Merge]) -> None:
+        """Where markers end a topic, nobody asks for what lies behind them; a lag would stand there for ever."""
+        now = monotonic()
+        if now - self._markers_passed < MARKERS_EVERY_S:
+            return
+        self._markers_passed = now
+        idle = [
+            TP(topic, number)
+            for number, merge in merges.items()
+            for topic in self._reading.inputs
+            if not merge.held(topic)
+        ]
+        positions = await self._thread.read_positions(idle)
+        if epoch == self._epoch:
+            await self._advance(merges, positions)
 
     async def _advance(self, merges: Mapping[int, Merge], positions: Mapping[TP, int]) -> None:
         for tp, position in positions.items():

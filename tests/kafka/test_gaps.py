@@ -73,7 +73,7 @@ def told(places: Places, positions: dict[str, int]) -> list[Alert]:
 
 
 async def began(places: Places, log: Log, known: dict[str, int]) -> tuple[dict[TP, int], list[Alert]]:
-    seeks = await places.begin(log.sides, {0: known})
+    seeks = await places.begin(log.sides, {0: known}, {})
     return seeks, told(places, {tp.topic: place for tp, place in seeks.items()})
 
 
@@ -151,7 +151,7 @@ def test_a_topic_that_was_made_anew_is_refused_though_it_has_grown_past_the_plac
     log.write(5)
 
     async def read(places: Places) -> None:
-        await places.begin(log.sides, {0: {log.full: 5, log.empty: 0}})
+        await places.begin(log.sides, {0: {log.full: 5, log.empty: 0}}, {})
         await asyncio.to_thread(log.remove, log.full)
         await asyncio.to_thread(log.make, log.full)
         await asyncio.to_thread(log.write, 9)
@@ -161,12 +161,25 @@ def test_a_topic_that_was_made_anew_is_refused_though_it_has_grown_past_the_plac
         log.ask(read)
 
 
+def test_a_state_that_was_made_from_another_topic_of_the_name_is_refused(log: Log):
+    log.write(5)
+
+    async def read(places: Places) -> None:
+        seeks = await places.begin(log.sides, {0: {log.full: 3}}, {0: dict(places.ids)})
+        assert seeks[TP(log.full, 0)] == 3
+        await places.begin(log.sides, {0: {log.full: 3}}, {0: dict(places.ids)})
+        await places.begin(log.sides, {0: {log.full: 3}}, {0: {log.full: "another"}})
+
+    with pytest.raises(DataGapError, match=f"{log.full}: its id was another and is .*: this is not the topic"):
+        log.ask(read)
+
+
 def test_an_alert_goes_to_the_alerts_without_a_key(log: Log):
     log.write(50)
     log.delete_before(30)
 
     async def effect(places: Places) -> tuple[Stream, bytes | None]:
-        await places.begin(log.sides, {0: {log.full: 12}})
+        await places.begin(log.sides, {0: {log.full: 12}}, {})
         (jump,) = places.done(0, {log.full: 30, log.empty: 0})
         return jump.effect.stream, jump.effect.key
 

@@ -151,6 +151,18 @@ def test_a_read_back_begins_no_later_than_what_may_still_be_decided_again():
     assert opened(old).read_back_from == {ALERTS: 8}
 
 
+def test_the_topics_that_it_was_made_from_are_known_by_their_ids_from_the_next_commit_on():
+    disk = empty()
+    state = opened(disk)
+    state.made_from({"predictions": "one", "outcomes": "two"})
+    assert opened(disk).topic_ids == {}
+    state.commit()
+    again = opened(disk)
+    again.made_from({"predictions": "three"})
+    assert again.topic_ids == {"predictions": "three", "outcomes": "two"}
+    assert opened(disk).topic_ids == {"predictions": "one", "outcomes": "two"}
+
+
 def test_a_read_back_begins_before_what_others_wrote_while_this_one_slept():
     """The next owner has sent this effect and later ones, then the zombie's arrives behind them."""
     disk = empty()

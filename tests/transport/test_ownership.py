@@ -93,7 +93,7 @@ async def test_a_batch_commits_when_that_is_due(tmp_path: Path):
 async def test_the_groups_offsets_follow_commits_and_lag_follows_what_is_applied(tmp_path: Path):
     with worker(tmp_path / "a", tmp_path / "c") as own:
         await own.partitions.assigned([0], 1)
-        own.partitions.reading_from({(INPUT, 0): 0, ("driftline.control", 0): 0})
+        own.partitions.reading_from({(INPUT, 0): 0, ("driftline.control", 0): 0}, {})
         await own.partitions.take(batch(0, 2))
         assert dict(own.partitions.committed()) == {}
         assert dict(own.partitions.positions) == {(INPUT, 0): 2, ("driftline.control", 0): 0}
