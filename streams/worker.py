@@ -116,13 +116,7 @@ def build(
         return OwnedPartition(
             number,
             state,
-            sender=Sender(
-                app.producer,
-                destinations(kafka.topics),
-                telemetry,
-                bytes_max=REQUEST_BYTES_MAX,
-                timeout_s=SEND_TIMEOUT_S,
-            ),
+            sender=_sender(app, kafka.topics, telemetry),
             offsets=offsets,
             inputs=tuple(kafka.topics.inputs),
             outputs=tuple(kafka.topics.outputs),
@@ -150,6 +144,10 @@ def build(
         ticks.run,
     )
     return Worker(app, offsets, partitions, progress, fatal, exit_process, chores)
+
+
+def _sender(app: faust.App, names: TopicNames, telemetry: Telemetry) -> Sender:
+    return Sender(app.producer, destinations(names), telemetry, bytes_max=REQUEST_BYTES_MAX, timeout_s=SEND_TIMEOUT_S)
 
 
 def _app(kafka: KafkaSettings, transport_of: Callable[[list[URL], faust.App], Transport]) -> App:
