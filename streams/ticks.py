@@ -76,8 +76,10 @@ class Ticks:
             producer = AIOKafkaProducer(**self._client, acks=1)
             try:
                 await producer.start()
-            except KafkaError as error:
-                await producer.stop()
+            except BaseException as error:
+                await producer.stop()  # also where the end of the worker breaks it off: it holds connections
+                if not isinstance(error, KafkaError):
+                    raise
                 self._lost(error)
                 await asyncio.sleep(self._every_s)
             else:

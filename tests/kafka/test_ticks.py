@@ -1,6 +1,7 @@
 """Ticks on the control topic: who writes them, what they are, and that a replay sees time pass by them."""
 
 import asyncio
+import gc
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Collection
@@ -133,6 +134,20 @@ def test_brokers_that_are_not_there_are_said_once_and_end_nothing():
     with capture_logs() as lines:
         asyncio.run(for_a_while())
     assert [line["event"] for line in lines] == ["no ticks can be written"]
+
+
+def test_an_end_while_brokers_are_still_asked_leaves_no_connection_open():
+    with mock_cluster() as cluster:
+        cluster.hang()
+        ticks = ticks_of(settings_for(cluster.bootstrap), Counted(), lambda: (0,))
+
+        async def broken_off() -> None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ticks.run(), 0.5)
+
+        asyncio.run(broken_off())
+        gc.collect()  # what is left open is complained of when it goes, and a warning is an error
+        cluster.go_on()
 
 
 def test_brokers_that_hang_leave_one_tick_waiting_and_get_more_when_they_go_on():
