@@ -106,8 +106,7 @@ class DurableState:
     ) -> None:
         self._disk = disk
         self._topics = whose.topics
-        _bring_to_this_version(disk, whose, migrations)
-        _refuse_others(disk, whose)
+        require_ours(disk, whose, migrations)
         self.positions: Mapping[str, int] = _read(disk, POSITIONS, dict[str, int]) or {}
         self.applied = self.positions
         self.topic_ids: Mapping[str, str] = _read(disk, TOPIC_IDS, dict[str, str]) or {}
@@ -190,6 +189,12 @@ class DurableState:
         """Nothing before it will be decided again: not what was sent, nor what was found and not met yet."""
         first = self._on_topics.first(topic)
         return end if first is None else min(first, end)
+
+
+def require_ours(disk: Disk, whose: Belongs, migrations: Mapping[int, Migration] = MIGRATIONS) -> None:
+    """Raises as opening it does; an older version is brought up to date."""
+    _bring_to_this_version(disk, whose, migrations)
+    _refuse_others(disk, whose)
 
 
 def positions_of(disk: Disk) -> Mapping[str, int]:

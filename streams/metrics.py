@@ -53,6 +53,11 @@ class WorkerMetrics:
         )
         self._stage = Counter("driftline_stage_seconds", "Time spent by stage", ("stage",), registry=registry)
         self._lag = Gauge("driftline_lag_records", "Records behind the topic's end", _PLACE, registry=registry)
+        self._lag_time = Gauge(
+            "driftline_lag_timestamp_seconds",
+            "When the brokers were last asked for the lag and told",
+            registry=registry,
+        )
         self._held = Gauge(
             "driftline_held_records", "Records read that wait for their turn", ("partition",), registry=registry
         )
@@ -91,6 +96,9 @@ class WorkerMetrics:
     def lag(self, topic: str, partition: int, records: int) -> None:
         if partition in self._owned:
             self._lag.labels(topic, str(partition)).set(records)
+
+    def lag_known(self, at: float) -> None:
+        self._lag_time.set(at)
 
     def held(self, partition: int, records: int) -> None:
         if partition in self._owned:

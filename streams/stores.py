@@ -18,7 +18,7 @@ from rocksdict import Cache
 from streams.blobs import BlobsError, open_blobs
 from streams.byte_sizes import byte_count
 from streams.checkpoints import CheckpointDamagedError, Checkpoints
-from streams.durable import Belongs, DurableState, belongs, new_state, positions_of
+from streams.durable import Belongs, DurableState, belongs, new_state, positions_of, require_ours
 from streams.errors import CorruptStateError
 from streams.manifests import Manifest
 from streams.rocks import Rocks, shared_cache
@@ -170,12 +170,16 @@ class DurableStore:
         return self._made_new(number)
 
     def _local_positions(self, number: int) -> Positions | None:
-        """How far the state in its place is; ``None`` where there is none that can be read."""
+        """How far the state in its place is; ``None`` where there is none that can be read.
+
+        One that is not ours to use is refused here, before a checkpoint could take its place.
+        """
         if not self._folder.place(number).exists():
             return None
         try:
             rocks = Rocks(self._folder.place(number), self._cache)
             try:
+                require_ours(rocks, self._whose(number))
                 return positions_of(rocks)
             finally:
                 rocks.close()

@@ -57,6 +57,9 @@ class Telemetry(Protocol):
     def lag(self, topic: str, partition: int, records: int) -> None:
         """Records between what is applied and the end of the topic."""
 
+    def lag_known(self, at: float) -> None:
+        """Every lag told before this is of then; while the brokers are away none is known."""
+
     def held(self, partition: int, records: int) -> None:
         """Records read but not released: the merge waits for evidence or for a slower topic."""
 
@@ -101,6 +104,9 @@ class NoTelemetry:
         pass
 
     def lag(self, topic: str, partition: int, records: int) -> None:
+        pass
+
+    def lag_known(self, at: float) -> None:
         pass
 
     def held(self, partition: int, records: int) -> None:

@@ -8,6 +8,7 @@ import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from time import time
 from typing import Any, NamedTuple, Never
 
 import faust
@@ -282,8 +283,10 @@ async def serve(worker: Worker, stop: asyncio.Event, telemetry: Telemetry) -> in
         await _stop(worker)
         return 0
     finally:
-        for task in (watcher, *chores, starting, stopping, ended):
+        tasks = (watcher, *chores, starting, stopping, ended)
+        for task in tasks:
             task.cancel()
+        await asyncio.wait(tasks, timeout=STOP_TIMEOUT_S)  # the chores take leave of the brokers
 
 
 async def _guarded(chore: Chore, fatal: Fatal) -> None:
@@ -324,11 +327,12 @@ async def _look_around(worker: Worker, telemetry: Telemetry) -> None:
 
 
 async def _measure_lag(worker: Worker, telemetry: Telemetry) -> None:
-    positions = worker.partitions.positions
+    asked, positions = time(), worker.partitions.positions
     ends = await asyncio.wait_for(worker.offsets.ends(list(positions)), LAG_TIMEOUT_S)
     lags = {tp: ends[tp] - offset for tp, offset in positions.items()}
     for tp, records in lags.items():
         telemetry.lag(tp.topic, tp.partition, records)
+    telemetry.lag_known(asked)
     for number, records in worker.app.consumer.held.items():
         telemetry.held(number, records)
     committed = {**positions, **worker.partitions.committed()}

@@ -30,6 +30,11 @@ class Cluster:
             time.sleep(POLL_EVERY_S)
         raise BrokerUnavailableError(f"the cluster has no controller within {READY_WITHIN_S:.0f} s")
 
+    def coordinator(self, group: str) -> Node:
+        """The one that the members of a group report to."""
+        described = AdminClient({"bootstrap.servers": self.bootstrap}).describe_consumer_groups([group])
+        return self.nodes[described[group].result(20).coordinator.id]
+
     def leader(self, topic: str, partition: int) -> Node:
         metadata = AdminClient({"bootstrap.servers": self.bootstrap}).list_topics(topic, timeout=20)
         return self.nodes[metadata.topics[topic].partitions[partition].leader]

@@ -15,9 +15,6 @@ from confluent_kafka.admin import (
     AclOperation,
     AclPermissionType,
     AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
     ResourcePatternType,
     ResourceType,
     ScramCredentialInfo,
@@ -49,37 +46,26 @@ class Certificates(NamedTuple):
     """PEM texts."""
 
     authority: str
+    stranger: str  # the authority that nobody knows
     client: str
     client_key: str
     doors: Mapping[Door, str]  # key and chain
 
 
-class SecureBroker(NamedTuple):
-    node: Node
-    ports: Mapping[Door, int]
-    certificates: Certificates
+class SecureBroker:
+    def __init__(self, node: Node, ports: Mapping[Door, int], certificates: Certificates) -> None:
+        self.node, self.certificates = node, certificates
+        self._ports = ports
 
     @property
     def bootstrap(self) -> str:
         return self.at(Door.PLAIN)
 
     def at(self, door: Door) -> str:
-        return f"127.0.0.1:{self.ports[door]}"
+        return f"127.0.0.1:{self._ports[door]}"
 
     def acls(self) -> "Acls":
         return Acls(AdminClient({"bootstrap.servers": self.bootstrap}))
-
-    def present(self, door: Door, key_and_chain: str) -> None:
-        """Another certificate on that door from now on, while the broker runs."""
-        entry = ConfigEntry(
-            f"listener.name.{door.lower()}.ssl.keystore.certificate.chain",
-            key_and_chain,
-            incremental_operation=AlterConfigOpType.SET,
-        )
-        resource = ConfigResource(ConfigResource.Type.BROKER, str(self.node.number), incremental_configs=[entry])
-        AdminClient({"bootstrap.servers": self.bootstrap}).incremental_alter_configs([resource])[resource].result(
-            ADMIN_WITHIN_S
-        )
 
 
 class Acls:
@@ -143,12 +129,13 @@ def _properties(ports: Mapping[Door, int], controller: int) -> dict[str, str]:
         ),
         "controller.quorum.voters": f"1@127.0.0.1:{controller}",
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        "super.users": "User:ANONYMOUS;User:CN=worker",
+        "super.users": "User:ANONYMOUS;User:worker",
         "listener.name.login.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
         "listener.name.login.plain.sasl.jaas.config": f'{plain} required user_{USER}="{PASSWORD}";',
         "listener.name.login.scram-sha-256.sasl.jaas.config": f"{scram} required;",
         "listener.name.login.scram-sha-512.sasl.jaas.config": f"{scram} required;",
         "listener.name.mutual.ssl.client.auth": "required",
+        "ssl.principal.mapping.rules": "RULE:^.*CN=([^,]+).*$/$1/",
         "listener.name.mutual.ssl.truststore.type": "PEM",
         "listener.name.mutual.ssl.truststore.location": f"{AREA}/authority.pem",
     }
@@ -176,6 +163,7 @@ def make_certificates() -> Certificates:
     }
     return Certificates(
         authority.cert_pem.bytes().decode(),
+        stranger.cert_pem.bytes().decode(),
         "".join(blob.bytes().decode() for blob in worker.cert_chain_pems),
         worker.private_key_pem.bytes().decode(),
         {door: _as_java_reads_it(certificate) for door, certificate in served.items()},

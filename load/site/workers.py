@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPException
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from typing import NamedTuple
 from load.brokers.common import free_port, tail_of
 from load.output import say
 from load.site.site import INPUTS, PARTITIONS, Keys, Site, SiteError
+from schemas.topics import Stream
 
 PATIENCE_S = 60.0  # a rebalance, a start and a backlog together take a third of it
 LOOK_EVERY_S = 0.02
@@ -33,7 +34,7 @@ class Worker:
     """Two lives under one name have the same state directory, and a log after the other."""
 
     def __init__(self, site: Site, name: str = "worker", settings: Keys | None = None) -> None:
-        self.name, self.port = name, free_port()
+        self.site, self.name, self.port = site, name, free_port()
         self.log = site.folder / f"{name}.log"
         self.began = time.monotonic()
         with self.log.open("ab") as out:
@@ -124,19 +125,33 @@ def wait_until(true: Callable[[], bool], what: str, within_s: float = PATIENCE_S
         time.sleep(every_s)
 
 
-def all_read(workers: Sequence[Worker]) -> bool:
-    """Whether the workers together own every partition and none has anything left to apply."""
+def all_read(workers: Sequence[Worker], since: float, inputs: Collection[Stream] = INPUTS) -> bool:
+    """Whether the workers together own every partition and had nothing left to apply, at some moment after ``since``.
+
+    A lag that was measured before says nothing of what was sent meanwhile.
+    """
+    topics = {worker.site.topic(stream) for worker in workers for stream in inputs}
     pages = [worker.page() for worker in workers]
+    measured = [value for page in pages for _, value in samples(page, "driftline_lag_timestamp_seconds")]
+    if len(measured) < len(workers) or min(measured) <= since:
+        return False
     owned = sum(value for page in pages for _, value in samples(page, "driftline_owned_partitions"))
-    lags = [value for page in pages for _, value in samples(page, "driftline_lag_records")]
-    return owned == PARTITIONS and len(lags) == PARTITIONS * len(INPUTS) and not any(lags)
+    lags = [
+        value for page in pages for labels, value in samples(page, "driftline_lag_records") if labels["topic"] in topics
+    ]
+    return owned == PARTITIONS and len(lags) == PARTITIONS * len(topics) and not any(lags)
 
 
-def wait_until_read(workers: Sequence[Worker], within_s: float = PATIENCE_S) -> None:
+def wait_until_read(
+    workers: Sequence[Worker], within_s: float = PATIENCE_S, inputs: Collection[Stream] = INPUTS
+) -> None:
+    """Workers that write ticks are seldom at the very end of the control topic."""
+    since = time.time()
+
     def done() -> bool:
         for worker in workers:
             worker.require_alive()
-        return all_read(workers)
+        return all_read(workers, since, inputs)
 
     wait_until(done, "all input applied", within_s)
 

@@ -246,6 +246,20 @@ async def test_a_state_of_other_topics_is_refused_and_left_where_it_is(tmp_path:
         assert (await open_one(again.store)).positions == {"p": 100}
 
 
+async def test_a_state_that_is_not_ours_is_refused_also_where_a_checkpoint_is_further(tmp_path: Path):
+    checkpoints = tmp_path / "checkpoints"
+    with machine(tmp_path / "ours", checkpoints) as ours:
+        work(await open_one(ours.store))
+        await ours.store.checkpoint(0)
+    with machine(tmp_path / "theirs", group="another") as theirs:
+        await open_one(theirs.store)
+    another = r"group 'another' and not 'driftline'"
+    with machine(tmp_path / "theirs", checkpoints) as mixed_up, pytest.raises(UsageError, match=another):
+        await open_one(mixed_up.store)
+    with machine(tmp_path / "theirs", group="another") as again:
+        assert (await open_one(again.store)).positions == {}
+
+
 async def test_a_partition_that_comes_straight_back_keeps_its_state_open(tmp_path: Path):
     with machine(tmp_path) as own:
         state = await open_one(own.store, 4)
