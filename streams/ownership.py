@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 from time import monotonic
 
 import structlog
@@ -104,7 +105,7 @@ class Partitions:
     async def take(self, batch: Batch) -> None:
         async with self._hand:
             owned = self._owned.get(batch.partition)
-            dropped = await self._whole(owned, owned.take(batch)) if owned else Dropped.GENERATION_PASSED
+            dropped = await self._whole(owned, partial(owned.take, batch)) if owned else Dropped.GENERATION_PASSED
             if owned and dropped not in (None, Dropped.GENERATION_PASSED):  # the engine is ahead of what counts
                 self._abandon(owned, dropped)
             elif owned and owned.due and self.generation is not None:
@@ -150,7 +151,7 @@ class Partitions:
             if self.generation is None or owned is None or self.leaving:
                 return _nothing()
             # What was sent is marked first: whoever opens the copy has less to read back.
-            dropped = await self._whole(owned, owned.flush())
+            dropped = await self._whole(owned, owned.flush)
             if dropped:
                 self._abandon(owned, dropped)
                 return _nothing()
@@ -162,7 +163,7 @@ class Partitions:
             if self.generation is None:
                 return
             owned = list(self._owned.values())
-            ends = await asyncio.gather(*(self._whole(each, each.leave()) for each in owned))
+            ends = await asyncio.gather(*(self._whole(each, each.leave) for each in owned))
             for each, dropped in zip(owned, ends, strict=True):
                 if dropped:
                     self._abandon(each, dropped)
@@ -180,14 +181,14 @@ class Partitions:
             save.result()
 
     async def _commit(self, owned: OwnedPartition) -> None:
-        dropped = await self._whole(owned, owned.commit())
+        dropped = await self._whole(owned, owned.commit)
         if dropped:
             self._abandon(owned, dropped)
 
-    async def _whole(self, owned: OwnedPartition, work: Awaitable[Dropped | None]) -> Dropped | None:
+    async def _whole(self, owned: OwnedPartition, work: Callable[[], Awaitable[Dropped | None]]) -> Dropped | None:
         """A state that turns out to be broken must not be opened again by the process that comes after this one."""
         try:
-            return await work
+            return await work()
         except (CorruptStateError, StateError) as error:
             owned.drop()
             self._store.put_aside(owned.number, error)

@@ -40,6 +40,10 @@ class Door(StrEnum):
     WRONG_HOST = "WRONGHOST"
     EXPIRED = "EXPIRED"
     MUTUAL = "MUTUAL"  # asks for a client's certificate
+    DETOUR = "DETOUR"  # plain, and tells clients to come to another port: a test puts something in between
+
+
+_PLAIN_DOORS = (Door.PLAIN, Door.DETOUR)
 
 
 class Certificates(NamedTuple):
@@ -53,8 +57,9 @@ class Certificates(NamedTuple):
 
 
 class SecureBroker:
-    def __init__(self, node: Node, ports: Mapping[Door, int], certificates: Certificates) -> None:
+    def __init__(self, node: Node, ports: Mapping[Door, int], certificates: Certificates, detour: int) -> None:
         self.node, self.certificates = node, certificates
+        self.detour = detour  # the port at which clients of the door of that name look for the broker
         self._ports = ports
 
     @property
@@ -107,23 +112,23 @@ WORKER_NEEDS = (
 def secure_broker(way: Way | None = None) -> Iterator[SecureBroker]:
     """For as long as the block runs."""
     ports = {door: free_port() for door in Door}
-    controller = free_port()
+    controller, detour = free_port(), free_port()
     certificates = make_certificates()
     files = {f"{door.lower()}.pem": text for door, text in certificates.doors.items()}
-    properties = _properties(ports, controller)
+    properties = _properties(ports, controller, detour)
     with nodes({1: properties}, {**files, "authority.pem": certificates.authority}, way or find_way()) as made:
         _add_scram_users(AdminClient({"bootstrap.servers": f"127.0.0.1:{ports[Door.PLAIN]}"}))
-        yield SecureBroker(made[1], ports, certificates)
+        yield SecureBroker(made[1], ports, certificates, detour)
 
 
-def _properties(ports: Mapping[Door, int], controller: int) -> dict[str, str]:
-    protocols = {**dict.fromkeys(Door, "SSL"), Door.PLAIN: "PLAINTEXT", Door.LOGIN: "SASL_SSL"}
-    doors = ",".join(f"{door}://127.0.0.1:{port}" for door, port in ports.items())
+def _properties(ports: Mapping[Door, int], controller: int, detour: int) -> dict[str, str]:
+    protocols = {**dict.fromkeys(Door, "SSL"), **dict.fromkeys(_PLAIN_DOORS, "PLAINTEXT"), Door.LOGIN: "SASL_SSL"}
+    doors = _listeners(ports)
     plain = "org.apache.kafka.common.security.plain.PlainLoginModule"
     scram = "org.apache.kafka.common.security.scram.ScramLoginModule"
     settings = {
         "listeners": f"{doors},CONTROLLER://127.0.0.1:{controller}",
-        "advertised.listeners": doors,
+        "advertised.listeners": _listeners({**ports, Door.DETOUR: detour}),
         "listener.security.protocol.map": ",".join(
             (*(f"{door}:{protocol}" for door, protocol in protocols.items()), "CONTROLLER:PLAINTEXT")
         ),
@@ -140,10 +145,14 @@ def _properties(ports: Mapping[Door, int], controller: int) -> dict[str, str]:
         "listener.name.mutual.ssl.truststore.location": f"{AREA}/authority.pem",
     }
     for door in Door:
-        if door is not Door.PLAIN:
+        if door not in _PLAIN_DOORS:
             settings[f"listener.name.{door.lower()}.ssl.keystore.type"] = "PEM"
             settings[f"listener.name.{door.lower()}.ssl.keystore.location"] = f"{AREA}/{door.lower()}.pem"
     return settings
+
+
+def _listeners(ports: Mapping[Door, int]) -> str:
+    return ",".join(f"{door}://127.0.0.1:{port}" for door, port in ports.items())
 
 
 def make_certificates() -> Certificates:

@@ -29,10 +29,10 @@ def together(verdicts: Iterable[Verdict]) -> Verdict:
 
 def compare(undisturbed: Sequence[tuple[str, bytes]], written: Sequence[tuple[str, bytes]], name: str = "") -> Verdict:
     """Each event of the one against the other, by id; the order of those that both have."""
-    wanted, found = dict(undisturbed), dict(reversed(written))  # reversed: the first of several with one id
+    wanted, found = dict(undisturbed), dict(written)
     lost = [event_id for event_id in wanted if event_id not in found]
     repeated = [event_id for event_id, times in Counter(event_id for event_id, _ in written).items() if times > 1]
-    different = [event_id for event_id, value in found.items() if wanted.get(event_id) != value]
+    different = list(dict.fromkeys(event_id for event_id, value in written if wanted.get(event_id) != value))
     order = [event_id for event_id in dict.fromkeys(event_id for event_id, _ in written) if event_id in wanted]
     out_of_place = [
         here for here, there in zip((each for each in wanted if each in found), order, strict=True) if here != there

@@ -31,15 +31,20 @@ class Sample(NamedTuple):
 
 
 class Worker:
-    """Two lives under one name have the same state directory, and a log after the other."""
+    """Two lives under one name have the same state directory, and a log after the other.
 
-    def __init__(self, site: Site, name: str = "worker", settings: Keys | None = None) -> None:
+    ``within`` are the words of a command that turns into the worker, such as one that gives it another view of disks.
+    """
+
+    def __init__(
+        self, site: Site, name: str = "worker", settings: Keys | None = None, within: Sequence[str] = ()
+    ) -> None:
         self.site, self.name, self.port = site, name, free_port()
         self.log = site.folder / f"{name}.log"
         self.began = time.monotonic()
         with self.log.open("ab") as out:
             self._log_from = out.tell()
-            command = [sys.executable, "-m", "streams.cli", "worker", "--config"]
+            command = [*within, sys.executable, "-m", "streams.cli", "worker", "--config"]
             self.process = subprocess.Popen(
                 [*command, str(site.config(name, self.port, settings))], stdout=out, stderr=out
             )

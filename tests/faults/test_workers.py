@@ -11,12 +11,13 @@ import pytest
 
 from load.brokers.secure import SecureBroker
 from load.site.site import PARTITIONS
-from load.site.workers import samples, wait_until
+from load.site.workers import wait_until
 from tests.faults.trial import (
     PER_SECOND,
     SEED,
     Subject,
     flow,
+    owned,
     settle,
     site_on,
     traffic_on,
@@ -29,10 +30,6 @@ pytestmark = pytest.mark.fault
 Start = Callable[..., Subject]
 SESSION_S = 6.0  # of these sites
 UNDER_LOAD = 1_200.0  # predictions a second that two workers keep up with beside a broker on a small machine
-
-
-def owned(worker: Subject) -> int:
-    return int(sum(value for _, value in samples(worker.page(), "driftline_owned_partitions")))
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(30, marks=pytest.mark.long_fault)])

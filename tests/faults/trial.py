@@ -69,8 +69,10 @@ class Subjects:
     def __init__(self) -> None:
         self._started: list[Subject] = []
 
-    def start(self, site: Site, name: str = "worker", settings: Keys | None = None) -> Subject:
-        self._started.append(Subject(site, name, settings))
+    def start(
+        self, site: Site, name: str = "worker", settings: Keys | None = None, within: Sequence[str] = ()
+    ) -> Subject:
+        self._started.append(Subject(site, name, settings, within))
         return self._started[-1]
 
     def end(self) -> None:
@@ -111,16 +113,16 @@ def wait_for_traffic_or_end(worker: Worker, within_s: float) -> None:
     )
 
 
-def settle(site: Site, workers: Sequence[Subject], within_s: float = 60.0) -> None:
+def settle(site: Site, workers: Sequence[Subject], within_s: float = 60.0, *, repeats_allowed: bool = False) -> None:
     """Everything is read, what was used is bounded, the workers end well, and live equals a replay."""
     wait_for_traffic(workers, within_s)
     for worker in workers:
         worker.require_bounded()
         assert worker.stop() == 0, worker.said
-    live_equals_replay(site, workers[0].name)
+    live_equals_replay(site, workers[0].name, repeats_allowed=repeats_allowed)
 
 
-def live_equals_replay(site: Site, name: str) -> None:
+def live_equals_replay(site: Site, name: str, *, repeats_allowed: bool = False) -> None:
     """One more life under that name reads the last ticks, and writes none: a replay would know more of them."""
     last = Subject(site, name, NO_TICKS)
     try:
@@ -130,10 +132,18 @@ def live_equals_replay(site: Site, name: str) -> None:
         last.kill()
     decided = site.replay()
     verdicts = {stream: compare(decided[stream], in_order(site.read(stream)), stream) for stream in OUTPUTS}
-    wrong = {stream: each for stream, each in verdicts.items() if each.lost or each.repeated or each.different}
+    wrong = {
+        stream: each
+        for stream, each in verdicts.items()
+        if each.lost or each.different or (each.repeated and not repeats_allowed)
+    }
     assert wrong == {}
     silent = [stream for stream in (Stream.ALERTS, Stream.METRICS) if not verdicts[stream].events]
     assert silent == []  # or the comparison proves nothing
+
+
+def owned(worker: Subject) -> int:
+    return int(worker.total("driftline_owned_partitions"))
 
 
 def applied(worker: Subject) -> float:

@@ -9,6 +9,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing import get_context
 from time import perf_counter
 
@@ -56,11 +57,11 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _replay(seed: int, records: int | None, *, shrink: bool) -> int:
-    silence()
-    verdict = simulate(seed, records)
-    if shrink and verdict.violations:
-        records = fewest_records(seed, verdict.counts["records"])
+    with silence():
         verdict = simulate(seed, records)
+        if shrink and verdict.violations:
+            records = fewest_records(seed, verdict.counts["records"])
+            verdict = simulate(seed, records)
     for violation in verdict.violations:
         _say(violation)
     _say(f"{_replaying(seed, records)}: {'VIOLATION' if verdict.violations else 'as promised'}")
@@ -98,18 +99,24 @@ def _many(seeds: range, processes: int, *, as_json: bool) -> int:
 
 def verdicts(seeds: Sequence[int], processes: int) -> Iterator[Verdict]:
     """In the order in which they come; what a seed does depends on nothing but the seed."""
-    if processes == 1:
-        silence()
-        yield from map(simulate, seeds)
-        return
-    # Forked: what was compiled and imported once need not be again.
-    with get_context("fork").Pool(processes, initializer=silence) as pool:
-        yield from pool.imap_unordered(simulate, seeds, chunksize=CHUNK)
+    with silence():
+        if processes == 1:
+            yield from map(simulate, seeds)
+            return
+        # Forked: what was compiled and imported once need not be again.
+        with get_context("fork").Pool(processes) as pool:
+            yield from pool.imap_unordered(simulate, seeds, chunksize=CHUNK)
 
 
-def silence() -> None:
+@contextmanager
+def silence() -> Iterator[None]:
     """Workers tell of every rebalance; here there are thousands."""
+    before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 def _replaying(seed: int, records: int | None) -> str:

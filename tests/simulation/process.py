@@ -1,7 +1,7 @@
 """One worker process: the product's parts for partitions, state and sending, on simulated disk, brokers and time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from random import Random
 from typing import Any, NamedTuple
@@ -68,9 +68,9 @@ class Process:
         self._tasks = [
             asyncio.create_task(self._guarded(work))
             for work in (
-                self._work(),
-                self.partitions.keep_committing(habits.commit_interval_s),
-                self.partitions.keep_checkpointing(habits.checkpoint_interval_s),
+                self._work,
+                partial(self.partitions.keep_committing, habits.commit_interval_s),
+                partial(self.partitions.keep_checkpointing, habits.checkpoint_interval_s),
             )
         ]
 
@@ -103,9 +103,9 @@ class Process:
         if not self.alive:
             raise Died("in its sleep")
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except Died:
             return
         except Exception as error:  # as in the worker: whatever it is, it ends the process

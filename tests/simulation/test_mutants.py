@@ -13,6 +13,5 @@ RARE = {"marks_pass_what_others_wrote": range(9_070, 9_500)}
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_mistake_is_noticed_within_a_few_seeds(name: str) -> None:
-    silence()
-    with MUTANTS[name]():
+    with silence(), MUTANTS[name]():
         assert any(simulate(seed).violations for seed in RARE.get(name, SEEDS))

@@ -6,9 +6,9 @@ something. There is one thread and one source of chance, so the same seed always
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from random import Random
-from typing import Any
 
 from detectors.engine import EngineStats
 from streams.durable import positions_of
@@ -227,11 +227,11 @@ class World:
                 shares[self._draw.choice(members)].append(partition)
         self._owners = {partition: process for process, numbers in shares.items() for partition in numbers}
         for process, numbers in shares.items():
-            await self._surviving(process, process.assigned(numbers, self._generation))
+            await self._surviving(process, partial(process.assigned, numbers, self._generation))
 
     async def _revoke(self, members: Sequence[Process]) -> None:
         """Waits for those who are awake. Who sleeps for too long is not waited for."""
-        leaving = {process: asyncio.create_task(self._surviving(process, process.revoked())) for process in members}
+        leaving = {process: asyncio.create_task(self._surviving(process, process.revoked)) for process in members}
         while any(process.alive and not process.asleep and not task.done() for process, task in leaving.items()):
             await self._pump()
             if self._draw.random() < self._odds.crash_point:
@@ -245,9 +245,9 @@ class World:
             self.log.pass_time(1)
         await self._breathe(1)
 
-    async def _surviving(self, process: Process, work: Any) -> None:
+    async def _surviving(self, process: Process, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except Died:
             return
         except Exception as error:
