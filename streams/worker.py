@@ -42,9 +42,13 @@ log = structlog.get_logger(__name__)
 EXIT_UNEXPECTED = 70  # sysexits' "internal software error"
 ORDER_GRACE_S = 0.02  # an append that hangs inside a broker for longer could be overtaken; also the least latency
 COMMIT_INTERVAL_S = 1.0  # group offsets are for lag tools; nothing is decided by them
-LEASE_OF_SESSION = 1 / 3  # the group waits a whole session before it takes partitions away; a clock may be a little off
+# The group waits a whole session before it gives partitions to others. A third of it after the group's last answer a
+# worker asks again before it sends, and what is not acknowledged in time after that ends the process: else it could lie
+# in the producer until a line that was cut is back, and go to a topic on which the next owner has written it too.
+LEASE_OF_SESSION = 1 / 3
+SEND_OF_SESSION = 0.6
 AGENT_QUEUE_BATCHES = 2  # one in work, two waiting: enough that the agent never waits for the reader
-SEND_TIMEOUT_S = 30.0  # shorter than a rebalance may take, so that no batch is sent into the next generation
+SEND_TIMEOUT_S_MAX = 30.0  # shorter than a rebalance may take, so that no batch is sent into the next generation
 REBALANCE_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0  # a stop that hangs is no worse than a crash, and a crash loses nothing
 PRODUCER_LINGER_S = 0.0  # the effects of a batch are queued together before the loop turns, so waiting gathers nothing
@@ -100,8 +104,7 @@ def build(
     telemetry = telemetry or NoTelemetry()
     kafka = settings.kafka
     offsets = Offsets(client_settings(kafka))
-    session_s = duration_ms(settings.kafka.session_timeout) / 1000
-    progress = Progress(join_s=max(session_s, REBALANCE_TIMEOUT_S))
+    progress = Progress(join_s=max(duration_ms(kafka.session_timeout) / 1000, REBALANCE_TIMEOUT_S))
     fatal = _fatal(exit_process)
 
     def transport_of(url: list[URL], app: faust.App) -> Transport:
@@ -109,7 +112,7 @@ def build(
 
     async def is_member(number: int) -> bool:
         own = {TP(*tp): offset for tp, offset in partitions.positions.items() if tp.partition == number}
-        async with asyncio.timeout(SEND_TIMEOUT_S):
+        async with asyncio.timeout(_send_timeout_s(kafka)):
             answer: bool = await app.consumer.is_member(own)
         return answer
 
@@ -117,7 +120,7 @@ def build(
         return OwnedPartition(
             number,
             state,
-            sender=_sender(app, kafka.topics, telemetry),
+            sender=_sender(app, kafka, telemetry),
             offsets=offsets,
             inputs=tuple(kafka.topics.inputs),
             outputs=tuple(kafka.topics.outputs),
@@ -147,8 +150,18 @@ def build(
     return Worker(app, offsets, partitions, progress, fatal, exit_process, chores)
 
 
-def _sender(app: faust.App, names: TopicNames, telemetry: Telemetry) -> Sender:
-    return Sender(app.producer, destinations(names), telemetry, bytes_max=REQUEST_BYTES_MAX, timeout_s=SEND_TIMEOUT_S)
+def _sender(app: faust.App, kafka: KafkaSettings, telemetry: Telemetry) -> Sender:
+    return Sender(
+        app.producer,
+        destinations(kafka.topics),
+        telemetry,
+        bytes_max=REQUEST_BYTES_MAX,
+        timeout_s=_send_timeout_s(kafka),
+    )
+
+
+def _send_timeout_s(kafka: KafkaSettings) -> float:
+    return min(duration_ms(kafka.session_timeout) / 1000 * SEND_OF_SESSION, SEND_TIMEOUT_S_MAX)
 
 
 def _app(kafka: KafkaSettings, transport_of: Callable[[list[URL], faust.App], Transport]) -> App:

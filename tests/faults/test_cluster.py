@@ -7,9 +7,18 @@ import pytest
 
 from load.brokers.cluster import Cluster
 from load.brokers.node import Node
-from load.site.site import Site
+from load.site.site import Keys, Site
 from schemas.topics import Stream
-from tests.faults.trial import PER_SECOND, Subject, flow, settle, site_on, traffic_on, wait_for_work
+from tests.faults.trial import (
+    PER_SECOND,
+    Subject,
+    alive_or_started_again,
+    flow,
+    settle,
+    site_on,
+    traffic_on,
+    wait_for_work,
+)
 
 pytestmark = pytest.mark.fault
 
@@ -42,6 +51,8 @@ def is_stopped(node: Node) -> None:
 
 
 LONG = pytest.mark.long_fault
+# What is under way is waited for as long as it takes to find another leader.
+SETTINGS: Keys = {"kafka__replication": 3, "kafka__session_timeout": "20s", "worker__watchdog_stall": "60s"}
 CASES = [
     (controller, dies),
     pytest.param(leader_of_alerts, dies, marks=LONG),
@@ -57,7 +68,7 @@ CASES = [
 def test_one_of_three_brokers_is_away_under_load_and_comes_back(
     role: Role, falls: Callable[[Node], None], cluster: Cluster, tmp_path: Path, start: Start
 ):
-    site = site_on(cluster.bootstrap, tmp_path, kafka__replication=3, worker__watchdog_stall="60s")
+    site = site_on(cluster.bootstrap, tmp_path, **SETTINGS)
     worker = start(site)
     with flow(site, 1_200.0):
         wait_for_work(worker)
@@ -74,12 +85,13 @@ def test_one_of_three_brokers_is_away_under_load_and_comes_back(
 def test_one_of_three_brokers_hangs_under_load(
     role: Role, seconds: int, cluster: Cluster, tmp_path: Path, start: Start
 ):
-    site = site_on(cluster.bootstrap, tmp_path, kafka__replication=3, worker__watchdog_stall="60s")
+    site = site_on(cluster.bootstrap, tmp_path, **SETTINGS)
     worker = start(site)
     with flow(site, 1_200.0):
         wait_for_work(worker)
         with role(cluster, site).hanging(seconds):
             pass
+        worker = alive_or_started_again(worker, start, site)
     settle(site, [worker], 180.0)
 
 
@@ -87,7 +99,7 @@ def test_one_of_three_brokers_hangs_under_load(
 def test_with_one_of_three_brokers_left_nothing_is_written_and_nothing_lost(
     cluster: Cluster, tmp_path: Path, start: Start
 ):
-    site = site_on(cluster.bootstrap, tmp_path, kafka__replication=3, worker__watchdog_stall="60s")
+    site = site_on(cluster.bootstrap, tmp_path, **SETTINGS)
     traffic = traffic_on(site)
     worker = start(site)
     traffic.send(4_000, PER_SECOND)
@@ -100,8 +112,6 @@ def test_with_one_of_three_brokers_left_nothing_is_written_and_nothing_lost(
         node.start()
     for node in away:
         node.wait_until_ready()
-    if worker.process.poll() is not None:  # it gave up, loudly
-        worker.ended(0)
-        worker = start(site)
+    worker = alive_or_started_again(worker, start, site)
     traffic.send(4_000, PER_SECOND)
     settle(site, [worker], 180.0)

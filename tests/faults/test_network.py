@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from load.brokers.secure import Door, SecureBroker
-from load.site.site import PARTITIONS, Keys, Site
+from load.site.site import PARTITIONS, Keys
 from load.site.workers import wait_until
 from tests.faults.detour import Detour
-from tests.faults.trial import Subject, flow, owned, settle, site_on, wait_for_work
+from tests.faults.trial import Subject, alive_or_started_again, flow, owned, settle, site_on, wait_for_work
 
 pytestmark = pytest.mark.fault
 
@@ -32,14 +32,6 @@ def by(broker: SecureBroker) -> Keys:
     return {"kafka.bootstrap": f"127.0.0.1:{broker.detour}"}
 
 
-def alive_or_started_again(worker: Subject, start: Start, site: Site, settings: Keys) -> Subject:
-    """It may have ended, loudly; then a supervisor starts it again."""
-    if worker.process.poll() is None:
-        return worker
-    worker.ended(0)
-    return start(site, worker.name, settings)
-
-
 @pytest.mark.parametrize("seconds", [3, pytest.param(20, marks=LONG)])
 def test_a_line_that_is_cut_for_a_while_costs_nothing(
     seconds: int, detour: Detour, broker: SecureBroker, tmp_path: Path, start: Start
@@ -50,6 +42,7 @@ def test_a_line_that_is_cut_for_a_while_costs_nothing(
         wait_for_work(worker)
         with detour.cut():
             time.sleep(seconds)  # the fault itself
+        worker = alive_or_started_again(worker, start, site, by(broker))
         wait_for_work(worker, 90.0)
     settle(site, [worker], 120.0)
 
@@ -66,6 +59,7 @@ def test_a_line_that_is_cut_again_and_again_costs_nothing(
             with detour.cut():
                 time.sleep(0.2)
             time.sleep(0.5)
+        worker = alive_or_started_again(worker, start, site, by(broker))
         wait_for_work(worker, 90.0)
     settle(site, [worker], 120.0)
 

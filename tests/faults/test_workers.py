@@ -16,6 +16,7 @@ from tests.faults.trial import (
     PER_SECOND,
     SEED,
     Subject,
+    alive_or_started_again,
     flow,
     owned,
     settle,
@@ -73,10 +74,7 @@ def test_a_worker_that_slept_through_its_session_wakes_up_and_repeats_nothing(
         time.sleep(max(0.0, sessions - 1.0) * SESSION_S)
         sleeper.process.send_signal(signal.SIGCONT)
         wait_until(lambda: sleeper.process.poll() is not None or 0 < owned(sleeper) < PARTITIONS, "it is told")
-    if sleeper.process.poll() is not None:  # loudly, and a supervisor starts it again
-        sleeper.ended(0)
-        sleeper = start(site, "sleeper")
-    settle(site, [sleeper, other])
+    settle(site, [alive_or_started_again(sleeper, start, site), other])
 
 
 def test_a_worker_that_joins_under_load_and_is_killed_costs_nothing(broker: SecureBroker, tmp_path: Path, start: Start):

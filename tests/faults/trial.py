@@ -8,7 +8,7 @@ import json
 import resource
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from load.brokers.secure import PASSWORD
@@ -52,6 +52,16 @@ class Subject(Worker):
         rss_mib = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
         open_files = len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
         assert (rss_mib < RSS_MIB_MAX, open_files < OPEN_FILES_MAX) == (True, True), (rss_mib, open_files)
+
+
+def alive_or_started_again(
+    worker: Subject, start: Callable[..., Subject], site: Site, settings: Keys | None = None
+) -> Subject:
+    """It may have ended, loudly; then a supervisor starts it again."""
+    if worker.process.poll() is None:
+        return worker
+    worker.ended(0)
+    return start(site, worker.name, settings)
 
 
 def last_words(said: str) -> str:
