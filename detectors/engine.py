@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from detectors.banks import registry
-from detectors.banks.contract import StateError
+from detectors.banks.contract import StateError, StateVersionError
 from detectors.baseline import Baseline
 from detectors.config import MonitorConfig
 from detectors.effects import Decided, Effect
@@ -281,7 +281,7 @@ class Engine:
         try:
             self._state = msgspec.msgpack.decode(open_sealed(record), type=EngineState)
             if self._state.version != STATE_VERSION:
-                raise StateError(f"the state has version {self._state.version}, this is version {STATE_VERSION}")
+                raise StateVersionError(f"the state has version {self._state.version}, this is version {STATE_VERSION}")
             states = msgspec.msgpack.Decoder(MonitorState)
             held = [
                 (key[len(_MONITOR) :].decode(), states.decode(open_sealed(record)))

@@ -6,7 +6,7 @@ The shell's keys begin with a zero byte:
 ``\\0format``              the version of everything below and of the core's keys
 ``\\0belongs``             whose state this is: consumer group, topics and partition number
 ``\\0positions``           by input topic, the next offset to apply
-``\\0topic_ids``           by input topic, the id that Kafka gave the one that was read
+``\\0topics``              by name, the id and the number of partitions of the topics that it was made from
 ``\\0read_back``           by output topic, from where on it may hold effects that this state could decide or send again
 ``\\0outbox`` + 8 bytes    an effect that was committed and is not known to be on its topic, in the order of sending
 ========================  ==============================================================================================
@@ -19,19 +19,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
+import structlog
 
-from detectors.banks.contract import StateError
+from detectors.banks.contract import StateError, StateVersionError
 from detectors.kept import Kept
 from detectors.sealing import open_sealed, seal
 from schemas.topics import TopicNames
 from streams.errors import CorruptStateError, UsageError
 from streams.state import ALREADY_SENT_MAX, EffectLike, EngineFactory, OnTopics
+from streams.topic_facts import Identity
+
+log = structlog.get_logger(__name__)
 
 FORMAT_VERSION = 1
 FORMAT = b"\0format"
 BELONGS = b"\0belongs"
 POSITIONS = b"\0positions"
-TOPIC_IDS = b"\0topic_ids"
+TOPICS = b"\0topics"
 READ_BACK = b"\0read_back"
 OUTBOX = b"\0outbox"
 
@@ -105,11 +109,11 @@ class DurableState:
         migrations: Mapping[int, Migration] = MIGRATIONS,
     ) -> None:
         self._disk = disk
-        self._topics = whose.topics
+        self._names = whose.topics
         require_ours(disk, whose, migrations)
         self.positions: Mapping[str, int] = _read(disk, POSITIONS, dict[str, int]) or {}
         self.applied = self.positions
-        self.topic_ids: Mapping[str, str] = _read(disk, TOPIC_IDS, dict[str, str]) or {}
+        self.topics: Mapping[str, Identity] = _read(disk, TOPICS, dict[str, Identity]) or {}
         self.read_back_from: Mapping[str, int] = _read(disk, READ_BACK, dict[str, int]) or {}
         self.wants_read_back = True
         self._ends = dict(self.read_back_from)  # by output topic, the offset after the last effect known to be there
@@ -121,6 +125,8 @@ class DurableState:
         self._on_topics = OnTopics(whose.partition, already_sent_max)
         try:
             self.engine = engine_of(whose.partition, disk)
+        except StateVersionError as error:
+            raise _of_another_release(str(error), f"partition {whose.partition}") from error
         except StateError as error:
             raise CorruptStateError(str(error), where=f"partition {whose.partition}") from error
 
@@ -142,8 +148,13 @@ class DurableState:
         self._on_topics.complete(ends)
         self.wants_read_back = False
 
-    def made_from(self, topic_ids: Mapping[str, str]) -> None:
-        self.topic_ids = {**self.topic_ids, **topic_ids}
+    def made_from(self, topics: Mapping[str, Identity]) -> None:
+        for name in [name for name in self._ends if name in topics and name in self.topics]:
+            if topics[name].id != self.topics[name].id:
+                log.warning("an output topic was made anew; what stood on the old one is not sent again", topic=name)
+                del self._ends[name]
+                self.read_back_from = {topic: place for topic, place in self.read_back_from.items() if topic != name}
+        self.topics = {**self.topics, **topics}
 
     def took(self, positions: Mapping[str, int], effects: Sequence[EffectLike]) -> None:
         self.applied = {**self.applied, **positions}
@@ -162,7 +173,7 @@ class DurableState:
         puts = [
             *changes.puts,
             (POSITIONS, _sealed(self.applied)),
-            (TOPIC_IDS, _sealed(self.topic_ids)),
+            (TOPICS, _sealed(self.topics)),
             (READ_BACK, _sealed(read_back_from)),
             *((entry.key, _sealed(_held(entry.effect))) for entry in new),
         ]
@@ -174,7 +185,7 @@ class DurableState:
 
     def sent(self, ends: Mapping[str, int]) -> None:
         """An end counts where nobody else wrote in between: a zombie's may lie behind what the next owner has sent."""
-        counts = Counter(self._topics[entry.effect.stream] for entry in self._sending)
+        counts = Counter(self._names[entry.effect.stream] for entry in self._sending)
         for topic, end in ends.items():
             if end - counts[topic] == self._ends.get(topic, 0):
                 self._ends[topic] = end
@@ -209,14 +220,19 @@ def _bring_to_this_version(disk: Disk, whose: Belongs, migrations: Mapping[int, 
     while version != FORMAT_VERSION:
         migration = migrations.get(version)
         if migration is None:
-            raise UsageError(
-                f"its state on disk has format {version}, this release reads and writes format {FORMAT_VERSION}",
-                where=f"partition {whose.partition}",
-                advice="run the release that wrote it, or set state.dir to an empty directory and rebuild",
-            )
+            what = f"its format is {version}, this release writes {FORMAT_VERSION}"
+            raise _of_another_release(what, f"partition {whose.partition}")
         migration(disk)
         version += 1
         disk.write([(FORMAT, _sealed(version))], [])
+
+
+def _of_another_release(what: str, where: str) -> UsageError:
+    return UsageError(
+        f"its state on disk is of another release: {what}",
+        where=where,
+        advice="run the release that wrote it, or start afresh (docs/state.md)",
+    )
 
 
 def _refuse_others(disk: Disk, whose: Belongs) -> None:
@@ -257,5 +273,7 @@ def _read(disk: Disk, key: bytes, kind: type[T]) -> T | None:
 def _opened(key: bytes, record: bytes, kind: type[T]) -> T:
     try:
         return msgspec.msgpack.decode(open_sealed(record), type=kind)
+    except StateVersionError as error:
+        raise _of_another_release(str(error), repr(key)) from error
     except (StateError, msgspec.MsgspecError) as error:
         raise CorruptStateError(str(error), where=repr(key)) from error

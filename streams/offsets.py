@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.errors import BrokerError
-from streams.topic_facts import topic_facts
+from streams.topic_facts import Identity, topic_facts
 
 POLL_S = 1.0  # how long one fetch of a reading waits; the reading goes on until its end is reached
 
@@ -60,10 +60,10 @@ class Offsets:
         found = await self._consumer_or_fail().offsets_for_times(dict.fromkeys(partitions, 0))
         return {tp: None if place is None else place.timestamp for tp, place in found.items()}
 
-    async def topic_ids(self, names: Collection[str]) -> dict[str, str]:
+    async def identities(self, names: Collection[str]) -> dict[str, Identity]:
         """A topic that was made anew has another id. Left out is what is not shown now."""
         facts = await topic_facts(self._consumer_or_fail()._client, names)
-        return {name: found.id for name, found in facts.items() if found.error is None}
+        return {name: Identity(found.id, found.partitions) for name, found in facts.items() if found.error is None}
 
     async def topics(self) -> Collection[str]:
         """The names of all topics that this user may see."""

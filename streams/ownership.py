@@ -14,6 +14,7 @@ from streams.partition import OwnedPartition
 from streams.reading import Batch
 from streams.state import PartitionState, StateStore
 from streams.telemetry import Dropped, Telemetry
+from streams.topic_facts import Identity
 from streams.watchdog import Progress
 
 log = structlog.get_logger(__name__)
@@ -77,13 +78,13 @@ class Partitions:
         """As a rebalance that takes everything; no other batch will be begun."""
         await self._leave()
 
-    def topic_ids(self) -> Mapping[int, Mapping[str, str]]:
-        return {number: owned.state.topic_ids for number, owned in self._owned.items()}
+    def made_from(self) -> Mapping[int, Mapping[str, Identity]]:
+        return {number: owned.state.topics for number, owned in self._owned.items()}
 
-    def reading_from(self, positions: Mapping[TopicPartition, int], topic_ids: Mapping[str, str]) -> None:
+    def reading_from(self, positions: Mapping[TopicPartition, int], topics: Mapping[str, Identity]) -> None:
         self._began = positions
         for owned in self._owned.values():
-            owned.state.made_from(topic_ids)
+            owned.state.made_from(topics)
 
     def committed(self) -> Mapping[TopicPartition, int]:
         return {

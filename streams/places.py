@@ -10,7 +10,8 @@ from faust.types import TP
 
 from streams.gaps import Hole, Jump, Why, in_words, jump
 from streams.offsets import Offsets
-from streams.reading import hole, made_anew, seek_place
+from streams.reading import hole, made_anew, repartitioned, seek_place
+from streams.topic_facts import Identity
 
 log = structlog.get_logger(__name__)
 
@@ -21,24 +22,28 @@ Known = Mapping[int, Mapping[str, int]]  # by partition number and topic, the ne
 class Places:
     """``jumps`` are those whose alert was not handed over yet, by partition number."""
 
-    def __init__(self, offsets: Offsets, inputs: Sequence[str], clock: Clock = time.time) -> None:
+    def __init__(
+        self, offsets: Offsets, inputs: Sequence[str], outputs: Sequence[str] = (), clock: Clock = time.time
+    ) -> None:
         self._offsets = offsets
         self._inputs = inputs
+        self._outputs = outputs
         self._clock = clock
-        self.ids: Mapping[str, str] = {}
+        self.topics: Mapping[str, Identity] = {}
         self.jumps: dict[int, list[Jump]] = {}
 
     async def begin(
-        self, assigned: Collection[TP], known: Known, topic_ids: Mapping[int, Mapping[str, str]]
+        self, assigned: Collection[TP], known: Known, made_from: Mapping[int, Mapping[str, Identity]]
     ) -> dict[TP, int]:
         """The place of each partition; what is missing before it becomes a jump.
 
-        ``topic_ids`` are those of the topics that the states were made from.
+        ``made_from``: the topics that the states were made from. An output topic that was made anew is no hindrance:
+        the state forgets what it knew of the old one.
         """
         places = [TopicPartition(*tp) for tp in assigned]
         await self.check_topics()
-        for of_state in topic_ids.values():
-            self._refuse_others(of_state)
+        for of_state in made_from.values():
+            self._refuse_others({topic: before for topic, before in of_state.items() if topic in self._inputs})
         firsts, ends = await self._offsets.beginnings(places), await self._offsets.ends(places)
         wanted = {tp: known[tp.partition].get(tp.topic) for tp in assigned}
         seeks = {tp: seek_place(tp, wanted[tp], first=firsts[tp], end=ends[tp]) for tp in assigned}
@@ -85,12 +90,15 @@ class Places:
         return done
 
     async def check_topics(self) -> None:
-        """Raises where an input topic was deleted and made again since this process looked first."""
-        before, self.ids = self.ids, {**self.ids, **await self._offsets.topic_ids(self._inputs)}
+        """Raises where a topic was deleted and made again, or got more partitions, since this process looked first."""
+        before = self.topics
+        self.topics = {**before, **await self._offsets.identities([*self._inputs, *self._outputs])}
         self._refuse_others(before)
 
-    def _refuse_others(self, ids: Mapping[str, str]) -> None:
-        for topic, before in ids.items():
-            now = self.ids.get(topic, before)
-            if now != before:
-                raise made_anew(topic, f"its id was {before} and is {now}")
+    def _refuse_others(self, topics: Mapping[str, Identity]) -> None:
+        for topic, before in topics.items():
+            now = self.topics.get(topic, before)
+            if now.id != before.id:
+                raise made_anew(topic, f"its id was {before.id} and is {now.id}")
+            if now.partitions != before.partitions:
+                raise repartitioned(topic, before.partitions, now.partitions)

@@ -10,6 +10,7 @@ from detectors.effects import Effect
 from schemas.records import RecordLike
 from streams.errors import DriftlineError
 from streams.gaps import Hole
+from streams.topic_facts import Identity
 
 
 class Batch(NamedTuple):
@@ -31,10 +32,10 @@ class Owner(Protocol):
     async def revoked(self, generation: int) -> None:
         """Returns when the batch in hand is done and nothing more of this generation will be sent."""
 
-    def topic_ids(self) -> Mapping[int, Mapping[str, str]]:
-        """By partition number, the ids of the input topics that its state was made from; empty where none is known."""
+    def made_from(self) -> Mapping[int, Mapping[str, Identity]]:
+        """By partition number, the topics that its state was made from; empty where none is known."""
 
-    def reading_from(self, positions: Mapping[TopicPartition, int], topic_ids: Mapping[str, str]) -> None:
+    def reading_from(self, positions: Mapping[TopicPartition, int], topics: Mapping[str, Identity]) -> None:
         """Where reading begins now, also where no state knew a place, and of which topics."""
 
     def committed(self) -> Mapping[TopicPartition, int]:
@@ -45,6 +46,7 @@ class Reading(NamedTuple):
     """What the transport is told."""
 
     inputs: tuple[str, ...]  # topics in rank order
+    outputs: tuple[str, ...]
     consumer: Mapping[str, Any]  # keyword arguments of AIOKafkaConsumer beyond those set here
     security: Mapping[str, Any]
     batch_records_max: int
@@ -100,4 +102,13 @@ def made_anew(where: str, what: str) -> DataGapError:
         f"{what}: this is not the topic that the state was made from",
         where=where,
         advice="bring back the topic, or start with an empty state",
+    )
+
+
+def repartitioned(where: str, before: int, now: int) -> DataGapError:
+    """Outcomes would lie on other partitions than the predictions that wait for them, without a word."""
+    return DataGapError(
+        f"had {before} partitions and has {now}: models lie on other partitions now",
+        where=where,
+        advice='see "More partitions" in docs/state.md',
     )

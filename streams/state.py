@@ -19,6 +19,7 @@ from detectors.kept import Changes, Kept
 from schemas.records import RecordLike
 from streams.errors import DriftlineError
 from streams.telemetry import CountsLike
+from streams.topic_facts import Identity
 
 # Ids found on the output topics that were not decided again yet: about 150 bytes each.
 ALREADY_SENT_MAX = 5_000_000
@@ -90,8 +91,8 @@ class PartitionState(Protocol):
         """How many effects so far were decided again and left out, because they are on their topics."""
 
     @property
-    def topic_ids(self) -> Mapping[str, str]:
-        """By input topic, the id that Kafka gave the one that this was made from. Empty where nothing is known."""
+    def topics(self) -> Mapping[str, Identity]:
+        """By name, the topics that this was made from. Empty where nothing is known."""
 
     @property
     def read_back_from(self) -> Mapping[str, int]:
@@ -106,8 +107,8 @@ class PartitionState(Protocol):
     def read_back_done(self, ends: Mapping[str, int]) -> None:
         """``ends``: where the input topics ended afterwards. What is decided beyond cannot have been found."""
 
-    def made_from(self, topic_ids: Mapping[str, str]) -> None:
-        """What is taken from now on is of these topics; the next commit writes it down."""
+    def made_from(self, topics: Mapping[str, Identity]) -> None:
+        """What is taken from now on is of these topics, and sent to these; the next commit writes it down."""
 
     def took(self, positions: Mapping[str, int], effects: Sequence[EffectLike]) -> None: ...
 
@@ -197,7 +198,7 @@ class MemoryState:
         self.engine = engine_of(partition, None)
         self.positions: Mapping[str, int] = {}
         self.applied: Mapping[str, int] = {}
-        self.topic_ids: Mapping[str, str] = {}
+        self.topics: Mapping[str, Identity] = {}
         self.read_back_from: Mapping[str, int] = {}  # a rebuild decides everything again
         self.wants_read_back = True
         self._on_topics = OnTopics(partition, already_sent_max)
@@ -218,8 +219,8 @@ class MemoryState:
         self._on_topics.complete(ends)
         self.wants_read_back = False
 
-    def made_from(self, topic_ids: Mapping[str, str]) -> None:
-        self.topic_ids = {**self.topic_ids, **topic_ids}
+    def made_from(self, topics: Mapping[str, Identity]) -> None:
+        self.topics = {**self.topics, **topics}
 
     def took(self, positions: Mapping[str, int], effects: Sequence[EffectLike]) -> None:
         self.applied = {**self.applied, **positions}

@@ -41,6 +41,13 @@ class Operation(IntEnum):
     DESCRIBE_CONFIGS = 10
 
 
+class Identity(NamedTuple):
+    """What must stay the same for a topic to be the one that a state was made from."""
+
+    id: str
+    partitions: int
+
+
 class TopicFacts(NamedTuple):
     """A topic as the brokers have it; ``error`` where they do not show it."""
 

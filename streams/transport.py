@@ -51,7 +51,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._reading: Reading = transport.reading
         self._offsets: Offsets = transport.offsets
         self._fatal: Fatal = transport.fatal
-        self._places = Places(self._offsets, self._reading.inputs)
+        self._places = Places(self._offsets, self._reading.inputs, self._reading.outputs)
         self._handed: dict[int, Mapping[str, int]] = {}  # by partition number, the positions of its last batch
         self._topics_checked = self._markers_passed = float("-inf")
 
@@ -103,11 +103,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         assigned = self._input_partitions()
         numbers = whole_numbers(assigned, self._reading.inputs)
         known = await self._owner.assigned(numbers, generation)
-        seeks = await self._places.begin(assigned, known, self._owner.topic_ids())
+        seeks = await self._places.begin(assigned, known, self._owner.made_from())
         if epoch != self._epoch:
             return  # the next rebalance has begun and will seek
         await self.seek_wait(seeks)
-        self._owner.reading_from({TopicPartition(*tp): offset for tp, offset in seeks.items()}, self._places.ids)
+        self._owner.reading_from({TopicPartition(*tp): offset for tp, offset in seeks.items()}, self._places.topics)
         self._merges = {
             number: Merge(
                 self._reading.inputs,

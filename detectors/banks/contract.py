@@ -16,6 +16,10 @@ class StateError(ValueError):
     """A state that cannot be continued from: another version, kind or setting, or damaged bytes."""
 
 
+class StateVersionError(StateError):
+    """A state that is whole, and that another release wrote."""
+
+
 class Finding(NamedTuple):
     """One report of one detector: an edge, true for one update. ``nan`` or ``-1`` stand where it does not know."""
 

@@ -1,15 +1,16 @@
 """What is kept is written at the worst of moments, and read back from bytes that are not always whole."""
 
 from collections.abc import Sequence
+from zlib import crc32
 
 import msgspec
 import pytest
 
 from detectors import shelf
-from detectors.banks.contract import StateError
+from detectors.banks.contract import StateError, StateVersionError
 from detectors.config import ModelConfig, MonitorConfig
 from detectors.engine import Engine
-from detectors.sealing import open_sealed, seal
+from detectors.sealing import VERSION, open_sealed, seal
 from schemas.codec import decode_output
 from schemas.events import AlertEvent
 from schemas.topics import Stream
@@ -133,8 +134,19 @@ def test_one_flipped_bit_is_noticed() -> None:
 def test_a_state_of_another_version_is_refused_and_says_so() -> None:
     _, kept = kept_of([prediction(1, {"age": 1.0})], ModelConfig())
     kept.records[b"E"] = seal(msgspec.msgpack.encode([99, 0]))
-    with pytest.raises(StateError, match="version 99"):
+    with pytest.raises(StateVersionError, match="version 99"):
         engine(ModelConfig(), kept)
+
+
+def test_a_record_of_another_version_is_told_from_a_damaged_one() -> None:
+    def sealed(version: bytes, content: bytes) -> bytes:
+        return version + crc32(version + content).to_bytes(4, "big") + content
+
+    assert open_sealed(sealed(VERSION, b"content")) == b"content"
+    with pytest.raises(StateVersionError, match="version 02"):
+        open_sealed(sealed(b"\x02", b"content"))
+    with pytest.raises(StateError, match="checksum"):
+        open_sealed(b"\x02" + seal(b"content")[1:])
 
 
 def test_under_another_configuration_the_join_goes_on_and_the_detectors_begin_afresh() -> None:

@@ -13,7 +13,7 @@ from load.brokers.secure import SecureBroker
 from load.site.site import PARTITIONS, Site
 from load.site.workers import wait_until_read
 from schemas.topics import CATALOGUE, Stream
-from tests.faults.trial import PER_SECOND, Subject, site_on, traffic_on, wait_for_work
+from tests.faults.trial import PER_SECOND, Subject, site_on, traffic_on
 
 pytestmark = pytest.mark.fault
 
@@ -105,7 +105,10 @@ def test_a_topic_made_anew_while_the_worker_was_away_is_refused(broker: SecureBr
     assert "not the topic" in said
 
 
-@pytest.mark.parametrize("stream", [Stream.CONTROL, pytest.param(Stream.PREDICTIONS, marks=pytest.mark.long_fault)])
+OTHERS = [pytest.param(stream, marks=pytest.mark.long_fault) for stream in (Stream.PREDICTIONS, Stream.ALERTS)]
+
+
+@pytest.mark.parametrize("stream", [Stream.CONTROL, *OTHERS])
 def test_a_topic_made_anew_under_a_running_worker_ends_it(
     stream: Stream, broker: SecureBroker, tmp_path: Path, start: Start
 ):
@@ -157,15 +160,47 @@ def test_topics_that_no_longer_have_one_number_of_partitions_are_refused(
     assert f"{partitions} in {outcomes}" in worker.said
 
 
-@pytest.mark.long_fault
-def test_partitions_added_under_a_running_worker_end_it(broker: SecureBroker, tmp_path: Path, start: Start):
+def test_partitions_added_to_every_topic_under_a_running_worker_end_it_and_the_next_one_is_refused(
+    broker: SecureBroker, tmp_path: Path, start: Start
+):
     site = site_on(broker.bootstrap, tmp_path)
     worker = start(site)
     traffic_on(site).send(3_000, PER_SECOND)
-    wait_for_work(worker)
-    outcomes = site.topic(Stream.OUTCOMES)
-    site.admin.create_partitions([NewPartitions(outcomes, 2 * PARTITIONS)])[outcomes].result(ADMIN_WITHIN_S)
-    worker.ended(360.0)  # clients look again at topics every five minutes
+    wait_for_read_and_life(worker)
+    grown = [NewPartitions(site.topic(stream), 2 * PARTITIONS) for stream in Stream]
+    for done in site.admin.create_partitions(grown).values():
+        done.result(ADMIN_WITHIN_S)
+    for ending in (worker, start(site)):
+        assert f"had {PARTITIONS} partitions and has {2 * PARTITIONS}" in ending.ended(ENDS_WITHIN_S)
+
+
+def test_an_output_topic_made_anew_while_the_worker_was_away_gets_what_comes_from_now_on_once(
+    broker: SecureBroker, tmp_path: Path, start: Start
+):
+    site = site_on(broker.bootstrap, tmp_path, worker__tick_interval="0s")
+    traffic = traffic_on(site)
+    first = start(site)
+    traffic.send(6_000, PER_SECOND)
+    wait_until_read([first])
+    assert first.stop() == 0
+    before = ids(site, Stream.METRICS)
+    delete(site, site.topic(Stream.METRICS))
+    make(site, Stream.METRICS)
+    for _ in range(2):
+        worker = start(site)
+        traffic.send(6_000, PER_SECOND)
+        wait_until_read([worker])
+        worker.kill()
+    last = start(site)
+    wait_until_read([last])
+    assert last.stop() == 0
+    written = ids(site, Stream.METRICS)
+    decided = [event_id for event_id, _ in site.replay()[Stream.METRICS]]
+    assert sorted(written) == sorted(set(decided) - set(before))
+
+
+def ids(site: Site, stream: Stream) -> list[str]:
+    return [event_id for events in site.read(stream).values() for event_id, _ in events]
 
 
 @pytest.mark.long_fault
@@ -177,5 +212,5 @@ def test_group_offsets_that_are_gone_change_nothing(broker: SecureBroker, tmp_pa
     wait_until_read([worker])
     assert worker.stop() == 0
     assert system_alerts(site) == []
-    ids = [event_id for events in site.read(Stream.METRICS).values() for event_id, _ in events]
-    assert len(ids) == len(set(ids))
+    written = ids(site, Stream.METRICS)
+    assert len(written) == len(set(written))

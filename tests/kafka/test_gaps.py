@@ -16,6 +16,7 @@ from schemas.topics import Stream
 from streams.offsets import Offsets
 from streams.places import Places
 from streams.reading import DataGapError
+from streams.topic_facts import Identity
 
 pytestmark = pytest.mark.broker
 
@@ -165,13 +166,37 @@ def test_a_state_that_was_made_from_another_topic_of_the_name_is_refused(log: Lo
     log.write(5)
 
     async def read(places: Places) -> None:
-        seeks = await places.begin(log.sides, {0: {log.full: 3}}, {0: dict(places.ids)})
+        seeks = await places.begin(log.sides, {0: {log.full: 3}}, {0: dict(places.topics)})
         assert seeks[TP(log.full, 0)] == 3
-        await places.begin(log.sides, {0: {log.full: 3}}, {0: dict(places.ids)})
-        await places.begin(log.sides, {0: {log.full: 3}}, {0: {log.full: "another"}})
+        await places.begin(log.sides, {0: {log.full: 3}}, {0: dict(places.topics)})
+        await places.begin(log.sides, {0: {log.full: 3}}, {0: {log.full: Identity("another", 1)}})
 
     with pytest.raises(DataGapError, match=f"{log.full}: its id was another and is .*: this is not the topic"):
         log.ask(read)
+
+
+def test_a_state_that_was_made_from_fewer_partitions_is_refused(log: Log):
+    log.write(5)
+
+    async def read(places: Places) -> None:
+        await places.check_topics()
+        fewer = places.topics[log.full]._replace(partitions=0)
+        await places.begin(log.sides, {0: {log.full: 3}}, {0: {log.full: fewer}})
+
+    with pytest.raises(DataGapError, match=f"{log.full}: had 0 partitions and has 1: models lie on other partitions"):
+        log.ask(read)
+
+
+def test_an_output_topic_that_was_made_anew_is_no_hindrance_at_a_start(log: Log):
+    async def read(offsets: Offsets) -> None:
+        places = Places(offsets, [log.full], [log.empty])
+        await places.begin({TP(log.full, 0)}, {0: {}}, {0: {log.empty: Identity("another", 1)}})
+
+    async def run() -> None:
+        async with Offsets({"bootstrap_servers": log.bootstrap}) as offsets:
+            await read(offsets)
+
+    asyncio.run(run())
 
 
 def test_an_alert_goes_to_the_alerts_without_a_key(log: Log):

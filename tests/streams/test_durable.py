@@ -3,13 +3,14 @@
 import msgspec
 import pytest
 
-from detectors.banks.contract import StateError
+from detectors.banks.contract import StateError, StateVersionError
 from detectors.kept import Changes, Kept
 from detectors.sealing import seal
 from schemas.records import Record
 from streams.durable import FORMAT, FORMAT_VERSION, OUTBOX, POSITIONS, Belongs, DurableState, new_state, positions_of
 from streams.errors import CorruptStateError, UsageError
 from streams.state import EffectLike, MemoryState
+from streams.topic_facts import Identity
 from tests.streams.disk import WHOSE, MemoryDisk, empty
 from tests.transport.chain import ChainEngine, Told
 
@@ -154,13 +155,34 @@ def test_a_read_back_begins_no_later_than_what_may_still_be_decided_again():
 def test_the_topics_that_it_was_made_from_are_known_by_their_ids_from_the_next_commit_on():
     disk = empty()
     state = opened(disk)
-    state.made_from({"predictions": "one", "outcomes": "two"})
-    assert opened(disk).topic_ids == {}
+    one, two, three = (Identity(name, 4) for name in ("one", "two", "three"))
+    state.made_from({"predictions": one, "outcomes": two})
+    assert opened(disk).topics == {}
     state.commit()
     again = opened(disk)
-    again.made_from({"predictions": "three"})
-    assert again.topic_ids == {"predictions": "three", "outcomes": "two"}
-    assert opened(disk).topic_ids == {"predictions": "one", "outcomes": "two"}
+    again.made_from({"predictions": three})
+    assert again.topics == {"predictions": three, "outcomes": two}
+    assert opened(disk).topics == {"predictions": one, "outcomes": two}
+
+
+def test_an_output_topic_that_was_made_anew_is_read_back_from_its_beginning():
+    disk = empty()
+    state = opened(disk)
+    state.made_from({ALERTS: Identity("old", 1)})
+    work(state, 5, "a", "b")
+    state.commit()
+    state.sent({ALERTS: 2})
+    state.commit()
+    again = DurableState(disk, WHOSE, Counter)
+    assert again.read_back_from == {ALERTS: 2}
+    again.made_from({ALERTS: Identity("new", 1)})
+    assert again.read_back_from == {}
+    again.read_back_done({})
+    work(again, 6, "c")
+    assert ids(again.commit()) == ["c"]
+    again.sent({ALERTS: 1})
+    again.commit()
+    assert opened(disk).read_back_from == {ALERTS: 1}
 
 
 def test_a_read_back_begins_before_what_others_wrote_while_this_one_slept():
@@ -297,7 +319,7 @@ def version_of(disk: MemoryDisk, version: int) -> MemoryDisk:
 
 
 def test_a_state_of_another_format_is_refused_with_what_to_do():
-    with pytest.raises(UsageError, match="has format 7, this release reads and writes format 1; run the release that"):
+    with pytest.raises(UsageError, match="its format is 7, this release writes 1; run the release that"):
         DurableState(version_of(empty(), 7), WHOSE, Counter)
 
 
@@ -328,6 +350,14 @@ def test_a_migration_that_was_broken_off_is_done_again():
         DurableState(disk, WHOSE, Counter, migrations={FORMAT_VERSION - 1: broken_off})
     done = {FORMAT_VERSION - 1: lambda disk: disk.write([(b"count", b"42")], [])}
     assert DurableState(disk, WHOSE, Counter, migrations=done).engine.count == 42
+
+
+def test_an_engine_of_another_release_is_refused_and_not_taken_for_broken():
+    def newer(_partition: int, _kept: Kept | None) -> Counter:
+        raise StateVersionError("the state has version 3, this is version 2")
+
+    with pytest.raises(UsageError, match="another release: the state has version 3"):
+        DurableState(empty(), WHOSE, newer)
 
 
 @pytest.mark.parametrize(
