@@ -46,7 +46,7 @@ def reasons(site: Site) -> list[str]:
 
 
 @pytest.mark.parametrize("mebibytes", [2, pytest.param(10, marks=pytest.mark.long_fault)])
-def test_a_record_larger_than_the_limit_is_a_dead_letter_without_its_body(
+def test_a_record_larger_than_the_limit_is_a_dead_letter_with_the_beginning_of_it(
     mebibytes: int, broker: SecureBroker, tmp_path: Path, start: Start
 ):
     site = site_on(broker.bootstrap, tmp_path)
