@@ -5,10 +5,16 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from shutil import disk_usage
+from time import monotonic
 
 from aiokafka import codec
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupAuthorizationFailedError, GroupCoordinatorNotAvailableError
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    NotCoordinatorForGroupError,
+)
 
 from schemas.times import duration_ms
 from schemas.topics import CATALOGUE, Direction, Stream, Topic
@@ -22,6 +28,7 @@ from streams.topics import Found, admin_of, look, wrong
 
 GROUP_WITHIN_S = 20.0  # a new cluster makes the topic of its groups when it is asked about the first one
 GROUP_POLL_S = 0.2
+_COORDINATOR_MOVES = (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError)
 _SAMPLE = b"compressed by some producer"
 
 
@@ -139,9 +146,11 @@ async def _group(admin: AIOKafkaAdminClient, kafka: KafkaSettings) -> list[str]:
 
 
 async def _group_operations(admin: AIOKafkaAdminClient, group: str) -> frozenset[Operation] | None:
-    async with asyncio.timeout(GROUP_WITHIN_S):
-        while True:
-            try:
-                return await group_operations(admin._client, await admin.find_coordinator(group), group)
-            except GroupCoordinatorNotAvailableError:
-                await asyncio.sleep(GROUP_POLL_S)
+    until = monotonic() + GROUP_WITHIN_S
+    while True:
+        try:
+            return await group_operations(admin._client, await admin.find_coordinator(group), group)
+        except _COORDINATOR_MOVES:
+            if monotonic() >= until:
+                raise
+        await asyncio.sleep(GROUP_POLL_S)

@@ -11,6 +11,7 @@ from load.brokers.common import POLL_EVERY_S, READY_WITHIN_S, BrokerUnavailableE
 from load.brokers.node import Node, Way, find_way, nodes
 
 NUMBERS = (1, 2, 3)
+ANSWERS_WITHIN_S = 20.0
 QUORUM = "data/__cluster_metadata-0/quorum-state"
 
 
@@ -32,11 +33,12 @@ class Cluster:
 
     def coordinator(self, group: str) -> Node:
         """The one that the members of a group report to."""
-        described = AdminClient({"bootstrap.servers": self.bootstrap}).describe_consumer_groups([group])
-        return self.nodes[described[group].result(20).coordinator.id]
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})  # held: what it was asked goes with it
+        described = admin.describe_consumer_groups([group])[group].result(ANSWERS_WITHIN_S)
+        return self.nodes[described.coordinator.id]
 
     def leader(self, topic: str, partition: int) -> Node:
-        metadata = AdminClient({"bootstrap.servers": self.bootstrap}).list_topics(topic, timeout=20)
+        metadata = AdminClient({"bootstrap.servers": self.bootstrap}).list_topics(topic, timeout=ANSWERS_WITHIN_S)
         return self.nodes[metadata.topics[topic].partitions[partition].leader]
 
 

@@ -8,11 +8,17 @@ from pathlib import Path
 import msgspec
 import pytest
 from aiokafka import codec
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    GroupLoadInProgressError,
+    KafkaError,
+    NotCoordinatorForGroupError,
+)
 from confluent_kafka.admin import AclOperation, AdminClient, ResourceType
 
 from load.brokers.secure import PASSWORD, USER, Door, SecureBroker, secure_broker
 from schemas.topics import Stream
-from streams.preflight import PreflightError, check
+from streams.preflight import PreflightError, _group, check
 from streams.secrets import Secret
 from streams.sections import StateSettings, WorkerSettings
 from streams.settings import Settings
@@ -79,6 +85,20 @@ def test_brokers_that_do_not_answer_do_not_hide_the_other_mistakes(tmp_path: Pat
     (tmp_path / "file").touch()
     lines = told(settings_in("127.0.0.1:9", tmp_path, dir=str(tmp_path / "file")))
     assert [line.partition(":")[0] for line in lines] == [f"state.dir = {tmp_path / 'file'}", "127.0.0.1"]
+
+
+def test_a_group_whose_coordinator_is_still_loading_is_asked_again():
+    answers: list[type[KafkaError]] = [GroupLoadInProgressError, NotCoordinatorForGroupError]
+
+    class Moving:
+        _client = None
+
+        async def find_coordinator(self, _group: str) -> int:
+            raise answers.pop(0) if answers else GroupAuthorizationFailedError
+
+    kafka = settings_for("127.0.0.1:9").kafka
+    (line,) = asyncio.run(_group(Moving(), kafka))
+    assert (answers, line) == ([], f"kafka.group = {kafka.group}: this user lacks Read on the consumer group; allow it")
 
 
 def test_state_in_memory_needs_no_directory(bootstrap: str, tmp_path: Path):
