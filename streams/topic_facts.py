@@ -6,6 +6,7 @@ aiokafka asks what this user may do with it, and does not read the answer.
 """
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from enum import IntEnum
 from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
@@ -158,9 +159,26 @@ async def group_operations(client: AIOKafkaClient, coordinator: int, name: str) 
 
 
 async def topic_facts(client: AIOKafkaClient, names: Collection[str]) -> Mapping[str, TopicFacts]:
-    """By name, in the order asked for."""
+    """By name, in the order asked for; from the first broker that answers, for one that is away may still be listed."""
+    *others, last = (broker.nodeId for broker in client.cluster.brokers())
+    for node in others:
+        with suppress(KafkaError):
+            return await _facts_of(client, node, names)
+    return await _facts_of(client, last, names)
+
+
+async def everywhere(client: AIOKafkaClient, names: Collection[str]) -> bool:
+    """Whether every broker that answers shows all of them."""
+    for broker in client.cluster.brokers():
+        with suppress(KafkaError):
+            if any(facts.error for facts in (await _facts_of(client, broker.nodeId, names)).values()):
+                return False
+    return True
+
+
+async def _facts_of(client: AIOKafkaClient, node: int, names: Collection[str]) -> Mapping[str, TopicFacts]:
     try:
-        answer = await client.send(client.get_random_node(), _Ask(names))
+        answer = await client.send(node, _Ask(names))
     except (IncompatibleBrokerVersion, NotImplementedError) as error:
         advice = "use Kafka 2.8 or newer"
         raise BrokerError(

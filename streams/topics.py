@@ -14,7 +14,7 @@ from schemas.topics import CATALOGUE, Cleanup, Direction, Stream, TimestampType,
 from streams.connection import Permissions, client_settings
 from streams.errors import BrokerError, DriftlineError
 from streams.sections import KafkaSettings
-from streams.topic_facts import Operation, topic_facts
+from streams.topic_facts import Operation, everywhere, topic_facts
 
 VISIBLE_WITHIN_S = 20.0  # a busy cluster's controller tells its brokers within a second or two
 VISIBLE_POLL_S = 0.1
@@ -77,7 +77,7 @@ async def _until_visible(admin: AIOKafkaAdminClient, names: Sequence[str]) -> No
     """A topic is made before every broker has heard of it; who asks at once would be told that it is not there."""
     try:
         async with asyncio.timeout(VISIBLE_WITHIN_S):
-            while any(topic["error_code"] for topic in await admin.describe_topics(list(names))):  # noqa: ASYNC110
+            while not await everywhere(admin._client, names):  # noqa: ASYNC110
                 await asyncio.sleep(VISIBLE_POLL_S)
     except TimeoutError as error:
         raise BrokerError(f"made the topics but does not show them within {VISIBLE_WITHIN_S:g} s") from error

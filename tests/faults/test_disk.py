@@ -8,12 +8,12 @@ import pytest
 
 from load.brokers.secure import SecureBroker
 from load.site.site import Site
-from load.site.traffic import Flow
 from load.site.workers import samples, wait_until
 from tests.faults.small_disk import SmallDisk, small_disk
 from tests.faults.trial import (
     PER_SECOND,
     Subject,
+    flow,
     settle,
     site_on,
     traffic_on,
@@ -50,10 +50,8 @@ def test_a_full_disk_ends_the_worker_and_it_goes_on_when_there_is_room(
     disk: SmallDisk, broker: SecureBroker, tmp_path: Path, start: Start
 ):
     site = site_with_state_on(disk, broker, tmp_path)
-    traffic = traffic_on(site)
-    traffic.send(4_000, PER_SECOND)
     worker = start(site, within=disk.within)
-    with Flow(site, traffic, 1_000.0):
+    with flow(site, 1_000.0):
         wait_for_work(worker)
         disk.fill()
         require_said(worker, disk.folder)
@@ -84,10 +82,8 @@ def test_a_disk_for_checkpoints_that_is_full_costs_checkpoints_and_nothing_else(
     disk: SmallDisk, broker: SecureBroker, tmp_path: Path, start: Start
 ):
     site = site_on(broker.bootstrap, tmp_path, state__checkpoints=str(disk.folder / "checkpoints"))
-    traffic = traffic_on(site)
-    traffic.send(4_000, PER_SECOND)
     worker = start(site, within=disk.within)
-    with Flow(site, traffic, 1_000.0):
+    with flow(site, 1_000.0):
         wait_for_work(worker)
         disk.fill()
         wait_until(lambda: "checkpoint not saved" in worker.said, "it says that checkpoints fail")

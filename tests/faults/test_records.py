@@ -65,10 +65,11 @@ OTHERS = [pytest.param(name, marks=pytest.mark.long_fault) for name in ("gzip", 
 
 
 @pytest.mark.parametrize("compression", ["zstd", *OTHERS])
-def test_a_batch_that_is_a_thousand_times_larger_in_memory_than_on_the_wire_is_survived(
+def test_a_batch_that_is_far_larger_in_memory_than_on_the_wire_is_survived(
     compression: str, broker: SecureBroker, tmp_path: Path, start: Start
 ):
     site = site_on(broker.bootstrap, tmp_path)
+    take_records_of(site, Stream.PREDICTIONS, 16 * MIB)  # snappy does not come below a twentieth
     traffic = traffic_on(site)
     traffic.send(4_000, PER_SECOND)
     send_one(site, b" " * (128 * MIB), compression)

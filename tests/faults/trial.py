@@ -107,8 +107,10 @@ def traffic_on(site: Site) -> Traffic:
 
 
 def flow(site: Site, per_second: float) -> Flow:
-    """Traffic as long as the block runs."""
-    return Flow(site, traffic_on(site), per_second)
+    """Traffic as long as the block runs, after enough of it for alerts."""
+    traffic = traffic_on(site)
+    traffic.send(4_000, PER_SECOND)
+    return Flow(site, traffic, per_second)
 
 
 def wait_for_traffic(workers: Sequence[Worker], within_s: float = 60.0) -> None:
