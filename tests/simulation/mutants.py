@@ -127,7 +127,7 @@ def _marks_move_before_the_acknowledgement() -> Any:
     def early(self: DurableState) -> Sequence[Any]:
         ends = dict(self._ends)
         for effect in self._pending:
-            topic = self._topics[effect.stream]
+            topic = self._names[effect.stream]
             self._ends[topic] = self._ends.get(topic, 0) + 1
         effects = commit(self)
         self._ends = ends
@@ -185,7 +185,7 @@ def _entries_that_changed_are_not_kept() -> Any:
         known = self.get(name) is not None and name not in self._changed
         put(self, name, entry)
         if known:
-            del self._changed[name]
+            self._changed.pop(name, None)  # not there where nothing is kept
 
     return patch.object(Shelf, "put", only_new)
 
