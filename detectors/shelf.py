@@ -19,6 +19,7 @@ Label = float | str | bool
 
 HELD_MAX = 40_000  # entries of a partition kept at hand after they were written: labels often follow within seconds
 CHUNK = 128  # places of a line in one record: the newest one is written again until it is full
+READ_BACK_MAX = 2  # records of a line at hand that were read: of the oldest id that waits, and of the oldest known
 SEGMENT = 1_024  # places whose marks are one record
 
 
@@ -205,6 +206,7 @@ class Line:
         self.end = ends  # the place of the next one
         self._forgotten = forgotten  # places before this one are not asked for again
         self._chunks: dict[int, list[tuple[int, str]]] = {}
+        self._read_back: dict[int, list[tuple[int, str]]] = {}  # as it was written
         self._newest: list[tuple[int, str]] | None = None
         self._written = ends  # places from here on are not written
         self._marks: dict[int, bytearray] = {}
@@ -229,8 +231,15 @@ class Line:
     def _chunk(self, number: int) -> list[tuple[int, str]]:
         chunk = self._chunks.get(number)
         if chunk is None:
-            first, since, names = _CHUNKS.decode(self._read(self._chunk_prefix, number))
-            chunk = self._chunks[number] = [(first + later, name) for later, name in zip(since, names, strict=True)]
+            chunk = self._read_back.get(number)
+        return self._fetched(number) if chunk is None else chunk
+
+    def _fetched(self, number: int) -> list[tuple[int, str]]:
+        """All of a line may be asked for in one go, when its model has fallen silent: little of it stays at hand."""
+        first, since, names = _CHUNKS.decode(self._read(self._chunk_prefix, number))
+        if len(self._read_back) >= READ_BACK_MAX:
+            del self._read_back[next(iter(self._read_back))]
+        chunk = self._read_back[number] = [(first + later, name) for later, name in zip(since, names, strict=True)]
         return chunk
 
     def _read(self, prefix: bytes, number: int) -> bytes:
@@ -262,6 +271,7 @@ class Line:
         """Nothing before the place is asked for again."""
         for number in range(self._forgotten // CHUNK, place // CHUNK):
             self._chunks.pop(number, None)
+            self._read_back.pop(number, None)
             self._room.delete(_numbered(self._chunk_prefix, number))
         for number in range(self._forgotten // SEGMENT, place // SEGMENT):
             self._marks.pop(number, None)
@@ -279,6 +289,7 @@ class Line:
         self._marked = {}
         newest = (self.end - 1) // CHUNK
         self._chunks = {number: chunk for number, chunk in self._chunks.items() if number == newest}
+        self._read_back = {}
 
 
 def _numbered(prefix: bytes, number: int) -> bytes:

@@ -113,6 +113,63 @@ def test_what_is_on_the_disk_need_not_be_in_memory(monkeypatch: pytest.MonkeyPat
     assert effects == whole.effects
 
 
+class Watched(Memory):
+    """Looks at what the lines hold in memory whenever it is read, also in the middle of a batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.working: Engine | None = None
+        self.most = 0  # parts in memory
+
+    def read(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
+        self.look()
+        return super().read(keys)
+
+    def look(self) -> None:
+        if self.working is not None:
+            self.most = max(self.most, parts_held(self.working))
+
+
+def parts_held(working: Engine) -> int:
+    joins = [join for monitor in working._monitors.values() for join in monitor.joins]
+    lines = [line for join in joins for line in (join._line, join._early_line)]
+    return sum(len({*line._chunks, *line._read_back}) for line in lines)
+
+
+def in_silence(events: list[Event], later: list[Event], config: MonitorConfig) -> tuple[Engine, Watched]:
+    """The later ones come each in a batch of its own, to an engine that has written what it knows."""
+    kept = Watched()
+    working = engine(config, kept)
+    working.apply(records(events))
+    kept.take(working.changes())
+    kept.working = working
+    for event in later:
+        working.apply(records([event]))
+        kept.look()
+        kept.take(working.changes())
+    return working, kept
+
+
+@pytest.mark.parametrize("ticks", [range(500, 1_500, 10), range(1_500, 1_501)], ids=["in time", "after a long sleep"])
+def test_a_model_that_has_fallen_silent_is_not_read_into_memory(monkeypatch: pytest.MonkeyPatch, ticks: range) -> None:
+    monkeypatch.setattr(shelf, "CHUNK", 8)
+    both = [(prediction(number), outcome(f"early {number}", at=number * SECOND)) for number in range(400)]
+    config = MonitorConfig(defaults=ModelConfig(label_horizon="500s"))
+    working, kept = in_silence([event for pair in both for event in pair], [tick(at * SECOND) for at in ticks], config)
+    assert (working.stats.pending, working.stats.early, working.stats.orphans) == (0, 0, 400)
+    assert kept.most <= 2 * 3  # of each line the newest, and those where the oldest stand
+    assert not [key for key in kept.records if key[:1] == b"J"]
+
+
+def test_a_silent_model_that_makes_room_for_another_is_not_read_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelf, "CHUNK", 8)
+    others = [prediction(number, model="other") for number in range(400, 800)]
+    config = MonitorConfig(pending_max=400)
+    working, kept = in_silence([prediction(number) for number in range(400)], list(others), config)
+    assert (working.stats.pending, working.stats.evicted) == (400, 400)
+    assert kept.most <= 2 * 3
+
+
 @pytest.mark.parametrize("key", [b"E", b"Mchurn"])
 @pytest.mark.parametrize("record", [b"", b"\x00", b"nonsense", b"\x02" + bytes(4), seal(b"\x93\x01\x02\x03")])
 def test_bytes_that_are_no_state_are_refused(key: bytes, record: bytes) -> None:
