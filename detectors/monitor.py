@@ -87,6 +87,7 @@ class Monitor:
         self._now = 0
         self._waiting = Level()
         self._orphaned: Sequence[Scope] = ()  # with alarms opened under another configuration
+        self._before: MonitorState | None = None  # what was read under it, as long as they are not resolved
 
     @property
     def joins(self) -> tuple[Join, Join]:
@@ -303,6 +304,8 @@ class Monitor:
     # -- state, between two batches ---------------------------------------------------------------------------------
 
     def state(self) -> MonitorState:
+        if self._before is not None:  # nothing has happened but that predictions made room for those of other models
+            return msgspec.structs.replace(self._before, join=self._join.state(), challengers=self._challengers.state())
         return MonitorState(
             self.number,
             _checksum(self._config),
@@ -327,6 +330,7 @@ class Monitor:
         monitor._mutes, monitor._now = Mutes(state.mutes), state.now
         if state.config != _checksum(config):
             monitor._orphaned = monitor._scopes.start_afresh(state.scopes)
+            monitor._before = state if monitor._orphaned else None
             return monitor
         monitor._scopes.restore(state.scopes)
         monitor._rule, monitor._held = state.rule, state.held
@@ -347,7 +351,7 @@ class Monitor:
 
     def _reconfigured(self, item: Item) -> list[Decided]:
         """Alarms of the configuration before: their thresholds are no more."""
-        orphaned, self._orphaned = self._orphaned, ()
+        orphaned, self._orphaned, self._before = self._orphaned, (), None
         return [event for scope in orphaned for event in scope.resolve_all(Moment.of(item), Closing.RECONFIGURED)]
 
     def _start_afresh(self, moment: Moment, event: Control, why: Closing) -> Iterator[Decided]:

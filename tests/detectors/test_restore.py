@@ -12,7 +12,7 @@ from detectors.config import ModelConfig, MonitorConfig
 from detectors.engine import Engine
 from detectors.sealing import VERSION, open_sealed, seal
 from schemas.codec import decode_output
-from schemas.events import AlertEvent
+from schemas.events import Alert, AlertEvent
 from schemas.topics import Stream
 from tests.detectors.events import (
     HOUR,
@@ -220,6 +220,23 @@ def test_under_another_configuration_the_join_goes_on_and_the_detectors_begin_af
     assert anew.stats.pending == working.stats.pending + 1
     kept.take(anew.changes())
     assert engine(ModelConfig(baseline_rows=100), kept).apply(records([prediction("c", at=403 * SECOND)])).effects == []
+
+
+def test_alarms_of_a_configuration_before_are_resolved_although_the_model_only_made_room_for_another() -> None:
+    drifting = of_feature("age", [*normal(1, 150), *normal(2, 200, 2.0)])
+    before = ModelConfig(baseline_rows=100, detectors=("adwin",))
+    _, kept = kept_of(drifting, before)
+    config = MonitorConfig(defaults=ModelConfig(baseline_rows=100), pending_max=350)
+    anew = engine(config, kept)
+    assert anew.apply(records([prediction(400, model="other")])).effects == []
+    assert anew.stats.evicted == 1
+    kept.take(anew.changes())
+    restored = engine(config, kept)
+    assert restored.stats == anew.stats
+    closed = [decode_output(effect.value) for effect in restored.apply(records([tick(401 * SECOND)])).effects]
+    assert [alert.evidence.detail["why"] for alert in closed if isinstance(alert, Alert)] == ["reconfigured"]
+    kept.take(restored.changes())
+    assert engine(config, kept).apply(records([tick(402 * SECOND)])).effects == []
 
 
 def test_labels_held_back_and_corrected_before_the_task_was_known() -> None:
