@@ -95,11 +95,11 @@ class Checkpoints:
                 self._tell(partition, manifest.name, "some of its files are missing or cut short")
         return sorted(filter(look.whole, manifests), key=lambda manifest: manifest.rank, reverse=True)
 
-    def save(self, partition: int, folder: Path, positions: Mapping[str, int], *, state_format: str = "") -> Manifest:
+    def save(self, partition: int, folder: Path, positions: Mapping[str, int]) -> Manifest:
         """Keeps a RocksDB checkpoint. It is there for good when this returns."""
         with _disk(folder):
             files = self._hashed(partition, folder)
-        manifest = make(partition, files, positions, state_format)
+        manifest = make(partition, files, positions)
         content = encode(manifest)
         decode(content, name=manifest.name, partition=partition)  # nothing is written that could not be read
         self._bring(partition, folder, files)
@@ -110,15 +110,18 @@ class Checkpoints:
             log.warning("checkpoints_not_cleared_away", partition=partition, error=str(error))
         return manifest
 
-    def fetch(self, manifest: Manifest, into: Path) -> None:
-        """Makes the folder, whole and verified, or leaves nothing. ``into`` must not exist yet."""
+    def fetch(self, manifest: Manifest, into: Path, moved: Callable[[], None] = lambda: None) -> None:
+        """Makes the folder, whole and verified, or leaves nothing. ``into`` must not exist yet.
+
+        ``moved`` is called after each file, from several threads.
+        """
         assert not into.exists(), into
         aside = into.with_name(f"{into.name}.partial")
         with _disk(into):
             rmtree(aside, ignore_errors=True)
             aside.mkdir(parents=True)
             try:
-                _each(partial(self._fetch_file, manifest, aside), manifest.files)
+                _each(partial(self._fetch_file, manifest, aside, moved), manifest.files)
                 sync_folder(aside)
                 aside.rename(into)
             except BaseException:
@@ -207,7 +210,7 @@ class Checkpoints:
         found = self._blobs.list(self._blob_name(partition, ""))
         return _Look(at, {_last(blob.name): blob for blob in found})
 
-    def _fetch_file(self, manifest: Manifest, aside: Path, file: File) -> None:
+    def _fetch_file(self, manifest: Manifest, aside: Path, moved: Callable[[], None], file: File) -> None:
         path = aside / file.name
         try:
             self._blobs.get_file(self._blob_name(manifest.partition, file.blob), path)
@@ -217,6 +220,7 @@ class Checkpoints:
             raise _damaged(manifest, f"the content of {file.name} is not what was saved (blob {file.blob})")
         with path.open("rb") as written:
             os.fsync(written.fileno())
+        moved()
 
     def _blob_name(self, partition: int, blob: str) -> str:
         return f"{self._group}/{partition}/blobs/{blob}"

@@ -32,6 +32,8 @@ from streams.topic_facts import Identity
 log = structlog.get_logger(__name__)
 
 FORMAT_VERSION = 1
+# So far a mark may fall behind its topic's end after somebody else has written there; a second's reading.
+READ_BACK_GAP = 10_000
 FORMAT = b"\0format"
 BELONGS = b"\0belongs"
 POSITIONS = b"\0positions"
@@ -113,7 +115,7 @@ class DurableState:
         require_ours(disk, whose, migrations)
         self.positions: Mapping[str, int] = _read(disk, POSITIONS, dict[str, int]) or {}
         self.applied = self.positions
-        self.topics: Mapping[str, Identity] = _read(disk, TOPICS, dict[str, Identity]) or {}
+        self.topics = topics_of(disk)
         self.read_back_from: Mapping[str, int] = _read(disk, READ_BACK, dict[str, int]) or {}
         self.wants_read_back = True
         self._ends = dict(self.read_back_from)  # by output topic, the offset after the last effect known to be there
@@ -189,6 +191,8 @@ class DurableState:
         for topic, end in ends.items():
             if end - counts[topic] == self._ends.get(topic, 0):
                 self._ends[topic] = end
+            elif end - self._ends.get(topic, 0) > READ_BACK_GAP:
+                self.wants_read_back = True  # else the mark would stand until the next opening, which has all to read
         self._acknowledged, self._sending = self._sending, []
 
     def _entry(self, effect: EffectLike) -> _Entry:
@@ -211,6 +215,11 @@ def require_ours(disk: Disk, whose: Belongs, migrations: Mapping[int, Migration]
 def positions_of(disk: Disk) -> Mapping[str, int]:
     """How far a state is, without opening the rest of it."""
     return _read(disk, POSITIONS, dict[str, int]) or {}
+
+
+def topics_of(disk: Disk) -> Mapping[str, Identity]:
+    """The topics that it was made from, in the same way."""
+    return _read(disk, TOPICS, dict[str, Identity]) or {}
 
 
 def _bring_to_this_version(disk: Disk, whose: Belongs, migrations: Mapping[int, Migration]) -> None:

@@ -44,7 +44,6 @@ class Manifest(msgspec.Struct, frozen=True):
     positions: Mapping[str, int]  # by input topic, the next offset to apply
     files: tuple[File, ...]
     made: datetime
-    state_format: str = ""  # of the state inside, in the words of whoever reads it
 
     @property
     def rank(self) -> tuple[int, datetime, str]:
@@ -71,11 +70,11 @@ _envelopes = msgspec.json.Decoder(_Envelope)
 _bodies = msgspec.json.Decoder(Manifest)
 
 
-def make(partition: int, files: Sequence[File], positions: Mapping[str, int], state_format: str) -> Manifest:
+def make(partition: int, files: Sequence[File], positions: Mapping[str, int]) -> Manifest:
     made = datetime.now(UTC)
     # 19 digits hold every offset; the time is for people who look at a listing, the chance keeps two writers apart.
     name = f"{sum(positions.values()):019d}-{made:%Y%m%dT%H%M%SZ}-{uuid4().hex[:12]}.json"
-    return Manifest(name, partition, dict(positions), tuple(files), made, state_format)
+    return Manifest(name, partition, dict(positions), tuple(files), made)
 
 
 def encode(manifest: Manifest) -> bytes:

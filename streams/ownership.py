@@ -12,7 +12,7 @@ from detectors.banks.contract import StateError
 from streams.errors import CorruptStateError
 from streams.partition import OwnedPartition
 from streams.reading import Batch
-from streams.state import PartitionState, StateStore
+from streams.state import PartitionState, Patience, StateStore
 from streams.telemetry import Dropped, Telemetry
 from streams.topic_facts import Identity
 from streams.watchdog import Progress
@@ -42,6 +42,8 @@ class Partitions:
         self._progress = progress
         self._owned: dict[int, OwnedPartition] = {}
         self._began: Mapping[TopicPartition, int] = {}
+        # Before the topics are known to be those of the states, nothing is committed or sent.
+        self._reading = False
         self._saves: Sequence[asyncio.Future[None]] = ()
         self._hand = asyncio.Lock()
         self.generation: int | None = None  # the one whose batches count; None while a rebalance runs
@@ -58,9 +60,12 @@ class Partitions:
     async def assigned(self, partitions: Collection[int], generation: int) -> Mapping[int, Mapping[str, int]]:
         async with self._hand:
             self.leaving = False
-            states = await self._store.open(partitions, generation)
+            states = await self._store.open(
+                partitions, generation, Patience(self._progress.moved, lambda: self.leaving)
+            )
             self._owned = {number: self._make(number, state) for number, state in states.items()}
             self._began = {}
+            self._reading = False
             self.generation = generation
         self._telemetry.owned(partitions)
         self._progress.ready()
@@ -82,7 +87,7 @@ class Partitions:
         return {number: owned.state.topics for number, owned in self._owned.items()}
 
     def reading_from(self, positions: Mapping[TopicPartition, int], topics: Mapping[str, Identity]) -> None:
-        self._began = positions
+        self._began, self._reading = positions, True
         for owned in self._owned.values():
             owned.state.made_from(topics)
 
@@ -107,9 +112,7 @@ class Partitions:
         async with self._hand:
             owned = self._owned.get(batch.partition)
             dropped = await self._whole(owned, partial(owned.take, batch)) if owned else Dropped.GENERATION_PASSED
-            if owned and dropped not in (None, Dropped.GENERATION_PASSED):  # the engine is ahead of what counts
-                self._abandon(owned, dropped)
-            elif owned and owned.due and self.generation is not None:
+            if owned and owned.due and self.generation is not None:
                 await self._commit(owned)
         if dropped:
             self._telemetry.dropped(batch.partition, len(batch.records), dropped)
@@ -140,7 +143,7 @@ class Partitions:
 
     async def _commit_if_due(self, number: int) -> None:
         owned = self._owned.get(number)
-        if owned is None or not owned.due:
+        if owned is None or not owned.due or not self._reading:
             return
         async with self._hand:
             if self.generation is not None and self._owned.get(number) is owned and owned.due:
@@ -149,7 +152,7 @@ class Partitions:
     async def _checkpoint(self, number: int) -> Awaitable[None]:
         async with self._hand:
             owned = self._owned.get(number)
-            if self.generation is None or owned is None or self.leaving:
+            if self.generation is None or owned is None or self.leaving or not self._reading:
                 return _nothing()
             # What was sent is marked first: whoever opens the copy has less to read back.
             dropped = await self._whole(owned, owned.flush)

@@ -12,7 +12,6 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.errors import BrokerError
 from streams.offsets import Offsets
 from streams.pace import Pace
 from streams.reading import Batch
@@ -56,14 +55,12 @@ class OwnedPartition:
         self._spent = _Stages()
 
     async def take(self, batch: Batch) -> Dropped | None:
-        """Applies; says why where it did not. After a drop in work the state must be abandoned."""
-        if not self._is_current(batch.generation) or not await self._knows_outputs():
+        """Applies; says why where it did not."""
+        if not self._is_current(batch.generation) or not await self._read_back():
             return Dropped.GENERATION_PASSED
         self._spent.begin()
         applied = self.state.engine.apply(batch.records)
         self._spent.lap(Stage.DETECT)
-        if not self._is_current(batch.generation):
-            return Dropped.GENERATION_PASSED_IN_WORK
         effects = [*batch.effects, *applied.effects]
         self.state.took(batch.positions, effects)
         self._pace.took(len(batch.records), sum(len(effect.value) for effect in effects))
@@ -78,7 +75,7 @@ class OwnedPartition:
     async def commit(self) -> Dropped | None:
         """Writes what was applied and begins to send. After a drop the state must be abandoned."""
         dropped = await self.settle()
-        if dropped or not self.state.uncommitted or not await self._knows_outputs():
+        if dropped or not self.state.uncommitted or not await self._read_back():
             return dropped
         met, began = self.state.already_sent, monotonic()
         self._spent.begin()
@@ -117,10 +114,11 @@ class OwnedPartition:
         """``flush`` at the end of a generation, which does not wait for brokers that are away."""
         try:
             return await self.flush()
-        except (KafkaError, BrokerError, TimeoutError) as error:
-            # It stands in the outbox, and whoever opens the state next sends what is missing.
-            log.warning("left with effects that are not known to be sent", partition=self.number, reason=str(error))
-            return Dropped.NOT_ACKNOWLEDGED
+        except (KafkaError, TimeoutError) as error:
+            # Nobody could be asked, so nothing was sent. It stands in the outbox, for whoever opens the state next.
+            # What was sent and is not acknowledged is another matter: it could arrive after somebody else has sent it.
+            log.warning("left with effects that were not sent", partition=self.number, reason=str(error))
+            return Dropped.NOT_SENT
 
     def drop(self) -> None:
         """What is on its way is not waited for."""
@@ -134,7 +132,7 @@ class OwnedPartition:
             return None
         return await self._sender.send(self.number, effects)
 
-    async def _knows_outputs(self) -> bool:
+    async def _read_back(self) -> bool:
         """Whether it is known what is on the output topics, before the first effect could be sent again.
 
         The group has given us the partition, so its last owner is done with it or is a zombie that will find out: what

@@ -13,7 +13,7 @@ anew and goes on from the last commit. What was not committed was not sent.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from detectors.kept import Changes, Kept
 from schemas.records import RecordLike
@@ -118,9 +118,24 @@ class PartitionState(Protocol):
         """``ends``: by output topic, the offset after the last of them."""
 
 
+class Patience(NamedTuple):
+    """Opening states may take long. What is done meanwhile is told, and the next rebalance need not wait for all."""
+
+    moved: Callable[[], None]
+    is_leaving: Callable[[], bool]
+
+
+ENDLESS = Patience(lambda: None, lambda: False)
+
+
 class StateStore(Protocol):
-    async def open(self, partitions: Collection[int], generation: int) -> Mapping[int, PartitionState]:
-        """A rebalance is over and these are ours: the newest state of each, or a new one. Others are let go."""
+    async def open(
+        self, partitions: Collection[int], generation: int, patience: Patience = ENDLESS
+    ) -> Mapping[int, PartitionState]:
+        """A rebalance is over and these are ours: the newest state of each, or a new one. Others are let go.
+
+        It is broken off between two of them when the next rebalance waits.
+        """
 
     def release(self, generation: int) -> None:
         """A rebalance takes every partition away, for now at least."""
@@ -243,17 +258,17 @@ class MemoryStore:
     def __init__(self, engine_of: EngineFactory) -> None:
         self._engine_of = engine_of
         self._states: dict[int, MemoryState] = {}
-        self._released_in: int | None = None
+        self._tenure = Tenure()
 
-    async def open(self, partitions: Collection[int], generation: int) -> Mapping[int, PartitionState]:
-        # A generation that we were not told of may have had another owner, who sent what we have not read.
-        kept = self._states if consecutive(self._released_in, generation) else {}
+    async def open(
+        self, partitions: Collection[int], generation: int, patience: Patience = ENDLESS
+    ) -> Mapping[int, PartitionState]:
+        kept = self._states if self._tenure.begins(generation) else {}
         self._states = {number: kept.get(number) or MemoryState(number, self._engine_of) for number in partitions}
-        self._released_in = generation - 1  # a second time in the same generation, they are still ours
         return dict(self._states)
 
     def release(self, generation: int) -> None:
-        self._released_in = generation
+        self._tenure.ends(generation)
 
     def abandon(self, partition: int) -> None:
         self._states.pop(partition, None)
@@ -274,6 +289,24 @@ class MemoryStore:
         self._states = {}
 
 
-def consecutive(released_in: int | None, generation: int) -> bool:
-    """Whether nobody else can have had our partitions since we let go of them."""
-    return released_in is not None and generation == released_in + 1
+class Tenure:
+    """In which generations of the group the partitions were ours.
+
+    A generation that we did not open may have had another owner, who sent what we have not read: one that we were not
+    told of, and one that was taken away before we got to open it.
+    """
+
+    def __init__(self) -> None:
+        self._opened_in: int | None = None
+        self._released_in: int | None = None
+
+    def begins(self, generation: int) -> bool:
+        """Whether nobody else can have had what is ours now and was ours before."""
+        unbroken = generation == self._opened_in or (
+            self._released_in is not None and generation == self._released_in + 1
+        )
+        self._opened_in, self._released_in = generation, None
+        return unbroken
+
+    def ends(self, generation: int) -> None:
+        self._released_in = generation if generation == self._opened_in else None

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import rmtree
 from time import monotonic
+from typing import NamedTuple
 
 import structlog
 from rocksdict import Cache
@@ -18,14 +19,15 @@ from rocksdict import Cache
 from streams.blobs import BlobsError, open_blobs
 from streams.byte_sizes import byte_count
 from streams.checkpoints import CheckpointDamagedError, Checkpoints
-from streams.durable import Belongs, DurableState, belongs, new_state, positions_of, require_ours
-from streams.errors import CorruptStateError
+from streams.durable import Belongs, DurableState, belongs, new_state, positions_of, require_ours, topics_of
+from streams.errors import CorruptStateError, UsageError
 from streams.manifests import Manifest
 from streams.rocks import Rocks, shared_cache
 from streams.settings import Settings
-from streams.state import EngineFactory, MemoryStore, PartitionState, StateStore, consecutive
+from streams.state import ENDLESS, EngineFactory, MemoryStore, PartitionState, Patience, StateStore, Tenure
 from streams.state_dir import StateDir
 from streams.telemetry import NoTelemetry, Telemetry
+from streams.topic_facts import Identity
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +56,27 @@ def opened(settings: Settings, engine_of: EngineFactory, telemetry: Telemetry | 
             yield store
         finally:
             store.close()
+
+
+class Known(NamedTuple):
+    """What a state says of itself without being opened as a whole."""
+
+    positions: Positions
+    topics: Mapping[str, Identity]
+
+    def is_behind(self, others: Positions) -> bool:
+        """All states of a partition lie on one way through its topics, so one topic is enough to tell."""
+        return any(offset > self.positions.get(topic, 0) for topic, offset in others.items())
+
+    def require_same_topics(self, others: Mapping[str, Identity], number: int) -> None:
+        """Two clusters may have topics of the same names, and one place for checkpoints."""
+        for topic in self.positions:
+            if topic in self.topics and topic in others and self.topics[topic].id != others[topic].id:
+                raise UsageError(
+                    f"a checkpoint was made from another topic {topic} than the state on disk",
+                    where=f"partition {number}",
+                    advice="set state.checkpoints to a place of this group's own",
+                )
 
 
 class _Held:
@@ -85,22 +108,26 @@ class DurableStore:
         self._telemetry = telemetry or NoTelemetry()
         self._cache = cache or shared_cache()
         self._held: dict[int, _Held] = {}
-        self._released_in: int | None = None
+        self._tenure = Tenure()
         self._saving = asyncio.Lock()  # one at a time: a copy that waits costs nothing but room
 
-    async def open(self, partitions: Collection[int], generation: int) -> Mapping[int, PartitionState]:
-        stay = set(partitions) if consecutive(self._released_in, generation) else set()
+    async def open(
+        self, partitions: Collection[int], generation: int, patience: Patience = ENDLESS
+    ) -> Mapping[int, PartitionState]:
+        stay = set(partitions) if self._tenure.begins(generation) else set()
         for number in self._held.keys() - stay:
             self._close(number)
-        self._released_in = generation - 1  # a second time in the same generation, they are still ours
         # One after the other: each is mostly work of this process, and a transfer uses several connections anyhow.
         for number in sorted(set(partitions) - self._held.keys()):
-            self._held[number] = await self._open(number)
-        return {number: self._held[number].state for number in partitions}
+            if patience.is_leaving():
+                break
+            self._held[number] = await self._open(number, patience.moved)
+            patience.moved()
+        return {number: held.state for number, held in self._held.items()}
 
     def release(self, generation: int) -> None:
         """Files stay open until it is known who has them next: mostly it is this worker again."""
-        self._released_in = generation
+        self._tenure.ends(generation)
 
     def abandon(self, partition: int) -> None:
         self._close(partition)
@@ -152,10 +179,10 @@ class DurableStore:
 
     # Opening ----------------------------------------------------------------------------------------------------------
 
-    async def _open(self, number: int) -> _Held:
-        local = self._local_positions(number)
+    async def _open(self, number: int, moved: Callable[[], None]) -> _Held:
+        local = self._local(number)
         for manifest in await self._newer_checkpoints(number, local):
-            held = await self._from_checkpoint(number, manifest)
+            held = await self._from_checkpoint(number, manifest, local, moved)
             if held is not None:
                 return held
         held = self._from_place(number) if local is not None else None
@@ -163,14 +190,14 @@ class DurableStore:
             log.info("state opened", partition=number, positions=dict(held.state.positions))
             return held
         for manifest in await self._newer_checkpoints(number, None) if local is not None else ():
-            held = await self._from_checkpoint(number, manifest)
+            held = await self._from_checkpoint(number, manifest, None, moved)
             if held is not None:
                 return held
         log.warning("no state of this partition: its topics are read from their beginning", partition=number)
         return self._made_new(number)
 
-    def _local_positions(self, number: int) -> Positions | None:
-        """How far the state in its place is; ``None`` where there is none that can be read.
+    def _local(self, number: int) -> Known | None:
+        """What is known of the state in its place; ``None`` where there is none that can be read.
 
         One that is not ours to use is refused here, before a checkpoint could take its place.
         """
@@ -180,14 +207,14 @@ class DurableStore:
             rocks = Rocks(self._folder.place(number), self._cache)
             try:
                 require_ours(rocks, self._whose(number))
-                return positions_of(rocks)
+                return Known(positions_of(rocks), topics_of(rocks))
             finally:
                 rocks.close()
         except CorruptStateError as error:
             self._quarantine(number, error)
             return None
 
-    async def _newer_checkpoints(self, number: int, local: Positions | None) -> Sequence[Manifest]:
+    async def _newer_checkpoints(self, number: int, local: Known | None) -> Sequence[Manifest]:
         """Newest first."""
         if self._checkpoints is None:
             return ()
@@ -198,28 +225,45 @@ class DurableStore:
                 raise
             log.error("checkpoints cannot be read, going on from the local state", partition=number, reason=str(error))
             return ()
-        return [manifest for manifest in found if local is None or _is_ahead(manifest.positions, local)]
+        return [manifest for manifest in found if local is None or local.is_behind(manifest.positions)]
 
-    async def _from_checkpoint(self, number: int, manifest: Manifest) -> _Held | None:
+    async def _from_checkpoint(
+        self, number: int, manifest: Manifest, local: Known | None, moved: Callable[[], None]
+    ) -> _Held | None:
         assert self._checkpoints is not None
         made = self._folder.aside(number)
         try:
-            await asyncio.to_thread(self._checkpoints.fetch, manifest, made)
+            await asyncio.to_thread(self._checkpoints.fetch, manifest, made, moved)
         except CheckpointDamagedError as error:
             log.error("checkpoint is damaged, trying the next older one", partition=number, reason=str(error))
             return None
         older = self._folder.set_aside(number) if self._folder.place(number).exists() else None
-        self._folder.put_in_place(made, number)
-        held = self._from_place(number)
+        held = None
+        try:
+            self._folder.put_in_place(made, number)
+            held = self._from_place(number)
+            if held is not None and local is not None:
+                local.require_same_topics(held.state.topics, number)
+        except BaseException:  # it is whole and not ours: what is ours must be there at the next start
+            self._put_back(number, held, older)
+            raise
         if held is None:
-            if older is not None:
-                self._folder.put_in_place(older, number)
+            self._put_back(number, None, older)
             return None
         held.saved, held.blobs = manifest.positions, {file.blob: file.size for file in manifest.files}
         if older is not None:
             rmtree(older, ignore_errors=True)
         log.info("state fetched from a checkpoint", partition=number, positions=dict(manifest.positions))
         return held
+
+    def _put_back(self, number: int, held: _Held | None, older: Path | None) -> None:
+        """In the place of what was fetched, if that is still there."""
+        if held is not None:
+            held.rocks.close()
+        if self._folder.place(number).exists():
+            rmtree(self._folder.set_aside(number), ignore_errors=True)
+        if older is not None:
+            self._folder.put_in_place(older, number)
 
     def _made_new(self, number: int) -> _Held:
         """Made aside and moved to its place when it is whole: one in its place that looks new has lost something."""
@@ -249,11 +293,6 @@ class DurableStore:
         if self._folder.place(number).exists():
             target = self._folder.quarantine(number)
             log.error("state is broken and was put aside", partition=number, reason=str(error), now_at=str(target))
-
-
-def _is_ahead(positions: Positions, local: Positions) -> bool:
-    """All states of a partition lie on one way through its topics, so one topic is enough to tell."""
-    return any(offset > local.get(topic, 0) for topic, offset in positions.items())
 
 
 async def _nothing() -> None:

@@ -18,9 +18,8 @@ class Dropped(StrEnum):
     """Why a batch was thrown away; its records are read again, here or elsewhere."""
 
     GENERATION_PASSED = "generation_passed"
-    GENERATION_PASSED_IN_WORK = "generation_passed_in_work"
     NOT_A_MEMBER = "not_a_member"  # the group said so when it was asked, before anything was sent
-    NOT_ACKNOWLEDGED = "not_acknowledged"  # at the end of a generation: it stands in the outbox and is sent from there
+    NOT_SENT = "not_sent"  # at the end of a generation, nobody could be asked: it stands in the outbox
 
 
 class CountsLike(Protocol):

@@ -85,7 +85,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         await super().on_partitions_assigned(assigned, generation_id)
         if not assigned:  # Faust has nothing to seek then, but the state of what went elsewhere must be let go
-            await self._owner.assigned((), generation_id)
+            try:
+                await self._owner.assigned((), generation_id)
+            except Exception as error:
+                self._fatal(error)
 
     async def perform_seek(self) -> None:
         """Faust calls this when a rebalance is over and before records flow."""
@@ -103,6 +106,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         assigned = self._input_partitions()
         numbers = whole_numbers(assigned, self._reading.inputs)
         known = await self._owner.assigned(numbers, generation)
+        if epoch != self._epoch or len(known) < len(numbers):
+            return  # the next rebalance, or the end, has broken off the opening
         seeks = await self._places.begin(assigned, known, self._owner.made_from())
         if epoch != self._epoch:
             return  # the next rebalance has begun and will seek
@@ -311,12 +316,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
         The group's answer to a commit is the proof; commits that flow anyhow make the question free.
         """
-        if monotonic() - self._thread.confirmed_at < self._reading.lease_s:
-            return True
-        try:
-            await self._thread.confirm(offsets)
-        except (CommitFailedError, IllegalStateError):
-            return False
+        while monotonic() - self._thread.confirmed_at >= self._reading.lease_s:  # also where the answer took as long
+            try:
+                await self._thread.confirm(offsets)
+            except (CommitFailedError, IllegalStateError):
+                return False
         return True
 
     def on_buffer_full(self, tp: TP) -> None:

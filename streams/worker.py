@@ -51,6 +51,7 @@ AGENT_QUEUE_BATCHES = 2  # one in work, two waiting: enough that the agent never
 SEND_TIMEOUT_S_MAX = 30.0  # shorter than a rebalance may take, so that no batch is sent into the next generation
 REBALANCE_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0  # a stop that hangs is no worse than a crash, and a crash loses nothing
+OPENING_S_MAX = 86_400.0  # of states that are fetched from far away; the watchdog looks whether that moves
 PRODUCER_LINGER_S = 0.0  # the effects of a batch are queued together before the loop turns, so waiting gathers nothing
 PRODUCER_BATCH_BYTES = 512 * 1024  # a flood of dead letters leaves in a few requests, not one after another in hundreds
 LOOK_EVERY_S = 1.0  # lag is measured and the loop's life shown this often
@@ -112,7 +113,7 @@ def build(
 
     async def is_member(number: int) -> bool:
         own = {TP(*tp): offset for tp, offset in partitions.positions.items() if tp.partition == number}
-        async with asyncio.timeout(_send_timeout_s(kafka)):
+        async with asyncio.timeout(SEND_TIMEOUT_S_MAX):
             answer: bool = await app.consumer.is_member(own)
         return answer
 
@@ -171,7 +172,8 @@ def _app(kafka: KafkaSettings, transport_of: Callable[[list[URL], faust.App], Tr
         transport_of=transport_of,
         broker=[URL(f"kafka://{address}") for address in kafka.bootstrap.split(",")],
         broker_client_id=kafka.client_id,
-        broker_request_timeout=request_s,
+        # Faust would give up waiting for the seek without a word, and never resume. Our own clients have their own.
+        broker_request_timeout=OPENING_S_MAX,
         broker_session_timeout=duration_ms(kafka.session_timeout) / 1000,
         broker_commit_interval=COMMIT_INTERVAL_S,
         producer_linger=PRODUCER_LINGER_S,
@@ -283,8 +285,8 @@ async def _watched(settings: Settings, worker: Worker, telemetry: Telemetry) -> 
 async def serve(worker: Worker, stop: asyncio.Event, telemetry: Telemetry) -> int:
     """Starts the application, waits for ``stop`` or its crash, and ends it."""
     await worker.offsets.start()
-    watcher = asyncio.create_task(_look_around(worker, telemetry))
-    chores = [asyncio.create_task(_guarded(chore, worker.fatal)) for chore in worker.chores]
+    all_chores: Sequence[Chore] = (partial(_look_around, worker, telemetry), *worker.chores)
+    chores = [asyncio.create_task(_guarded(chore, worker.fatal)) for chore in all_chores]
     starting = asyncio.create_task(worker.app.start())
     stopping = asyncio.create_task(stop.wait())
     ended = asyncio.create_task(_ended(worker.app, starting))
@@ -297,7 +299,7 @@ async def serve(worker: Worker, stop: asyncio.Event, telemetry: Telemetry) -> in
         await _stop(worker)
         return 0
     finally:
-        tasks = (watcher, *chores, starting, stopping, ended)
+        tasks = (*chores, starting, stopping, ended)
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks, timeout=STOP_TIMEOUT_S)  # the chores take leave of the brokers
@@ -326,6 +328,9 @@ async def _stop(worker: Worker) -> None:
     except TimeoutError:
         log.warning("stopped without taking leave of the group", after_s=STOP_TIMEOUT_S)
         worker.exit_process(0)
+    except Exception as error:
+        worker.fatal(error)  # Faust's thread would live on, in the group, and Python would wait for it
+        return
     log.info("stopped")
 
 
@@ -341,7 +346,9 @@ async def _look_around(worker: Worker, telemetry: Telemetry) -> None:
 
 
 async def _measure_lag(worker: Worker, telemetry: Telemetry) -> None:
+    # What is owned may change while the brokers are asked.
     asked, positions = time(), worker.partitions.positions
+    committed = {**positions, **worker.partitions.committed()}
     ends = await asyncio.wait_for(worker.offsets.ends(list(positions)), LAG_TIMEOUT_S)
     lags = {tp: ends[tp] - offset for tp, offset in positions.items()}
     for tp, records in lags.items():
@@ -349,7 +356,6 @@ async def _measure_lag(worker: Worker, telemetry: Telemetry) -> None:
     telemetry.lag_known(asked)
     for number, records in worker.app.consumer.held.items():
         telemetry.held(number, records)
-    committed = {**positions, **worker.partitions.committed()}
     worker.progress.at(_by_number(committed), _by_number({tp: ends[tp] - offset for tp, offset in committed.items()}))
 
 

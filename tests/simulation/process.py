@@ -129,10 +129,13 @@ class Process:
     async def assigned(self, numbers: Collection[int], generation: int) -> None:
         self.generation = generation
         positions = await self.partitions.assigned(numbers, generation)
+        if len(positions) < len(numbers):
+            return  # the next rebalance has broken off the opening
+        self.partitions.reading_from({}, {})
         self._readers = {number: Reader(self._log, number, positions[number], self._draw) for number in numbers}
 
-    async def revoked(self) -> None:
-        await self.partitions.revoked(self.generation)
+    async def revoked(self, generation: int) -> None:
+        await self.partitions.revoked(generation)
         self._readers = {}
 
     async def is_member(self, number: int) -> bool:

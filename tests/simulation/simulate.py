@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from detectors import shelf
 from detectors.join import EARLY_MAX, Join
-from streams import ownership
+from streams import durable, ownership
 from streams import partition as partition_module
 from tests.simulation.log import OUTPUTS, Log, Violation, in_order
 from tests.simulation.oracle import recompute
@@ -119,6 +119,7 @@ def _small_pieces(draw: Random) -> Iterator[None]:
         patch.object(shelf, "CHUNK", draw.choice((1, 3, 128))),
         patch.object(shelf, "SEGMENT", draw.choice((8, 16, 1_024))),
         patch.object(shelf, "HELD_MAX", draw.choice((0, 5, 40_000))),
+        patch.object(durable, "READ_BACK_GAP", draw.choice((0, 5, 10_000))),
     ):
         yield
 

@@ -12,7 +12,7 @@ from detectors.engine import Engine
 from detectors.kept import Kept
 from schemas.topics import TopicNames
 from streams.durable import DurableState, belongs, new_state, positions_of
-from streams.state import PartitionState, consecutive
+from streams.state import ENDLESS, PartitionState, Patience, Tenure
 from tests.simulation.disk import Crash, OpenDisk, Platter
 
 TOPICS = TopicNames()
@@ -96,7 +96,7 @@ class Store:
         self._machine = machine
         self._crash = crash
         self._held: dict[int, tuple[OpenDisk, DurableState]] = {}
-        self._released_in: int | None = None
+        self._tenure = Tenure()
 
     def disk(self, partition: int) -> OpenDisk | None:
         held = self._held.get(partition)
@@ -106,18 +106,21 @@ class Store:
     def states(self) -> Mapping[int, DurableState]:
         return {number: state for number, (_, state) in self._held.items()}
 
-    async def open(self, partitions: Collection[int], generation: int) -> Mapping[int, PartitionState]:
+    async def open(
+        self, partitions: Collection[int], generation: int, patience: Patience = ENDLESS
+    ) -> Mapping[int, PartitionState]:
         """What nobody else can have had in between stays open."""
-        held = self._held if consecutive(self._released_in, generation) else {}
-        self._released_in = generation - 1
+        held = self._held if self._tenure.begins(generation) else {}
         self._held = {}
         for number in sorted(partitions):
+            if patience.is_leaving():
+                break
             self._held[number] = held.get(number) or self._storage.open(self._machine, number, self._crash)
             await asyncio.sleep(0)
         return dict(self.states)
 
     def release(self, generation: int) -> None:
-        self._released_in = generation
+        self._tenure.ends(generation)
 
     def abandon(self, partition: int) -> None:
         self._held.pop(partition, None)

@@ -26,6 +26,7 @@ class Odds:
 
     def __init__(self, draw: Random) -> None:
         self.crash_point = draw.choice((0, 0.002, 0.01, 0.03))
+        self.slow = draw.choice((0, 0, 0.2))  # that a process is not told of its share before the next rebalance
         self.bucket = draw.choice((1, 1, 0.2))  # that a checkpoint reaches where it is saved
         self.power = draw.choice((0, 0.3, 1.0))  # that a process dies because its machine does
         weights = {
@@ -227,11 +228,17 @@ class World:
                 shares[self._draw.choice(members)].append(partition)
         self._owners = {partition: process for process, numbers in shares.items() for partition in numbers}
         for process, numbers in shares.items():
+            if self._draw.random() < self._odds.slow:
+                self.counts["shares_missed"] += 1
+                continue
             await self._surviving(process, partial(process.assigned, numbers, self._generation))
 
     async def _revoke(self, members: Sequence[Process]) -> None:
         """Waits for those who are awake. Who sleeps for too long is not waited for."""
-        leaving = {process: asyncio.create_task(self._surviving(process, process.revoked)) for process in members}
+        leaving = {
+            process: asyncio.create_task(self._surviving(process, partial(process.revoked, self._generation)))
+            for process in members
+        }
         while any(process.alive and not process.asleep and not task.done() for process, task in leaving.items()):
             await self._pump()
             if self._draw.random() < self._odds.crash_point:
@@ -273,7 +280,7 @@ class World:
 
     async def _heal(self) -> None:
         """No more accidents: zombies find out, everybody is back, all is read."""
-        self._odds.crash_point = 0
+        self._odds.crash_point = self._odds.slow = 0
         for process in self._all():
             process.wake()
         await self._breathe(10)

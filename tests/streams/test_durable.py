@@ -185,6 +185,28 @@ def test_an_output_topic_that_was_made_anew_is_read_back_from_its_beginning():
     assert opened(disk).read_back_from == {ALERTS: 1}
 
 
+def test_a_mark_that_others_writing_has_stopped_moves_again_after_a_look(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("streams.durable.READ_BACK_GAP", 2)
+    disk = empty()
+    state = opened(disk)
+
+    def send(position: int, event_id: str, end: int) -> None:
+        work(state, position, event_id)
+        state.commit()
+        state.sent({ALERTS: end})
+
+    send(1, "a", 1)
+    send(2, "b", 3)  # somebody else's record lies between
+    assert not state.wants_read_back, "a little is read again at the next opening, and that is all"
+    send(3, "c", 4)
+    assert state.wants_read_back
+    state.found(ALERTS, [("b", 2), ("c", 3)])
+    state.read_back_done({"predictions": 3})
+    send(4, "d", 5)
+    state.commit()
+    assert state.read_back_from == opened(disk).read_back_from == {ALERTS: 5}
+
+
 def test_a_read_back_begins_before_what_others_wrote_while_this_one_slept():
     """The next owner has sent this effect and later ones, then the zombie's arrives behind them."""
     disk = empty()

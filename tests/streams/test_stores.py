@@ -21,6 +21,7 @@ from streams.settings import Settings
 from streams.state import MemoryStore, PartitionState
 from streams.state_dir import StateDir
 from streams.stores import DurableStore, opened
+from streams.topic_facts import Identity
 from tests.streams.test_rocks import flip, the_only
 from tests.transport.chain import ChainEngine
 
@@ -51,13 +52,15 @@ class RowsEngine(ChainEngine):
 
 
 @contextmanager
-def machine(disk: Path, checkpoints: Path | None = None, group: str = "driftline") -> Iterator[Machine]:
+def machine(
+    disk: Path, checkpoints: Path | None = None, group: str = "driftline", topic: str = "p"
+) -> Iterator[Machine]:
     saved = Checkpoints(DirectoryBlobs(checkpoints), group=group, kept=3) if checkpoints else None
     with StateDir(disk) as folder:
         store = DurableStore(
             folder,
             RowsEngine,
-            lambda number: Belongs(group, number, {"predictions": "p", "alerts": "driftline.alerts"}),
+            lambda number: Belongs(group, number, {"predictions": topic, "alerts": "driftline.alerts"}),
             checkpoints=saved,
         )
         try:
@@ -258,6 +261,39 @@ async def test_a_state_that_is_not_ours_is_refused_also_where_a_checkpoint_is_fu
         await open_one(mixed_up.store)
     with machine(tmp_path / "theirs", group="another") as again:
         assert (await open_one(again.store)).positions == {}
+
+
+async def test_a_checkpoint_that_is_not_ours_is_refused_and_the_local_state_stays(tmp_path: Path):
+    checkpoints, ours = tmp_path / "checkpoints", tmp_path / "ours"
+    with machine(ours) as local:
+        work(await open_one(local.store))
+    with machine(tmp_path / "theirs", checkpoints, topic="another") as theirs:
+        work(await open_one(theirs.store), 2)
+        await theirs.store.checkpoint(0)
+    for _ in range(2):
+        with machine(ours, checkpoints) as mixed_up, pytest.raises(UsageError, match="topics"):
+            await open_one(mixed_up.store)
+    with machine(ours) as local:
+        assert (await open_one(local.store)).positions == {"p": 100}
+
+
+async def test_a_checkpoint_of_a_topic_with_another_id_is_refused_and_the_local_state_stays(tmp_path: Path):
+    checkpoints, ours = tmp_path / "checkpoints", tmp_path / "ours"
+
+    async def worked(store: DurableStore, topic_id: str, batches: int) -> None:
+        state = await open_one(store)
+        state.made_from({"p": Identity(topic_id, 1)})
+        work(state, batches)
+
+    with machine(ours) as local:
+        await worked(local.store, "ours", 1)
+    with machine(tmp_path / "theirs", checkpoints) as theirs:
+        await worked(theirs.store, "theirs", 2)
+        await theirs.store.checkpoint(0)
+    with machine(ours, checkpoints) as mixed_up, pytest.raises(UsageError, match="another topic p"):
+        await open_one(mixed_up.store)
+    with machine(ours) as local:
+        assert (await open_one(local.store)).positions == {"p": 100}
 
 
 async def test_a_partition_that_comes_straight_back_keeps_its_state_open(tmp_path: Path):

@@ -90,6 +90,13 @@ def test_the_seek_comes_after_a_rebalance_and_before_records_flow():
     assert resume.index("consumer.perform_seek()") < resume.index("consumer.resume_flow()")
     assert "if self.app.consumer_generation_id != generation_id" in resume
     assert "if not self.tables or" in source(Recovery)
+    assert "perform_seek(), timeout=self.app.conf.broker_request_timeout" in resume
+    assert re.search(r"stopped:[^:]+raise ServiceStopped", source(Recovery._wait)), "a time-out is no error to it"
+
+
+def test_the_time_for_a_seek_is_ours_to_choose_and_other_requests_have_their_own():
+    assert source(driver).count("conf.broker_request_timeout") == 3  # ends of topics, and clients that are not used
+    assert "broker_request_timeout" not in source(driver.Producer)
 
 
 def test_a_rebalance_stops_the_flow_and_empties_the_agents_queue_before_it_tells_us():

@@ -24,10 +24,10 @@ def blobs_of(*manifests) -> set[str]:
 
 def test_what_is_fetched_is_what_was_saved(storage, tmp_path):
     state = grown(tmp_path, 3)
-    saved = keeper(storage).save(0, state.checkpoint(), state.positions, state_format="7")
+    saved = keeper(storage).save(0, state.checkpoint(), state.positions)
     found = keeper(storage).newest(0)
     assert found == saved
-    assert (found.positions, found.state_format) == (state.positions, "7")
+    assert found.positions == state.positions
     keeper(storage).fetch(found, tmp_path / "elsewhere" / "0")
     assert content(tmp_path / "elsewhere" / "0") == state.content()
     assert os.listdir(tmp_path / "elsewhere") == ["0"]
