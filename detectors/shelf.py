@@ -102,6 +102,11 @@ class Room:
         else:
             self._fresh[key] = None
 
+    def delete_all(self, prefix: bytes) -> None:
+        """What was written under keys that begin so."""
+        if self.kept is not None:
+            self._fresh.update((key, None) for key, _ in self.kept.scan(prefix))
+
     def get(self, key: bytes) -> bytes | None:
         """What was put last."""
         record = self._fresh.get(key)

@@ -10,7 +10,7 @@ from detectors.reports import ScopeKey
 from detectors.retrain import Policy
 from detectors.scope import Scope, ScopeState
 from detectors.shelf import Pending, Room
-from detectors.windows import Archive
+from detectors.windows import Archive, clear_all
 from schemas.events import Prediction
 from schemas.times import duration_ms
 
@@ -166,6 +166,7 @@ class Scopes:
         """Under another configuration nothing is known of what is normal. Returned are those with open alarms."""
         self._opened = state.opened
         self.deployed = state.deployed
+        clear_all(self._room, self._model_number)  # what they count is amended no more
         return [
             self._with(held.key, number, held.lifecycle) for number, held in state.scopes if held.lifecycle.incidents
         ]

@@ -101,7 +101,7 @@ class Archive:
 
     def __init__(self, room: Room, model: int, scope: int, window_ms: int, horizon_ms: int) -> None:
         self._room = room
-        self._prefix = b"W" + model.to_bytes(4, "big") + scope.to_bytes(4, "big")
+        self._prefix = _of_model(model) + scope.to_bytes(4, "big")
         self._window_ms = window_ms
         self._kept_ms = min(horizon_ms, AMENDABLE * window_ms)
         self.span: tuple[int, int] | None = None  # from the oldest to the newest start that is here
@@ -136,6 +136,15 @@ class Archive:
 
     def _key(self, start: int) -> bytes:
         return self._prefix + start.to_bytes(8, "big")
+
+
+def clear_all(room: Room, model: int) -> None:
+    """All monitors of a model are let go, whatever the length of their windows was."""
+    room.delete_all(_of_model(model))
+
+
+def _of_model(model: int) -> bytes:
+    return b"W" + model.to_bytes(4, "big")
 
 
 class BookState(msgspec.Struct, array_like=True, frozen=True):

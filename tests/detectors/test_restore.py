@@ -239,6 +239,21 @@ def test_alarms_of_a_configuration_before_are_resolved_although_the_model_only_m
     assert engine(config, kept).apply(records([tick(402 * SECOND)])).effects == []
 
 
+@pytest.mark.parametrize("window", ["1m", "7m"])
+def test_under_another_configuration_the_closed_windows_of_the_one_before_are_gone(window: str) -> None:
+    def windows() -> int:
+        return len([key for key in kept.records if key[:1] == b"W"])
+
+    same = ModelConfig(metrics_window="1m")
+    others = [event | {"model": "other"} for event in labelled([False] * 300)]
+    _, kept = kept_of([*labelled([False] * 600), *others], same)
+    assert windows() == 9 + 4
+    changed = ModelConfig(metrics_window=window, features_max=9)
+    anew = engine(MonitorConfig(defaults=same, models={"churn": changed}), kept)
+    kept.take(anew.changes())
+    assert windows() == 4  # those of the model that goes on
+
+
 def test_labels_held_back_and_corrected_before_the_task_was_known() -> None:
     events = [event for number in range(60) for event in (prediction(number), outcome(number, float(number % 2)))]
     fixed = [outcome(number, 1.0, revision=1) for number in (3, 4, 50, 4)]
