@@ -15,7 +15,7 @@ from streams.durable import OUTBOX, POSITIONS, DurableState
 from streams.merge import Merge
 from streams.partition import OwnedPartition
 from streams.sender import Sender
-from tests.simulation import storage
+from streams.state import Tenure
 from tests.simulation.disk import OpenDisk
 
 Mutant = Callable[[], AbstractContextManager[Any]]
@@ -159,7 +159,7 @@ def _sent_in_another_order() -> Any:
 
 
 def _states_stay_open_while_others_own_them() -> Any:
-    return patch.object(storage, "consecutive", lambda released_in, _generation: released_in is not None)
+    return patch.object(Tenure, "begins", lambda _self, _generation: True)
 
 
 def _changes_lack_deletes() -> Any:
