@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, NamedTuple, Protocol
 
 from schemas.topics import CATALOGUE, TopicNames
@@ -71,17 +72,20 @@ class Sender:
             return {}
         for effect in effects:
             self._refuse_too_large(partition, effect)
+        topics = [self._destinations[effect.stream].topic for effect in effects]
+        queued: list[asyncio.Future[Any]] = []
         try:
             async with asyncio.timeout(self._timeout_s):
-                acknowledged = [await self._queue(partition, effect) for effect in effects]
-                places = await asyncio.gather(*acknowledged)
+                for effect in effects:
+                    queued.append(asyncio.ensure_future(await self._queue(partition, effect)))  # noqa: PERF401
+                places = await asyncio.gather(*queued)
         except TimeoutError as error:
+            late = [topic for topic, future in zip_longest(topics, queued) if future is None or future.cancelled()]
             raise BrokerError(
-                f"{len(effects)} events were not acknowledged within {self._timeout_s:g} s",
-                where=f"partition {partition}",
-                advice="see whether the brokers have enough replicas in sync",
+                f"{len(late)} events were not acknowledged within {self._timeout_s:g} s",
+                where=f"{', '.join(sorted(set(late)))}, partition {partition}",
+                advice="see whether the topics are there and the brokers have enough replicas in sync",
             ) from error
-        topics = [self._destinations[effect.stream].topic for effect in effects]
         for topic, count in Counter(topics).items():
             self._telemetry.sent(topic, partition, count)
         return _ends(topics, [place.offset for place in places])
