@@ -162,6 +162,13 @@ def _states_stay_open_while_others_own_them() -> Any:
     return patch.object(Tenure, "begins", lambda _self, _generation: True)
 
 
+def _shares_that_were_never_opened_count_as_ours() -> Any:
+    def ends(self: Tenure, generation: int) -> None:
+        self._released_in = generation
+
+    return patch.object(Tenure, "ends", ends)
+
+
 def _changes_lack_deletes() -> Any:
     changes = Engine.changes
     return patch.object(Engine, "changes", lambda self: Changes(changes(self).puts, []))
@@ -258,6 +265,7 @@ MUTANTS: Mapping[str, Mutant] = {
         _outbox_is_cleared_too_early,
         _sent_in_another_order,
         _states_stay_open_while_others_own_them,
+        _shares_that_were_never_opened_count_as_ours,
         _changes_lack_deletes,
         _marks_of_a_line_are_not_kept,
         _entries_that_changed_are_not_kept,
