@@ -36,7 +36,8 @@ from typing import NamedTuple
 
 import structlog
 
-from streams.blobs import BlobLost, Blobs, BlobsError, Found, sync_folder
+from streams.blobs import BlobLost, Blobs, BlobsError, Found
+from streams.blobs_directory import sync_folder
 from streams.errors import DriftlineError, StateDiskError, UsageError
 from streams.manifests import File, Manifest, ManifestError, ManifestTooNewError, decode, encode, hash_of_file, make
 

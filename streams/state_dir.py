@@ -14,7 +14,7 @@ from shutil import disk_usage, rmtree
 from types import TracebackType
 from typing import Self
 
-from streams.blobs import sync_folder
+from streams.blobs_directory import sync_folder
 from streams.byte_sizes import in_words
 from streams.errors import StateDiskError, UsageError
 

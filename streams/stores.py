@@ -16,7 +16,8 @@ from typing import NamedTuple
 import structlog
 from rocksdict import Cache
 
-from streams.blobs import BlobsError, open_blobs
+from streams.blobs import BlobsError
+from streams.blobs_places import open_blobs
 from streams.byte_sizes import byte_count
 from streams.checkpoints import CheckpointDamagedError, Checkpoints
 from streams.durable import Belongs, DurableState, belongs, new_state, positions_of, require_ours, topics_of

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import pytest
 
 from schemas.records import Record
-from streams.blobs import BlobsError, DirectoryBlobs
+from streams.blobs import BlobsError
+from streams.blobs_directory import DirectoryBlobs
 from streams.checkpoints import Checkpoints
 from streams.durable import Belongs
 from streams.errors import CorruptStateError, UsageError

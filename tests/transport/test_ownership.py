@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from schemas.topics import TopicNames
-from streams.blobs import DirectoryBlobs
+from streams.blobs_directory import DirectoryBlobs
 from streams.checkpoints import Checkpoints
 from streams.durable import Belongs
 from streams.errors import CorruptStateError, StateDiskError

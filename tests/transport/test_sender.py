@@ -76,7 +76,9 @@ async def test_a_place_that_the_broker_does_not_know_any_more_is_none():
 
 
 async def test_an_effect_that_is_never_acknowledged_is_an_error():
-    with pytest.raises(BrokerError, match=r"driftline.alerts, partition 1: 1 events were not acknowledged within 0.01 s"):
+    with pytest.raises(
+        BrokerError, match=r"driftline.alerts, partition 1: 1 events were not acknowledged within 0.01 s"
+    ):
         await sender_to(Kafka(acknowledges=False), timeout_s=0.01).send(1, [Told("alerts", "e1", b"k", b"v")])
 
 

@@ -14,7 +14,8 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 from moto.server import ThreadedMotoServer
 
-from streams.blobs import Blobs, Found, open_blobs
+from streams.blobs import Blobs, Found
+from streams.blobs_places import open_blobs
 
 
 class Storage(NamedTuple):

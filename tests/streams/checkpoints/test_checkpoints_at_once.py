@@ -109,7 +109,7 @@ def test_many_saves_of_two_workers_at_once_leave_whole_checkpoints_only(tmp_path
 SAVER = """
 import sys
 from pathlib import Path
-from streams.blobs import open_blobs
+from streams.blobs_places import open_blobs
 from streams.checkpoints import Checkpoints
 from tests.streams.checkpoints.rocks import grown
 

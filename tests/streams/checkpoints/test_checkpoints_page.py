@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.blobs import open_blobs
+from streams.blobs_places import open_blobs
 from streams.checkpoints import Checkpoints
 from tests.streams.checkpoints.rocks import State, content, grown
 

@@ -6,7 +6,9 @@ import sys
 import boto3
 import pytest
 
-from streams.blobs import BlobLost, BlobsError, DirectoryBlobs, open_blobs
+from streams.blobs import BlobLost, BlobsError
+from streams.blobs_directory import DirectoryBlobs
+from streams.blobs_places import open_blobs
 from streams.checkpoints import Checkpoints
 from streams.errors import DriftlineError, UsageError
 from tests.streams.checkpoints.rocks import grown
