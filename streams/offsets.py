@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 from streams.errors import BrokerError
 from streams.topic_facts import Identity, topic_facts
 
+FETCH_WAIT_MS = 20  # a broker holds a fetch of what is read already for so long, and with it what is not
 POLL_S = 1.0  # how long one fetch of a reading waits; the reading goes on until its end is reached
 
 
@@ -79,7 +80,9 @@ class Offsets:
         unread = {tp for tp in partitions if seeks[tp] < ends[tp]}
         if not unread:
             return
-        consumer = AIOKafkaConsumer(**self._client, enable_auto_commit=False, auto_offset_reset="earliest")
+        consumer = AIOKafkaConsumer(
+            **self._client, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=FETCH_WAIT_MS
+        )
         await consumer.start()
         try:
             consumer.assign(list(unread))

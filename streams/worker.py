@@ -12,6 +12,7 @@ from time import time
 from typing import Any, NamedTuple, Never
 
 import faust
+import faust.tables
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
@@ -79,6 +80,14 @@ class App(faust.App):  # type: ignore[misc] # Faust is not typed for us
 
     def _create_directories(self) -> None:
         """No Faust tables, so nothing to put there."""
+
+
+class NoTables(faust.tables.TableManager):  # type: ignore[misc]
+    """Faust gives a program a second to declare its tables before it joins the group. Here there are none."""
+
+    async def on_start(self) -> None:
+        await self._update_channels()
+        await self.recovery.start()
 
 
 class Worker(NamedTuple):
@@ -181,6 +190,7 @@ def _app(kafka: KafkaSettings, transport_of: Callable[[list[URL], faust.App], Tr
         producer_max_request_size=REQUEST_BYTES_MAX,
         producer_max_batch_size=PRODUCER_BATCH_BYTES,
         store="memory://",
+        TableManager=NoTables,
         stream_buffer_maxsize=AGENT_QUEUE_BATCHES,
         stream_wait_empty=False,  # the batch in hand is waited for in Partitions.revoked
         topic_allow_declare=False,  # Faust would declare with one replica

@@ -11,6 +11,7 @@ from aiokafka.consumer.consumer import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.app.base import App
+from faust.tables import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport import conductor
 from faust.transport.consumer import Consumer as BaseConsumer
@@ -18,7 +19,7 @@ from faust.transport.consumer import ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as driver
 from faust.transport.producer import Producer as BaseProducer
 
-from streams import transport
+from streams import transport, worker
 
 
 def source(of: object) -> str:
@@ -92,6 +93,14 @@ def test_the_seek_comes_after_a_rebalance_and_before_records_flow():
     assert "if not self.tables or" in source(Recovery)
     assert "perform_seek(), timeout=self.app.conf.broker_request_timeout" in resume
     assert re.search(r"stopped:[^:]+raise ServiceStopped", source(Recovery._wait)), "a time-out is no error to it"
+
+
+def test_the_tables_are_waited_for_and_then_started_as_we_start_them():
+    theirs, ours = source(TableManager.on_start), source(worker.NoTables.on_start)
+    for step in ("self._update_channels()", "self.recovery.start()"):
+        assert step in theirs
+        assert step in ours
+    assert "self._tables_registered.set()" in source(TableManager._update_channels)
 
 
 def test_the_time_for_a_seek_is_ours_to_choose_and_other_requests_have_their_own():
