@@ -74,6 +74,10 @@ def _write_config(task: Task, port: int, *, in_memory: bool) -> Path:
     names = {stream.value: f"{task.group}-{stream.value}" for stream in Stream}
     names |= dict(zip((Stream.PREDICTIONS.value, Stream.OUTCOMES.value), task.topics, strict=False))
     topics = TopicNames(**names)
+    on_disk = (
+        f'dir = "{task.result.with_suffix(".state")}"',
+        f'checkpoints = "{task.result.with_suffix(".checkpoints")}"',
+    )
     lines = [
         "[kafka]",
         f'bootstrap = "{task.bootstrap}"',
@@ -81,9 +85,7 @@ def _write_config(task: Task, port: int, *, in_memory: bool) -> Path:
         "[kafka.topics]",
         *(f'{stream.value} = "{topics.of(stream)}"' for stream in Stream),
         "[state]",
-        f'dir = "{task.result.with_suffix(".state")}"',
-        f'checkpoints = "{task.result.with_suffix(".checkpoints")}"',
-        f"memory = {str(in_memory).lower()}",
+        *(("memory = true",) if in_memory else on_disk),
         "[worker]",
         'tick_interval = "0s"',  # so that every record that it finishes with is one of the task's
         "[metrics]",
