@@ -2,7 +2,8 @@
 
 DriftlineError          exit status 1: the work failed
 ├── UsageError          exit status 2: the call is wrong
-│   └── SettingsError   exit status 2: the configuration is wrong, with every mistake in it
+├── MistakesError       several at once, a line each
+│   └── SettingsError   and a UsageError: the configuration is wrong
 ├── SourceError         what was to be read cannot be read, or not to its end
 ├── SinkError           what was found cannot be written
 ├── BrokerError         Kafka did not answer or refused; trying again may help
@@ -35,14 +36,18 @@ class UsageError(DriftlineError):
     exit_status = 2
 
 
-class SettingsError(UsageError):
-    def __init__(self, problems: Sequence[object]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(map(str, problems)))
+class MistakesError(DriftlineError):
+    def __init__(self, mistakes: Sequence[object]) -> None:
+        self._lines = tuple(map(str, mistakes))
+        super().__init__("\n".join(self._lines))
 
     @property
     def lines(self) -> Sequence[str]:
-        return tuple(map(str, self.problems))
+        return self._lines
+
+
+class SettingsError(MistakesError, UsageError):
+    pass
 
 
 class SourceError(DriftlineError):

@@ -20,7 +20,7 @@ from schemas.times import duration_ms
 from schemas.topics import CATALOGUE, Direction, Stream, Topic
 from streams.byte_sizes import byte_count, in_words
 from streams.connection import Permissions
-from streams.errors import DriftlineError
+from streams.errors import DriftlineError, MistakesError
 from streams.relations import S3
 from streams.sections import KafkaSettings, Settings, StateSettings
 from streams.topic_facts import Operation, group_operations
@@ -32,16 +32,8 @@ _COORDINATOR_MOVES = (GroupCoordinatorNotAvailableError, GroupLoadInProgressErro
 _SAMPLE = b"compressed by some producer"
 
 
-class PreflightError(DriftlineError):
-    """All that is wrong, a line each."""
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(problems))
-
-    @property
-    def lines(self) -> Sequence[str]:
-        return self.problems
+class PreflightError(MistakesError):
+    """All that would stop a worker."""
 
 
 async def check(settings: Settings, permissions: Permissions = Permissions()) -> None:  # noqa: B008 - it refuses all

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrP
 
 from schemas.topics import CATALOGUE, Cleanup, Direction, Stream, TimestampType, Topic
 from streams.connection import Permissions, client_settings
-from streams.errors import BrokerError, DriftlineError
+from streams.errors import BrokerError, MistakesError
 from streams.sections import KafkaSettings
 from streams.topic_facts import Operation, everywhere, topic_facts
 
@@ -45,16 +45,8 @@ class Seen(NamedTuple):
     refused: Mapping[str, str]
 
 
-class TopicsError(DriftlineError):
+class TopicsError(MistakesError):
     """Every way in which the topics are not as a worker needs them."""
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(problems))
-
-    @property
-    def lines(self) -> Sequence[str]:
-        return self.problems
 
 
 async def create(kafka: KafkaSettings) -> dict[str, Made]:
