@@ -148,7 +148,7 @@ class Shelf:
     def want(self, name: str, wanted: list[tuple["Shelf", str, bytes]]) -> None:
         """Adds the id to those to be fetched, unless it is at hand, or known to be gone."""
         if name not in self._held and name not in self._older and name not in self._changed:
-            wanted.append((self, name, self._prefix + name.encode("utf-8", "surrogatepass")))
+            wanted.append((self, name, self._prefix + _bytes(name)))
 
     def fetched(self, name: str) -> Entry | None:
         """One that no record has asked for."""
@@ -186,14 +186,14 @@ class Shelf:
             self._change(name)
 
     def write(self, puts: list[tuple[bytes, bytes]], deletes: list[bytes]) -> None:
-        prefix, held = self._prefix, self._held
+        prefix, held, pack = self._prefix, self._held, _PACK
         for name in self._changed:
-            key = prefix + name.encode("utf-8", "surrogatepass")
+            key = prefix + _bytes(name)
             entry = held.get(name)
             if entry is None:
                 deletes.append(key)
             else:
-                puts.append((key, seal(_PACK(entry))))
+                puts.append((key, seal(pack(entry))))
         self._changed = {}
 
     def rotate(self) -> None:
@@ -295,6 +295,11 @@ class Line:
         newest = (self.end - 1) // CHUNK
         self._chunks = {number: chunk for number, chunk in self._chunks.items() if number == newest}
         self._read_back = {}
+
+
+def _bytes(name: str) -> bytes:
+    """Ids are nearly always plain, and then this is twice as quick."""
+    return name.encode() if name.isascii() else name.encode("utf-8", "surrogatepass")
 
 
 def _numbered(prefix: bytes, number: int) -> bytes:

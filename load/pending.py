@@ -156,7 +156,7 @@ class Partitions:
     def take(self, records: Sequence[Record]) -> Rate:
         """Batch by batch, a partition after the other, as a worker does that is behind; all is committed at the end."""
         batches = _batches(records)
-        paces = [Pace(COMMIT_S) for _ in self._states]
+        paces = [Pace(COMMIT_S, sharers=lambda: len(self._states)) for _ in self._states]
         applied, start = 0, time.perf_counter()
         for batch in batches:
             number = batch[0].partition

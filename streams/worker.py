@@ -134,7 +134,7 @@ def build(
             offsets=offsets,
             inputs=tuple(kafka.topics.inputs),
             outputs=tuple(kafka.topics.outputs),
-            pace=Pace(duration_ms(settings.state.commit_interval) / 1000),
+            pace=Pace(duration_ms(settings.state.commit_interval) / 1000, sharers=lambda: len(partitions.numbers)),
             telemetry=telemetry,
             is_current=partitions.is_current,
             is_member=is_member,
