@@ -6,7 +6,9 @@ A line per transition, none per event.
 import logging
 import re
 import sys
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
+from math import inf
+from time import monotonic
 from typing import Any, TextIO
 
 import structlog
@@ -20,7 +22,11 @@ from streams.text import printable
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _PRIVATE = re.compile(r"password|secret|token|credential|authorization|api_?key|private_?key", re.IGNORECASE)
 
+SELDOM_S = 60.0
+KINDS_MAX = 1_000  # a library may make each of its lines a kind of its own
+
 Line = MutableMapping[str, Any]
+Clock = Callable[[], float]
 
 
 def set_up(settings: LogSettings, *, stream: TextIO | None = None) -> None:
@@ -44,10 +50,36 @@ def _take_in_libraries(level: int, start: Sequence[Processor], end: Sequence[Pro
     without_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=start, processors=[without_meta, *end])
     handler.setFormatter(formatter)
+    handler.addFilter(Seldom())
     for name in LIBRARIES:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(max(level, logging.WARNING))
+
+
+class Seldom(logging.Filter):
+    """A library's line of one kind passes once a minute, with how often it was held back meanwhile.
+
+    While brokers are away, aiokafka says so a hundred times a second.
+    """
+
+    def __init__(self, clock: Clock = monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._kinds: dict[tuple[str, object], tuple[float, int]] = {}  # when one passed last, and how many since
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind, now = (record.name, record.msg), self._clock()
+        if kind not in self._kinds and len(self._kinds) >= KINDS_MAX:
+            self._kinds.clear()
+        passed, held_back = self._kinds.get(kind, (-inf, 0))
+        if now - passed < SELDOM_S:
+            self._kinds[kind] = (passed, held_back + 1)
+            return False
+        self._kinds[kind] = (now, 0)
+        if held_back:
+            record.msg, record.args = f"{record.getMessage()} (and {held_back:,} more of this kind before)", ()
+        return True
 
 
 def _renderer(for_people: bool, stream: TextIO) -> list[Processor]:

@@ -77,7 +77,8 @@ class Partitions:
         self._progress.not_ready()
         await self._leave()
         self._store.release(generation)
-        log.info("partitions revoked", partitions=sorted(self._owned), generation=generation)
+        if self._owned:
+            log.info("partitions revoked", partitions=sorted(self._owned), generation=generation)
 
     async def finish(self) -> None:
         """As a rebalance that takes everything; no other batch will be begun."""

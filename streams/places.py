@@ -10,7 +10,7 @@ from faust.types import TP
 
 from streams.gaps import Hole, Jump, Why, in_words, jump
 from streams.offsets import Offsets
-from streams.reading import hole, made_anew, repartitioned, seek_place
+from streams.reading import AFRESH, hole, made_anew, repartitioned, seek_place
 from streams.topic_facts import Identity
 
 log = structlog.get_logger(__name__)
@@ -99,6 +99,7 @@ class Places:
         for topic, before in topics.items():
             now = self.topics.get(topic, before)
             if now.id != before.id:
-                raise made_anew(topic, f"its id was {before.id} and is {now.id}")
+                advice = AFRESH if topic in self._inputs else "start the worker again: it goes on with the new one"
+                raise made_anew(topic, f"its id was {before.id} and is {now.id}", advice)
             if now.partitions != before.partitions:
                 raise repartitioned(topic, before.partitions, now.partitions)

@@ -73,7 +73,7 @@ def whole_numbers(assigned: Iterable[TP], inputs: Collection[str]) -> list[int]:
             raise DriftlineError(
                 f"{', '.join(sorted(missing))} did not come with {', '.join(sorted(topics))}",
                 where=f"partition {number}",
-                advice="give every input topic the same number of partitions and stop other programs of this group",
+                advice="see whether every input topic is there, all with the same number of partitions",
             )
     return sorted(topics_of)
 
@@ -96,13 +96,12 @@ def hole(tp: TP, wanted: int | None, place: int) -> Hole | None:
     return Hole(tp.topic, expected, place - 1) if place > expected else None
 
 
-def made_anew(where: str, what: str) -> DataGapError:
+AFRESH = 'bring back the topic, or start afresh on every machine: see "Afresh" in docs/state.md'
+
+
+def made_anew(where: str, what: str, advice: str = AFRESH) -> DataGapError:
     """A topic with an old name and other records: never read on silently."""
-    return DataGapError(
-        f"{what}: this is not the topic that the state was made from",
-        where=where,
-        advice="bring back the topic, or start with an empty state",
-    )
+    return DataGapError(f"{what}: this is not the topic that the state was made from", where=where, advice=advice)
 
 
 def repartitioned(where: str, before: int, now: int) -> DataGapError:

@@ -126,6 +126,16 @@ class Watchdog:
 
 def end_process(stall: Stall, stall_s: float) -> None:
     """One line, past every lock a hanging thread could hold, and out."""
-    line = f"driftline: ended by the watchdog: {stall} for {stall_s:g} s; start it again, it goes on where it was\n"
-    os.write(sys.stderr.fileno(), line.encode())
+    seconds = stall_s * STALLS_WITHOUT_ANSWER if stall is Stall.NO_ANSWER else stall_s
+    _say(f"ended by the watchdog: {stall} for {seconds:g} s; start it again, it goes on where it was")
     os._exit(EXIT_STALLED)
+
+
+def end_late(seconds: float) -> None:
+    """What was to be stopped in order still lives. What it decided is committed, so it may end like this."""
+    _say(f"ended {seconds:g} s after it was asked to, without taking leave of the group")
+    os._exit(0)
+
+
+def _say(line: str) -> None:
+    os.write(sys.stderr.fileno(), f"driftline: {line}\n".encode())

@@ -1,28 +1,22 @@
-"""The live worker: where all its parts are put together, and how it runs and ends."""
+"""The live worker: where all its parts are put together. How it runs and ends is ``streams.running``."""
 
 import asyncio
 import os
-import signal
 import sys
 import traceback
-from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from time import time
 from typing import Any, NamedTuple, Never
 
 import faust
 import faust.tables
 import structlog
-from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 from faust.types import TP
 from yarl import URL
 
 from schemas.times import duration_ms
 from schemas.topics import CATALOGUE, Stream, TopicNames
-from streams import preflight, stores, watchdog
-from streams.connection import Permissions, check_login, client_settings, is_refusal, security
+from streams.connection import client_settings, is_refusal, security
 from streams.errors import DriftlineError
 from streams.offsets import Offsets
 from streams.ownership import Partitions
@@ -32,11 +26,11 @@ from streams.reading import Batch, Fatal, Reading
 from streams.sections import KafkaSettings
 from streams.sender import Sender, destinations
 from streams.settings import Settings
-from streams.state import EngineFactory, PartitionState, StateStore
+from streams.state import PartitionState, StateStore
 from streams.telemetry import NoTelemetry, Telemetry
 from streams.ticks import Ticks
 from streams.transport import Transport
-from streams.watchdog import Progress, Watchdog
+from streams.watchdog import Progress
 
 log = structlog.get_logger(__name__)
 
@@ -51,12 +45,9 @@ SEND_OF_SESSION = 0.6
 AGENT_QUEUE_BATCHES = 2  # one in work, two waiting: enough that the agent never waits for the reader
 SEND_TIMEOUT_S_MAX = 30.0  # shorter than a rebalance may take, so that no batch is sent into the next generation
 REBALANCE_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 30.0  # a stop that hangs is no worse than a crash, and a crash loses nothing
 OPENING_S_MAX = 86_400.0  # of states that are fetched from far away; the watchdog looks whether that moves
 PRODUCER_LINGER_S = 0.0  # the effects of a batch are queued together before the loop turns, so waiting gathers nothing
 PRODUCER_BATCH_BYTES = 512 * 1024  # a flood of dead letters leaves in a few requests, not one after another in hundreds
-LOOK_EVERY_S = 1.0  # lag is measured and the loop's life shown this often
-LAG_TIMEOUT_S = 5.0  # a loop full of batches answers late; brokers that take longer count as away
 REQUEST_BYTES_MAX = max(topic.max_message_bytes for topic in CATALOGUE.values())
 
 REFUSAL_ADVICE = "see what this user may do; the next start names every permission that is missing"
@@ -252,125 +243,3 @@ def _fatal(exit_process: Exit) -> Fatal:
         exit_process(EXIT_UNEXPECTED)
 
     return fatal
-
-
-# Running -------------------------------------------------------------------------------------------------------------
-
-
-def run(
-    settings: Settings,
-    engine_of: EngineFactory,
-    *,
-    permissions: Permissions = Permissions(),  # noqa: B008 - an empty tuple of refusals
-    telemetry: Telemetry | None = None,
-) -> int:
-    """Runs a worker in this process until SIGTERM or SIGINT; returns its exit code.
-
-    What is wrong before anything runs is raised as ``DriftlineError``.
-    """
-    check_login(settings.kafka, permissions)
-    return asyncio.run(_run(settings, engine_of, permissions, telemetry or NoTelemetry()))
-
-
-async def _run(settings: Settings, engine_of: EngineFactory, permissions: Permissions, telemetry: Telemetry) -> int:
-    await preflight.check(settings, permissions)
-    with stores.opened(settings, engine_of, telemetry) as store:
-        return await _watched(settings, build(settings, store, telemetry=telemetry), telemetry)
-
-
-async def _watched(settings: Settings, worker: Worker, telemetry: Telemetry) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    stall_s = duration_ms(settings.worker.watchdog_stall) / 1000
-    dog = Watchdog(worker.progress, stall_s, lambda stall: watchdog.end_process(stall, stall_s))
-    dog.start()
-    try:
-        return await serve(worker, stop, telemetry)
-    finally:
-        dog.stop()
-
-
-async def serve(worker: Worker, stop: asyncio.Event, telemetry: Telemetry) -> int:
-    """Starts the application, waits for ``stop`` or its crash, and ends it."""
-    await worker.offsets.start()
-    all_chores: Sequence[Chore] = (partial(_look_around, worker, telemetry), *worker.chores)
-    chores = [asyncio.create_task(_guarded(chore, worker.fatal)) for chore in all_chores]
-    starting = asyncio.create_task(worker.app.start())
-    stopping = asyncio.create_task(stop.wait())
-    ended = asyncio.create_task(_ended(worker.app, starting))
-    try:
-        await asyncio.wait((stopping, ended), return_when=asyncio.FIRST_COMPLETED)
-        if ended.done():
-            # Past the end of this function Python would wait for Faust's threads, which a crash leaves running.
-            worker.fatal(ended.exception() or worker.app.crash_reason or RuntimeError("Faust stopped by itself"))
-            return EXIT_UNEXPECTED
-        await _stop(worker)
-        return 0
-    finally:
-        tasks = (*chores, starting, stopping, ended)
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks, timeout=STOP_TIMEOUT_S)  # the chores take leave of the brokers
-
-
-async def _guarded(chore: Chore, fatal: Fatal) -> None:
-    """A chore that ends by an error would leave a worker that lives and does half of its work."""
-    try:
-        await chore()
-    except Exception as error:
-        fatal(error)
-
-
-async def _ended(app: faust.App, starting: "asyncio.Task[None]") -> None:
-    await starting
-    await app.wait_until_stopped()
-
-
-async def _stop(worker: Worker) -> None:
-    log.info("stopping")
-    try:
-        async with asyncio.timeout(STOP_TIMEOUT_S):
-            await worker.partitions.finish()
-            await worker.app.stop()
-            await worker.offsets.stop()
-    except TimeoutError:
-        log.warning("stopped without taking leave of the group", after_s=STOP_TIMEOUT_S)
-        worker.exit_process(0)
-    except Exception as error:
-        worker.fatal(error)  # Faust's thread would live on, in the group, and Python would wait for it
-        return
-    log.info("stopped")
-
-
-async def _look_around(worker: Worker, telemetry: Telemetry) -> None:
-    """Shows that the loop turns, and measures how far the worker is behind."""
-    while True:
-        worker.progress.turn()
-        try:
-            await _measure_lag(worker, telemetry)
-        except (KafkaError, TimeoutError):
-            worker.progress.lag_unknown()
-        await asyncio.sleep(LOOK_EVERY_S)
-
-
-async def _measure_lag(worker: Worker, telemetry: Telemetry) -> None:
-    # What is owned may change while the brokers are asked.
-    asked, positions = time(), worker.partitions.positions
-    committed = {**positions, **worker.partitions.committed()}
-    ends = await asyncio.wait_for(worker.offsets.ends(list(positions)), LAG_TIMEOUT_S)
-    lags = {tp: ends[tp] - offset for tp, offset in positions.items()}
-    for tp, records in lags.items():
-        telemetry.lag(tp.topic, tp.partition, records)
-    telemetry.lag_known(asked)
-    for number, records in worker.app.consumer.held.items():
-        telemetry.held(number, records)
-    worker.progress.at(_by_number(committed), _by_number({tp: ends[tp] - offset for tp, offset in committed.items()}))
-
-
-def _by_number(amounts: Mapping[TopicPartition, int]) -> Mapping[int, int]:
-    sums: Counter[int] = Counter()
-    for tp, amount in amounts.items():
-        sums[tp.partition] += amount
-    return sums

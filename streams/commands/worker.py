@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from prometheus_client import CollectorRegistry  # noqa: PLC0415 - all of these bring what only a worker needs
 
-    from streams import embedded, logs, worker  # noqa: PLC0415
+    from streams import embedded, logs, running  # noqa: PLC0415
     from streams.endpoint import serving  # noqa: PLC0415
     from streams.metrics import WorkerMetrics  # noqa: PLC0415
     from streams.permissions import permissions  # noqa: PLC0415
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     prepare()
     with serving(settings.metrics, registry, ready=metrics.is_ready):
         engines = embedded.engines(settings, any_stream=False)
-        return worker.run(settings, engines, permissions=permissions(settings.kafka), telemetry=metrics)
+        return running.run(settings, engines, permissions=permissions(settings.kafka), telemetry=metrics)
 
 
 command = Command(

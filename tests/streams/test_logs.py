@@ -88,3 +88,19 @@ def test_a_secret_is_written_nowhere() -> None:
 def test_secrets_compare_by_their_text() -> None:
     assert (Secret("a") == Secret("a"), Secret("a") == Secret("b"), Secret("a") == "a") == (True, False, False)
     assert len({Secret("a"), Secret("a")}) == 1
+
+
+def test_a_librarys_line_of_one_kind_passes_once_a_minute_with_how_many_there_were() -> None:
+    now = [0.0]
+    seldom = logs.Seldom(clock=lambda: now[0])
+
+    def passes(node: int) -> str | None:
+        record = logging.LogRecord("aiokafka", logging.ERROR, "", 0, "Unable connect to node %s", (node,), None)
+        return record.getMessage() if seldom.filter(record) else None
+
+    assert passes(1) == "Unable connect to node 1"
+    assert [passes(node) for node in range(5)] == [None] * 5
+    now[0] = 60.0
+    assert passes(2) == "Unable connect to node 2 (and 5 more of this kind before)"
+    now[0] = 120.0
+    assert passes(3) == "Unable connect to node 3"

@@ -16,10 +16,11 @@ import msgspec
 
 from detectors.kept import Changes, Kept
 from schemas.records import RecordLike
+from streams.running import run, serve
 from streams.settings import Settings
 from streams.stores import opened
 from streams.telemetry import NoTelemetry
-from streams.worker import build, run, serve
+from streams.worker import build
 
 LINK = b"link"  # the key of all that is kept
 

@@ -7,9 +7,10 @@ import pytest
 from aiokafka import TopicPartition
 
 from streams.errors import StateDiskError
+from streams.running import _measure_lag, _stop
 from streams.telemetry import NoTelemetry
 from streams.watchdog import Progress
-from streams.worker import Worker, _measure_lag, _stop
+from streams.worker import Worker
 
 FIRST, GAINED = TopicPartition("predictions", 0), TopicPartition("predictions", 1)
 
