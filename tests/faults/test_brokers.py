@@ -1,11 +1,13 @@
 """Brokers that hang, die and come back: the worker waits, goes on by itself, and the topics show nothing of it."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from load.brokers.secure import SecureBroker
+from streams.worker import EXIT_UNEXPECTED
 from tests.faults.trial import (
     PER_SECOND,
     Subject,
@@ -82,3 +84,17 @@ def test_a_broker_that_is_killed_and_comes_back_costs_nothing(
         broker.node.wait_until_ready()
         traffic.send(4_000, PER_SECOND)
     settle(site, [worker], 120.0)
+
+
+@LONG
+def test_a_stop_while_the_broker_hangs_has_an_end_and_costs_nothing(broker: SecureBroker, tmp_path: Path, start: Start):
+    site = site_on(broker.bootstrap, tmp_path, kafka__session_timeout="45s")
+    traffic = traffic_on(site)
+    worker = start(site)
+    traffic.send(4_000, PER_SECOND)
+    wait_for_work(worker)
+    with broker.node.hanging(0):
+        worker.process.send_signal(signal.SIGTERM)
+        assert worker.process.wait(30.0) in (0, EXIT_UNEXPECTED), worker.said
+    traffic.send(4_000, PER_SECOND)
+    settle(site, [start(site)], 120.0)
