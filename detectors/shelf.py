@@ -186,14 +186,14 @@ class Shelf:
             self._change(name)
 
     def write(self, puts: list[tuple[bytes, bytes]], deletes: list[bytes]) -> None:
-        prefix, held, pack = self._prefix, self._held, _PACK
+        prefix, held = self._prefix, self._held
         for name in self._changed:
             key = prefix + _bytes(name)
             entry = held.get(name)
             if entry is None:
                 deletes.append(key)
             else:
-                puts.append((key, seal(pack(entry))))
+                puts.append((key, seal(_PACK(entry))))
         self._changed = {}
 
     def rotate(self) -> None:

@@ -66,10 +66,10 @@ class Seldom(logging.Filter):
     def __init__(self, clock: Clock = monotonic) -> None:
         super().__init__()
         self._clock = clock
-        self._kinds: dict[tuple[str, object], tuple[float, int]] = {}  # when one passed last, and how many since
+        self._kinds: dict[tuple[str, str], tuple[float, int]] = {}  # when one passed last, and how many since
 
     def filter(self, record: logging.LogRecord) -> bool:
-        kind, now = (record.name, record.msg), self._clock()
+        kind, now = (record.name, str(record.msg)), self._clock()  # anything may be logged, also what has no hash
         if kind not in self._kinds and len(self._kinds) >= KINDS_MAX:
             self._kinds.clear()
         passed, held_back = self._kinds.get(kind, (-inf, 0))

@@ -104,3 +104,8 @@ def test_a_librarys_line_of_one_kind_passes_once_a_minute_with_how_many_there_we
     assert passes(2) == "Unable connect to node 2 (and 5 more of this kind before)"
     now[0] = 120.0
     assert passes(3) == "Unable connect to node 3"
+
+
+def test_a_librarys_line_may_be_anything() -> None:
+    record = logging.LogRecord("mode", logging.ERROR, "", 0, {"no": "hash"}, None, None)  # type: ignore[arg-type]
+    assert logs.Seldom().filter(record)
