@@ -4,9 +4,11 @@ from collections.abc import Callable
 from time import monotonic
 
 # All partitions of a worker together commit for about a tenth of the time: what is written once for many batches costs
-# little more than for one. Where that would make them rest for longer than a second, events are more urgent.
+# little more than for one. Where that would make them rest for longer than a second, events are more urgent, until
+# commits take a quarter of the time: with many thousands of models, most of what they write is written once a commit.
 REST_OF_DURATION = 9
 REST_S_MAX = 1.0
+REST_OF_LONG_DURATION = 3
 RECORDS_MAX = 50_000  # what a crash may have to apply again, and what waits in memory to be written
 EFFECT_BYTES_MAX = 16 * 1024 * 1024  # dead letters carry whole records: a flood of them must not pile up
 
@@ -37,6 +39,7 @@ class Pace:
     def committed(self, took_s: float) -> int:
         """Returns how many records the commit was for."""
         records, self._records, self._effect_bytes = self._records, 0, 0
-        rest_s = min(REST_OF_DURATION * took_s * self._sharers(), REST_S_MAX)
+        all_took_s = took_s * self._sharers()
+        rest_s = min(REST_OF_DURATION * all_took_s, max(REST_S_MAX, REST_OF_LONG_DURATION * all_took_s))
         self._rest_until = self._clock() + max(self._interval_s, rest_s)
         return records

@@ -1,5 +1,7 @@
 """When a commit is due: by time, by what the last one cost, and by what has piled up."""
 
+import pytest
+
 from streams.pace import EFFECT_BYTES_MAX, RECORDS_MAX, Pace
 
 
@@ -38,11 +40,12 @@ def test_commits_of_all_partitions_take_about_a_tenth_of_the_time():
     assert pace.due
 
 
-def test_a_slow_commit_does_not_hold_events_back_for_longer_than_a_second():
+@pytest.mark.parametrize(("took_s", "rest_s"), [(0.2, 1.0), (2.0, 6.0)])
+def test_a_slow_commit_holds_events_back_for_a_second_or_three_times_as_long_as_it_took(took_s: float, rest_s: float):
     clock = Clock()
     pace = paced(clock)
-    pace.committed(30.0)
-    clock.now += 0.99
+    pace.committed(took_s)
+    clock.now += rest_s - 0.01
     assert not pace.due
     clock.now += 0.02
     assert pace.due
