@@ -1,6 +1,7 @@
 """What is normal for each column, learned in warm-up or given; and each new value measured against it.
 
-The first ``need`` values of a column teach its mean and standard deviation (Welford). Later ones come out standardised.
+The first ``need`` values of a column teach its mean and standard deviation (Welford), wild ones as far as they are
+believed. Later ones come out standardised.
 Values are clipped far out: one broken reading of 1e300 must not blind a detector that squares what it sees, and a value
 twelve standard deviations off says what it has to say.
 """
@@ -15,13 +16,15 @@ from detectors.banks.contract import Matrix
 from detectors.banks.jit import compiled
 
 CLIP = 12.0  # standard deviations
+TRUSTED = 16.0  # values after which the standard deviation says what is wild
+WILD = 8.0  # standard deviations
 BLOCK = 32  # rows whose mean is handed on: what confirms an alarm and what ends it
 
 
 # What is known of a column, a line each: how many values teach it, how many have, their moments, the unit that it is
 # measured in, and the block at hand.
-_NEED, _N, _MEAN, _M2, _M3, _SCALE, _BLOCK_SUM, _BLOCK_N = range(8)
-_LINES = 8
+_NEED, _N, _MEAN, _M2, _M3, _SCALE, _BLOCK_SUM, _BLOCK_N, _BLOCK_SQUARES = range(9)
+_LINES = 9
 
 Row = NDArray[np.float64]
 
@@ -36,10 +39,10 @@ def _scale(n: float, mean: float, m2: float) -> float:
 
 
 @compiled
-def _measure(x: Matrix, known: Matrix, z: Matrix, rows: int, sums: Matrix, counts: Matrix) -> None:
+def _measure(x: Matrix, known: Matrix, z: Matrix, rows: int, sums: Matrix, squares: Matrix, counts: Matrix) -> None:
     """Row by row, so that no cut of the rows can change the order of an addition."""
     need, n, mean, m2, m3, scale = known[_NEED], known[_N], known[_MEAN], known[_M2], known[_M3], known[_SCALE]
-    block_sum, block_n = known[_BLOCK_SUM], known[_BLOCK_N]
+    block_sum, block_n, block_squares = known[_BLOCK_SUM], known[_BLOCK_N], known[_BLOCK_SQUARES]
     done = 0
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
@@ -49,6 +52,10 @@ def _measure(x: Matrix, known: Matrix, z: Matrix, rows: int, sums: Matrix, count
                 continue
             if n[j] < need[j]:
                 before = n[j]
+                if before >= TRUSTED:
+                    # One wild value must not widen the unit that all effects are measured in.
+                    reach = WILD * math.sqrt(m2[j] / (before - 1.0))
+                    v = min(max(v, mean[j] - reach), mean[j] + reach) if reach > 0.0 else v
                 n[j] += 1.0
                 step = (v - mean[j]) / n[j]
                 square = step * step * n[j] * before
@@ -67,22 +74,26 @@ def _measure(x: Matrix, known: Matrix, z: Matrix, rows: int, sums: Matrix, count
                 s = -CLIP
             z[i, j] = s
             block_sum[j] += s
+            block_squares[j] += s * s
             block_n[j] += 1.0
         rows += 1
         if rows % BLOCK == 0:
             for j in range(x.shape[1]):
                 sums[done, j] = block_sum[j]
+                squares[done, j] = block_squares[j]
                 counts[done, j] = block_n[j]
                 block_sum[j] = 0.0
+                block_squares[j] = 0.0
                 block_n[j] = 0.0
             done += 1
 
 
 class Blocks(msgspec.Struct, frozen=True):
-    """Sums of standardised values, a row for each full block; ``ends`` are rows of the matrix given."""
+    """Sums of standardised values and of their squares, a row for each full block; ``ends``: rows of the matrix."""
 
     ends: list[int]
     sums: Matrix
+    squares: Matrix
     counts: Matrix
 
 
@@ -133,6 +144,11 @@ class Baseline:
         known = self._known[:, column]
         return bool(known[_N] >= known[_NEED] and math.isfinite(known[_SCALE]))
 
+    def spread(self, column: int) -> float:
+        """The standard deviation in units of ``scale``: 1, but for what was constant."""
+        n, m2 = self._known[[_N, _M2], column].tolist()
+        return 0.0 if n > 1 and self.scale[column] > (m2 / (n - 1.0)) ** 0.5 * (1.0 + 1e-9) else 1.0
+
     def skewness(self, column: int) -> float:
         """How lopsided the warm-up was: what a mean of few rows does by chance depends on it."""
         n, m2, m3 = self._known[[_N, _M2, _M3], column].tolist()
@@ -144,11 +160,11 @@ class Baseline:
         """Standardised values (NaN where the baseline is still learning), and the blocks that were filled."""
         full = (self.rows + len(x)) // BLOCK - self.rows // BLOCK
         z = np.empty_like(x)
-        sums, counts = np.empty((full, self.columns)), np.empty((full, self.columns))
-        _measure(x, self._known, z, self.rows, sums, counts)
+        sums, squares, counts = (np.empty((full, self.columns)) for _ in range(3))
+        _measure(x, self._known, z, self.rows, sums, squares, counts)
         first = BLOCK - self.rows % BLOCK - 1
         self.rows += len(x)
-        return z, Blocks([first + BLOCK * i for i in range(full)], sums, counts)
+        return z, Blocks([first + BLOCK * i for i in range(full)], sums, squares, counts)
 
     def numbers(self) -> Row:
         """All there is to know but for ``rows``."""

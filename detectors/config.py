@@ -37,15 +37,25 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     baseline_rows: int = 1_000  # warm-up: the first so many values of each signal
     label_horizon: str = "30d"  # an outcome later than this after its prediction is late
     false_pages_per_month: float = 1.0
+    rows_per_false_alarm: float | None = None  # asked for in rows instead
     pending_max: int = 1_000_000  # predictions held for their outcome; ~250 bytes each
     segments: tuple[str, ...] = ()  # segment names that get a monitor for each of their values
     segment_values_max: int = 50  # per segment name; the rest share one monitor
     features_max: int = 1_000
     categories_max: int = 8  # frequent categories watched one by one; the rest as one
-    detectors: tuple[str, ...] = ("adwin", "page_hinkley")  # on numeric features, scores and predictions
-    loss_detectors: tuple[str, ...] = ("adwin", "page_hinkley")  # on the loss; here ddm and its like are allowed too
+    detectors: tuple[str, ...] = (
+        "shiryaev_roberts",
+        "adwin",
+        "page_hinkley",
+    )  # on numeric features, scores and predictions
+    loss_detectors: tuple[str, ...] = (
+        "shiryaev_roberts",
+        "adwin",
+        "page_hinkley",
+    )  # on the loss; here ddm and its like are allowed too
     parameters: dict[str, dict[str, Scalar]] = {}  # by detector name
     metrics_window: str = "5m"
+    latency_objective: str = "200ms"  # a prediction that took longer was slow
     features: dict[str, FeatureConfig] = {}
     retrain: RetrainConfig = RetrainConfig()
 

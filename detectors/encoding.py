@@ -28,6 +28,8 @@ Flags = NDArray[np.bool_]
 SCORE, PREDICTION = "score".ljust(NAME_CHARACTERS_MAX + 1), "prediction".ljust(NAME_CHARACTERS_MAX + 1)
 _OWN = (PREDICTION, SCORE)
 COUNTED_MAX = 1_000  # distinct categories counted in warm-up; what comes after them is rare by construction
+# Only a rise of these is trouble.
+ONE_SIDED = (Kind.CONCEPT_DRIFT, Kind.DATA_QUALITY, Kind.LATENCY)
 FREQUENT = 0.01  # a category below this share is part of the rest
 _NOTHING_GIVEN = FeatureConfig()
 
@@ -77,9 +79,7 @@ class Part(NamedTuple):
 
 
 class EncoderState(msgspec.Struct, array_like=True, frozen=True):
-    features: list[
-        Feature
-    ]  # of the first two, prediction and score, without the names: they are long and always the same
+    features: list[Feature]  # the first two, prediction and score, without names: they are long and always the same
     values: list[Column]
     shares: list[Column]
 

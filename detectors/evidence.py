@@ -5,6 +5,8 @@ import math
 import msgspec
 
 from detectors import wording
+from detectors.banks.shiryaev import WATCH
+from detectors.budget import in_unit
 from detectors.config import ModelConfig
 from detectors.group import Found, Group, Recent
 from detectors.timeline import Timeline
@@ -23,17 +25,35 @@ def of_finding(
     detail: dict[str, JsonScalar] = {"after": _finite(found.after)}
     if since >= 0:
         detail["rows_since_change"] = since
+    if found.spread:
+        detail["spread"] = _finite(finding.spread)
+    value, threshold = finding.value, finding.threshold
+    if found.detector == WATCH:
+        value, threshold = in_unit(config, value), in_unit(config, threshold)
+        low, high = _interval(group, found)
+        detail["effect_low"], detail["effect_high"] = low, high
     return Evidence(
-        value=_finite(finding.value),
-        threshold=_finite(finding.threshold),
-        threshold_origin=wording.origin(found.detector, config),
+        value=_finite(value),
+        threshold=_finite(threshold),
+        threshold_origin=wording.origin(found.detector, config, group.share),
         n=finding.n,
-        baseline=_finite(float(group.baseline.mean[found.column])),
+        baseline=_finite(found.before),
         effect=_finite(found.effect),
         change_point=ChangePoint(ts=mark.time, offset=mark.offset) if mark is not None else None,
         detail=detail,
         trace=trace,
     )
+
+
+def _interval(group: Group, found: Found) -> tuple[float | None, float | None]:
+    """Where the effect lies, were these rows not the ones that raised the alarm: they flatter it."""
+    after = max(1.0, float(found.finding.since))
+    before = max(1.0, float(found.finding.n))
+    sd = found.finding.spread
+    error = sd * (1.0 / after + 1.0 / before) ** 0.5
+    if found.spread:
+        error = sd * (0.5 / after + 0.5 / before) ** 0.5
+    return _finite(found.effect - TWO_SIDED_95 * error), _finite(found.effect + TWO_SIDED_95 * error)
 
 
 def of_given(mean: float, floor: float) -> Evidence:
@@ -48,20 +68,21 @@ def of_given(mean: float, floor: float) -> Evidence:
     )
 
 
-def borne_out(group: Group, index: int, before: Evidence, recent: Recent) -> Evidence:
+def borne_out(group: Group, index: int, before: Evidence, recent: Recent, spread: bool) -> Evidence:
     """The same, with the effect that the rows after the finding have, which nobody picked."""
     baseline, scale = float(group.baseline.mean[index]), float(group.baseline.scale[index])
+    effect = recent.of(spread=spread)
     after = baseline + (recent.effect if group.rate else recent.effect * scale)
     detail = {
         **before.detail,
         "after": _finite(after),
         "confirmed_by_rows": recent.rows,
-        "effect_low": _finite(recent.effect - TWO_SIDED_95 * recent.error),
-        "effect_high": _finite(recent.effect + TWO_SIDED_95 * recent.error),
+        "effect_low": _finite(effect - TWO_SIDED_95 * recent.error),
+        "effect_high": _finite(effect + TWO_SIDED_95 * recent.error),
     }
     if before.value is None:  # no detector spoke: it is these rows alone that speak
-        before = msgspec.structs.replace(before, value=_finite(abs(recent.effect)), n=recent.rows)
-    return msgspec.structs.replace(before, effect=_finite(recent.effect), detail=detail)
+        before = msgspec.structs.replace(before, value=_finite(abs(effect)), n=recent.rows)
+    return msgspec.structs.replace(before, effect=_finite(effect), detail=detail)
 
 
 def _finite(value: float) -> float | None:

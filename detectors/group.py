@@ -11,15 +11,20 @@ from numpy.typing import NDArray
 from detectors.banks import registry
 from detectors.banks.contract import Bank, Finding, Matrix, StateError
 from detectors.banks.packed import pack, unpack
+from detectors.banks.shiryaev import WATCH, ShiryaevBank
 from detectors.baseline import BLOCK, Baseline, Blocks, Row
+from detectors.budget import Allowance
 from detectors.config import ModelConfig
-from detectors.encoding import Column
+from detectors.encoding import ONE_SIDED, Column
 
 HISTORY = 32  # blocks kept: about a thousand rows decide that something is over
 
 # Page-Hinkley's own defaults alarm 66 times in 100,000 rows of N(0, 1). Half of the smallest shift worth a page as
 # allowance leaves one false report in millions there, and finds one standard deviation in about 60 rows.
 PARAMETERS: dict[str, dict[str, float | int | str | bool]] = {"page_hinkley": {"delta": 0.15, "threshold": 50.0}}
+
+
+_NOTHING: Matrix = np.empty((0, 0))
 
 
 class Found(NamedTuple):
@@ -31,6 +36,9 @@ class Found(NamedTuple):
     finding: Finding
     effect: float  # of a value: standard deviations from the baseline; of a rate: the difference
     after: float  # the mean since the change, in the signal's unit
+    before: float  # and before it
+    base: float = 0.0  # what was normal before, where it is not the baseline any more; in the unit of ``effect``
+    spread: bool = False  # it is the standard deviation that changed: the effect is by how many of the baseline's
 
 
 class Recent(NamedTuple):
@@ -40,40 +48,51 @@ class Recent(NamedTuple):
     rows: int
     error: float  # one standard error of the effect where nothing has changed: the rows' and the baseline's
     skewness: float  # of a mean of so many rows
+    spread: float  # the standard deviation less the baseline's
+
+    def of(self, *, spread: bool) -> float:
+        return self.spread if spread else self.effect
 
 
 class History:
     """The last blocks of all columns, in a ring. A column that came later has nothing in the blocks before."""
 
-    __slots__ = ("_counts", "_sums", "blocks")
+    __slots__ = ("_counts", "_squares", "_sums", "blocks")
 
     def __init__(self) -> None:
         self.blocks = 0  # ever
         self._sums: Matrix = np.zeros((HISTORY, 0))
+        self._squares: Matrix = np.zeros((HISTORY, 0))
         self._counts: NDArray[np.uint8] = np.zeros((HISTORY, 0), dtype=np.uint8)  # at most BLOCK each
 
-    def add(self, sums: Row, counts: Row) -> None:
+    def add(self, sums: Row, squares: Row, counts: Row) -> None:
         more = len(sums) - self._sums.shape[1]
         if more:
             self._sums = np.pad(self._sums, ((0, 0), (0, more)))
+            self._squares = np.pad(self._squares, ((0, 0), (0, more)))
             self._counts = np.pad(self._counts, ((0, 0), (0, more)))
         place = self.blocks % HISTORY
         self._sums[place] = sums
+        self._squares[place] = squares
         self._counts[place] = counts
         self.blocks += 1
 
-    def last(self, column: int, blocks: int) -> Iterator[tuple[float, int]]:
-        """Sums and counts of one column, oldest first."""
+    def last(self, column: int, blocks: int) -> Iterator[tuple[float, float, int]]:
+        """Sums, sums of squares and counts of one column, oldest first."""
         if column >= self._sums.shape[1]:
             return
-        sums, counts = self._sums[:, column].tolist(), self._counts[:, column].tolist()
+        sums, squares = self._sums[:, column].tolist(), self._squares[:, column].tolist()
+        counts = self._counts[:, column].tolist()
         for block in range(max(0, self.blocks - min(blocks, HISTORY)), self.blocks):
-            yield sums[block % HISTORY], counts[block % HISTORY]
+            yield sums[block % HISTORY], squares[block % HISTORY], counts[block % HISTORY]
 
     def numbers(self, wanted: int) -> tuple[NDArray[np.number[Any]], ...]:
         """All there is to know but for ``blocks``: the counts, and of so many last blocks the sums."""
         counts = self._counts[: self.blocks].ravel()
-        return (counts, self._sums[self._places(wanted)].ravel()) if wanted else (counts,)
+        if not wanted:
+            return (counts,)
+        places = self._places(wanted)
+        return counts, self._sums[places].ravel(), self._squares[places].ravel()
 
     def _places(self, wanted: int) -> list[int]:
         return [block % HISTORY for block in range(self.blocks - wanted, self.blocks)]
@@ -85,12 +104,14 @@ class History:
         history.blocks = blocks
         if blocks:
             used = min(blocks, HISTORY)
-            rows = numbers.reshape(used + wanted, -1)
+            rows = numbers.reshape(used + 2 * wanted, -1)
             history._sums = np.zeros((HISTORY, rows.shape[1]))
+            history._squares = np.zeros(history._sums.shape)
             history._counts = np.zeros(history._sums.shape, dtype=np.uint8)
             history._counts[:used] = rows[:used]
             if wanted:
-                history._sums[history._places(wanted)] = rows[used:]
+                places = history._places(wanted)
+                history._sums[places], history._squares[places] = rows[used : used + wanted], rows[used + wanted :]
         return history
 
 
@@ -106,7 +127,18 @@ class GroupState(msgspec.Struct, array_like=True, frozen=True):
 class Group:
     """``rate`` columns are 0/1 and measured in shares; others are measured in standard deviations of their baseline."""
 
-    __slots__ = ("_banks", "_config", "_detectors", "_history", "baseline", "columns", "rate")
+    __slots__ = (
+        "_allowance",
+        "_banks",
+        "_config",
+        "_detectors",
+        "_history",
+        "_standardised",
+        "_watch",
+        "baseline",
+        "columns",
+        "rate",
+    )
 
     def __init__(self, config: ModelConfig, detectors: Sequence[str], *, rate: bool) -> None:
         self.rate = rate
@@ -115,11 +147,25 @@ class Group:
         self._config = config
         self._detectors = detectors
         self._banks: list[tuple[str, Bank]] = []  # none before there is a column: many groups never have one
+        self._watch: ShiryaevBank | None = None
+        self._allowance: Allowance | None = None
         self._history = History()
+        self._standardised: Matrix = _NOTHING
 
-    def grow(self, columns: Sequence[Column]) -> None:
-        """Opens what has been added to ``columns`` since."""
-        for column in columns[len(self.columns) :]:
+    @property
+    def watched(self) -> bool:
+        """Whether there is a detector here that keeps to the budget: then the others only signal."""
+        return WATCH in self._detectors
+
+    @property
+    def share(self) -> float:
+        """What part of the model's budget each column has."""
+        return self._allowance.share if self._allowance else 0.0
+
+    def grow(self, columns: Sequence[Column], allowance: Allowance) -> None:
+        """Opens what has been added to ``columns`` since. The budget is shared out anew whenever there are more."""
+        first = len(self.columns)
+        for column in columns[first:]:
             self.columns.append(column)
             if column.given_share is not None:
                 self.baseline.given(column.given_share, 1.0)
@@ -127,55 +173,102 @@ class Group:
                 self.baseline.given(column.given_mean, column.given_sd)
             else:
                 self.baseline.learn(self._config.baseline_rows)
-        if self.columns and not self._banks:
-            self._banks = self._built()
+        if self.columns and not self._banks and self._watch is None:
+            self._banks, self._watch = self._built(), self._built_watch()
         for _, bank in self._banks:
             if bank.columns < len(self.columns):
                 bank.grow(len(self.columns))
+        if self._watch is not None and (allowance != self._allowance or len(self.columns) > first):
+            self._allow(self._watch, allowance, first)
+        self._allowance = allowance
+
+    def _allow(self, watch: ShiryaevBank, allowance: Allowance, first: int) -> None:
+        if watch.columns < len(self.columns):
+            watch.grow(len(self.columns))
+        for index, column in enumerate(self.columns):
+            watch.allow(index, allowance.time_per_alarm, allowance.head, sided=column.kind in ONE_SIDED)
+            if index >= first and column.given_share is not None:
+                watch.taught(index, column.given_share, self._config.baseline_rows)
+
+    def _built_watch(self) -> ShiryaevBank | None:
+        return ShiryaevBank(bits=self.rate, rows=self._config.baseline_rows) if self.watched else None
 
     def _built(self) -> list[tuple[str, Bank]]:
         given = self._config.parameters
         return [
             (name, registry.build(name, {**PARAMETERS.get(name, {}), **given.get(name, {})}))
             for name in self._detectors
+            if name != WATCH
             if self.rate or registry.accepts(name) is registry.Accepts.NUMBERS
         ]
 
-    def update(self, x: Matrix) -> tuple[list[Found], Blocks]:
+    def update(self, x: Matrix, first: int, times: Row) -> tuple[list[Found], Blocks]:
+        """``first`` is the number of the first row, and ``times`` says when each came."""
         if not self.columns:
             self.baseline.rows += len(x)  # so that blocks end at the same rows in every group
-            return [], Blocks([], np.empty((0, 0)), np.empty((0, 0)))
+            self._standardised = np.empty((len(x), 0))
+            return [], Blocks([], *[np.empty((0, 0))] * 3)
         z, blocks = self.baseline.measure(x)
+        self._standardised = z
         raw = np.where(np.isnan(z), np.nan, x) if self.rate else z
         found: list[Found] = []
         for name, bank in self._banks:
             standardised = name == "page_hinkley" or not self.rate
             reports = bank.update(z if standardised else raw)
             found.extend(self._found(name, report, standardised) for report in reports)
-        if len(self._banks) > 1 and len(found) > 1:
+        if self._watch is not None and self._allowance is not None:
+            clock = np.arange(first, first + len(x), dtype=float) if self._allowance.in_rows else times
+            reports = self._watch.update(x, clock, z, times)
+            found.extend(map(self._found_by_watch, reports))
+        if len(found) > 1:
             found.sort(key=lambda item: (item.row, item.column))
         return found, blocks
+
+    def last_standardised(self) -> Matrix:
+        """The rows of the last update in units of the baseline; they are kept no longer than until they are taken."""
+        standardised, self._standardised = self._standardised, _NOTHING
+        return standardised
 
     def _found(self, detector: str, finding: Finding, standardised: bool) -> Found:
         column = finding.column
         mean, scale = float(self.baseline.mean[column]), float(self.baseline.scale[column])
         after = mean + finding.mean_after * scale if standardised else finding.mean_after
         effect = after - mean if self.rate else finding.mean_after
-        return Found(finding.row, column, detector, finding, effect, after)
+        return Found(finding.row, column, detector, finding, effect, after, mean)
+
+    def _found_by_watch(self, finding: Finding) -> Found:
+        """Its baseline is its own: it learns on, and begins anew where things got better."""
+        column = finding.column
+        mean, scale = float(self.baseline.mean[column]), float(self.baseline.scale[column])
+        before, after = finding.mean_before, finding.mean_after
+        if self.rate:
+            return Found(finding.row, column, WATCH, finding, after - before, after, before, base=before - mean)
+        wider = finding.spread - self.baseline.spread(column)
+        spread = self.columns[column].kind not in ONE_SIDED and abs(wider) > abs(after - before)
+        effect, base = (wider, 0.0) if spread else (after - before, before)
+        return Found(
+            finding.row, column, WATCH, finding, effect, mean + after * scale, mean + before * scale, base, spread
+        )
+
+    def watch_again(self, column: int) -> None:
+        """What was found is dealt with."""
+        if self._watch is not None:
+            self._watch.reset(column)
 
     # -- blocks: what the rows since then were like -----------------------------------------------------------------
 
     def remember(self, blocks: Blocks, number: int) -> None:
-        self._history.add(blocks.sums[number], blocks.counts[number])
+        self._history.add(blocks.sums[number], blocks.squares[number], blocks.counts[number])
 
     def recent(self, column: int, blocks: int) -> Recent:
         """The mean of one column over the last blocks, against its baseline."""
-        total, rows = 0.0, 0
-        for block_sum, count in self._history.last(column, max(0, blocks)):
+        total, squares, rows = 0.0, 0.0, 0
+        for block_sum, block_squares, count in self._history.last(column, max(0, blocks)):
             total += block_sum
+            squares += block_squares
             rows += count
         if not rows:
-            return Recent(0.0, 0, math.inf, 0.0)
+            return Recent(0.0, 0, math.inf, 0.0, 0.0)
         mean, learned = total / rows, float(self.baseline.n[column])
         effect, sd, skewness = mean, 1.0, self.baseline.skewness(column)
         if self.rate:
@@ -184,11 +277,12 @@ class Group:
             sd = _sd(share)
             skewness = (1.0 - 2.0 * share) / sd
         error = sd * (1.0 / rows + (1.0 / learned if learned else 0.0)) ** 0.5
-        return Recent(effect, rows, error, skewness / rows**0.5)
+        spread = max(0.0, squares / rows - mean * mean) ** 0.5 - self.baseline.spread(column)
+        return Recent(effect, rows, error, skewness / rows**0.5, spread)
 
     def rows_spanned(self, column: int, values: int) -> int:
         """About how many rows the last so many values of a column lie back: some are not there in every row."""
-        counts = [count for _, count in self._history.last(column, HISTORY)]
+        counts = [count for _, _, count in self._history.last(column, HISTORY)]
         first = next((block for block, count in enumerate(counts) if count), len(counts))
         counted = counts[first + 1 :]  # the first one may have been spent on warm-up
         return round(values * BLOCK * len(counted) / sum(counted)) if sum(counted) else values
@@ -201,6 +295,8 @@ class Group:
         wanted = min(wanted, blocks, HISTORY)
         numbers = pack(np.concatenate((self.baseline.numbers(), *self._history.numbers(wanted))))
         banks = [bank.snapshot() for _, bank in self._banks]
+        if self._watch is not None:
+            banks.append(self._watch.snapshot())
         return GroupState(len(self.columns), self.baseline.rows, blocks, wanted, numbers, banks)
 
     def restore(self, columns: Sequence[Column], state: GroupState) -> None:
@@ -210,9 +306,13 @@ class Group:
         self.baseline = Baseline.of(state.rows, numbers[:first])
         self._history = History.of(state.blocks, state.wanted, numbers[first:])
         self._banks = self._built() if self.columns else []
-        for (_, bank), held in zip(self._banks, state.banks, strict=True):
+        self._watch = self._built_watch() if self.columns else None
+        banks: list[Bank] = [bank for _, bank in self._banks]
+        if self._watch is not None:
+            banks.append(self._watch)
+        for bank, held in zip(banks, state.banks, strict=True):
             bank.restore(held)
-        if any(count != state.columns for count in (len(self.columns), *(bank.columns for _, bank in self._banks))):
+        if any(count != state.columns for count in (len(self.columns), *(bank.columns for bank in banks))):
             raise StateError(f"a state of {state.columns} columns does not fit the columns that are watched")
 
 

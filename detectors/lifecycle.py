@@ -11,13 +11,16 @@ A detector picks the worst stretch out of thousands of rows, so the stretch that
 that come after were not picked: their mean has the error that statistics say it has, and an alarm rests on them.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
 
+from detectors import together
+from detectors.banks.shiryaev import WATCH
 from detectors.baseline import BLOCK
 from detectors.effects import alert_id, derived_id, place
-from detectors.encoding import Column
+from detectors.encoding import ONE_SIDED, Column
 from detectors.group import HISTORY, Found, Group, Recent
 from schemas.events import AlertEvent, Evidence, Kind, Position, Severity
 
@@ -35,7 +38,9 @@ RECOVERED_ROWS = BLOCK * HISTORY
 class Disposition(StrEnum):
     """What became of a finding, and why."""
 
+    OPENED = "opened"  # the detector keeps to the budget, so it opens an alarm by itself
     SUSPECTED = "suspected"  # the rows that follow decide
+    NOTED = "noted"  # a detector that knows no budget reports beside one that does
     ALREADY_OPEN = "already_open"
     IMPROVEMENT = "improvement"  # a falling loss harms nobody
     MUTED = "muted"  # suspected all the same, and looked at when the mute ends
@@ -67,6 +72,8 @@ class Incident(msgspec.Struct, array_like=True):
     opened_joined: int
     evidence: Evidence
     retrained: bool = False
+    base: float = 0.0  # what was normal before, where it is not the baseline any more; in the unit of effects
+    spread: bool = False  # it is the standard deviation that changed
 
 
 class Suspect(msgspec.Struct, array_like=True, frozen=True):
@@ -75,6 +82,8 @@ class Suspect(msgspec.Struct, array_like=True, frozen=True):
     detector: str
     row: int
     evidence: Evidence
+    base: float = 0.0
+    spread: bool = False
 
 
 def floor_of(column: Column, rate: bool) -> float:
@@ -88,11 +97,7 @@ def harmful(kind: Kind, effect: float) -> bool:
 
     A detector that cannot say which way things went (``nan``) is believed until the rows after it have spoken.
     """
-    return not effect <= 0 or not one_sided(kind)
-
-
-def one_sided(kind: Kind) -> bool:
-    return kind in (Kind.CONCEPT_DRIFT, Kind.DATA_QUALITY)
+    return not effect <= 0 or kind not in ONE_SIDED
 
 
 class LifecycleState(msgspec.Struct, array_like=True, frozen=True):
@@ -111,24 +116,36 @@ class Lifecycle:
     def restless(self) -> bool:
         return bool(self.incidents or self.suspects)
 
-    def judge(self, column: Column, found: Found, muted: bool) -> Disposition:
+    def judge(self, column: Column, found: Found, evidence: Evidence, muted: bool, group: Group) -> Disposition:
         if not harmful(column.kind, found.effect):
             return Disposition.IMPROVEMENT
         if column.signal in self.incidents:
             return Disposition.ALREADY_OPEN
-        return Disposition.MUTED if muted else Disposition.SUSPECTED
+        if found.detector != WATCH and group.watched:
+            return Disposition.NOTED
+        if muted:
+            return Disposition.MUTED
+        certain = found.detector == WATCH and _plain(evidence)
+        # What features show together, one of them may explain yet.
+        if certain and abs(found.effect) >= floor_of(column, group.rate) and column.signal != together.SIGNAL:
+            return Disposition.OPENED
+        return Disposition.SUSPECTED
 
     def suspect(self, column: Column, found: Found, row: int, evidence: Evidence) -> None:
         """The newest report is the evidence; the rows are counted from the first that pointed the same way."""
         known = self.suspects.get(column.signal)
         if known is not None and ((known.evidence.effect or 0.0) > 0) is (found.effect > 0):
             row = known.row
-        self.suspects[column.signal] = Suspect(found.detector, row, evidence)
+        self.suspects[column.signal] = self.cause(found, row, evidence)
+
+    @staticmethod
+    def cause(found: Found, row: int, evidence: Evidence) -> Suspect:
+        return Suspect(found.detector, row, evidence, found.base, found.spread)
 
     def open(
         self,
         column: Column,
-        detector: str,
+        suspect: Suspect,
         severity: Severity,
         evidence: Evidence,
         now: int,
@@ -143,12 +160,14 @@ class Lifecycle:
             alert_id=alert_id(incident, AlertEvent.OPENED, position),
             signal=column.signal,
             kind=column.kind,
-            detector=detector,
+            detector=suspect.detector,
             severity=severity,
             opened_ts=now,
             opened_row=row,
             opened_joined=joined,
             evidence=evidence,
+            base=suspect.base,
+            spread=suspect.spread,
         )
         self.suspects.pop(column.signal, None)
         self.incidents[column.signal] = opened
@@ -162,14 +181,24 @@ class Lifecycle:
     def confirmed(self, column: Column, group: Group, index: int, row: int) -> tuple[Suspect, Recent] | None:
         """The suspicion and the rows after it that bear it out. One that came to nothing is dropped."""
         suspect = self.suspects[column.signal]
+        if column.signal == together.SIGNAL and self._explained:
+            return None
         fresh = (row + 1) // BLOCK - suspect.row // BLOCK - 1  # whole blocks since the report
         recent = group.recent(index, min(fresh, HISTORY))
-        floor = floor_of(column, group.rate)
-        if harmful(column.kind, recent.effect) and abs(recent.effect) >= max(floor, _doubt(recent)):
+        floor, effect = floor_of(column, group.rate), recent.of(spread=suspect.spread) - suspect.base
+        if harmful(column.kind, effect) and abs(effect) >= max(floor, _doubt(recent)):
             return suspect, recent
-        if fresh >= HISTORY and abs(recent.effect) < floor / 2:
+        if fresh >= HISTORY and abs(effect) < floor / 2:
             del self.suspects[column.signal]
+            group.watch_again(index)
         return None
+
+    @property
+    def _explained(self) -> bool:
+        """Whether a feature by itself shows what features show together."""
+        single = (Kind.FEATURE_DRIFT, Kind.DATA_QUALITY)
+        alone = any(incident.kind in single for signal, incident in self.incidents.items() if signal != together.SIGNAL)
+        return alone or any(signal.startswith("feature:") for signal in self.suspects)
 
     def recovered(self, column: Column, group: Group, index: int, row: int) -> Recent | None:
         """The rows that say an incident is over."""
@@ -177,7 +206,8 @@ class Lifecycle:
         if row - incident.opened_row < RECOVERED_ROWS:
             return None
         recent = group.recent(index, HISTORY)
-        over = recent.effect if one_sided(column.kind) else abs(recent.effect)
+        effect = recent.of(spread=incident.spread) - incident.base
+        over = effect if column.kind in ONE_SIDED else abs(effect)
         enough = recent.rows >= RECOVERED_ROWS / 4
         return recent if enough and over < floor_of(column, group.rate) / 2 else None
 
@@ -191,11 +221,25 @@ class Lifecycle:
         fresh = group.baseline.rows // BLOCK - min(rows, default=group.baseline.rows) // BLOCK - 1
         return max(0, min(fresh, HISTORY))
 
+    def certain(self, groups: Sequence[Group], row: int) -> int:
+        """For so many rows from this one on, nothing that a watch has found can be over: it need not look again."""
+        signals = {column.signal for group in groups if group.watched for column in group.columns}
+        began = [suspect.row for signal, suspect in self.suspects.items() if signal in signals]
+        began += [incident.opened_row for signal, incident in self.incidents.items() if signal in signals]
+        rows = min(began, default=row) + RECOVERED_ROWS - row
+        return rows if rows > 0 else BLOCK - row % BLOCK
+
     def state(self) -> LifecycleState:
         return LifecycleState(self.incidents, self.suspects)
 
     def restore(self, state: LifecycleState) -> None:
         self.incidents, self.suspects = state.incidents, state.suspects
+
+
+def _plain(evidence: Evidence) -> bool:
+    """Whether the effect is certain to be one: nothing lies outside its interval."""
+    low, high = evidence.detail.get("effect_low"), evidence.detail.get("effect_high")
+    return isinstance(low, float) and isinstance(high, float) and low * high > 0
 
 
 def _doubt(recent: Recent) -> float:

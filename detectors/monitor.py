@@ -258,7 +258,7 @@ class Monitor:
         scored = losses(rule, Pair(entry, label.label))
         entry.label, entry.weight, entry.window = label.label, label.weight, self._window_end - self._window_ms
         for scope in self._scopes.of_entry(entry):
-            scope.joined(item, scored, rule.is_rate, label.weight, entry.time, entry.offset)
+            scope.joined(item, scored, rule.is_rate, label, entry)
 
     def _correct(self, key: str, challenger: bool, entry: Pending, label: Labelled) -> None:
         """The window that counted the label before is amended; detectors cannot take back what they saw."""

@@ -58,5 +58,5 @@ def request(
 def _asks(policy: Policy, incident: Incident, now: int) -> bool:
     if incident.kind is Kind.CONCEPT_DRIFT:
         return True
-    drifts = (Kind.FEATURE_DRIFT, Kind.PREDICTION_DRIFT)
+    drifts = (Kind.FEATURE_DRIFT, Kind.PREDICTION_DRIFT, Kind.LABEL_DRIFT)
     return incident.kind in drifts and now - incident.opened_ts >= policy.lasts_ms

@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime
 
+from detectors import together
+from detectors.banks.shiryaev import WATCH
+from detectors.budget import in_words
 from detectors.config import ModelConfig
 from detectors.encoding import Column
 from detectors.lifecycle import Closing
@@ -11,6 +14,8 @@ _LOOK = {
     Kind.FEATURE_DRIFT: "look at what feeds it, or at who is asking",
     Kind.DATA_QUALITY: "look at the pipeline that fills it",
     Kind.PREDICTION_DRIFT: "compare with its inputs and the last deployment",
+    Kind.LATENCY: "look at what serves it, and at what it waits for",
+    Kind.LABEL_DRIFT: "look at who labels, and at what has become more or less frequent",
     Kind.CONCEPT_DRIFT: "the model is wrong more often: check the labels, then retrain or roll back",
     Kind.CHALLENGER: "the challenger differs; nobody is served by it",
 }
@@ -40,6 +45,10 @@ def _subject(column: Column, rate: bool) -> str:
     if name.startswith("feature:"):
         plain = name.removeprefix("feature:")
         return f"share of {plain}" if rate else f"feature {plain}"
+    if name == together.SIGNAL:
+        return "distance of features from what they were like together"
+    if name == "latency":
+        return "share of slow predictions"
     if name.startswith("prediction="):
         return f"share of {name}"
     return {"loss": "loss", "log_loss": "log loss"}.get(name, name)
@@ -49,6 +58,9 @@ def _change(evidence: Evidence, rate: bool) -> str:
     before, after = evidence.baseline, evidence.detail.get("after")
     if before is None or not isinstance(after, float) or evidence.effect is None:
         return "changed"
+    spread = evidence.detail.get("spread")
+    if isinstance(spread, float):
+        return f"has {spread:.2g} times the spread that it had"
     verb = "rose" if evidence.effect > 0 else "fell"
     if rate:
         return f"{verb} from {before:.1%} to {max(0.0, min(after, 1.0)):.1%}"
@@ -62,8 +74,10 @@ def _since(evidence: Evidence) -> str:
     return f" since {moment:%Y-%m-%d %H:%M} UTC"
 
 
-def origin(detector: str, config: ModelConfig) -> str:
+def origin(detector: str, config: ModelConfig, share: float) -> str:
     """Where a threshold came from, in words."""
+    if detector == WATCH:
+        return in_words(config, share)
     source = "configured" if config.parameters.get(detector) else "default"
     return {
         "adwin": f"ADWIN cut at the {source} delta",

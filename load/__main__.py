@@ -19,6 +19,8 @@ PROGRAMS = (
     "recovery",
     "join",
     "soak",
+    "quality",
+    "detectors",
     "demo-seeds",
     "produce",
 )  # a module of this package each, with underscores, that has a ``command``

@@ -35,6 +35,7 @@ class Kind(StrEnum):
     PREDICTION_DRIFT = "prediction_drift"
     CONCEPT_DRIFT = "concept_drift"
     PERFORMANCE = "performance"
+    LABEL_DRIFT = "label_drift"
     CALIBRATION = "calibration"
     DATA_QUALITY = "data_quality"
     LABEL_DELAY = "label_delay"

@@ -183,7 +183,10 @@ SETTINGS: Mapping[str, Setting] = {
         "An outcome that comes later than this after its prediction is late", Lasting("1s", "3650d")
     ),
     "defaults.false_pages_per_month": Setting(
-        "False pages a month you can bear for one model; thresholds are not calibrated to it yet", Between(0.001, 1_000)
+        "False pages a month of stream time that you can bear for one model", Between(0.001, 1_000)
+    ),
+    "defaults.rows_per_false_alarm": Setting(
+        "The budget in rows instead, where a month says little", Between(100, 1_000_000 * _MILLION)
     ),
     "defaults.pending_max": Setting(
         "Predictions held for their outcome, per model and partition; about 250 bytes each", Between(1, 100 * _MILLION)
@@ -204,6 +207,10 @@ SETTINGS: Mapping[str, Setting] = {
         "A detector's parameter, as River names it, such as `adwin.delta`"
     ),
     "defaults.metrics_window": Setting("Stream time that one metrics event sums up", Lasting("1s", "1d")),
+    "defaults.latency_objective": Setting(
+        "A prediction that took longer than this was slow; alarms come when the share of slow ones rises",
+        Lasting("1ms", "1h"),
+    ),
     "defaults.features.FEATURE.kind": Setting("What the feature is; auto: what its first value shows"),
     "defaults.features.FEATURE.range": Setting("Lowest and highest sensible value; one outside counts as unreadable"),
     "defaults.features.FEATURE.mean": Setting("The feature's usual mean, where it is known; else warm-up learns it"),

@@ -4,6 +4,7 @@ A *bank* is many detectors of one kind and one setting, a column each, updated t
 detector is a bank of one column. Rows come in stream order; how they are cut into matrices never changes a result.
 """
 
+import math
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -31,6 +32,7 @@ class Finding(NamedTuple):
     mean_before: float
     mean_after: float
     since: int  # values of this column since the change as the detector dates it, the reporting one included
+    spread: float = math.nan  # of the values since: their standard deviation as a factor of that before
 
 
 class Bank(Protocol):

@@ -37,8 +37,8 @@ def findings(found: Matrix) -> list[Finding]:
 
 
 def _finding(line: list[float]) -> Finding:
-    row, column, value, threshold, n, before, after, since = line
-    return Finding(int(row), int(column), value, threshold, int(n), before, after, int(since))
+    row, column, value, threshold, n, before, after, since, *spread = line
+    return Finding(int(row), int(column), value, threshold, int(n), before, after, int(since), *spread)
 
 
 def _place(finding: Finding) -> tuple[int, int]:

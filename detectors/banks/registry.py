@@ -10,6 +10,7 @@ import numpy as np
 from detectors.banks import packed, river
 from detectors.banks.adwin import AdwinBank
 from detectors.banks.contract import Bank
+from detectors.banks.ks import KsBank
 from detectors.banks.page_hinkley import PageHinkleyBank
 from detectors.banks.parameters import (
     Specification,
@@ -23,6 +24,7 @@ from detectors.banks.parameters import (
     share,
     whole,
 )
+from detectors.banks.shiryaev import WATCH, ShiryaevBank
 from detectors.config import Scalar
 
 _BUCKETS_MAX = 1_000  # a column's memory grows with it, its false alarms hardly change beyond ten
@@ -71,6 +73,7 @@ def _kswin_trial(path: str, parameters: Mapping[str, Scalar]) -> str | None:
 _KSWIN = "river.drift.KSWIN"
 
 _ENTRIES: Mapping[str, _Entry] = {
+    WATCH: _Entry(partial(ShiryaevBank, bits=False), {}, Accepts.NUMBERS, _sound),
     "adwin": _Entry(
         AdwinBank,
         {
@@ -92,6 +95,12 @@ _ENTRIES: Mapping[str, _Entry] = {
             "alpha": share(),
             "mode": one_of("up", "down", "both"),
         },
+        Accepts.NUMBERS,
+        _sound,
+    ),
+    "ks": _Entry(
+        KsBank,
+        {"alpha": fraction(), "reference": whole(10, _WINDOW_MAX), "window": whole(10, _WINDOW_MAX)},
         Accepts.NUMBERS,
         _sound,
     ),
@@ -169,10 +178,16 @@ def accepts(name: str) -> Accepts:
 def warm_up() -> None:
     """Compiles every kernel, or loads it from numba's cache, so that the first real update does not wait for it."""
     packed.warm_up()
-    for name in ("adwin", "page_hinkley"):
-        bank = build(name, {}, 1)
+    for bank in (
+        *(build(name, {}, 1) for name in ("adwin", "page_hinkley")),
+        *(_watched(bits) for bits in (True, False)),
+    ):
         bank.update(np.zeros((1, 1)))
         bank.restore(bank.snapshot())
+
+
+def _watched(bits: bool) -> ShiryaevBank:
+    return ShiryaevBank(1, bits=bits)
 
 
 def _entry(name: str) -> _Entry:

@@ -104,6 +104,7 @@ def _truth(sessions_move: int, regions_move: int, concept_moves: int) -> tuple[I
             model=MODEL,
             kind=DriftKind.CONCEPT,
             signals=("loss", "log_loss"),
+            consequences=("label=true",),
             starts_ms=concept_moves,
             description="other customers leave, inputs alike",
         ),

@@ -100,7 +100,7 @@ def _truth(
             model=MODEL,
             kind=DriftKind.GRADUAL,
             signals=("feature:traffic_index",),
-            consequences=("prediction",),
+            consequences=("prediction", "label"),
             starts_ms=traffic_moves,
             description=f"traffic_index rises by {TRAFFIC_SHIFT_SD:g} sd in 3 h",
         ),

@@ -95,6 +95,9 @@ def _channels(rng: np.random.Generator, made: Times, starts_ms: int) -> Choices:
     return np.where(unknown, tuple(CHANNELS).index("unknown"), category(rng, CHANNELS, len(made)))
 
 
+_OF_INTENTS = tuple(f"{what}={name}" for what in ("prediction", "label") for name in ("billing", "cancel", "other"))
+
+
 def _truth(episodes: tuple[int, int], channel_breaks: int, intents_move: int) -> tuple[InjectedDrift, ...]:
     recurring = tuple(
         InjectedDrift(
@@ -121,7 +124,7 @@ def _truth(episodes: tuple[int, int], channel_breaks: int, intents_move: int) ->
             model=MODEL,
             kind=DriftKind.PREDICTION,
             signals=("prediction=delivery",),
-            consequences=("prediction=billing", "prediction=cancel", "prediction=other"),
+            consequences=(*_OF_INTENTS, "label=delivery"),
             starts_ms=intents_move,
             description="15 points more want their delivery",
         ),

@@ -11,6 +11,14 @@ from streams.terminal import environment, say
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="the TOML file to check")
     explanation = "print every setting with its type, default and meaning, or those of one section"
+    calibration = "print what the budget of false alarms means: thresholds, and how soon changes are found"
+    parser.add_argument("--calibration", action="store_true", help=calibration)
+    parser.add_argument(
+        "--rows-per-month", type=float, default=1e6, metavar="N", help="traffic to say it for, default: %(default)g"
+    )
+    parser.add_argument(
+        "--columns", type=int, default=20, metavar="N", help="features and shares to say it for, default: %(default)s"
+    )
     parser.add_argument("--explain", nargs="?", const="", metavar="SECTION", help=explanation)
 
 
@@ -19,16 +27,25 @@ def run(args: argparse.Namespace) -> int:
         return _explain(args.explain)
     if args.file is None:
         raise UsageError("no file was named", advice="call driftline check FILE, or driftline check --explain")
-    return _check(args.file)
+    if args.rows_per_month <= 0 or args.columns < 1:
+        raise UsageError("--rows-per-month and --columns must be above 0", advice="leave them out for the defaults")
+    return _check(args)
 
 
-def _check(file: Path) -> int:
+def _check(args: argparse.Namespace) -> int:
     from streams.settings import load  # noqa: PLC0415 - brings the detectors
 
-    settings = load(file, environment())
+    settings = load(args.file, environment())
     models = len(settings.monitor.models)
     said = "1 model with settings of its own" if models == 1 else f"{models:,} models with settings of their own"
-    say(f"{file}: all right; {said}, the defaults for the rest")
+    say(f"{args.file}: all right; {said}, the defaults for the rest")
+    if args.calibration:
+        from streams.calibration import Traffic, explained  # noqa: PLC0415 - brings the detectors
+
+        traffic = Traffic(args.rows_per_month, args.columns)
+        for name, config in {"defaults": settings.monitor.defaults, **settings.monitor.models}.items():
+            for line in explained(name, config, traffic):
+                say(line)
     return 0
 
 

@@ -19,6 +19,8 @@ START = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 SECOND = 1_000
 HOUR = 3_600 * SECOND
 DAY = 24 * HOUR
+# Without the detector that keeps to the budget: what is found is suspected, and the rows after it decide.
+SUSPICIOUS = ModelConfig(detectors=("adwin", "page_hinkley"), loss_detectors=("adwin", "page_hinkley"))
 TOPICS = TopicNames()
 
 Event = dict[str, Any]
@@ -156,6 +158,16 @@ def labelled(errors: Iterable[bool], first: int = 0, **more: Any) -> list[Event]
     events = []
     for number, wrong in enumerate(errors, first):
         events += [prediction(number, **more), outcome(number, 0.0 if wrong else 1.0)]
+    return events
+
+
+def balanced(errors: Iterable[bool], first: int = 0, **more: Any) -> list[Event]:
+    """The same, but that predictions are 0 as often as 1: labels stay as they are, however wrong the model is."""
+    draw = Random(29)
+    events = []
+    for number, wrong in enumerate(errors, first):
+        said = draw.random() < 0.5
+        events += [prediction(number, prediction=float(said), **more), outcome(number, float(said is not wrong))]
     return events
 
 

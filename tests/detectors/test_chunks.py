@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from detectors.config import ModelConfig
 from schemas.topics import Stream
-from tests.detectors.events import TOPICS, Event, Run, chances, normal, outcome, prediction, run
+from tests.detectors.events import TOPICS, Event, Run, balanced, chances, normal, of_feature, prediction, run
 from tests.detectors.traffic import CONFIG, traffic
 
 ROWS = 6_000
@@ -71,9 +71,30 @@ def test_rows_and_labels_of_one_long_batch_are_lived_through_in_the_order_in_whi
     config = ModelConfig(baseline_rows=300, metrics_window="1d")
     ages = [*normal(1, 900), *normal(2, 1_200, 2.0)]
     events: list[Event] = []
-    for number, (age, wrong) in enumerate(zip(ages, [*chances(3, 900, 0.1), *chances(4, 1_200, 0.4)], strict=True)):
-        events += [prediction(number, {"age": age}), outcome(number, 0.0 if wrong else 1.0)]
+    answers = balanced([*chances(3, 900, 0.1), *chances(4, 1_200, 0.4)])
+    for asked, told, age in zip(answers[::2], answers[1::2], ages, strict=True):
+        events += [asked | {"features": {"age": age}}, told]
     whole = run(events, config, (len(events),))
     assert len(whole.retrains) == 1
     assert {alert.signal for alert in whole.opened} == {"feature:age", "loss"}
     assert run(events, config, (1,)) == whole
+
+
+@pytest.mark.parametrize("size", [1, 100, 2_600])
+def test_what_is_over_in_a_long_batch_is_watched_again_from_there_on(size: int) -> None:
+    """Found, over and found again in one batch: the detector of the second time must not have slept through it."""
+    age = [*normal(1, 400), *normal(2, 300, 2.0), *normal(3, 1_300), *normal(4, 600, 2.0)]
+    config = ModelConfig(baseline_rows=200, metrics_window="1d")
+    told = run(of_feature("age", age), config, (size,))
+    assert [str(alert.event) for alert in told.alerts] == ["opened", "resolved", "opened"]
+    assert 2_000 <= told.alerts[-1].position.offset < 2_030
+    assert told == run(of_feature("age", age), config, (64,), restoring=True)
+
+
+def test_a_finding_has_the_share_of_the_budget_that_its_signal_had_then_and_not_at_the_end_of_the_batch() -> None:
+    events = of_feature("age", [*normal(1, 300), *normal(2, 100, 3.0)])
+    events += [prediction(number, {"age": 3.0, "new": 1.0}) for number in range(400, 420)]
+    config = ModelConfig(baseline_rows=200, metrics_window="1d")
+    (alert,) = run(events, config, (len(events),)).alerts
+    assert "which has 21.67% of" in alert.evidence.threshold_origin  # of the feature, what is missing of it, the answer
+    assert run(events, config, (len(events),)) == run(events, config, (1,))

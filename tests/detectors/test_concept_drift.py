@@ -4,17 +4,19 @@ from random import Random
 
 import pytest
 
+from detectors.banks.shiryaev import WATCH
 from detectors.config import ModelConfig, RetrainConfig
 from schemas.events import Kind, Severity
 from tests.detectors.events import (
     HOUR,
     SECOND,
     START,
+    SUSPICIOUS,
     Event,
     Run,
+    balanced,
     chances,
     control,
-    labelled,
     normal,
     outcome,
     prediction,
@@ -26,9 +28,9 @@ from tests.detectors.events import (
 WORSE = [*chances(1, 2_000, 0.1), *chances(2, 1_500, 0.35)]  # each row has two records: the change is at offset 4,000
 
 
-@pytest.fixture(scope="module")
-def worse() -> Run:
-    return run(labelled(WORSE))
+@pytest.fixture(scope="module", params=[ModelConfig(), SUSPICIOUS], ids=["watched", "suspected"])
+def worse(request: pytest.FixtureRequest) -> Run:
+    return run(balanced(WORSE), request.param)
 
 
 def test_a_rising_error_rate_opens_one_critical_alarm(worse: Run) -> None:
@@ -55,11 +57,24 @@ def test_harm_asks_for_one_retrain_on_the_data_since_the_change(worse: Run) -> N
     assert asked.labels.median_delay_ms == 0
 
 
+def test_it_is_found_within_some_hundred_labels_and_held_against_the_budget() -> None:
+    (alert,) = run(balanced(WORSE)).alerts
+    assert (alert.detector, alert.signal) == (WATCH, "loss")
+    assert alert.position.offset < 4_000 + 2 * 120
+    low, high = alert.evidence.detail["effect_low"], alert.evidence.detail["effect_high"]
+    assert isinstance(low, float)
+    assert isinstance(high, float)
+    assert 0.0 < low < 0.25 < high
+    assert alert.evidence.threshold_origin == (
+        "days without a change for each false alarm of this signal, which has 12.50% of 1 false pages a month"
+    )
+
+
 def test_a_retrain_waits_for_enough_labels() -> None:
     patient = ModelConfig(retrain=RetrainConfig(min_labels=1_000))
-    (early,), (late,) = run(labelled(WORSE)).retrains, run(labelled(WORSE), patient).retrains
+    (early,), (late,) = run(balanced(WORSE)).retrains, run(balanced(WORSE), patient).retrains
     assert early.labels.joined < 1_000 <= late.labels.joined
-    assert run(labelled(WORSE[:2_500]), patient).retrains == []
+    assert run(balanced(WORSE[:2_500]), patient).retrains == []
 
 
 def test_the_labels_of_a_retrain_are_counted_and_timed() -> None:
@@ -79,7 +94,7 @@ def test_the_labels_of_a_retrain_are_counted_and_timed() -> None:
 def test_a_second_retrain_waits_for_the_cooldown(cooldown: str, times: int) -> None:
     """Wrong, right again long enough to be over, wrong again; about an hour between the two."""
     errors = [*WORSE[:2_800], *chances(3, 2_500, 0.1), *chances(4, 800, 0.35)]
-    told = run(labelled(errors), ModelConfig(retrain=RetrainConfig(cooldown=cooldown)))
+    told = run(balanced(errors), ModelConfig(retrain=RetrainConfig(cooldown=cooldown)))
     opened, closed = ("opened", "loss"), ("resolved", "loss")
     assert summary(told.alerts) == [opened, closed, opened]
     assert len(told.retrains) == times
@@ -87,7 +102,7 @@ def test_a_second_retrain_waits_for_the_cooldown(cooldown: str, times: int) -> N
 
 
 def test_a_falling_error_rate_harms_nobody() -> None:
-    told = run(labelled([*chances(1, 2_000, 0.3), *chances(2, 1_000, 0.05)]))
+    told = run(balanced([*chances(1, 2_000, 0.3), *chances(2, 1_000, 0.05)]))
     assert (told.alerts, told.retrains) == ([], [])
     assert {(signal.signal, signal.disposition) for signal in told.signals} == {("loss", "improvement")}
 
@@ -106,7 +121,7 @@ def test_feature_drift_that_lasts_asks_for_a_retrain_when_time_has_passed() -> N
 
 def test_a_regression_is_found_out_and_its_error_watched() -> None:
     events: list[Event] = []
-    noise = zip(normal(1, 2_500, 20, 3), [*normal(2, 2_000), *normal(3, 500, 0, 3)], strict=True)
+    noise = zip(normal(1, 2_500, 20, 30), [*normal(2, 2_000), *normal(3, 500, 0, 3)], strict=True)
     for number, (truth, error) in enumerate(noise):
         events += [prediction(number, prediction=truth + error), outcome(number, truth)]
     (alert,) = run(events).alerts
@@ -165,32 +180,32 @@ def test_a_provisional_label_is_not_judged_and_its_final_one_is() -> None:
 
 
 def test_labels_that_weigh_nothing_say_nothing_to_a_detector() -> None:
-    weightless = [event | ({"weight": 0.0} if event["type"] == "outcome" else {}) for event in labelled(WORSE)]
+    weightless = [event | ({"weight": 0.0} if event["type"] == "outcome" else {}) for event in balanced(WORSE)]
     told = run(weightless)
     assert (told.alerts, told.signals) == ([], [])
 
 
 def test_a_challenger_drifts_for_information_only() -> None:
-    told = run([event | ({"role": "challenger"} if event["type"] == "prediction" else {}) for event in labelled(WORSE)])
+    told = run([event | ({"role": "challenger"} if event["type"] == "prediction" else {}) for event in balanced(WORSE)])
     assert {(alert.kind, alert.severity) for alert in told.alerts} == {(Kind.CHALLENGER, Severity.INFO)}
     assert told.retrains == []
 
 
 @pytest.mark.parametrize("detector", ["ddm", "eddm", "hddm_a", "hddm_w", "page_hinkley", "adwin"])
 def test_each_detector_finds_a_rising_error_rate(detector: str) -> None:
-    told = run(labelled(WORSE), ModelConfig(loss_detectors=(detector,)))
+    told = run(balanced(WORSE), ModelConfig(loss_detectors=(detector,)))
     assert [(alert.signal, alert.detector) for alert in told.opened] == [("loss", detector)]
 
 
 def test_a_detector_that_does_not_know_the_direction_leaves_it_to_the_rows_that_follow() -> None:
-    better = run(labelled([*chances(1, 2_000, 0.35), *chances(2, 1_500, 0.1)]), ModelConfig(loss_detectors=("eddm",)))
+    better = run(balanced([*chances(1, 2_000, 0.35), *chances(2, 1_500, 0.1)]), ModelConfig(loss_detectors=("eddm",)))
     assert {(signal.disposition, signal.evidence.effect) for signal in better.signals} == {("suspected", None)}
     assert better.alerts == []
 
 
 def test_a_verdict_changes_nothing_yet_and_is_taken() -> None:
-    (alert,) = run(labelled(WORSE)).alerts
+    (alert,) = run(balanced(WORSE)).alerts
     spoken = control("verdict", 9, at=3_500 * SECOND, incident=alert.incident, verdict="false_alarm")
-    told = run([*labelled(WORSE), spoken])
+    told = run([*balanced(WORSE), spoken])
     assert told.counts["driftline.control"].applied == 1
     assert told.alerts == [alert]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from detectors.banks.shiryaev import WATCH
 from detectors.config import ModelConfig
 from schemas.events import AlertEvent
 from tests.detectors.events import (
@@ -97,7 +98,15 @@ def test_labels_of_a_version_that_is_gone_still_count_in_its_metrics() -> None:
 def test_a_mute_holds_alarms_back_and_says_so(what: Event) -> None:
     told = with_control(control("mute", "c", **what), 300)
     assert told.alerts == []
-    assert {signal.disposition for signal in told.signals} == {"muted"}
+    assert {signal.disposition for signal in told.signals if signal.detector == WATCH} == {"muted"}
+    assert {signal.disposition for signal in told.signals if signal.detector != WATCH} == {"noted"}
+
+
+def test_a_mute_holds_back_what_would_be_suspected() -> None:
+    events, mute = of_feature("age", AGE), control("mute", "c", at=300 * SECOND)
+    config = ModelConfig(baseline_rows=200, detectors=("adwin", "page_hinkley"))
+    told = run([*events[:300], mute, *events[300:]], config)
+    assert (told.alerts, {signal.disposition for signal in told.signals}) == ([], {"muted"})
 
 
 @pytest.mark.parametrize("what", [{"signal": "feature:height"}, {"model": "other"}, {"segment": "country=de"}])
@@ -141,8 +150,17 @@ def test_an_alarm_is_acknowledged_by_name_and_stays_open() -> None:
 
 def test_an_alarm_is_resolved_by_hand() -> None:
     incident, _ = first_alarm()
-    _, resolved = with_control(control("resolve", "c", incident=incident), 800).alerts
+    over = [*AGE[:800], *normal(3, 400)]  # what was wrong has been put right
+    _, resolved = with_control(control("resolve", "c", incident=incident), 800, over).alerts
     assert (resolved.event, resolved.evidence.detail["why"]) == (AlertEvent.RESOLVED, "resolved_by_hand")
+
+
+def test_an_alarm_that_was_resolved_by_hand_opens_again_where_the_drift_goes_on() -> None:
+    incident, _ = first_alarm()
+    opened, _, again = with_control(control("resolve", "c", incident=incident), 800).alerts
+    assert (again.event, again.signal) == (AlertEvent.OPENED, opened.signal)
+    assert again.incident != opened.incident
+    assert 800 < again.position.offset < 850
 
 
 @pytest.mark.parametrize("action", ["acknowledge", "resolve"])
@@ -168,7 +186,8 @@ def test_what_is_said_holds_from_its_record_on_and_not_before_in_the_same_batch(
     words = [*events[: row + 50], word, *events[row + 50 :]]
     whole = run(words, config, (len(words),))
     assert whole.alerts[0].position.offset == row
-    assert {signal.disposition for signal in whole.signals if signal.ts < whole.alerts[0].ts} == {"suspected"}
+    assert "opened" not in {signal.disposition for signal in whole.signals if signal.ts < whole.alerts[0].ts}
+    assert "opened" in {signal.disposition for signal in whole.signals if signal.ts <= whole.alerts[0].ts}
     assert whole == run(words, config, (1,))
 
 

@@ -2,20 +2,40 @@
 
 from random import Random
 
+import msgspec
 import pytest
 
+from detectors.banks.shiryaev import WATCH
 from detectors.config import FeatureConfig, ModelConfig
 from schemas.events import Kind, Severity
-from tests.detectors.events import SECOND, START, Run, chances, normal, of_feature, prediction, run, summary
+from tests.detectors.events import (
+    SECOND,
+    START,
+    SUSPICIOUS,
+    Run,
+    chances,
+    normal,
+    of_feature,
+    prediction,
+    run,
+    summary,
+)
 
 WARM = 1_000
 
 
+# Age is 40 ± 5, then 45 from row 2,000 on, then 40 again from 3,000 on, and 45 again from 5,500 on.
+AGE = [*normal(1, 2_000, 40, 5), *normal(2, 1_000, 45, 5), *normal(3, 2_500, 40, 5), *normal(4, 600, 45, 5)]
+
+
+@pytest.fixture(scope="module", params=[ModelConfig(), SUSPICIOUS], ids=["watched", "suspected"])
+def there_and_back_and_there(request: pytest.FixtureRequest) -> Run:
+    return run(of_feature("age", AGE), request.param)
+
+
 @pytest.fixture(scope="module")
-def there_and_back_and_there() -> Run:
-    """Age is 40 ± 5, then 45 from row 2,000 on, then 40 again from 3,000 on, and 45 again from 5,500 on."""
-    age = [*normal(1, 2_000, 40, 5), *normal(2, 1_000, 45, 5), *normal(3, 2_500, 40, 5), *normal(4, 600, 45, 5)]
-    return run(of_feature("age", age))
+def watched() -> Run:
+    return run(of_feature("age", AGE))
 
 
 def test_a_shift_opens_one_alarm_which_ends_after_the_return_and_a_second_shift_opens_another(
@@ -47,7 +67,11 @@ def test_an_alarm_explains_itself(there_and_back_and_there: Run) -> None:
     assert evidence.value is not None
     assert evidence.threshold is not None
     assert evidence.value > evidence.threshold
-    assert alert.detector.replace("_", "-") in evidence.threshold_origin.lower()
+    assert evidence.threshold_origin in (
+        "days without a change for each false alarm of this signal, which has 21.67% of 1 false pages a month",
+        "ADWIN cut at the default delta",
+        "default Page-Hinkley threshold on baseline standard deviations",
+    )
     assert evidence.n >= 900
     assert evidence.baseline == pytest.approx(40, abs=0.5)
     assert evidence.effect == pytest.approx(1.0, abs=0.4)  # of 5
@@ -59,11 +83,43 @@ def test_an_alarm_explains_itself(there_and_back_and_there: Run) -> None:
     assert "feature age rose from 39.9" in alert.summary
 
 
-def test_every_report_of_a_detector_is_a_signal_that_says_what_became_of_it(there_and_back_and_there: Run) -> None:
-    told = there_and_back_and_there
+def test_every_report_of_a_detector_is_a_signal_that_says_what_became_of_it() -> None:
+    told = run(of_feature("age", AGE), SUSPICIOUS)
     before_first = [signal for signal in told.signals if signal.ts <= told.alerts[0].ts]
     assert {signal.disposition for signal in before_first} == {"suspected"}
     assert {signal.disposition for signal in told.signals} == {"suspected", "already_open"}
+
+
+def test_the_detector_that_keeps_to_the_budget_opens_at_once_and_the_others_are_noted(watched: Run) -> None:
+    became = {(signal.detector == WATCH, signal.disposition) for signal in watched.signals}
+    assert became <= {(True, "opened"), (False, "noted"), (False, "already_open")}
+    opened = [signal for signal in watched.signals if signal.disposition == "opened"]
+    assert [signal.ts for signal in opened] == [alert.ts for alert in watched.opened]
+    assert [signal.evidence for signal in opened] == [alert.evidence for alert in watched.opened]
+    assert {alert.detector for alert in watched.alerts} == {WATCH}
+
+
+def test_an_alarm_says_how_long_it_is_between_false_ones_and_how_sure_its_effect_is(watched: Run) -> None:
+    evidence = watched.alerts[0].evidence
+    assert evidence.threshold == pytest.approx(30 / 0.2167 * 0.8, rel=0.01)  # days, of which a fifth is measured off
+    low, high, since = (evidence.detail[name] for name in ("effect_low", "effect_high", "rows_since_change"))
+    assert isinstance(low, float)
+    assert isinstance(high, float)
+    assert evidence.effect is not None
+    assert 0.0 < low < evidence.effect < high
+    assert evidence.change_point is not None
+    # Where rows lie in time is known roughly, so that it takes little memory.
+    assert since == pytest.approx(watched.alerts[0].position.offset - evidence.change_point.offset, abs=64)
+    assert "spread" not in evidence.detail
+
+
+def test_the_budget_may_be_asked_for_in_rows() -> None:
+    told = run(of_feature("age", AGE[:2_300]), ModelConfig(rows_per_false_alarm=100_000))
+    (alert,) = told.alerts
+    assert alert.evidence.threshold == pytest.approx(100_000 / 0.2167 * 0.8, rel=0.01)
+    assert alert.evidence.threshold_origin == (
+        "rows without a change for each false alarm of this signal, which has 21.67% of one false alarm in 100,000 rows"
+    )
 
 
 def test_the_trace_of_the_record_that_decided_is_in_the_evidence() -> None:
@@ -74,9 +130,10 @@ def test_the_trace_of_the_record_that_decided_is_in_the_evidence() -> None:
     ]
 
 
-def test_a_change_too_small_to_matter_is_a_signal_and_no_alarm() -> None:
-    told = run(of_feature("age", [*normal(1, 3_000), *normal(2, 6_000, 0.15)]))
-    assert (told.alerts, {signal.disposition for signal in told.signals}) == ([], {"suspected"})
+@pytest.mark.parametrize(("config", "became"), [(ModelConfig(), "noted"), (SUSPICIOUS, "suspected")])
+def test_a_change_too_small_to_matter_is_a_signal_and_no_alarm(config: ModelConfig, became: str) -> None:
+    told = run(of_feature("age", [*normal(1, 3_000), *normal(2, 6_000, 0.15)]), config)
+    assert (told.alerts, {signal.disposition for signal in told.signals}) == ([], {became})
 
 
 def test_an_outlier_is_no_drift() -> None:
@@ -100,9 +157,11 @@ def test_an_absent_feature_is_missing_like_a_null() -> None:
 
 
 def test_text_in_a_column_of_numbers_is_a_matter_of_data_quality_and_critical() -> None:
-    (alert,) = run(of_feature("age", [*normal(1, 1_500), *["40"] * 200])).alerts
+    events = of_feature("age", [*normal(1, 1_500), *["40"] * 200])
+    (alert,), (later,) = run(events).alerts, run(events, SUSPICIOUS).alerts
     assert (alert.signal, alert.kind, alert.severity) == ("missing:age", Kind.DATA_QUALITY, Severity.CRITICAL)
-    assert alert.evidence.effect == 1.0
+    assert alert.position.offset < 1_505  # so soon that it need not be all of them
+    assert (later.signal, later.severity, later.evidence.effect) == ("missing:age", Severity.CRITICAL, 1.0)
 
 
 def test_fewer_missing_values_are_no_trouble() -> None:
@@ -186,6 +245,9 @@ def test_a_text_is_watched_by_its_length() -> None:
     notes = ["x" * draw.randrange(5, 15) for _ in range(1_200)] + ["x" * draw.randrange(25, 35) for _ in range(200)]
     config = ModelConfig(features={"note": FeatureConfig(kind="text-length")})
     (alert,) = run(of_feature("note", notes), config).alerts
+    assert (alert.signal, alert.evidence.detail["after"]) == ("feature:note", pytest.approx(30, abs=8))
+    assert alert.position.offset < 1_205  # it is the mean of very few
+    (alert,) = run(of_feature("note", notes), msgspec.structs.replace(SUSPICIOUS, features=config.features)).alerts
     assert (alert.signal, alert.evidence.detail["after"]) == ("feature:note", pytest.approx(30, abs=2))
 
 

@@ -9,27 +9,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.banks.contract import Matrix, StateError
+from detectors.banks.shiryaev import WATCH
 from detectors.baseline import BLOCK
+from detectors.budget import Allowance
 from detectors.config import ModelConfig
 from detectors.encoding import Column
-from detectors.group import HISTORY, Group, GroupState, History
+from detectors.group import HISTORY, Found, Group, GroupState, History
 from detectors.lifecycle import Lifecycle, Suspect
 from schemas.events import Evidence, Kind
 
 CONFIG = ModelConfig(baseline_rows=20)
 COLUMNS = [Column(f"feature:f{number}", Kind.FEATURE_DRIFT) for number in range(4)]
+DETECTORS = ("adwin", "page_hinkley", WATCH)
+ALLOWANCE = Allowance(share=0.5, time_per_alarm=200.0, head=1.0, in_rows=True)
 EVIDENCE = Evidence(value=1.0, threshold=1.0, threshold_origin="", n=1, baseline=0.0, effect=1.0)
 
 
 def group(columns: int = 0, *, rate: bool = False) -> Group:
-    made = Group(CONFIG, ("adwin", "page_hinkley"), rate=rate)
-    made.grow(COLUMNS[:columns])
+    made = Group(CONFIG, DETECTORS, rate=rate)
+    made.grow(COLUMNS[:columns], ALLOWANCE)
     return made
 
 
 def feed(into: Group, rows: Matrix) -> list[str]:
     """As text: equal where every digit is."""
-    found, blocks = into.update(rows)
+    first = into.baseline.rows
+    found, blocks = into.update(rows, first, np.arange(first, first + len(rows)) * 1_000.0)
     for number in range(len(blocks.ends)):
         into.remember(blocks, number)
     return [repr(each) for each in found]
@@ -40,7 +45,7 @@ def through_bytes(state: GroupState) -> GroupState:
 
 
 def restored(before: Group, wanted: int = HISTORY, *, rate: bool = False) -> Group:
-    after = Group(CONFIG, ("adwin", "page_hinkley"), rate=rate)
+    after = Group(CONFIG, DETECTORS, rate=rate)
     after.restore(COLUMNS, through_bytes(before.state(wanted)))
     return after
 
@@ -56,18 +61,18 @@ def test_the_last_blocks_are_remembered_and_come_back(given_blocks: list[Any], w
     history, plain, width = History(), [], 1
     for more, total, count in given_blocks:
         width = max(width, more)
-        history.add(np.full(width, total), np.full(width, float(count)))
+        history.add(np.full(width, total), np.full(width, total**2), np.full(width, float(count)))
         plain.append((width, total, count))
     wanted = min(wanted, history.blocks, HISTORY)
     after = History.of(history.blocks, wanted, np.concatenate(history.numbers(wanted)))
     for column in range(width + 1):
         # A column that was not there yet has nothing in a block, or is not known at all.
-        expected = [(total, count) if column < there else (0.0, 0) for there, total, count in plain]
+        expected = [(total, total**2, count) if column < there else (0.0, 0.0, 0) for there, total, count in plain]
         expected = expected if column < width else []
         for blocks in (0, 1, wanted, HISTORY, HISTORY + 1):
             lately = expected[max(0, len(expected) - min(blocks, HISTORY)) :]
             assert list(history.last(column, blocks)) == lately
-            assert [count for _, count in after.last(column, blocks)] == [count for _, count in lately]
+            assert [count for *_, count in after.last(column, blocks)] == [count for *_, count in lately]
         assert list(after.last(column, wanted)) == list(history.last(column, wanted))
 
 
@@ -90,7 +95,9 @@ def test_a_restored_group_goes_on_as_the_one_before(sizes: list[int], widths: li
             rows[draw.random(rows.shape) < 0.01] = 1e300
         cut = restored(cut, rate=rate)
         for each in (straight, cut):
-            each.grow(COLUMNS[:width])
+            each.grow(COLUMNS[:width], ALLOWANCE)
+            if width and number % 3 == 0:
+                each.watch_again(0)
         assert feed(cut, rows) == feed(straight, rows)
         assert cut.state(HISTORY) == straight.state(HISTORY)
         for column in range(width):
@@ -126,8 +133,8 @@ def test_a_group_without_columns_is_next_to_nothing() -> None:
     assert feed(idle, np.empty((70, 0))) == []
     assert len(msgspec.msgpack.encode(idle.state(0))) < 16
     later = restored(idle)
-    later.grow(COLUMNS[:1])
-    later.update(np.zeros((1, 1)))
+    later.grow(COLUMNS[:1], ALLOWANCE)
+    feed(later, np.zeros((1, 1)))
     assert (later.baseline.rows, len(later.columns)) == (71, 1)
 
 
@@ -147,3 +154,58 @@ def test_columns_of_a_state_that_nobody_watches_are_refused() -> None:
     watching = group(2)
     with pytest.raises(StateError, match="2 columns"):
         group().restore(COLUMNS[:1], watching.state(0))
+
+
+# -- the detector that keeps to the budget ----------------------------------------------------------------------------
+
+
+def found_by_watch(rows: Matrix, *, rate: bool = False, columns: list[Column] | None = None) -> list[Found]:
+    columns = COLUMNS[: rows.shape[1]] if columns is None else columns
+    watching = Group(ModelConfig(baseline_rows=300), (WATCH,), rate=rate)
+    watching.grow(columns, ALLOWANCE._replace(time_per_alarm=1e6, head=1e3))
+    assert watching.watched
+    return watching.update(rows, 0, np.arange(len(rows)) * 1_000.0)[0]
+
+
+def test_a_finding_of_the_watch_is_in_the_signals_own_unit() -> None:
+    draw = np.random.default_rng(1)
+    (found,) = found_by_watch(np.concatenate((draw.normal(40, 5, (400, 1)), draw.normal(50, 5, (100, 1)))))
+    assert (found.detector, found.spread) == (WATCH, False)
+    assert found.before == pytest.approx(40, abs=1)
+    assert found.effect == found.finding.mean_after - found.finding.mean_before == pytest.approx(2.0, abs=0.6)
+    assert found.after - found.before == pytest.approx(5 * found.effect, rel=0.1)  # 5 is the standard deviation
+
+
+def test_a_finding_of_another_spread_is_measured_by_how_much_it_grew() -> None:
+    draw = np.random.default_rng(2)
+    (found,) = found_by_watch(np.concatenate((draw.normal(40, 5, (400, 1)), draw.normal(40, 10, (100, 1)))))
+    assert (found.spread, found.base) == (True, 0.0)
+    assert found.effect == found.finding.spread - 1.0 == pytest.approx(1.0, abs=0.5)
+
+
+def test_a_bit_that_was_given_its_share_is_watched_from_the_first_row_on() -> None:
+    bits = (np.random.default_rng(3).random((30, 1)) < 0.9).astype(float)
+    (found,) = found_by_watch(bits, rate=True, columns=[Column("f", Kind.DATA_QUALITY, given_share=0.1)])
+    assert found.before == 0.1
+    assert found.row < 20
+
+
+def test_a_column_is_watched_again_once_that_is_said() -> None:
+    bits = np.ones((40, 1))
+    watching = Group(CONFIG, (WATCH,), rate=True)
+    watching.grow([Column("f", Kind.DATA_QUALITY, given_share=0.1)], ALLOWANCE)
+    counts = []
+    for turn in range(3):
+        counts.append(len(watching.update(bits, 40 * turn, np.arange(40) * 1_000.0)[0]))
+        if turn == 1:
+            watching.watch_again(0)
+    assert counts == [1, 0, 1]
+
+
+def test_what_recent_rows_say_of_the_spread() -> None:
+    watching = group(1)
+    draw = np.random.default_rng(4)
+    feed(watching, np.concatenate((draw.normal(0, 1, (BLOCK, 1)), draw.normal(0, 2, (BLOCK * 20, 1)))))
+    recent = watching.recent(0, 20)
+    assert recent.of(spread=True) == recent.spread == pytest.approx(1.0, abs=0.5)
+    assert recent.of(spread=False) == recent.effect == pytest.approx(0.0, abs=0.5)

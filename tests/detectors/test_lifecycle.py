@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from detectors.banks.contract import Finding
+from detectors.banks.shiryaev import WATCH
 from detectors.baseline import BLOCK, Blocks
+from detectors.budget import Allowance
 from detectors.config import ModelConfig
 from detectors.encoding import Column
 from detectors.group import HISTORY, Found, Group
@@ -15,35 +17,39 @@ from detectors.lifecycle import (
     Disposition,
     Incident,
     Lifecycle,
+    Suspect,
     floor_of,
     harmful,
     severity_of,
 )
-from schemas.events import Evidence, Kind, Position, Severity
+from schemas.events import Evidence, JsonScalar, Kind, Position, Severity
 
 AGE = Column("feature:age", Kind.FEATURE_DRIFT, given_mean=0.0, given_sd=1.0)
 LOSS = Column("loss", Kind.CONCEPT_DRIFT, given_share=0.1)
 GONE = Column("missing:age", Kind.DATA_QUALITY, given_share=0.1)
+ALLOWANCE = Allowance(share=1.0, time_per_alarm=1e6, head=1e3, in_rows=True)
 
 
-def group(column: Column, rate: bool = False) -> Group:
-    made = Group(ModelConfig(), ("adwin",), rate=rate)
-    made.grow([column])
+def group(column: Column, rate: bool = False, detectors: tuple[str, ...] = ("adwin",)) -> Group:
+    made = Group(ModelConfig(), detectors, rate=rate)
+    made.grow([column], ALLOWANCE)
     return made
 
 
-def live(held: Group, mean: float, blocks: int = 1) -> None:
-    """Blocks of standardised values with such a mean."""
+def live(held: Group, mean: float, blocks: int = 1, sd: float = 1.0) -> None:
+    """Blocks of standardised values with such a mean and such a standard deviation."""
+    sums = [np.array([[each * BLOCK]]) for each in (mean, mean**2 + sd**2, 1.0)]
     for _ in range(blocks):
-        held.remember(Blocks([0], np.array([[mean * BLOCK]]), np.array([[float(BLOCK)]])), 0)
+        held.remember(Blocks([0], *sums), 0)
 
 
-def found(effect: float) -> Found:
-    return Found(0, 0, "adwin", Finding(0, 0, 1.0, 1.0, 100, 0.0, effect, 10), effect, effect)
+def found(effect: float, detector: str = "adwin", *, base: float = 0.0, spread: bool = False) -> Found:
+    finding = Finding(0, 0, 1.0, 1.0, 100, 0.0, effect, 10)
+    return Found(0, 0, detector, finding, effect, effect, 0.0, base, spread)
 
 
-def evidence(effect: float | None) -> Evidence:
-    return Evidence(value=1.0, threshold=1.0, threshold_origin="", n=100, baseline=0.0, effect=effect)
+def evidence(effect: float | None, **detail: JsonScalar) -> Evidence:
+    return Evidence(value=1.0, threshold=1.0, threshold_origin="", n=100, baseline=0.0, effect=effect, detail=detail)
 
 
 def suspicious(column: Column, effect: float, row: int = 0) -> Lifecycle:
@@ -52,10 +58,12 @@ def suspicious(column: Column, effect: float, row: int = 0) -> Lifecycle:
     return lifecycle
 
 
-def opened(column: Column, row: int = 0) -> Lifecycle:
+def opened(column: Column, row: int = 0, cause: Suspect | None = None) -> Lifecycle:
     lifecycle = suspicious(column, 1.0)
+    if cause is None:
+        cause = lifecycle.suspects[column.signal]
     place = Position(topic="t", partition=0, offset=row)
-    lifecycle.open(column, "adwin", Severity.WARNING, evidence(1.0), 0, row, 0, "scope", place)
+    lifecycle.open(column, cause, Severity.WARNING, evidence(1.0), 0, row, 0, "scope", place)
     return lifecycle
 
 
@@ -80,13 +88,45 @@ def end_of_block(number: int) -> int:
     ],
 )
 def test_what_a_finding_becomes(column: Column, effect: float, muted: bool, disposition: Disposition) -> None:
-    assert Lifecycle().judge(column, found(effect), muted) is disposition
+    held = group(column, rate=column is not AGE)
+    assert Lifecycle().judge(column, found(effect), evidence(effect), muted, held) is disposition
 
 
 def test_a_finding_on_an_open_signal_is_no_second_alarm() -> None:
-    assert opened(AGE).judge(AGE, found(1.0), False) is Disposition.ALREADY_OPEN
-    assert opened(LOSS).judge(LOSS, found(-1.0), False) is Disposition.IMPROVEMENT
-    assert opened(AGE).judge(LOSS, found(1.0), False) is Disposition.SUSPECTED
+    age, loss = group(AGE), group(LOSS, rate=True)
+    assert opened(AGE).judge(AGE, found(1.0), evidence(1.0), False, age) is Disposition.ALREADY_OPEN
+    assert opened(LOSS).judge(LOSS, found(-1.0), evidence(-1.0), False, loss) is Disposition.IMPROVEMENT
+    assert opened(AGE).judge(LOSS, found(1.0), evidence(1.0), False, loss) is Disposition.SUSPECTED
+
+
+@pytest.mark.parametrize(
+    ("column", "effect", "low", "high", "disposition"),
+    [
+        (AGE, 0.3, 0.1, 0.5, Disposition.OPENED),
+        (AGE, -0.3, -0.5, -0.1, Disposition.OPENED),
+        (AGE, 0.24, 0.1, 0.4, Disposition.SUSPECTED),  # too small to be worth a page
+        (AGE, 0.3, -0.1, 0.7, Disposition.SUSPECTED),  # it may be nothing
+        (AGE, 0.3, None, 0.7, Disposition.SUSPECTED),
+        (LOSS, 0.03, 0.01, 0.05, Disposition.OPENED),
+        (LOSS, 0.02, 0.01, 0.03, Disposition.SUSPECTED),
+        (LOSS, -0.3, -0.4, -0.2, Disposition.IMPROVEMENT),
+    ],
+)
+def test_a_finding_that_keeps_to_the_budget_opens_by_itself_where_it_is_large_and_certain(
+    column: Column, effect: float, low: float | None, high: float | None, disposition: Disposition
+) -> None:
+    shown = evidence(effect, effect_low=low, effect_high=high)
+    held = group(column, rate=column is LOSS, detectors=(WATCH, "adwin"))
+    assert Lifecycle().judge(column, found(effect, WATCH), shown, False, held) is disposition
+
+
+@pytest.mark.parametrize("shown", [{}, {"effect_low": 0.5, "effect_high": 1.5}])
+def test_a_detector_that_knows_no_budget_is_noted_beside_one_that_does(shown: dict[str, JsonScalar]) -> None:
+    held, seen = group(AGE, detectors=(WATCH, "adwin")), evidence(1.0, **shown)
+    assert Lifecycle().judge(AGE, found(1.0), seen, False, held) is Disposition.NOTED
+    assert Lifecycle().judge(AGE, found(1.0), seen, True, held) is Disposition.NOTED
+    assert Lifecycle().judge(AGE, found(1.0, WATCH), seen, True, held) is Disposition.MUTED
+    assert Lifecycle().judge(AGE, found(1.0), seen, False, group(AGE)) is Disposition.SUSPECTED
 
 
 @pytest.mark.parametrize(
@@ -192,6 +232,47 @@ def test_an_incident_stays_open_while_the_rows_are_not_as_usual(column: Column, 
     lifecycle, held = opened(column), group(column, rate=column is LOSS)
     live(held, mean, HISTORY)
     assert (lifecycle.recovered(column, held, 0, RECOVERED_ROWS) is not None) is over
+
+
+def test_of_a_spread_it_is_the_spread_of_the_rows_that_bears_it_out_and_ends_it() -> None:
+    lifecycle, held = Lifecycle(), group(AGE)
+    lifecycle.suspect(AGE, found(1.0, spread=True), 0, evidence(1.0))
+    live(held, 1.0, 2)
+    assert lifecycle.confirmed(AGE, held, 0, end_of_block(2)) is None  # another mean is not another spread
+    live(held, 0.0, 8, sd=2.0)
+    confirmed = lifecycle.confirmed(AGE, held, 0, end_of_block(9))
+    assert confirmed is not None
+    suspect, recent = confirmed
+    assert recent.of(spread=suspect.spread) > 0.7
+    incident = opened(AGE, cause=suspect)
+    live(held, 0.0, HISTORY - 1, sd=2.0)
+    assert incident.recovered(AGE, held, 0, RECOVERED_ROWS) is None
+    live(held, 1.0, HISTORY)
+    assert incident.recovered(AGE, held, 0, RECOVERED_ROWS) is not None
+
+
+def test_where_things_had_got_better_a_rise_is_measured_from_there() -> None:
+    """Errors were 10 % at first, then 2 %, and now they are at 9 %: over only when they are at 2 % again."""
+    lifecycle, held = Lifecycle(), group(LOSS, rate=True)
+    lifecycle.suspect(LOSS, found(0.07, WATCH, base=-0.08), 0, evidence(0.07))
+    live(held, -0.01, 20)
+    confirmed = lifecycle.confirmed(LOSS, held, 0, end_of_block(20))
+    assert confirmed is not None
+    incident = opened(LOSS, cause=confirmed[0])
+    live(held, -0.01, HISTORY)
+    assert incident.recovered(LOSS, held, 0, RECOVERED_ROWS) is None
+    live(held, -0.08, HISTORY)
+    assert incident.recovered(LOSS, held, 0, RECOVERED_ROWS) is not None
+
+
+def test_what_may_be_over_is_known_a_thousand_rows_ahead() -> None:
+    held = group(AGE, detectors=(WATCH,))
+    assert Lifecycle().certain([held], 77) == RECOVERED_ROWS
+    lifecycle = opened(AGE, row=100)
+    assert lifecycle.certain([held], 200) == RECOVERED_ROWS - 100
+    assert lifecycle.certain([held], 100 + RECOVERED_ROWS) == BLOCK - 4  # then at the end of each block
+    assert lifecycle.certain([group(LOSS, rate=True, detectors=(WATCH,))], 5_000) == RECOVERED_ROWS
+    assert lifecycle.certain([group(AGE)], 5_000) == RECOVERED_ROWS  # no watch there that would see anything anew
 
 
 def test_an_incident_on_a_column_that_fell_silent_stays_open() -> None:

@@ -5,7 +5,7 @@ from detectors.banks import registry
 from detectors.config import Scalar
 
 WRONG: list[tuple[str, dict[str, Scalar], str]] = [
-    ("adwim", {}, "no detector 'adwim' (did you mean 'adwin'?); known: adwin, page_hinkley, ddm"),
+    ("adwim", {}, "no detector 'adwim' (did you mean 'adwin'?); known: shiryaev_roberts, adwin, page_hinkley, ks"),
     ("kolmogorov", {}, "no detector 'kolmogorov'; known: "),
     ("adwin", {"delt": 0.1}, "adwin: no parameter 'delt' (did you mean 'delta'?); known: delta, clock, max_buckets"),
     ("adwin", {"delta": 0}, "adwin: delta = 0: it must be a number between 0 and 1, both excluded"),

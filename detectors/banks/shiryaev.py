@@ -1,0 +1,293 @@
+"""A Shiryaev-Roberts mixture for many columns at once: the earliest alarm that a budget of false ones allows.
+
+Shiryaev, A. N. (1963): On optimum methods in quickest detection problems. Theory Probab. Appl. 8, 22-46.
+Shin, J., Ramdas, A. and Rinaldo, A. (2023): E-detectors. New England Journal of Statistics in Data Science.
+
+A column's values fall into cells: two of a bit, ``CELLS`` of a number, cut at the quantiles of its first values. How
+often each cell comes up is the baseline. An alternative tilts these shares: up or down, a little or much, narrower or
+wider. ``q(cell) / p(cell)`` is its likelihood ratio, with mean 1 as long as nothing has changed, and
+
+    R  <-  (R + time passed) * likelihood ratio
+
+is the evidence that its change began at any time until now. The mean of R over alternatives, less the time passed, is a
+martingale while nothing changes. So an alarm at R >= A comes after a time of A or more in the mean, whatever the values
+are distributed like: the threshold *is* the budget, and nothing has to be tabulated. Time may be rows or milliseconds.
+
+What makes the mean-1 promise true is done here too: a daily pattern found in the first half of the baseline, and then a
+lag-one correlation, are taken out of numbers before they are put in cells, and what is left of correlation is paid for
+by tempering the ratios. As long as the evidence is
+low, rows go on teaching the baseline, up to ``learn_max`` of them, so that it need not be long to be exact.
+"""
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+
+from detectors.banks import daily
+from detectors.banks.contract import Finding, Matrix, StateError
+from detectors.banks.matrix import checked, checked_column, findings
+from detectors.banks.packed import pack, unpack
+from detectors.banks.sealed import Parameters, name_of, unseal
+from detectors.banks.shiryaev_steps import (
+    BIT_CELLS,
+    CLOCK,
+    FIRST,
+    FIRST_MAX,
+    HEAD,
+    LATCHED,
+    LIMIT,
+    LINE,
+    MOMENTS,
+    NEED,
+    PHASE,
+    PREVIOUS,
+    SECOND,
+    SIDED,
+    TEMPER,
+    WATCHED,
+    Cube,
+    N,
+    Row,
+    advance,
+    calm,
+    normalise,
+)
+
+# What the first values are cut at. Tails are thin: what lies outside of all that was seen says most.
+_TAIL = (0.0025, 0.0075, 0.02, 0.03, 0.04)
+_INNER = 14
+_CELL_SHARES = (*_TAIL, *[(1.0 - 2.0 * sum(_TAIL)) / _INNER] * _INNER, *reversed(_TAIL))
+CELLS = len(_CELL_SHARES)
+
+SHIFTS = (0.25, 0.5, 1.0, 2.0)  # of a number's mean, in standard deviations; either way
+SPREADS = (0.5, 0.7, 1.4, 2.5)  # of its standard deviation, as a factor
+ODDS = (1.35, 1.8, 2.6, 4.5, 9.0, 30.0, 150.0, 3_000.0)  # of a bit, as a factor; either way
+TEMPERS = (1.0, 0.5, 0.25, 0.125, 0.0625)  # what a row counts where rows repeat each other
+
+# In the end the evidence jumps beyond A, which makes alarms rarer than A says; a baseline of finite length makes them
+# more frequent. What is left of both, measured for bits and numbers.
+LIMIT_FACTORS = {True: 0.9, False: 0.8}
+# Where evidence starts, as a part of A. It costs as much of the time between alarms, and saves a third of the delay.
+HEAD_SHARE = 1e-3
+DAY_MS = 86_400_000.0
+
+
+def _cells(shares: Row) -> Row:
+    """The mean of a standard normal value in each cell."""
+    normal = NormalDist()
+    ends = [0.0, *np.cumsum(shares)[:-1].tolist(), 1.0]
+    heights = [0.0 if end in (0.0, 1.0) else normal.pdf(normal.inv_cdf(end)) for end in ends]
+    return np.array([(low - high) / share for low, high, share in zip(heights, heights[1:], shares, strict=False)])
+
+
+def _tilted(exponents: Matrix) -> Cube:
+    """For each temper, cell and alternative: how much likelier the cell is, before shares are made to sum to 1."""
+    return np.array([np.exp(temper * exponents) for temper in TEMPERS])
+
+
+def _numbers() -> tuple[Row, Row, Cube, Matrix]:
+    shares = np.array(_CELL_SHARES)
+    scores = _cells(shares)
+    up = [shift * scores for shift in SHIFTS]
+    spread = [(1.0 - factor**-2.0) / 2.0 * scores**2 for factor in SPREADS]
+    exponents = np.array([*up, *[-each for each in up], *spread]).T
+    each, several = len(up), len(spread)
+    # What counts where any change matters; where a rise is damage; and where a fall is looked for.
+    weights = np.zeros((3, 2 * each + several))
+    weights[0] = 1.0 / (2 * each + several)
+    weights[2, each : 2 * each] = 1.0 / each
+    # Of a loss, what was sure and is wrong may cost much while all the rest costs less: wider is a rise too.
+    wider = [2 * each + number for number, factor in enumerate(SPREADS) if factor > 1.0]
+    weights[1, :each] = weights[1, wider] = 1.0 / (each + len(wider))
+    return scores, shares, _tilted(exponents), weights
+
+
+def _bits() -> tuple[Row, Row, Cube, Matrix]:
+    up = np.log(np.array(ODDS))
+    exponents = np.zeros((BIT_CELLS, 2 * len(up)))
+    exponents[1::2, : len(up)], exponents[1::2, len(up) :] = up, -up
+    weights = np.zeros((3, 2 * len(up)))
+    # Large changes need little evidence to begin with: most of it is kept for the small ones.
+    each = np.array([0.2, 0.2, 0.19, 0.16, 0.12, 0.08, 0.04, 0.01])
+    weights[0, : len(up)] = weights[0, len(up) :] = each / 2.0
+    weights[1, : len(up)] = weights[2, len(up) :] = each
+    return np.array([0.0, 1.0, 0.0, 1.0]), np.full(BIT_CELLS, 0.25), _tilted(exponents), weights
+
+
+_NUMBERS, _BITS = _numbers(), _bits()
+
+
+WATCH = "shiryaev_roberts"
+
+
+class ShiryaevBank:
+    """``bits``: the columns are 0 and 1. A column that has alarmed is silent until it is ``reset``."""
+
+    kind = WATCH
+    __slots__ = (
+        "_buffer", "_counts", "_cuts", "_evidence", "_lines", "_made", "_name", "_norms", "_parameters", "_patterns",
+        "_pending", "_row",
+    )  # fmt: skip
+
+    def __init__(
+        self, columns: int = 0, *, bits: bool, rows: int = 1_000, learn_max: int = 25_000, day: float = DAY_MS
+    ) -> None:
+        self._parameters: Parameters = {"bits": bits, "rows": rows, "learn_max": learn_max, "day": day}
+        self._name = name_of(self.kind, self._parameters)
+        self._made = _BITS if bits else _NUMBERS
+        cells, alternatives = self._made[2].shape[1:]
+        self._row = 0.0  # how many there have been: the time, where no other is given
+        self._lines: Matrix = np.zeros((0, LINE))
+        self._buffer: Matrix = np.zeros((0, 0))  # of those columns' first values, as long as one is at them
+        self._patterns: Matrix = np.zeros((0, 0 if bits else daily.LINE))
+        self._cuts: Matrix = np.zeros((0, 1 if bits else cells - 1))
+        self._counts: Matrix = np.zeros((0, cells))
+        self._pending: Matrix = np.zeros((0, cells))
+        self._evidence: Matrix = np.zeros((0, MOMENTS * alternatives))
+        self._norms: Matrix = np.ones((0, 2 * alternatives if bits else alternatives))  # of bits, after a 0 and a 1
+        self.grow(columns)
+
+    def _learned(self) -> int:
+        return max(4, int(self._parameters["rows"]))
+
+    @property
+    def columns(self) -> int:
+        return len(self._lines)
+
+    def fresh(self, columns: int) -> "ShiryaevBank":
+        return ShiryaevBank(columns, **self._parameters)  # type: ignore[arg-type]
+
+    def grow(self, columns: int) -> None:
+        more = max(0, columns - self.columns)
+        lines = np.zeros((more, LINE))
+        lines[:, NEED] = self._learned()
+        lines[:, PHASE] = SECOND if self._parameters["bits"] else FIRST
+        lines[:, PREVIOUS] = lines[:, CLOCK] = np.nan
+        lines[:, LIMIT] = np.inf
+        self._lines = np.concatenate((self._lines, lines))
+        if more and not self._parameters["bits"]:
+            held, self._buffer = self._buffer, self._empty_buffer(self.columns)
+            self._buffer[: len(held), : held.shape[1]] = held
+            self._patterns = np.concatenate((self._patterns, daily.fresh(more, self._learned() // 2)))
+        cut = 0.5 if self._parameters["bits"] else 0.0
+        self._cuts = np.concatenate((self._cuts, np.full((more, self._cuts.shape[1]), cut)))
+        self._counts = np.concatenate((self._counts, np.zeros((more, self._counts.shape[1]))))
+        self._pending = np.concatenate((self._pending, np.zeros((more, self._pending.shape[1]))))
+        self._evidence = np.concatenate((self._evidence, np.zeros((more, self._evidence.shape[1]))))
+        self._norms = np.concatenate((self._norms, np.ones((more, self._norms.shape[1]))))
+
+    def allow(self, column: int, time_per_alarm: float, head: float, *, sided: bool) -> None:
+        """How much time shall pass between false alarms of a column, in the unit of ``clock``."""
+        line = self._lines[checked_column(column, self.columns)]
+        line[LIMIT], line[SIDED] = time_per_alarm * LIMIT_FACTORS[bool(self._parameters["bits"])], float(sided)
+        line[HEAD] = min(head, line[LIMIT] / 2.0)
+
+    def sided(self, column: int) -> bool:
+        """Whether only a rise is damage."""
+        return bool(self._lines[checked_column(column, self.columns)][SIDED])
+
+    def taught(self, column: int, share: float, values: float) -> None:
+        """The baseline of a bit is known already."""
+        line = self._lines[checked_column(column, self.columns)]
+        self._counts[column] = (1.0 - share) * values, share * values, 0.0, 0.0
+        line[N], line[PHASE] = values, WATCHED
+        calm(line, self._pending[column], self._evidence[column], line[HEAD])
+        normalise(line, self._counts[column], self._made[1], self._made[2], self._norms[column])
+
+    def update(
+        self,
+        values: Matrix,
+        clock: Row | None = None,
+        standardised: Matrix | None = None,
+        times: Row | None = None,
+    ) -> list[Finding]:
+        """``clock`` is what the budget is counted in, and never falls; without it a row is a unit of time.
+
+        Findings give the means of bits as they are, and those of numbers as ``standardised`` has them. ``times`` says
+        at which time of the day each row came; it is the same as ``clock`` where it is not given.
+        """
+        matrix = checked(values, self.columns)
+        if clock is None:
+            clock = np.arange(self._row, self._row + len(matrix))
+        self._row += len(matrix)
+        measured = matrix if standardised is None or self._parameters["bits"] else np.ascontiguousarray(standardised)
+        scores, shares, tilts, weights = self._made
+        learn_max = float(self._parameters["learn_max"])
+        if not self._parameters["bits"]:
+            day = clock if times is None else times
+            phases = 2.0 * math.pi * (day / float(self._parameters["day"]))
+            matrix = daily.removed(matrix, phases, self._patterns)
+            self._lines[:, NEED] = self._learned() - daily.taken(self._patterns)
+        own = (
+            self._lines,
+            self._buffer,
+            self._cuts,
+            self._counts,
+            self._pending,
+            self._evidence,
+            self._norms,
+        )
+        found = advance(matrix, measured, clock, *own, scores, shares, tilts, weights, learn_max)
+        if self._buffer.size and not self._buffering:
+            self._buffer = np.zeros((0, 0))
+        return findings(found)
+
+    @property
+    def _buffering(self) -> bool:
+        return not self._parameters["bits"] and bool((self._lines[:, PHASE] == FIRST).any())
+
+    def _empty_buffer(self, columns: int) -> Matrix:
+        return np.zeros((columns, min(FIRST_MAX, self._learned() // 2)))
+
+    def reset(self, column: int) -> None:
+        """Watches again from now on, with the baseline there is."""
+        line = self._lines[checked_column(column, self.columns)]
+        if line[PHASE] == LATCHED:
+            line[PHASE] = WATCHED
+        calm(line, self._pending[column], self._evidence[column], 0.0)
+
+    def _arrays(self) -> tuple[Matrix, ...]:
+        return self._lines, self._patterns, self._cuts, self._counts, self._pending, self._evidence
+
+    def _sound(self, lines: Matrix, buffered: int) -> bool:
+        """Whether all that machine code finds its place by is a place."""
+        phases = [SECOND, WATCHED, LATCHED] if self._parameters["bits"] else [FIRST, SECOND, WATCHED, LATCHED]
+        places = (
+            (lines[:, PHASE], phases),
+            (lines[:, TEMPER], range(len(TEMPERS))),
+            (lines[lines[:, PHASE] == FIRST, N], range(buffered)),
+        )
+        return all(bool(np.isin(held, list(known)).all()) for held, known in places)
+
+    def snapshot(self) -> bytes:
+        flat = [array.ravel() for array in (*self._arrays(), self._buffer)]
+        return self._name + pack(np.concatenate([[self._row, self.columns], *flat]))
+
+    def restore(self, state: bytes) -> None:
+        flat = unpack(unseal(state, self._name, self.kind, self._parameters))
+        widths = [array.shape[1] for array in self._arrays()]
+        columns = int(flat[1]) if len(flat) > 1 and 0 <= flat[1] <= len(flat) else -1
+        ends = np.cumsum([2, *[columns * width for width in widths]])
+        if columns < 0 or ends[-1] > len(flat):
+            raise StateError(f"{self.kind}: {len(flat)} numbers are no whole columns")
+        cut = np.split(flat, ends)[1:-1]
+        parts = [part.reshape(columns, width).copy() for part, width in zip(cut, widths, strict=True)]
+        buffer = self._empty_buffer(columns)
+        if not self._sound(parts[0], buffer.shape[1]):
+            raise StateError(f"{self.kind}: a column is in no state that there is")
+        if not self._parameters["bits"] and bool((parts[0][:, PHASE] == FIRST).any()):
+            if ends[-1] + buffer.size != len(flat):
+                raise StateError(f"{self.kind}: {len(flat)} numbers are no whole columns")
+            buffer[:] = flat[ends[-1] :].reshape(buffer.shape)
+        elif ends[-1] != len(flat):
+            raise StateError(f"{self.kind}: {len(flat)} numbers are no whole columns")
+        else:
+            buffer = np.zeros((0, 0))
+        self._row = float(flat[0])
+        self._lines, self._patterns, self._cuts, self._counts, self._pending, self._evidence = parts
+        self._buffer = buffer
+        self._norms = np.ones((columns, self._norms.shape[1]))
+        for line, counts, norms in zip(self._lines, self._counts, self._norms, strict=True):
+            if line[PHASE] >= WATCHED:
+                normalise(line, counts, self._made[1], self._made[2], norms)

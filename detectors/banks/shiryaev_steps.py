@@ -1,0 +1,400 @@
+"""The steps of a Shiryaev-Roberts mixture, value by value: see ``detectors.banks.shiryaev``."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.banks.contract import Matrix
+from detectors.banks.jit import compiled
+
+Row = NDArray[np.float64]
+Cube = NDArray[np.float64]
+
+BIT_CELLS = 4  # of a bit and the one before it: 0 after 0, 1 after 0, 0 after 1, 1 after 1
+GAP_SHARE = 1e-3  # of A: the longest time between two values
+RELEASE = 64  # values that teach the baseline together, when the evidence is low
+LOW = 3.0  # times the root of A, in units of the time from value to value: evidence that means little
+FIRST_MAX = 1_024  # values that the cuts and the correlation are found from
+# Standard errors by which values must seem to repeat each other, of their lag-one correlation, and of that of bits.
+CERTAIN, CORRELATED, CORRELATED_BITS = 5.0, 3.0, 4.0
+
+# A column's line of floats.
+NEED = 0  # values that teach it before it is watched
+N = 1  # values that have taught it
+PHASE = 2
+PENDING_N = 3
+PHI = 4  # lag-one correlation that is taken out; of bits, how much likelier a 1 is after a 1
+PREVIOUS = 5
+BEGAN, CLOCK, SEEN = 6, 7, 8  # when its first value and its newest came, and how many
+LIMIT, HEAD = 9, 10  # A, and where evidence starts
+SIDED = 11  # whether only a rise is damage: then a fall is watched for itself
+TEMPER = 12  # which of the tempers
+BLOCK_SUM, BLOCK_N = 13, 14  # of scores: from blocks of them follows how much rows repeat each other
+BLOCKS, BLOCK_SQUARES, SCORES, SQUARES = 15, 16, 17, 18
+BASE = 19  # the mean of what came to be the baseline of a number, as standardised
+RENEWING = 20  # whether a better baseline than the old one is being learned
+BASE_NEXT = 21  # and its mean
+TOTAL = 22  # the evidence of all alternatives together
+LINE = 23
+# Phases: the cuts are sought, the shares are learned, changes are looked for, one was found.
+FIRST, SECOND, WATCHED, LATCHED = 0.0, 1.0, 2.0, 3.0
+BLOCK = 32
+
+# Of each alternative its evidence; and that times the values since its change, times their sum, and that of their
+# squares. Each its own: one that finds a large change at once knows nothing of what others took for a small one before.
+MOMENTS = 4
+
+
+@compiled
+def normalise(line: Row, counts: Row, shares: Row, tilts: Cube, norms: Row) -> None:
+    """Makes each alternative's shares sum to 1 over the baseline as it is known now.
+
+    Cells that nothing has come in are worth their part of one value: that is what they were cut for.
+    """
+    tilt = tilts[int(line[TEMPER])]
+    if len(counts) == BIT_CELLS:
+        alternatives = len(norms) // 2
+        after_0, after_1 = _ones(line, counts)
+        for k in range(alternatives):
+            norms[k] = 1.0 / (1.0 - after_0 + after_0 * tilt[1, k])
+            norms[alternatives + k] = 1.0 / (1.0 - after_1 + after_1 * tilt[1, k])
+        return
+    whole = line[N] + 1.0
+    norms[:] = 0.0
+    for cell in range(len(counts)):
+        share = (counts[cell] + shares[cell]) / whole
+        for k in range(len(norms)):
+            norms[k] += share * tilt[cell, k]
+    for k in range(len(norms)):
+        norms[k] = 1.0 / norms[k]
+
+
+@compiled
+def _ones(line: Row, counts: Row) -> tuple[float, float]:
+    """The shares of ones after a 0 and after a 1: one share, where it is not certain that they differ."""
+    zeros, ones = counts[0] + counts[1], counts[2] + counts[3]
+    share = (counts[1] + counts[3] + 0.5) / (zeros + ones + 1.0)
+    line[PHI] = 0.0
+    if zeros < 1.0 or ones < 1.0:
+        return share, share
+    after_0, after_1 = (counts[1] + 0.5) / (zeros + 1.0), (counts[3] + 0.5) / (ones + 1.0)
+    error = math.sqrt(share * (1.0 - share) * (1.0 / zeros + 1.0 / ones))
+    if abs(after_1 - after_0) <= CORRELATED_BITS * error:
+        return share, share
+    line[PHI] = after_1 - after_0
+    return after_0, after_1
+
+
+@compiled
+def _likelier(tilt: Matrix, norms: Row) -> Matrix:
+    """How much likelier each alternative makes each cell."""
+    alternatives = tilt.shape[1]
+    if len(norms) == alternatives:
+        return tilt * norms
+    likelier = np.empty(tilt.shape)
+    for cell in range(len(tilt)):
+        for k in range(alternatives):
+            likelier[cell, k] = tilt[cell, k] * norms[(cell // 2) * alternatives + k]
+    return likelier
+
+
+@compiled
+def calm(line: Row, pending: Row, evidence: Row, head: float) -> None:
+    pending[:] = 0.0
+    evidence[:] = 0.0
+    evidence[: len(evidence) // MOMENTS] = head
+    line[TOTAL] = 2.0 * head if line[SIDED] != 0.0 else head
+    line[PENDING_N] = 0.0
+
+
+@compiled
+def _cut(line: Row, first: Row, cuts: Row, shares: Row) -> None:
+    """The first values are there: what correlates them is found, and the cells are cut."""
+    n = len(first)
+    mean = first.mean()
+    square = 0.0
+    lagged = 0.0
+    for i in range(n):
+        square += (first[i] - mean) * (first[i] - mean)
+        if i:
+            lagged += (first[i] - mean) * (first[i - 1] - mean)
+    phi = lagged / square if square > 0.0 else 0.0
+    line[PHI] = phi if abs(phi) * math.sqrt(n) > CORRELATED else 0.0
+    line[PREVIOUS] = first[n - 1]
+    rest = first[1:] - line[PHI] * first[:-1] if line[PHI] != 0.0 else first.copy()
+    rest.sort()
+    reached = 0.0
+    for cell in range(len(cuts)):
+        reached += shares[cell]
+        at = reached * len(rest) - 0.5
+        low = min(max(math.floor(at), 0), len(rest) - 1)
+        high = min(low + 1, len(rest) - 1)
+        cuts[cell] = rest[low] + (rest[high] - rest[low]) * min(max(at - low, 0.0), 1.0)
+
+
+@compiled
+def _cell(cuts: Row, value: float) -> int:
+    """Looking at all of them takes less time than a search that cannot be foreseen."""
+    cell = 0
+    for cut in cuts:
+        cell += value > cut
+    return cell
+
+
+@compiled
+def _score(line: Row, score: float) -> None:
+    """How much longer the mean of a block wanders than that of independent values would."""
+    line[SCORES] += score
+    line[SQUARES] += score * score
+    line[BLOCK_SUM] += score
+    line[BLOCK_N] += 1.0
+    if line[BLOCK_N] == BLOCK:
+        line[BLOCKS] += 1.0
+        line[BLOCK_SQUARES] += line[BLOCK_SUM] * line[BLOCK_SUM]
+        line[BLOCK_SUM] = 0.0
+        line[BLOCK_N] = 0.0
+
+
+@compiled
+def _temper(line: Row) -> None:
+    blocks, values = line[BLOCKS], line[BLOCKS] * BLOCK
+    line[TEMPER] = 0.0
+    if blocks < 8.0:
+        return
+    seen = values + line[BLOCK_N]
+    mean = line[SCORES] / seen
+    variance = line[SQUARES] / seen - mean * mean
+    if variance <= 0.0:
+        return
+    repeated = (line[BLOCK_SQUARES] / blocks / BLOCK - BLOCK * mean * mean) / variance
+    doubt = math.sqrt((2.0 + 1.0 / (BLOCK * variance)) / blocks)  # the second part is of rare bits
+    if repeated > 1.0 + CERTAIN * doubt:
+        line[TEMPER] = min(4.0, math.ceil(math.log2(repeated) - 0.25))
+
+
+@compiled
+def _learn(
+    line: Row, value: float, buffer: Row, cuts: Row, counts: Row, scores: Row, tilts: Cube,
+    evidence: Row, norms: Row, shares: Row,
+) -> None:  # fmt: skip
+    """One of the first values."""
+    if line[PHASE] == FIRST:
+        buffer[int(line[N])] = value
+        line[N] += 1.0
+        if line[N] >= min(float(len(buffer)), line[NEED] // 2.0):
+            first = buffer[: int(line[N])]
+            _cut(line, first, cuts, shares)
+            line[PHASE] = SECOND
+            previous = np.nan
+            for i in range(len(first)):
+                if line[PHI] == 0.0 or i:
+                    cell = _cell(cuts, buffer[i] - (line[PHI] * previous if line[PHI] != 0.0 else 0.0))
+                    counts[cell] += 1.0
+                    _score(line, scores[cell])
+                previous = buffer[i]
+                buffer[i] = 0.0
+            line[N] = counts.sum()
+        return
+    cell = _place(line, cuts, value)
+    counts[cell] += 1.0
+    line[N] += 1.0
+    _score(line, scores[cell])
+    if line[N] >= line[NEED]:
+        line[PHASE] = WATCHED
+        _temper(line)
+        normalise(line, counts, shares, tilts, norms)
+        calm(line, counts[:0], evidence, line[HEAD])
+
+
+@compiled
+def _improved(line: Row, pending: Row, evidence: Row, weights: Row) -> None:
+    """Better than the baseline is to be the new baseline, once there is as much of it as the old was learned from.
+
+    Until then a rise is still one above the old. What showed the fall was luckier than what follows: it is left out.
+    """
+    line[BASE_NEXT] = _moment(weights, evidence, 2) / _moment(weights, evidence, 1)
+    line[RENEWING] = 1.0
+    calm(line, pending, evidence, 0.0)
+
+
+@compiled
+def _worse(line: Row, counts: Row, weights: Row, own: Row) -> bool:
+    """Where wider is a rise, the mean may have fallen: a detector must not fall silent over that."""
+    if len(counts) == BIT_CELLS:
+        return True
+    worse: bool = _moment(weights, own, 2) > line[BASE] * _moment(weights, own, 1)
+    return worse
+
+
+@compiled
+def _renew(line: Row, pending: Row, counts: Row, shares: Row, tilts: Cube, norms: Row, evidence: Row) -> None:
+    counts[:] = pending
+    line[N] = line[PENDING_N]
+    line[BASE] = line[BASE_NEXT]
+    line[RENEWING] = 0.0
+    normalise(line, counts, shares, tilts, norms)
+    calm(line, pending, evidence, 0.0)
+
+
+@compiled
+def _weigh(own: Row, likelier: Row, passed: float, measured: float) -> None:
+    """One more value: the evidence, and what says when the change began and what came since."""
+    alternatives = len(likelier)
+    for k in range(alternatives):
+        likely = likelier[k]
+        before = own[k] + passed
+        own[k] = before * likely
+        own[alternatives + k] = (own[alternatives + k] + before) * likely
+        before *= measured
+        own[2 * alternatives + k] = (own[2 * alternatives + k] + before) * likely
+        own[3 * alternatives + k] = (own[3 * alternatives + k] + before * measured) * likely
+
+
+@compiled
+def _moment(weights: Row, own: Row, moment: int) -> float:
+    return _sum(weights, own[moment * len(weights) :])
+
+
+@compiled
+def _sum(weights: Row, own: Row) -> float:
+    """Two sums at once, as neither waits for the other. There is an even number of alternatives."""
+    one = 0.0
+    other = 0.0
+    for k in range(0, len(weights), 2):
+        one += weights[k] * own[k]
+        other += weights[k + 1] * own[k + 1]
+    return one + other
+
+
+@compiled
+def _pass(line: Row, now: float) -> float:
+    """How much time has passed since the value before.
+
+    A clock that leaps by years says nothing of the values, and a silence not much: neither is to raise an alarm.
+    """
+    if np.isnan(line[CLOCK]):
+        line[BEGAN] = line[CLOCK] = now
+    passed: float = min(now - line[CLOCK], max(1.0, GAP_SHARE * line[LIMIT]))
+    line[CLOCK] = now
+    line[SEEN] += 1.0
+    return passed
+
+
+@compiled
+def _place(line: Row, cuts: Row, value: float) -> int:
+    """The cell of the value without what the value before says of it; of a bit, with it."""
+    before = line[PREVIOUS]
+    line[PREVIOUS] = value
+    if len(cuts) == 1:
+        return (1 if value > cuts[0] else 0) + (2 if before > cuts[0] else 0)
+    return _cell(cuts, value - line[PHI] * before if line[PHI] != 0.0 else value)
+
+
+@compiled
+def _report(line: Row, counts: Row, row: int, column: int, weights: Row, own: Row, out: Row) -> None:
+    out[0] = row
+    out[1] = column
+    out[2] = _sum(weights, own)
+    out[3] = line[LIMIT]
+    out[4] = line[N]
+    age = _moment(weights, own, 1)
+    mean = _moment(weights, own, 2) / age
+    out[5] = (counts[1] + counts[3]) / line[N] if len(counts) == BIT_CELLS else line[BASE]
+    out[6] = mean
+    out[8] = math.sqrt(max(0.0, _moment(weights, own, 3) / age - mean * mean))
+    out[7] = max(1.0, np.round(age / out[2]))
+
+
+@compiled
+def _teach(
+    line: Row, pending: Row, counts: Row, shares: Row, tilts: Cube, norms: Row, own: Row, learn_max: float
+) -> bool:  # fmt: skip
+    """Nothing was found: what came since the last time is normal, where the evidence is low. Whether that is news."""
+    if line[RENEWING] != 0.0:
+        if line[PENDING_N] < line[NEED]:
+            return False
+        _renew(line, pending, counts, shares, tilts, norms, own)
+        return True
+    usual = (line[CLOCK] - line[BEGAN]) / line[SEEN]
+    if line[TOTAL] > LOW * math.sqrt(line[LIMIT] * usual) + 2.0 * line[HEAD]:
+        return False
+    learns: bool = line[N] < learn_max
+    if learns:
+        counts += pending
+        line[N] += line[PENDING_N]
+        _temper(line)
+        normalise(line, counts, shares, tilts, norms)
+    pending[:] = 0.0
+    line[PENDING_N] = 0.0
+    return learns
+
+
+@compiled
+def _watch(
+    column: int, values: Matrix, measured: Matrix, clock: Row, line: Row, first: Row,
+    cuts: Row, counts: Row, pending: Row, own: Row, norms: Row, scores: Row, shares: Row, tilts: Cube,
+    weights: Matrix, learn_max: float, found: Matrix, count: int,
+) -> tuple[Matrix, int]:  # fmt: skip
+    """The rows of one column. What is looked at for each value is made ready for all of them."""
+    sided = line[SIDED] != 0.0
+    up, down = weights[1 if sided else 0], weights[2]
+    likelier = _likelier(tilts[int(line[TEMPER])], norms)
+    for row in range(values.shape[0]):
+        value = values[row, column]
+        if np.isnan(value):
+            continue
+        passed = _pass(line, clock[row])
+        if line[PHASE] < WATCHED:
+            _learn(line, value, first, cuts, counts, scores, tilts, own, norms, shares)
+            likelier = _likelier(tilts[int(line[TEMPER])], norms) if line[PHASE] == WATCHED else likelier
+            continue
+        cell = _place(line, cuts, value)
+        if line[PHASE] == LATCHED:
+            continue
+        _weigh(own, likelier[cell], passed, measured[row, column])
+        rise = _sum(up, own)
+        fall = _sum(down, own) if sided else 0.0
+        line[TOTAL] = rise + fall
+        pending[cell] += 1.0
+        line[PENDING_N] += 1.0
+        if line[N] < learn_max:
+            _score(line, scores[cell] - (line[PHI] if len(cuts) == 1 and cell > 1 else 0.0))
+        if rise <= line[LIMIT] and (fall <= line[LIMIT] or line[RENEWING] != 0.0):
+            # A call that hands on so many arrays takes longer than all the rest.
+            if line[PENDING_N] >= RELEASE and _teach(line, pending, counts, shares, tilts, norms, own, learn_max):
+                likelier = _likelier(tilts[int(line[TEMPER])], norms)
+            continue
+        firing = up if rise > line[LIMIT] else down
+        harm = rise > line[LIMIT] and (not sided or _worse(line, counts, up, own))
+        if line[RENEWING] != 0.0 and not harm:  # that it got better has been told
+            own[:] = 0.0
+            line[TOTAL] = 0.0
+            continue
+        if count == len(found):
+            found = np.concatenate((found, np.empty_like(found)))
+        _report(line, counts, row, column, firing, own, found[count])
+        count += 1
+        if harm:
+            line[PHASE] = LATCHED
+        else:
+            _improved(line, pending, own, firing)
+    return found, count
+
+
+@compiled
+def advance(
+    values: Matrix, measured: Matrix, clock: Row, lines: Matrix, buffer: Matrix,
+    cuts: Matrix, counts: Matrix, pending: Matrix, evidence: Matrix, norms: Matrix, scores: Row, shares: Row,
+    tilts: Cube, weights: Matrix, learn_max: float,
+) -> Matrix:  # fmt: skip
+    found = np.empty((4, 9))  # reports are rare; it doubles when they are not
+    count = 0
+    spare = np.empty(0)
+    for column in range(values.shape[1]):
+        found, count = _watch(
+            column, values, measured, clock, lines[column], buffer[column] if len(buffer) else spare, cuts[column],
+            counts[column], pending[column], evidence[column], norms[column], scores, shares, tilts, weights,
+            learn_max, found, count,
+        )  # fmt: skip
+    return found[:count]

@@ -1,0 +1,63 @@
+"""How many false alarms a user can bear, shared out over everything that could raise one.
+
+A model has one budget: false pages a month of stream time, or rows for each. Where segments are declared, the model as
+a whole has half of it and each segment an equal part of the rest. Within each, a quarter is the losses', a tenth the
+labels', and the rest that of features, predictions and scores. Every column of these has the same part. The parts are
+rates, so they hold at any time and add up to the budget, however many columns there are and whenever they came.
+"""
+
+from enum import Enum
+from typing import NamedTuple
+
+from detectors.banks.shiryaev import DAY_MS, HEAD_SHARE
+from detectors.config import ModelConfig
+
+MONTH_MS = 30 * DAY_MS
+LOSS_SHARE = 0.25
+LOSS_COLUMNS = 2  # the loss and the log loss, at most
+LABELS_SHARE = 0.1
+SEGMENTS_SHARE = 0.5
+
+
+class Allowance(NamedTuple):
+    """What one column may spend. In rows or in milliseconds, as ``in_rows`` says."""
+
+    share: float  # of the model's budget
+    time_per_alarm: float
+    head: float  # where evidence starts: the same part of the budget for all columns together, however many
+    in_rows: bool
+
+
+class Family(Enum):
+    """Columns among which a part is shared out: those of one family must come in one order, whatever the batches."""
+
+    INPUTS = 1.0 - LOSS_SHARE - LABELS_SHARE
+    LOSSES = LOSS_SHARE
+    LABELS = LABELS_SHARE
+
+
+def allowance(config: ModelConfig, family: Family, columns: int, *, segment: bool) -> Allowance:
+    """For each of so many columns of one family."""
+    share = family.value / max(1, columns)
+    if config.segments:
+        scopes = len(config.segments) * (config.segment_values_max + 1)  # one is that of all other values
+        share *= SEGMENTS_SHARE / scopes if segment else 1.0 - SEGMENTS_SHARE
+    in_rows = config.rows_per_false_alarm is not None
+    whole = config.rows_per_false_alarm or MONTH_MS / config.false_pages_per_month
+    return Allowance(share, whole / share, HEAD_SHARE * whole, in_rows)
+
+
+def in_unit(config: ModelConfig, time: float) -> float:
+    """In the unit that ``in_words`` names."""
+    return time if config.rows_per_false_alarm is not None else time / DAY_MS
+
+
+def in_words(config: ModelConfig, share: float) -> str:
+    """Where a threshold came from."""
+    if config.rows_per_false_alarm is not None:
+        asked = f"one false alarm in {config.rows_per_false_alarm:,.0f} rows"
+        unit = "rows"
+    else:
+        asked = f"{config.false_pages_per_month:g} false pages a month"
+        unit = "days"
+    return f"{unit} without a change for each false alarm of this signal, which has {share:.2%} of {asked}"

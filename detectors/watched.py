@@ -1,0 +1,276 @@
+"""The columns of one monitor, and how the rows and losses of a batch run through their detectors.
+
+What comes out are *happenings*, in the order of the records that caused them: findings, and blocks of rows that are
+full. They come piece by piece, as whoever lives through them may watch anew for what is over.
+"""
+
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from detectors import together
+from detectors.banks.contract import Matrix
+from detectors.banks.packed import pack, unpack
+from detectors.banks.shiryaev import WATCH
+from detectors.baseline import Blocks
+from detectors.budget import LOSS_COLUMNS, Family, allowance
+from detectors.config import ModelConfig
+from detectors.encoded import Encoded, Run
+from detectors.encoding import Cell, Column, EncoderState
+from detectors.evidence import of_given
+from detectors.group import Found, Group, GroupState
+from detectors.lifecycle import RECOVERED_ROWS, Lifecycle, Suspect, floor_of
+from detectors.loss import Losses
+from detectors.moment import Item
+from detectors.timeline import Mark, Timeline, TimelineState
+from detectors.together import Together
+from schemas.events import Kind, Prediction
+from schemas.times import duration_ms
+
+_LOSS = (Column("loss", Kind.CONCEPT_DRIFT),)
+_LOG_LOSS = (Column("log_loss", Kind.CONCEPT_DRIFT),)
+_TOGETHER = (Column(together.SIGNAL, Kind.FEATURE_DRIFT),)
+_LATENCY = (Column("latency", Kind.LATENCY),)
+_OF_LATENCY = 3  # which of the groups it is
+
+
+class Loss(NamedTuple):
+    item: Item
+    losses: Losses
+    label: Cell
+    predicted_at: int
+    predicted_offset: int
+
+
+class Happening(NamedTuple):
+    """A finding, or a block that is full. ``row`` is the group's, counted from the beginning of time."""
+
+    item: Item
+    group: Group
+    row: int
+    timeline: Timeline
+    found: Found | None
+    blocks: Blocks
+    block: int = -1
+
+    @property
+    def at(self) -> int:
+        """Its place in the batch."""
+        return self.item[0]
+
+
+class WatchedState(msgspec.Struct, array_like=True, frozen=True):
+    inputs: EncoderState
+    outcomes: EncoderState
+    groups: list[GroupState]
+    together: bytes
+    rows: TimelineState
+    losses: TimelineState
+    rate_loss: bool | None
+
+
+class Watched:
+    """``rate_loss``: whether the loss is right or wrong; not known before there is one."""
+
+    def __init__(self, config: ModelConfig, lifecycle: Lifecycle, *, segment: bool) -> None:
+        watch = tuple(name for name in config.detectors if name == WATCH)
+        self.rate_loss: bool | None = None
+        self.rows, self.losses = Timeline(), Timeline()
+        self._config, self._lifecycle, self._segment = config, lifecycle, segment
+        self._objective_ms = duration_ms(config.latency_objective)
+        self._inputs, self._outcomes = Encoded(config), Encoded(config, labels=True)
+        self._together = Together(config.baseline_rows)
+        self._latency_opened = False
+        self._joint = Group(config, watch, rate=False)
+        self._latency = Group(config, watch, rate=True)
+        self._errors = Group(config, config.loss_detectors, rate=True)
+        self._costs = Group(config, config.loss_detectors, rate=False)
+        of_rows = (*self._inputs.groups, self._joint, self._latency)
+        self.groups = (*of_rows, *self._outcomes.groups, self._errors, self._costs)
+
+    # -- state, between two batches ---------------------------------------------------------------------------------
+
+    def state(self, *, retired: bool) -> WatchedState:
+        return WatchedState(
+            self._inputs.encoder.state(),
+            self._outcomes.encoder.state(),
+            [group.state(0 if retired else self._lifecycle.wanted(group)) for group in self.groups],
+            pack(self._together.numbers()),
+            self.rows.state(),
+            self.losses.state(),
+            self.rate_loss,
+        )
+
+    def restore(self, state: WatchedState) -> None:
+        self._inputs.restore(state.inputs)
+        self._outcomes.restore(state.outcomes)
+        self._together.restore(unpack(state.together))
+        self._latency_opened = state.groups[_OF_LATENCY].columns > 0
+        self.rate_loss = state.rate_loss
+        columns: tuple[Sequence[Column], ...] = (
+            *self._inputs.columns,
+            _TOGETHER,
+            _LATENCY,
+            *self._outcomes.columns,
+            *self._loss_columns(),
+        )
+        for group, held, watched in zip(self.groups, state.groups, columns, strict=True):
+            group.restore(watched, held)
+        self.rows, self.losses = Timeline.of(state.rows), Timeline.of(state.losses)
+
+    def _loss_columns(self) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
+        """What the groups of errors and of costs watch: a rate and a log loss, or one plain loss."""
+        if self.rate_loss is None:
+            return (), ()
+        return (_LOSS, _LOG_LOSS) if self.rate_loss else ((), _LOSS)
+
+    def settle(self) -> None:
+        """The batch is over."""
+        self.rows.settle()
+        self.losses.settle()
+
+    def watch_again(self, signal: str) -> None:
+        """What was found of it is dealt with."""
+        for group in self.groups:
+            for index, column in enumerate(group.columns):
+                if column.signal == signal:
+                    group.watch_again(index)
+
+    # -- a batch ------------------------------------------------------------------------------------------------------
+
+    def predicted(self, rows: list[Item]) -> Iterator[Happening]:
+        """What the predictions of a batch make happen."""
+        first = self.rows.rows
+        self.rows.extend(len(rows), lambda row: Mark(first + row, rows[row][1], rows[row][2].offset))
+        events: list[Prediction] = [row[3] for row in rows]
+        slow = self._slow(events)
+        for runs in self._inputs.runs(
+            [event.prediction for event in events],
+            [event.score if event.scores is None else _score(event) for event in events],
+            [event.features for event in events],
+        ):
+            for run in runs:
+                self._doubt_given(run.columns[len(run.group.columns) :], first + run.start)
+            self._share_out()
+            start, stop = runs[0].start, runs[0].start + len(runs[0].matrix)
+            runs.append(Run(self._latency, self._latency.columns, slow[start:stop], start))
+            yield from self._pieces(runs, rows, first, self.rows)
+
+    def _slow(self, events: Sequence[Prediction]) -> Matrix:
+        """Whether each took longer than it should."""
+        if not self._latency_opened and all(event.latency_ms is None for event in events):
+            return np.full((len(events), 1), np.nan)
+        objective = self._objective_ms
+        return np.array([[np.nan if (ms := event.latency_ms) is None else float(ms > objective)] for event in events])
+
+    def joined(self, losses: list[Loss]) -> Iterator[Happening]:
+        """What the labels of a batch make happen."""
+        first = self.losses.rows
+        self.losses.extend(
+            len(losses), lambda row: Mark(first + row, losses[row].predicted_at, losses[row].predicted_offset)
+        )
+        items = [loss.item for loss in losses]
+        plain = np.array([[loss.losses.loss] for loss in losses])
+        for group, columns in zip((self._errors, self._costs), self._loss_columns(), strict=True):
+            self._grow(group, columns, Family.LOSSES, LOSS_COLUMNS)
+        scored = [(self._costs, plain)]
+        if self.rate_loss:
+            scored = [(self._errors, plain), (self._costs, np.array([[loss.losses.log_loss] for loss in losses]))]
+        for runs in self._outcomes.runs([loss.label for loss in losses], [None] * len(losses), [{}] * len(losses)):
+            for run in runs:
+                self._grow(run.group, run.columns, Family.LABELS, sum(map(len, self._outcomes.columns)))
+            start, stop = runs[0].start, runs[0].start + len(runs[0].matrix)
+            runs += [Run(group, group.columns, matrix[start:stop], start) for group, matrix in scored]
+            yield from self._pieces(runs, items, first, self.losses)
+
+    def _grow(self, group: Group, columns: Sequence[Column], family: Family, of_family: int) -> None:
+        group.grow(columns, allowance(self._config, family, of_family, segment=self._segment))
+
+    def _doubt_given(self, columns: Sequence[Column], row: int) -> None:
+        """A detector sees change. Values that never were like a given baseline are looked at from the first row on."""
+        for column in columns:
+            if column.given_mean is not None and column.given_sd:
+                evidence = of_given(column.given_mean, floor_of(column, rate=False))
+                self._lifecycle.suspects[column.signal] = Suspect("baseline", row, evidence)
+
+    def _pieces(self, runs: Sequence[Run], items: list[Item], first: int, timeline: Timeline) -> Iterator[Happening]:
+        """Piece by piece: what is over at the end of one is watched for anew in the next."""
+        row, end = runs[0].start, runs[0].start + len(runs[0].matrix)
+        while row < end:
+            certain = RECOVERED_ROWS
+            if self._lifecycle.restless:
+                certain = self._lifecycle.certain([*(run.group for run in runs), self._joint], first + row)
+            if timeline is self.rows:
+                certain = min(certain, self._begin_together(first + row), self._begin_latency(runs[-1], row))
+            piece = slice(row, min(end, row + certain))
+            happenings: list[Happening] = []
+            for run in runs:
+                matrix = run.matrix[piece.start - run.start : piece.stop - run.start, : len(run.group.columns)]
+                happenings += _detect(run.group, matrix, items[piece], first + row, timeline)
+                standardised = run.group.last_standardised()
+                if run.group is self._inputs.values:
+                    distances = self._together.distances(standardised[:, self._features[: self._together.width]])
+                    matrix = distances[:, : len(self._joint.columns)]
+                    happenings += _detect(self._joint, matrix, items[piece], first + row, timeline)
+            if len(happenings) > 1:
+                happenings.sort(key=attrgetter("at"))  # stable: as detected
+            yield from happenings
+            row = piece.stop
+
+    def _begin_together(self, row: int) -> int:
+        """From the row on at which the numbers are standardised for sure. Says for how many rows that holds."""
+        begins = 2 * self._config.baseline_rows
+        if row < begins:
+            return begins - row
+        if row == begins and len(self._features) > 1 and self._joint.watched:
+            self._together.begin(len(self._features))
+            self._share_out()
+        return RECOVERED_ROWS
+
+    @property
+    def _features(self) -> list[int]:
+        """Which columns of values are of features, not of the prediction or its score."""
+        columns = self._inputs.values.columns
+        return [index for index, column in enumerate(columns) if column.kind is Kind.FEATURE_DRIFT]
+
+    def _begin_latency(self, run: Run, row: int) -> int:
+        """From the first row on that says how long it took. Says for how many rows it stays as it is."""
+        if self._latency_opened or not self._latency.watched:
+            return RECOVERED_ROWS
+        (said,) = np.nonzero(~np.isnan(run.matrix[row - run.start :, 0]))
+        if not len(said):
+            return RECOVERED_ROWS
+        if said[0] > 0:
+            return int(said[0])
+        self._latency_opened = True
+        self._share_out()
+        return RECOVERED_ROWS
+
+    def _share_out(self) -> None:
+        """Everything that is seen of a prediction shares one part of the budget, from the same row on."""
+        watched = (*self._inputs.columns, _TOGETHER[: self._together.width], _LATENCY[: self._latency_opened])
+        columns = sum(map(len, watched))
+        for group, of_group in zip(self.groups, watched, strict=False):
+            self._grow(group, of_group, Family.INPUTS, columns)
+
+
+def _detect(group: Group, matrix: Matrix, items: list[Item], first: int, timeline: Timeline) -> list[Happening]:
+    found, blocks = group.update(matrix, first, np.array([item[1] for item in items], dtype=np.float64))
+    happenings = [Happening(items[it.row], group, first + it.row, timeline, it, blocks) for it in found]
+    happenings += [
+        Happening(items[row], group, first + row, timeline, None, blocks, number)
+        for number, row in enumerate(blocks.ends)
+    ]
+    if found and blocks.ends:
+        happenings.sort(key=attrgetter("row"))  # stable: findings before the block they fall in
+    return happenings
+
+
+def _score(event: Prediction) -> Cell:
+    """The score, or of many the highest: how sure the model was."""
+    if event.score is not None or not event.scores:
+        return event.score
+    return max(event.scores.values())
