@@ -15,7 +15,7 @@ from detectors import together
 from detectors.banks.contract import Matrix
 from detectors.banks.packed import pack, unpack
 from detectors.banks.shiryaev import WATCH
-from detectors.baseline import Blocks
+from detectors.baseline import Blocks, Row
 from detectors.budget import LOSS_COLUMNS, Family, allowance
 from detectors.config import ModelConfig
 from detectors.encoded import Encoded, Run
@@ -207,14 +207,15 @@ class Watched:
                 certain = min(certain, self._begin_together(first + row), self._begin_latency(runs[-1], row))
             piece = slice(row, min(end, row + certain))
             happenings: list[Happening] = []
+            times = np.array([item[1] for item in items[piece]], dtype=np.float64)
             for run in runs:
                 matrix = run.matrix[piece.start - run.start : piece.stop - run.start, : len(run.group.columns)]
-                happenings += _detect(run.group, matrix, items[piece], first + row, timeline)
+                happenings += _detect(run.group, matrix, items[piece], times, first + row, timeline)
                 standardised = run.group.last_standardised()
                 if run.group is self._inputs.values:
                     distances = self._together.distances(standardised[:, self._features[: self._together.width]])
                     matrix = distances[:, : len(self._joint.columns)]
-                    happenings += _detect(self._joint, matrix, items[piece], first + row, timeline)
+                    happenings += _detect(self._joint, matrix, items[piece], times, first + row, timeline)
             if len(happenings) > 1:
                 happenings.sort(key=attrgetter("at"))  # stable: as detected
             yield from happenings
@@ -257,8 +258,10 @@ class Watched:
             self._grow(group, of_group, Family.INPUTS, columns)
 
 
-def _detect(group: Group, matrix: Matrix, items: list[Item], first: int, timeline: Timeline) -> list[Happening]:
-    found, blocks = group.update(matrix, first, np.array([item[1] for item in items], dtype=np.float64))
+def _detect(
+    group: Group, matrix: Matrix, items: list[Item], times: Row, first: int, timeline: Timeline
+) -> list[Happening]:
+    found, blocks = group.update(matrix, first, times)
     happenings = [Happening(items[it.row], group, first + it.row, timeline, it, blocks) for it in found]
     happenings += [
         Happening(items[row], group, first + row, timeline, None, blocks, number)

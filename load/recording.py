@@ -1,7 +1,7 @@
 """Predictions, and their outcomes where wanted, written to Kafka once, for every measured program to read.
 
-Eight numeric features and sixteen models, drawn from a seed, in the form of the contract. Nothing drifts: what is
-measured is the steady work, and no program gains from alarms that it does not see.
+Numeric features, eight where not said, and sixteen models, drawn from a seed, in the form of the contract. Nothing
+drifts: what is measured is the steady work, and no program gains from alarms that it does not see.
 """
 
 import asyncio
@@ -38,6 +38,7 @@ class Recording(NamedTuple):
     records: int
     seed: int
     poison: int = 0  # records that no contract allows, spread evenly among the predictions
+    features: int = FEATURES
 
 
 class Event(NamedTuple):
@@ -86,7 +87,7 @@ def _chunks(recording: Recording) -> Iterator[tuple[list[Event], list[Event]]]:
     draw = np.random.default_rng(recording.seed)
     cuts = [*range(0, recording.records, CHUNK), recording.records]
     for first, end in pairwise(cuts):
-        features = draw.standard_normal((end - first, FEATURES)).tolist()
+        features = draw.standard_normal((end - first, recording.features)).tolist()
         scores = draw.random(end - first).tolist()
         labels = (draw.random(end - first) < POSITIVE_SHARE).tolist()
         numbers = range(first, end)

@@ -83,6 +83,7 @@ class Plan(NamedTuple):
     seed: int
     outcomes: bool
     only: tuple[str, ...]
+    features: int = FEATURES
 
     @property
     def skipped(self) -> dict[str, str]:
@@ -112,12 +113,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=_rounds, default=ROUNDS, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=SEED, help="of what is recorded, default: %(default)s")
     parser.add_argument("--outcomes", action="store_true", help="the label half too: outcomes, joined")
+    parser.add_argument("--features", type=int, default=FEATURES, help="of a prediction, default: %(default)s")
     names = ", ".join(RUNNERS)
     parser.add_argument("--only", type=_names, default=tuple(RUNNERS), metavar="NAMES", help=f"some of {names}")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    plan = Plan(arguments.records, arguments.rounds, arguments.seed, arguments.outcomes, arguments.only)
+    plan = Plan(
+        arguments.records, arguments.rounds, arguments.seed, arguments.outcomes, arguments.only, arguments.features
+    )
     for name, reason in plan.skipped.items():
         say(f"{name}: skipped: {reason}")
     try:
@@ -137,7 +141,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _measure(plan: Plan, broker: Broker, folder: Path) -> dict[str, list[Figure]]:
     mark = uuid.uuid4().hex[:8]  # a broker that was given may hold the topics of other runs
     outcomes = f"load-{mark}-outcomes" if plan.outcomes else None
-    recording = Recording(f"load-{mark}-predictions", outcomes, plan.records, plan.seed)
+    recording = Recording(f"load-{mark}-predictions", outcomes, plan.records, plan.seed, features=plan.features)
     record(broker.bootstrap, recording)
     topics = tuple(filter(None, (recording.predictions, recording.outcomes)))
     names = [name for name in RUNNERS if name not in plan.skipped]
@@ -174,7 +178,7 @@ def _report(plan: Plan, broker: Broker, figures: Mapping[str, Sequence[Figure]])
             "predictions": plan.records,
             "outcomes": plan.outcomes,
             "models": MODELS,
-            "features": FEATURES,
+            "features": plan.features,
             "partitions": PARTITIONS,
             "seed": plan.seed,
         },

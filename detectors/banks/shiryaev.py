@@ -39,6 +39,7 @@ from detectors.banks.shiryaev_steps import (
     LIMIT,
     LINE,
     MOMENTS,
+    MOMENTS_OF_BITS,
     NEED,
     PHASE,
     PREVIOUS,
@@ -144,7 +145,7 @@ class ShiryaevBank:
         self._cuts: Matrix = np.zeros((0, 1 if bits else cells - 1))
         self._counts: Matrix = np.zeros((0, cells))
         self._pending: Matrix = np.zeros((0, cells))
-        self._evidence: Matrix = np.zeros((0, MOMENTS * alternatives))
+        self._evidence: Matrix = np.zeros((0, (MOMENTS_OF_BITS if bits else MOMENTS) * alternatives))
         self._norms: Matrix = np.ones((0, 2 * alternatives if bits else alternatives))  # of bits, after a 0 and a 1
         self.grow(columns)
 

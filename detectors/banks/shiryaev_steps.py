@@ -41,17 +41,14 @@ LINE = 23
 FIRST, SECOND, WATCHED, LATCHED = 0.0, 1.0, 2.0, 3.0
 BLOCK = 32
 
-# Of each alternative its evidence; and that times the values since its change, times their sum, and that of their
-# squares. Each its own: one that finds a large change at once knows nothing of what others took for a small one before.
-MOMENTS = 4
+# Of each alternative its evidence; and that times the values since its change, their sum, and of numbers their squares.
+# Each its own: one that finds a large change at once knows nothing of what others took for a small one.
+MOMENTS, MOMENTS_OF_BITS = 4, 3
 
 
 @compiled
 def normalise(line: Row, counts: Row, shares: Row, tilts: Cube, norms: Row) -> None:
-    """Makes each alternative's shares sum to 1 over the baseline as it is known now.
-
-    Cells that nothing has come in are worth their part of one value: that is what they were cut for.
-    """
+    """Makes each alternative's shares sum to 1 over the baseline. An empty cell is worth its part of one value."""
     tilt = tilts[int(line[TEMPER])]
     if len(counts) == BIT_CELLS:
         alternatives = len(norms) // 2
@@ -103,7 +100,7 @@ def _likelier(tilt: Matrix, norms: Row) -> Matrix:
 def calm(line: Row, pending: Row, evidence: Row, head: float) -> None:
     pending[:] = 0.0
     evidence[:] = 0.0
-    evidence[: len(evidence) // MOMENTS] = head
+    evidence[: len(evidence) // (MOMENTS_OF_BITS if len(pending) == BIT_CELLS else MOMENTS)] = head
     line[TOTAL] = 2.0 * head if line[SIDED] != 0.0 else head
     line[PENDING_N] = 0.0
 
@@ -204,7 +201,7 @@ def _learn(
         line[PHASE] = WATCHED
         _temper(line)
         normalise(line, counts, shares, tilts, norms)
-        calm(line, counts[:0], evidence, line[HEAD])
+        calm(line, np.zeros(len(counts)), evidence, line[HEAD])
 
 
 @compiled
@@ -241,14 +238,15 @@ def _renew(line: Row, pending: Row, counts: Row, shares: Row, tilts: Cube, norms
 def _weigh(own: Row, likelier: Row, passed: float, measured: float) -> None:
     """One more value: the evidence, and what says when the change began and what came since."""
     alternatives = len(likelier)
+    if len(own) > MOMENTS_OF_BITS * alternatives:
+        for k in range(alternatives):
+            before = (own[k] + passed) * measured * measured
+            own[3 * alternatives + k] = (own[3 * alternatives + k] + before) * likelier[k]
     for k in range(alternatives):
-        likely = likelier[k]
         before = own[k] + passed
-        own[k] = before * likely
-        own[alternatives + k] = (own[alternatives + k] + before) * likely
-        before *= measured
-        own[2 * alternatives + k] = (own[2 * alternatives + k] + before) * likely
-        own[3 * alternatives + k] = (own[3 * alternatives + k] + before * measured) * likely
+        own[k] = before * likelier[k]
+        own[alternatives + k] = (own[alternatives + k] + before) * likelier[k]
+        own[2 * alternatives + k] = (own[2 * alternatives + k] + before * measured) * likelier[k]
 
 
 @compiled
@@ -302,7 +300,8 @@ def _report(line: Row, counts: Row, row: int, column: int, weights: Row, own: Ro
     mean = _moment(weights, own, 2) / age
     out[5] = (counts[1] + counts[3]) / line[N] if len(counts) == BIT_CELLS else line[BASE]
     out[6] = mean
-    out[8] = math.sqrt(max(0.0, _moment(weights, own, 3) / age - mean * mean))
+    squares = mean if len(counts) == BIT_CELLS else _moment(weights, own, 3) / age
+    out[8] = math.sqrt(max(0.0, squares - mean * mean))
     out[7] = max(1.0, np.round(age / out[2]))
 
 
