@@ -16,15 +16,16 @@ from detectors.banks.contract import Matrix
 from detectors.banks.jit import compiled
 
 CLIP = 12.0  # standard deviations
-TRUSTED = 16.0  # values after which the standard deviation says what is wild
-WILD = 8.0  # standard deviations
+WILD = 8.0  # standard deviations; of the first values, from their median
 BLOCK = 32  # rows whose mean is handed on: what confirms an alarm and what ends it
 
 
 # What is known of a column, a line each: how many values teach it, how many have, their moments, the unit that it is
 # measured in, and the block at hand.
 _NEED, _N, _MEAN, _M2, _M3, _SCALE, _BLOCK_SUM, _BLOCK_N, _BLOCK_SQUARES = range(9)
-_LINES = 9
+# And as long as there are no more, the first values themselves.
+_FIRST, TRUSTED = 9, 16
+_LINES = _FIRST + TRUSTED
 
 Row = NDArray[np.float64]
 
@@ -39,9 +40,52 @@ def _scale(n: float, mean: float, m2: float) -> float:
 
 
 @compiled
+def _add(known: Matrix, j: int, v: float) -> None:
+    """Welford's way to the moments."""
+    before = known[_N, j]
+    n = known[_N, j] = before + 1.0
+    step = (v - known[_MEAN, j]) / n
+    square = step * step * n * before
+    known[_M3, j] += step * square * (n - 2.0) - 3.0 * step * known[_M2, j]
+    known[_M2, j] += square
+    known[_MEAN, j] += step
+
+
+@compiled
+def _begin_again(known: Matrix, j: int) -> None:
+    """The first values at once, of which a wild one is believed as far as the others reach."""
+    first = known[_FIRST:, j].copy()
+    values = np.sort(first)
+    middle = 0.5 * (values[TRUSTED // 2 - 1] + values[TRUSTED // 2])
+    away = np.sort(np.abs(values - middle))
+    reach = WILD * 1.4826 * 0.5 * (away[TRUSTED // 2 - 1] + away[TRUSTED // 2])  # a median away is 1 / 1.4826 of an sd
+    known[_N, j] = known[_MEAN, j] = known[_M2, j] = known[_M3, j] = 0.0
+    known[_FIRST:, j] = 0.0
+    for value in first:
+        _add(known, j, min(max(value, middle - reach), middle + reach) if reach > 0.0 else value)
+
+
+@compiled
+def _learn(known: Matrix, j: int, v: float) -> None:
+    """One wild value must not widen the unit that all effects are measured in."""
+    n = known[_N, j]
+    if n < TRUSTED:
+        known[_FIRST + int(n), j] = v
+    else:
+        reach = WILD * math.sqrt(known[_M2, j] / (n - 1.0))
+        if reach > 0.0:
+            v = min(max(v, known[_MEAN, j] - reach), known[_MEAN, j] + reach)
+    _add(known, j, v)
+    if known[_N, j] == TRUSTED:
+        _begin_again(known, j)
+    if known[_N, j] == known[_NEED, j]:
+        known[_SCALE, j] = _scale(known[_N, j], known[_MEAN, j], known[_M2, j])
+
+
+@compiled
 def _measure(x: Matrix, known: Matrix, z: Matrix, rows: int, sums: Matrix, squares: Matrix, counts: Matrix) -> None:
     """Row by row, so that no cut of the rows can change the order of an addition."""
-    need, n, mean, m2, m3, scale = known[_NEED], known[_N], known[_MEAN], known[_M2], known[_M3], known[_SCALE]
+    need, n, mean, scale = known[_NEED], known[_N], known[_MEAN], known[_SCALE]
     block_sum, block_n, block_squares = known[_BLOCK_SUM], known[_BLOCK_N], known[_BLOCK_SQUARES]
     done = 0
     for i in range(x.shape[0]):
@@ -51,19 +95,7 @@ def _measure(x: Matrix, known: Matrix, z: Matrix, rows: int, sums: Matrix, squar
             if np.isnan(v):
                 continue
             if n[j] < need[j]:
-                before = n[j]
-                if before >= TRUSTED:
-                    # One wild value must not widen the unit that all effects are measured in.
-                    reach = WILD * math.sqrt(m2[j] / (before - 1.0))
-                    v = min(max(v, mean[j] - reach), mean[j] + reach) if reach > 0.0 else v
-                n[j] += 1.0
-                step = (v - mean[j]) / n[j]
-                square = step * step * n[j] * before
-                m3[j] += step * square * (n[j] - 2.0) - 3.0 * step * m2[j]
-                m2[j] += square
-                mean[j] += step
-                if n[j] == need[j]:
-                    scale[j] = _scale(n[j], mean[j], m2[j])
+                _learn(known, j, v)
                 continue
             s = (v - mean[j]) / scale[j]
             if np.isnan(s):

@@ -5,7 +5,7 @@ import math
 import msgspec
 
 from detectors import wording
-from detectors.banks.shiryaev import WATCH
+from detectors.banks.shiryaev import LIMIT_FACTORS, WATCH
 from detectors.budget import in_unit
 from detectors.config import ModelConfig
 from detectors.group import Found, Group, Recent
@@ -29,7 +29,8 @@ def of_finding(
         detail["spread"] = _finite(finding.spread)
     value, threshold = finding.value, finding.threshold
     if found.detector == WATCH:
-        value, threshold = in_unit(config, value), in_unit(config, threshold)
+        # As whoever set the budget counts: what thresholds are larger or smaller by for its sake is left out.
+        value, threshold = (in_unit(config, time / LIMIT_FACTORS[group.rate]) for time in (value, threshold))
         low, high = _interval(group, found)
         detail["effect_low"], detail["effect_high"] = low, high
     return Evidence(
@@ -70,16 +71,19 @@ def of_given(mean: float, floor: float) -> Evidence:
 
 def borne_out(group: Group, index: int, before: Evidence, recent: Recent, spread: bool) -> Evidence:
     """The same, with the effect that the rows after the finding have, which nobody picked."""
-    baseline, scale = float(group.baseline.mean[index]), float(group.baseline.scale[index])
+    scale = 1.0 if group.rate else float(group.baseline.scale[index])
+    baseline = before.baseline if before.baseline is not None else float(group.baseline.mean[index])
     effect = recent.of(spread=spread)
-    after = baseline + (recent.effect if group.rate else recent.effect * scale)
+    error = recent.error * (0.5**0.5 if spread else 1.0)
     detail = {
-        **before.detail,
-        "after": _finite(after),
+        **{name: what for name, what in before.detail.items() if name != "spread"},
+        "after": _finite(baseline + recent.effect * scale),
         "confirmed_by_rows": recent.rows,
-        "effect_low": _finite(effect - TWO_SIDED_95 * recent.error),
-        "effect_high": _finite(effect + TWO_SIDED_95 * recent.error),
+        "effect_low": _finite(effect - TWO_SIDED_95 * error),
+        "effect_high": _finite(effect + TWO_SIDED_95 * error),
     }
+    if spread:
+        detail["spread"] = _finite(recent.spread + group.baseline.spread(index))
     if before.value is None:  # no detector spoke: it is these rows alone that speak
         before = msgspec.structs.replace(before, value=_finite(abs(effect)), n=recent.rows)
     return msgspec.structs.replace(before, effect=_finite(effect), detail=detail)

@@ -188,7 +188,7 @@ class Group:
         for index, column in enumerate(self.columns):
             watch.allow(index, allowance.time_per_alarm, allowance.head, sided=column.kind in ONE_SIDED)
             if index >= first and column.given_share is not None:
-                watch.taught(index, column.given_share, self._config.baseline_rows)
+                watch.learn_briefly(index)
 
     def _built_watch(self) -> ShiryaevBank | None:
         return ShiryaevBank(bits=self.rate, rows=self._config.baseline_rows) if self.watched else None
@@ -260,8 +260,8 @@ class Group:
     def remember(self, blocks: Blocks, number: int) -> None:
         self._history.add(blocks.sums[number], blocks.squares[number], blocks.counts[number])
 
-    def recent(self, column: int, blocks: int) -> Recent:
-        """The mean of one column over the last blocks, against its baseline."""
+    def recent(self, column: int, blocks: int, base: float = 0.0) -> Recent:
+        """The mean of one column over the last blocks, against its baseline; ``base``: or what became normal since."""
         total, squares, rows = 0.0, 0.0, 0
         for block_sum, block_squares, count in self._history.last(column, max(0, blocks)):
             total += block_sum
@@ -270,10 +270,10 @@ class Group:
         if not rows:
             return Recent(0.0, 0, math.inf, 0.0, 0.0)
         mean, learned = total / rows, float(self.baseline.n[column])
-        effect, sd, skewness = mean, 1.0, self.baseline.skewness(column)
+        effect, sd, skewness = mean - base, 1.0, self.baseline.skewness(column)
         if self.rate:
-            share = float(self.baseline.mean[column])
-            effect = mean * float(self.baseline.scale[column])
+            share = float(self.baseline.mean[column]) + base
+            effect = mean * float(self.baseline.scale[column]) - base
             sd = _sd(share)
             skewness = (1.0 - 2.0 * share) / sd
         error = sd * (1.0 / rows + (1.0 / learned if learned else 0.0)) ** 0.5

@@ -184,8 +184,11 @@ class Lifecycle:
         if column.signal == together.SIGNAL and self._explained:
             return None
         fresh = (row + 1) // BLOCK - suspect.row // BLOCK - 1  # whole blocks since the report
-        recent = group.recent(index, min(fresh, HISTORY))
-        floor, effect = floor_of(column, group.rate), recent.of(spread=suspect.spread) - suspect.base
+        recent = group.recent(index, min(fresh, HISTORY), suspect.base)
+        if suspect.detector == WATCH and column.kind not in ONE_SIDED and not group.rate:
+            # What follows may be another change than the one that was found, and the larger one is told.
+            suspect = msgspec.structs.replace(suspect, spread=abs(recent.spread) > abs(recent.effect))
+        floor, effect = floor_of(column, group.rate), recent.of(spread=suspect.spread)
         if harmful(column.kind, effect) and abs(effect) >= max(floor, _doubt(recent)):
             return suspect, recent
         if fresh >= HISTORY and abs(effect) < floor / 2:
@@ -205,11 +208,14 @@ class Lifecycle:
         incident = self.incidents[column.signal]
         if row - incident.opened_row < RECOVERED_ROWS:
             return None
-        recent = group.recent(index, HISTORY)
-        effect = recent.of(spread=incident.spread) - incident.base
+        recent, floor = group.recent(index, HISTORY, incident.base), floor_of(column, group.rate)
+        effect = recent.of(spread=incident.spread)
         over = effect if column.kind in ONE_SIDED else abs(effect)
-        enough = recent.rows >= RECOVERED_ROWS / 4
-        return recent if enough and over < floor_of(column, group.rate) / 2 else None
+        if recent.rows < RECOVERED_ROWS / 4 or over >= floor / 2:
+            return None
+        # Nor is it over where the mean is back and the spread is not, or the other way round.
+        another = 0.0 if group.rate or column.kind in ONE_SIDED else abs(recent.of(spread=not incident.spread))
+        return recent if another < floor else None
 
     def wanted(self, group: Group) -> int:
         """How many of a group's last blocks may still be asked for: those since its oldest suspicion or alarm."""

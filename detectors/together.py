@@ -19,6 +19,7 @@ Row = NDArray[np.float64]
 SIGNAL = "features together"
 FEATURES_MAX = 24  # the first so many: memory and time grow with their square
 ROWS_A_FEATURE = 20  # rows that teach a covariance, at least
+STIFFEST = 0.05  # the least variance: what was constant is no measure of what goes with it
 SHRUNK = 0.02  # of the way to no correlation: features that are sums of others leave no covariance to invert
 _NEED, _N = 0, 1
 _HEAD = 2
@@ -74,7 +75,7 @@ def _invert(products: Matrix, n: float, root: Matrix) -> None:
         for j in range(i + 1):
             value = products[i, j] / (n - 1.0)
             if i == j:
-                value = max(value, 1e-9)
+                value = max(value, STIFFEST)
             else:
                 value *= 1.0 - SHRUNK
             for k in range(j):

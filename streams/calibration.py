@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from detectors.banks.contract import Matrix
-from detectors.banks.shiryaev import DAY_MS, ShiryaevBank
+from detectors.banks.shiryaev import DAY_MS, WATCH, ShiryaevBank
 from detectors.budget import LOSS_COLUMNS, MONTH_MS, Allowance, Family, allowance
 from detectors.config import ModelConfig
 
@@ -34,6 +34,9 @@ class Traffic(NamedTuple):
 
 def explained(name: str, config: ModelConfig, traffic: Traffic) -> Iterator[str]:
     """The lines about one model."""
+    if WATCH not in config.detectors or WATCH not in config.loss_detectors:
+        yield f"{name}: without {WATCH} among detectors and loss_detectors there is no budget to keep to"
+        return
     if config.rows_per_false_alarm is not None:
         asked = f"one false alarm in {config.rows_per_false_alarm:,.0f} rows"
     else:
@@ -68,6 +71,8 @@ def _in_rows(own: Allowance, traffic: Traffic) -> Allowance:
 
 
 def _said(rows: float) -> str:
+    if np.isnan(rows):
+        return "false alarms come first"
     return f"{rows:,.0f}" if np.isfinite(rows) else f"more than {LATEST:,}"
 
 
@@ -97,7 +102,7 @@ def _bank(own: Allowance, rows: int, *, bits: bool) -> ShiryaevBank:
 
 
 def _delay(bank: ShiryaevBank, baseline: Matrix, more: Callable[[], Matrix]) -> float:
-    bank.update(baseline)
+    early = {each.column for each in bank.update(baseline)}  # by chance: such a stream says nothing of delays
     found = np.full(STREAMS, np.inf)
     for start in range(0, LATEST, _CHUNK):
         for each in bank.update(more()):
@@ -105,4 +110,5 @@ def _delay(bank: ShiryaevBank, baseline: Matrix, more: Callable[[], Matrix]) -> 
                 found[each.column] = min(found[each.column], start + each.row + 1)
         if np.isfinite(found).sum() > STREAMS / 2:
             break
-    return float(np.median(found))
+    told = np.delete(found, sorted(early))
+    return float(np.median(told)) if len(told) else float("nan")

@@ -188,13 +188,9 @@ class ShiryaevBank:
         """Whether only a rise is damage."""
         return bool(self._lines[checked_column(column, self.columns)][SIDED])
 
-    def taught(self, column: int, share: float, values: float) -> None:
-        """The baseline of a bit is known already."""
-        line = self._lines[checked_column(column, self.columns)]
-        self._counts[column] = (1.0 - share) * values, share * values, 0.0, 0.0
-        line[N], line[PHASE] = values, WATCHED
-        calm(line, self._pending[column], self._evidence[column], line[HEAD])
-        normalise(line, self._counts[column], self._made[1], self._made[2], self._norms[column])
+    def learn_briefly(self, column: int) -> None:
+        """Its share is known well already; how its values follow one another is not, and half the rows show that."""
+        self._lines[checked_column(column, self.columns), NEED] = self._learned() // 2
 
     def update(
         self,

@@ -13,11 +13,11 @@ Cube = NDArray[np.float64]
 
 BIT_CELLS = 4  # of a bit and the one before it: 0 after 0, 1 after 0, 0 after 1, 1 after 1
 GAP_SHARE = 1e-3  # of A: the longest time between two values
+GOOD_PART = 0.05  # of the evidence: one alternative at least has as much
 RELEASE = 64  # values that teach the baseline together, when the evidence is low
 LOW = 3.0  # times the root of A, in units of the time from value to value: evidence that means little
 FIRST_MAX = 1_024  # values that the cuts and the correlation are found from
-# Standard errors by which values must seem to repeat each other, of their lag-one correlation, and of that of bits.
-CERTAIN, CORRELATED, CORRELATED_BITS = 5.0, 3.0, 4.0
+CERTAIN, CORRELATED, CORRELATED_BITS = 5.0, 3.0, 4.0  # standard errors: of repetition, and of lag-one correlation
 
 # A column's line of floats.
 NEED = 0  # values that teach it before it is watched
@@ -87,12 +87,9 @@ def _ones(line: Row, counts: Row) -> tuple[float, float]:
 def _likelier(tilt: Matrix, norms: Row) -> Matrix:
     """How much likelier each alternative makes each cell."""
     alternatives = tilt.shape[1]
-    if len(norms) == alternatives:
-        return tilt * norms
-    likelier = np.empty(tilt.shape)
-    for cell in range(len(tilt)):
-        for k in range(alternatives):
-            likelier[cell, k] = tilt[cell, k] * norms[(cell // 2) * alternatives + k]
+    likelier = tilt * norms[:alternatives]
+    if len(norms) > alternatives:
+        likelier[2:] = tilt[2:] * norms[alternatives:]
     return likelier
 
 
@@ -257,8 +254,7 @@ def _moment(weights: Row, own: Row, moment: int) -> float:
 @compiled
 def _sum(weights: Row, own: Row) -> float:
     """Two sums at once, as neither waits for the other. There is an even number of alternatives."""
-    one = 0.0
-    other = 0.0
+    one, other = 0.0, 0.0
     for k in range(0, len(weights), 2):
         one += weights[k] * own[k]
         other += weights[k + 1] * own[k + 1]
@@ -291,18 +287,21 @@ def _place(line: Row, cuts: Row, value: float) -> int:
 
 @compiled
 def _report(line: Row, counts: Row, row: int, column: int, weights: Row, own: Row, out: Row) -> None:
-    out[0] = row
-    out[1] = column
-    out[2] = _sum(weights, own)
-    out[3] = line[LIMIT]
-    out[4] = line[N]
-    age = _moment(weights, own, 1)
-    mean = _moment(weights, own, 2) / age
+    """Of alternatives with a good part of the evidence, the one with the youngest change says what it was."""
+    alternatives = len(weights)
+    total, k = _sum(weights, own), int(np.argmax(weights * own[: len(weights)]))
+    for each in range(alternatives):
+        younger = own[alternatives + each] * own[k] < own[alternatives + k] * own[each]
+        k = each if younger and weights[each] * own[each] >= GOOD_PART * total else k
+    age = own[alternatives + k]
+    mean = own[2 * alternatives + k] / age
+    squares = mean if len(counts) == BIT_CELLS else own[3 * alternatives + k] / age
+    out[0], out[1] = row, column
+    out[2], out[3], out[4] = total, line[LIMIT], line[N]
     out[5] = (counts[1] + counts[3]) / line[N] if len(counts) == BIT_CELLS else line[BASE]
     out[6] = mean
-    squares = mean if len(counts) == BIT_CELLS else _moment(weights, own, 3) / age
+    out[7] = max(1.0, np.round(age / own[k]))
     out[8] = math.sqrt(max(0.0, squares - mean * mean))
-    out[7] = max(1.0, np.round(age / out[2]))
 
 
 @compiled

@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
         return _explain(args.explain)
     if args.file is None:
         raise UsageError("no file was named", advice="call driftline check FILE, or driftline check --explain")
-    if args.rows_per_month <= 0 or args.columns < 1:
+    if not 0 < args.rows_per_month < float("inf") or args.columns < 1:
         raise UsageError("--rows-per-month and --columns must be above 0", advice="leave them out for the defaults")
     return _check(args)
 

@@ -248,6 +248,8 @@ def test_of_a_spread_it_is_the_spread_of_the_rows_that_bears_it_out_and_ends_it(
     live(held, 0.0, HISTORY - 1, sd=2.0)
     assert incident.recovered(AGE, held, 0, RECOVERED_ROWS) is None
     live(held, 1.0, HISTORY)
+    assert incident.recovered(AGE, held, 0, RECOVERED_ROWS) is None  # the mean is another now
+    live(held, 0.1, HISTORY)
     assert incident.recovered(AGE, held, 0, RECOVERED_ROWS) is not None
 
 

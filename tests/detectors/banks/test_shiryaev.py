@@ -316,12 +316,11 @@ def test_where_both_ways_matter_better_is_a_change_like_any() -> None:
     assert found.row < 2_060
 
 
-@pytest.mark.parametrize("sided", [False, True])
-def test_a_share_that_is_known_is_watched_from_the_first_row_on(sided: bool) -> None:
-    watching, learning = bank(bits=True, sided=sided), bank(bits=True, sided=sided)
-    watching.taught(0, 0.1, 1_000.0)
-    assert watching.sided(0) is sided
-    (found,) = clocked(watching, chances(9, 200, 0.7))
-    assert (found.mean_before, found.n) == (0.1, 1_000)
-    assert found.row < 30
-    assert clocked(learning, chances(9, 200, 0.7)) == []
+def test_a_share_that_is_known_is_learned_from_half_the_rows() -> None:
+    briefly, whole = bank(bits=True), bank(bits=True)
+    briefly.learn_briefly(0)
+    rows = np.concatenate((chances(9, 600, 0.1), chances(10, 200, 0.7)))
+    (found,) = clocked(briefly, rows)
+    assert 600 <= found.row < 630
+    assert found.mean_before == pytest.approx(0.1, abs=0.03)
+    assert clocked(whole, rows) == []
