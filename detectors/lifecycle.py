@@ -26,6 +26,7 @@ from schemas.events import AlertEvent, Evidence, Kind, Position, Severity
 
 # Smaller changes are real and not worth a page. Of a value: baseline standard deviations; of a rate: the difference.
 VALUE_FLOOR = 0.25
+TOGETHER_FLOOR = 0.5  # the distance follows what single features do, and names none: a small change of it says little
 RATE_FLOORS = {Kind.DATA_QUALITY: 0.02, Kind.CONCEPT_DRIFT: 0.03}
 SHARE_FLOOR = 0.05
 
@@ -88,7 +89,7 @@ class Suspect(msgspec.Struct, array_like=True, frozen=True):
 
 def floor_of(column: Column, rate: bool) -> float:
     if not rate:
-        return VALUE_FLOOR
+        return TOGETHER_FLOOR if column.signal == together.SIGNAL else VALUE_FLOOR
     return RATE_FLOORS.get(column.kind, SHARE_FLOOR)
 
 

@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from detectors.banks.contract import StateError
-from detectors.together import FEATURES_MAX, Together
+from detectors.config import ModelConfig
+from detectors.together import FEATURES_MAX, SIGNAL, Together
+from schemas.events import Kind
+from tests.detectors.events import Run, prediction, run
 
 Matrix = NDArray[np.float64]
 
@@ -91,3 +94,39 @@ def test_batches_cut_anywhere_and_states_taken_anywhere_change_nothing(seed: int
 def test_a_state_that_does_not_fit_is_refused(numbers: list[float]) -> None:
     with pytest.raises(StateError):
         Together(60).restore(np.array(numbers))
+
+
+def of_rows(rows: Matrix, latency_ms: float = 20.0, slow_from: int = 10**9) -> Run:
+    return run(
+        [
+            prediction(
+                number,
+                {f"f{column}": float(value) for column, value in enumerate(row)},
+                latency_ms=300.0 if number >= slow_from and number % 5 == 0 else latency_ms,
+            )
+            for number, row in enumerate(rows)
+        ],
+        ModelConfig(baseline_rows=500),
+    )
+
+
+def test_features_that_part_open_an_alarm_that_none_of_them_would() -> None:
+    told = of_rows(np.concatenate((correlated(1, 3_000, 5, 0.7), correlated(2, 1_000, 5, 0.0))))
+    (alert,) = told.opened
+    assert (alert.signal, alert.kind) == (SIGNAL, Kind.FEATURE_DRIFT)
+    assert 3_000 < alert.position.offset < 3_200
+    assert "what they were like together" in alert.summary
+
+
+def test_what_one_feature_explains_is_told_of_that_feature_alone() -> None:
+    rows = correlated(3, 4_000, 5, 0.7)
+    rows[3_000:, 2] += 2.0
+    assert {alert.signal for alert in of_rows(rows).opened} == {"feature:f2"}
+
+
+def test_slow_predictions_open_an_alarm_of_their_own() -> None:
+    told = of_rows(correlated(4, 3_000, 2, 0.0), slow_from=2_000)
+    (alert,) = told.opened
+    assert (alert.signal, alert.kind) == ("latency", Kind.LATENCY)
+    assert 2_000 < alert.position.offset < 2_100
+    assert "share of slow predictions rose" in alert.summary
