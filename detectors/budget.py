@@ -52,12 +52,14 @@ def in_unit(config: ModelConfig, time: float) -> float:
     return time if config.rows_per_false_alarm is not None else time / DAY_MS
 
 
+def asked(config: ModelConfig) -> str:
+    """The whole budget, as whoever set it would say it."""
+    if config.rows_per_false_alarm is not None:
+        return f"one false alarm in {config.rows_per_false_alarm:,.0f} rows"
+    return f"{config.false_pages_per_month:g} false pages a month"
+
+
 def in_words(config: ModelConfig, share: float) -> str:
     """Where a threshold came from."""
-    if config.rows_per_false_alarm is not None:
-        asked = f"one false alarm in {config.rows_per_false_alarm:,.0f} rows"
-        unit = "rows"
-    else:
-        asked = f"{config.false_pages_per_month:g} false pages a month"
-        unit = "days"
-    return f"{unit} without a change for each false alarm of this signal, which has {share:.2%} of {asked}"
+    unit = "days" if config.rows_per_false_alarm is None else "rows"
+    return f"{unit} without a change for each false alarm of this signal, which has {share:.2%} of {asked(config)}"

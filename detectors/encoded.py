@@ -15,6 +15,11 @@ from schemas.events import Kind
 LABEL = "label"
 
 
+def watch_alone(config: ModelConfig) -> tuple[str, ...]:
+    """Of the detectors, the one that keeps to the budget, where it is wanted."""
+    return tuple(name for name in config.detectors if name == WATCH)
+
+
 class Run(NamedTuple):
     """Some rows of one group. The group is to be grown to these columns first."""
 
@@ -28,7 +33,7 @@ class Encoded:
     """The features, prediction and score of a model; or with ``labels`` what its labels are."""
 
     def __init__(self, config: ModelConfig, *, labels: bool = False) -> None:
-        watch = tuple(name for name in config.detectors if name == WATCH)
+        watch = watch_alone(config)
         self._config = config
         self._renamed = labels
         self.encoder = Encoder(config)

@@ -24,6 +24,7 @@ from detectors.moment import Item
 from detectors.monitor import Monitor, MonitorState
 from detectors.sealing import open_sealed, seal
 from detectors.shelf import Room, Shelf
+from detectors.together import Together
 from schemas.codec import Decoder, Rejection, dead_letter, encode
 from schemas.events import Alert, DeadLetter, DeadLetterReason, Input, Metrics, Output, Retrain, Signal
 from schemas.records import RecordLike
@@ -314,6 +315,9 @@ def warm_up() -> None:
     baseline = Baseline()
     baseline.learn(2)
     baseline.measure(np.zeros((1, 1)))
+    together = Together(1)
+    together.begin(1)
+    together.distances(np.zeros((1, 1)))
 
 
 def _decided_by(touched: dict[str, Monitor]) -> list[Decided]:

@@ -31,8 +31,7 @@ def of_finding(
     if found.detector == WATCH:
         # As whoever set the budget counts: what thresholds are larger or smaller by for its sake is left out.
         value, threshold = (in_unit(config, time / LIMIT_FACTORS[group.rate]) for time in (value, threshold))
-        low, high = _interval(group, found)
-        detail["effect_low"], detail["effect_high"] = low, high
+        detail |= _interval(found.effect, _error(found), spread=found.spread)
     return Evidence(
         value=_finite(value),
         threshold=_finite(threshold),
@@ -46,15 +45,17 @@ def of_finding(
     )
 
 
-def _interval(group: Group, found: Found) -> tuple[float | None, float | None]:
-    """Where the effect lies, were these rows not the ones that raised the alarm: they flatter it."""
+def _error(found: Found) -> float:
+    """One standard error of the mean, were these rows not the ones that raised the alarm: they flatter it."""
     after = max(1.0, float(found.finding.since))
     before = max(1.0, float(found.finding.n))
-    sd = found.finding.spread
-    error = sd * (1.0 / after + 1.0 / before) ** 0.5
-    if found.spread:
-        error = sd * (0.5 / after + 0.5 / before) ** 0.5
-    return _finite(found.effect - TWO_SIDED_95 * error), _finite(found.effect + TWO_SIDED_95 * error)
+    return found.finding.spread * math.sqrt(1.0 / after + 1.0 / before)
+
+
+def _interval(effect: float, error: float, *, spread: bool) -> dict[str, JsonScalar]:
+    """Where the effect lies; ``error`` is that of a mean, and a standard deviation has a smaller one."""
+    reach = TWO_SIDED_95 * (error * 0.5**0.5 if spread else error)
+    return {"effect_low": _finite(effect - reach), "effect_high": _finite(effect + reach)}
 
 
 def of_given(mean: float, floor: float) -> Evidence:
@@ -74,13 +75,11 @@ def borne_out(group: Group, index: int, before: Evidence, recent: Recent, spread
     scale = 1.0 if group.rate else float(group.baseline.scale[index])
     baseline = before.baseline if before.baseline is not None else float(group.baseline.mean[index])
     effect = recent.of(spread=spread)
-    error = recent.error * (0.5**0.5 if spread else 1.0)
     detail = {
         **{name: what for name, what in before.detail.items() if name != "spread"},
         "after": _finite(baseline + recent.effect * scale),
         "confirmed_by_rows": recent.rows,
-        "effect_low": _finite(effect - TWO_SIDED_95 * error),
-        "effect_high": _finite(effect + TWO_SIDED_95 * error),
+        **_interval(effect, recent.error, spread=spread),
     }
     if spread:
         detail["spread"] = _finite(recent.spread + group.baseline.spread(index))

@@ -2,7 +2,8 @@
 
 A signal is in one of three states, and this is all that moves it::
 
-    quiet ──── a detector reports ────────────────► suspect
+    quiet ──── the one that keeps to the budget is certain of a large effect ──► open
+    quiet ──── it reports otherwise, or another one where it is not wanted ────► suspect
     suspect ── the rows after it bear it out ─────► open
     suspect ── the rows after it are normal ──────► quiet
     open ───── recent rows are normal again, or an operator or a deployment says so ──► quiet

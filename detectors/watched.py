@@ -14,11 +14,10 @@ import numpy as np
 from detectors import together
 from detectors.banks.contract import Matrix
 from detectors.banks.packed import pack, unpack
-from detectors.banks.shiryaev import WATCH
 from detectors.baseline import Blocks, Row
 from detectors.budget import LOSS_COLUMNS, Family, allowance
 from detectors.config import ModelConfig
-from detectors.encoded import Encoded, Run
+from detectors.encoded import Encoded, Run, watch_alone
 from detectors.encoding import Cell, Column, EncoderState
 from detectors.evidence import of_given
 from detectors.group import Found, Group, GroupState
@@ -34,7 +33,6 @@ _LOSS = (Column("loss", Kind.CONCEPT_DRIFT),)
 _LOG_LOSS = (Column("log_loss", Kind.CONCEPT_DRIFT),)
 _TOGETHER = (Column(together.SIGNAL, Kind.FEATURE_DRIFT),)
 _LATENCY = (Column("latency", Kind.LATENCY),)
-_OF_LATENCY = 3  # which of the groups it is
 
 
 class Loss(NamedTuple):
@@ -76,14 +74,13 @@ class Watched:
     """``rate_loss``: whether the loss is right or wrong; not known before there is one."""
 
     def __init__(self, config: ModelConfig, lifecycle: Lifecycle, *, segment: bool) -> None:
-        watch = tuple(name for name in config.detectors if name == WATCH)
+        watch = watch_alone(config)
         self.rate_loss: bool | None = None
         self.rows, self.losses = Timeline(), Timeline()
         self._config, self._lifecycle, self._segment = config, lifecycle, segment
         self._objective_ms = duration_ms(config.latency_objective)
         self._inputs, self._outcomes = Encoded(config), Encoded(config, labels=True)
         self._together = Together(config.baseline_rows)
-        self._latency_opened = False
         self._joint = Group(config, watch, rate=False)
         self._latency = Group(config, watch, rate=True)
         self._errors = Group(config, config.loss_detectors, rate=True)
@@ -108,7 +105,6 @@ class Watched:
         self._inputs.restore(state.inputs)
         self._outcomes.restore(state.outcomes)
         self._together.restore(unpack(state.together))
-        self._latency_opened = state.groups[_OF_LATENCY].columns > 0
         self.rate_loss = state.rate_loss
         columns: tuple[Sequence[Column], ...] = (
             *self._inputs.columns,
@@ -161,7 +157,7 @@ class Watched:
 
     def _slow(self, events: Sequence[Prediction]) -> Matrix:
         """Whether each took longer than it should."""
-        if not self._latency_opened and all(event.latency_ms is None for event in events):
+        if not self._latency.columns and all(event.latency_ms is None for event in events):
             return np.full((len(events), 1), np.nan)
         objective = self._objective_ms
         return np.array([[np.nan if (ms := event.latency_ms) is None else float(ms > objective)] for event in events])
@@ -213,9 +209,8 @@ class Watched:
                 happenings += _detect(run.group, matrix, items[piece], times, first + row, timeline)
                 standardised = run.group.last_standardised()
                 if run.group is self._inputs.values:
-                    distances = self._together.distances(standardised[:, self._features[: self._together.width]])
-                    matrix = distances[:, : len(self._joint.columns)]
-                    happenings += _detect(self._joint, matrix, items[piece], times, first + row, timeline)
+                    distances = self._distances(standardised)
+                    happenings += _detect(self._joint, distances, items[piece], times, first + row, timeline)
             if len(happenings) > 1:
                 happenings.sort(key=attrgetter("at"))  # stable: as detected
             yield from happenings
@@ -237,22 +232,27 @@ class Watched:
         columns = self._inputs.values.columns
         return [index for index, column in enumerate(columns) if column.kind is Kind.FEATURE_DRIFT]
 
+    def _distances(self, standardised: Matrix) -> Matrix:
+        """For the joint group: no column before there are features to look at together."""
+        if not self._together.width:
+            return np.empty((len(standardised), 0))
+        return self._together.distances(standardised[:, self._features[: self._together.width]])
+
     def _begin_latency(self, run: Run, row: int) -> int:
         """From the first row on that says how long it took. Says for how many rows it stays as it is."""
-        if self._latency_opened or not self._latency.watched:
+        if self._latency.columns or not self._latency.watched:
             return RECOVERED_ROWS
         (said,) = np.nonzero(~np.isnan(run.matrix[row - run.start :, 0]))
         if not len(said):
             return RECOVERED_ROWS
         if said[0] > 0:
             return int(said[0])
-        self._latency_opened = True
-        self._share_out()
+        self._share_out(_LATENCY)
         return RECOVERED_ROWS
 
-    def _share_out(self) -> None:
+    def _share_out(self, latency: Sequence[Column] = ()) -> None:
         """Everything that is seen of a prediction shares one part of the budget, from the same row on."""
-        watched = (*self._inputs.columns, _TOGETHER[: self._together.width], _LATENCY[: self._latency_opened])
+        watched = (*self._inputs.columns, _TOGETHER[: self._together.width], latency or self._latency.columns)
         columns = sum(map(len, watched))
         for group, of_group in zip(self.groups, watched, strict=False):
             self._grow(group, of_group, Family.INPUTS, columns)

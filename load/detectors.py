@@ -64,10 +64,7 @@ def _ks(columns: int) -> KsBank:
 
 
 def _watch() -> ShiryaevBank:
-    bank = ShiryaevBank(COLUMNS, bits=False)
-    for column in range(COLUMNS):
-        bank.allow(column, 1e9, 1e3, sided=False)
-    return bank
+    return ShiryaevBank(COLUMNS, bits=False).allow_all(1e9, 1e3, sided=False)
 
 
 def _against(

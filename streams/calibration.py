@@ -11,7 +11,7 @@ import numpy as np
 
 from detectors.banks.contract import Matrix
 from detectors.banks.shiryaev import DAY_MS, WATCH, ShiryaevBank
-from detectors.budget import LOSS_COLUMNS, MONTH_MS, Allowance, Family, allowance
+from detectors.budget import LOSS_COLUMNS, MONTH_MS, Allowance, Family, allowance, asked
 from detectors.config import ModelConfig
 
 STREAMS = 60
@@ -37,11 +37,8 @@ def explained(name: str, config: ModelConfig, traffic: Traffic) -> Iterator[str]
     if WATCH not in config.detectors or WATCH not in config.loss_detectors:
         yield f"{name}: without {WATCH} among detectors and loss_detectors there is no budget to keep to"
         return
-    if config.rows_per_false_alarm is not None:
-        asked = f"one false alarm in {config.rows_per_false_alarm:,.0f} rows"
-    else:
-        asked = f"{config.false_pages_per_month:g} false pages a month, at {traffic.rows_per_month:,.0f} rows a month"
-    yield f"{name}: {asked}"
+    at = "" if config.rows_per_false_alarm is not None else f", at {traffic.rows_per_month:,.0f} rows a month"
+    yield f"{name}: {asked(config)}{at}"
     for family, columns, what in (
         (Family.LOSSES, LOSS_COLUMNS, "losses"),
         (Family.LABELS, LABEL_COLUMNS, "labels"),
@@ -95,10 +92,7 @@ def _numbers(shift: float, spread: float, own: Allowance, rows: int) -> float:
 
 
 def _bank(own: Allowance, rows: int, *, bits: bool) -> ShiryaevBank:
-    bank = ShiryaevBank(STREAMS, bits=bits, rows=rows)
-    for column in range(STREAMS):
-        bank.allow(column, own.time_per_alarm, own.head, sided=bits)
-    return bank
+    return ShiryaevBank(STREAMS, bits=bits, rows=rows).allow_all(own.time_per_alarm, own.head, sided=bits)
 
 
 def _delay(bank: ShiryaevBank, baseline: Matrix, more: Callable[[], Matrix]) -> float:

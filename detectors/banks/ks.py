@@ -13,7 +13,6 @@ that; an alarm with a budget is another detector's: see ``detectors.banks.shirya
 """
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,10 +50,6 @@ class KsBank:
     @property
     def columns(self) -> int:
         return len(self._lines)
-
-    @property
-    def parameters(self) -> Mapping[str, float | int | str | bool]:
-        return self._parameters
 
     @property
     def threshold(self) -> float:

@@ -3,9 +3,10 @@
 Shiryaev, A. N. (1963): On optimum methods in quickest detection problems. Theory Probab. Appl. 8, 22-46.
 Shin, J., Ramdas, A. and Rinaldo, A. (2023): E-detectors. New England Journal of Statistics in Data Science.
 
-A column's values fall into cells: two of a bit, ``CELLS`` of a number, cut at the quantiles of its first values. How
-often each cell comes up is the baseline. An alternative tilts these shares: up or down, a little or much, narrower or
-wider. ``q(cell) / p(cell)`` is its likelihood ratio, with mean 1 as long as nothing has changed, and
+A column's values fall into cells: four of a bit and the one before it, ``CELLS`` of a number, cut at the quantiles of
+its first values. How often each cell comes up is the baseline. An alternative tilts these shares: up or down, a little
+or much, narrower or wider. ``q(cell) / p(cell)`` is its likelihood ratio, with mean 1 as long as nothing has changed,
+and
 
     R  <-  (R + time passed) * likelihood ratio
 
@@ -15,8 +16,8 @@ are distributed like: the threshold *is* the budget, and nothing has to be tabul
 
 What makes the mean-1 promise true is done here too: a daily pattern found in the first half of the baseline, and then a
 lag-one correlation, are taken out of numbers before they are put in cells, and what is left of correlation is paid for
-by tempering the ratios. As long as the evidence is
-low, rows go on teaching the baseline, up to ``learn_max`` of them, so that it need not be long to be exact.
+by tempering the ratios. As long as the evidence is low, rows go on teaching the baseline, up to ``learn_max`` of them,
+so that it need not be long to be exact.
 """
 
 import math
@@ -184,6 +185,12 @@ class ShiryaevBank:
         line[LIMIT], line[SIDED] = time_per_alarm * LIMIT_FACTORS[bool(self._parameters["bits"])], float(sided)
         line[HEAD] = min(head, line[LIMIT] / 2.0)
 
+    def allow_all(self, time_per_alarm: float, head: float, *, sided: bool) -> "ShiryaevBank":
+        """The same for every column there is."""
+        for column in range(self.columns):
+            self.allow(column, time_per_alarm, head, sided=sided)
+        return self
+
     def sided(self, column: int) -> bool:
         """Whether only a rise is damage."""
         return bool(self._lines[checked_column(column, self.columns)][SIDED])
@@ -226,13 +233,9 @@ class ShiryaevBank:
             self._norms,
         )
         found = advance(matrix, measured, clock, *own, scores, shares, tilts, weights, learn_max)
-        if self._buffer.size and not self._buffering:
+        if self._buffer.size and not _buffering(self._lines):
             self._buffer = np.zeros((0, 0))
         return findings(found)
-
-    @property
-    def _buffering(self) -> bool:
-        return not self._parameters["bits"] and bool((self._lines[:, PHASE] == FIRST).any())
 
     def _empty_buffer(self, columns: int) -> Matrix:
         return np.zeros((columns, min(FIRST_MAX, self._learned() // 2)))
@@ -270,17 +273,13 @@ class ShiryaevBank:
             raise StateError(f"{self.kind}: {len(flat)} numbers are no whole columns")
         cut = np.split(flat, ends)[1:-1]
         parts = [part.reshape(columns, width).copy() for part, width in zip(cut, widths, strict=True)]
-        buffer = self._empty_buffer(columns)
-        if not self._sound(parts[0], buffer.shape[1]):
+        empty = self._empty_buffer(columns)
+        if not self._sound(parts[0], empty.shape[1]):
             raise StateError(f"{self.kind}: a column is in no state that there is")
-        if not self._parameters["bits"] and bool((parts[0][:, PHASE] == FIRST).any()):
-            if ends[-1] + buffer.size != len(flat):
-                raise StateError(f"{self.kind}: {len(flat)} numbers are no whole columns")
-            buffer[:] = flat[ends[-1] :].reshape(buffer.shape)
-        elif ends[-1] != len(flat):
+        shape = empty.shape if _buffering(parts[0]) else (0, 0)
+        if ends[-1] + math.prod(shape) != len(flat):
             raise StateError(f"{self.kind}: {len(flat)} numbers are no whole columns")
-        else:
-            buffer = np.zeros((0, 0))
+        buffer = flat[ends[-1] :].reshape(shape).copy()
         self._row = float(flat[0])
         self._lines, self._patterns, self._cuts, self._counts, self._pending, self._evidence = parts
         self._buffer = buffer
@@ -288,3 +287,8 @@ class ShiryaevBank:
         for line, counts, norms in zip(self._lines, self._counts, self._norms, strict=True):
             if line[PHASE] >= WATCHED:
                 normalise(line, counts, self._made[1], self._made[2], norms)
+
+
+def _buffering(lines: Matrix) -> bool:
+    """Whether a column is still at its first values. Bits never are: they have nothing to be cut at."""
+    return bool((lines[:, PHASE] == FIRST).any())

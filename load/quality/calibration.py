@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from detectors.banks.shiryaev import DAY_MS, HEAD_SHARE, ShiryaevBank
 from load.output import say
-from load.quality.watching import RIVALS, rival
+from load.quality.watching import RIVALS, all_alarms, rival
 
 Stream = NDArray[np.float64]
 
@@ -50,7 +50,8 @@ def rivals(seed: int, rows: int = 20_000, streams: int = 20) -> dict[str, dict[s
         found[f"river_{name}"] = {}
         for rate in RATES:
             draw = np.random.default_rng([seed, round(rate * 100)])
-            alarms = sum(_count(name, (draw.random(rows) < rate).astype(float)) for _ in range(streams))
+            errors = ((draw.random(rows) < rate).astype(float) for _ in range(streams))
+            alarms = sum(1 for stream in errors for _ in all_alarms(rival(name), stream))
             found[f"river_{name}"][str(rate)] = round(rows * streams / alarms) if alarms else float("inf")
     return found
 
@@ -78,10 +79,7 @@ def delays(seed: int, asked: int = 100_000, streams: int = STREAMS) -> dict[str,
 
 
 def _bank(streams: int, asked: float, *, bits: bool, rows: int = BASELINE, day: float = DAY_MS) -> ShiryaevBank:
-    bank = ShiryaevBank(streams, bits=bits, rows=rows, day=day)
-    for column in range(streams):
-        bank.allow(column, asked, HEAD_SHARE * asked, sided=bits)
-    return bank
+    return ShiryaevBank(streams, bits=bits, rows=rows, day=day).allow_all(asked, HEAD_SHARE * asked, sided=bits)
 
 
 def _delays(found: list[Any], streams: int, settled: int = 0) -> Stream:
@@ -95,22 +93,8 @@ def _delays(found: list[Any], streams: int, settled: int = 0) -> Stream:
 
 def _first_after(name: str, errors: Stream) -> float:
     """False alarms before the jump only make it begin afresh."""
-    start = 0
-    while True:
-        at = rival(name)(errors[start:])
-        if at is None:
-            return float("inf")
-        start += at + 1
-        if start > BASELINE:
-            return start - BASELINE
-
-
-def _count(name: str, errors: Stream) -> int:
-    alarms, start = 0, 0
-    while (at := rival(name)(errors[start:])) is not None:
-        alarms += 1
-        start += at + 1
-    return alarms
+    late = (row + 1 - BASELINE for row in all_alarms(rival(name), errors))
+    return next((rows for rows in late if rows > 0), float("inf"))
 
 
 def _ratio(bank: ShiryaevBank, stream: Iterator[Stream], asked: float) -> float:
@@ -122,7 +106,7 @@ def _ratio(bank: ShiryaevBank, stream: Iterator[Stream], asked: float) -> float:
         values = next(stream)
         values[:, ~np.isnan(first)] = np.nan
         for each in bank.update(values, np.arange(row, row + len(values), dtype=float)):
-            harm = each.mean_after > each.mean_before or not bool(bank.sided(each.column))
+            harm = each.mean_after > each.mean_before or not bank.sided(each.column)
             if harm and np.isnan(first[each.column]):
                 first[each.column] = row + each.row + 1 - BASELINE
         row += len(values)
@@ -148,9 +132,7 @@ def _fifty(draw: np.random.Generator, asked: int, models: int) -> float:
     """The first alarm of any of fifty features that share one budget."""
     spent, alarms = 0.0, 0
     for _ in range(models):
-        bank = ShiryaevBank(50, bits=False, rows=BASELINE)
-        for column in range(50):
-            bank.allow(column, 50.0 * asked, HEAD_SHARE * asked, sided=False)
+        bank = ShiryaevBank(50, bits=False, rows=BASELINE).allow_all(50.0 * asked, HEAD_SHARE * asked, sided=False)
         row, first = 0, None
         while first is None and row < BASELINE + PATIENCE * asked:
             found = bank.update(draw.standard_normal((CHUNK, 50)), np.arange(row, row + CHUNK, dtype=float))

@@ -1,6 +1,6 @@
 """The detectors that are compared, each as a function from a stream to the rows at which it alarms."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,7 @@ def ours(rows_per_alarm: float, baseline_rows: int) -> FirstAlarm:
 
     def first_alarm(errors: Stream) -> int | None:
         bank = ShiryaevBank(1, bits=True, rows=baseline_rows)
-        bank.allow(0, rows_per_alarm, HEAD_SHARE * rows_per_alarm, sided=True)
-        found = bank.update(errors[:, None])
+        found = bank.allow_all(rows_per_alarm, HEAD_SHARE * rows_per_alarm, sided=True).update(errors[:, None])
         return next((each.row for each in found if each.mean_after > each.mean_before), None)
 
     return first_alarm
@@ -36,6 +35,14 @@ def rival(name: str) -> FirstAlarm:
         return None
 
     return first_alarm
+
+
+def all_alarms(first_alarm: FirstAlarm, errors: Stream) -> Iterator[int]:
+    """The rows of all alarms, each of which makes the detector begin afresh."""
+    start = 0
+    while (at := first_alarm(errors[start:])) is not None:
+        yield start + at
+        start += at + 1
 
 
 def all_of(rows_per_alarm: float, baseline_rows: int) -> Mapping[str, FirstAlarm]:
