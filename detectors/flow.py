@@ -19,13 +19,12 @@ from detectors.moment import Item, Moment
 from detectors.mutes import Mutes
 from detectors.reports import Reports, ScopeKey
 from detectors.silence import Limit, Pauses, PausesState
-from detectors.volume import FLOOR, Deviation, Volume, VolumeState
+from detectors.volume import FACTOR, Deviation, Volume, VolumeState
 from schemas.events import AlertEvent, ChangePoint, Evidence, Kind, Severity
 from schemas.times import duration_ms
 
 PREDICTIONS, LABELS, VOLUME = "predictions", "labels", "volume"  # signals
 SILENCE_DETECTOR, VOLUME_DETECTOR = "longest_pause", "usual_volume"
-OVER = FLOOR / 2.0  # deviations that are usual again
 _NOTHING: Sequence[Decided] = ()
 
 
@@ -71,7 +70,7 @@ class Flow:
     def predicted(self, item: Item, mutes: Mutes) -> Sequence[Decided]:
         """A prediction came."""
         now, pauses, volume = item[1], self._predictions, self._volume
-        if now < volume.bin_ends and now - pauses.last <= pauses.usual_now:  # nearly always
+        if now < volume.bin_ends and now < pauses.hour_ends and now - pauses.last <= pauses.usual_now:  # nearly always
             pauses.last, pauses.offset = now, item[2].offset
             pauses.records += 1
             volume.count += 1
@@ -86,7 +85,7 @@ class Flow:
         elif limit is not None:
             volume.skip_bins(now)
         elif now >= volume.bin_ends:
-            decided += self._counted(item, volume.close_bins(now), mutes)
+            decided += self._close_bins(item, mutes)
         volume.count += 1
         return decided
 
@@ -98,11 +97,13 @@ class Flow:
         pauses.saw(now, item[2].offset, limit)
         return decided
 
-    def quiet(self, now: int) -> bool:
-        """Whether a tick would find silence that is not told yet."""
+    def due(self, now: int) -> bool:
+        """Whether time alone has something to say: ten minutes are over, or a pause is silence that is not told yet."""
         told = self.incidents
-        return (PREDICTIONS not in told and self._predictions.silent(now) is not None) or (
-            LABELS not in told and self._labels.silent(now) is not None
+        return (
+            (self._volume.begun and now >= self._volume.bin_ends)
+            or (PREDICTIONS not in told and self._predictions.silent(now) is not None)
+            or (LABELS not in told and self._labels.silent(now) is not None)
         )
 
     def tick(self, item: Item, mutes: Mutes) -> Sequence[Decided]:
@@ -112,6 +113,8 @@ class Flow:
             limit = None if signal in self.incidents else pauses.silent(item[1])
             if limit is not None:
                 decided += self._quiet(Moment.of(item), signal, pauses, limit, mutes)
+        if self._volume.begun and self._predictions.silent(item[1]) is None:
+            decided += self._close_bins(item, mutes)
         return decided
 
     # -- what it means ------------------------------------------------------------------------------------------------
@@ -134,12 +137,16 @@ class Flow:
         summary = wording.silent(self._key.model, signal, moment.now - pauses.last, limit.usual_ms)
         return list(self._tell(moment, signal, evidence, summary, mutes))
 
+    def _close_bins(self, item: Item, mutes: Mutes) -> Iterator[Decided]:
+        for shown in self._volume.close_bins(item[1]):
+            if self._watches_volume:
+                yield from self._counted(item, shown, mutes)
+
     def _counted(self, item: Item, shown: Sequence[Deviation], mutes: Mutes) -> Iterator[Decided]:
-        """What the ends of ten minutes show."""
-        if not self._watches_volume or not shown:
-            return
+        """What the end of ten minutes shows."""
         if VOLUME in self.incidents:
-            if abs(shown[0].log_ratio) < OVER:
+            told = self.incidents[VOLUME].evidence.detail["window_minutes"]
+            if any(deviation.over and deviation.window.minutes == told for deviation in shown):
                 yield self.resolve(Moment.of(item), VOLUME, Closing.RECOVERED)
             return
         news = next((deviation for deviation in shown if deviation.news), None)
@@ -147,7 +154,7 @@ class Flow:
             self._muted.discard(VOLUME)
             return
         moment = Moment.of(item)
-        summary = wording.volume(self._key.model, news.minutes, news.seen, news.usual)
+        summary = wording.volume(self._key.model, news.window.minutes, news.seen, news.usual)
         yield from self._tell(moment, VOLUME, _of_volume(moment, news), summary, mutes)
 
     def _tell(self, moment: Moment, signal: str, evidence: Evidence, summary: str, mutes: Mutes) -> Iterator[Decided]:
@@ -229,13 +236,14 @@ def _of_silence(moment: Moment, pauses: Pauses, limit: Limit) -> Evidence:
 
 
 def _of_volume(moment: Moment, deviation: Deviation) -> Evidence:
+    floor = deviation.window.floor
     return Evidence(
         value=deviation.ratio,
         threshold=math.exp(deviation.limit),
-        threshold_origin="half or double of what is usual, or twice as far from it as ever before",
+        threshold_origin=f"{FACTOR:g} times as far from what is usual as ever before, and {floor:g} times more or less",
         n=deviation.seen,
         baseline=deviation.usual,
         effect=deviation.ratio - 1.0,
-        detail={"window_minutes": deviation.minutes, "after": float(deviation.seen)},
+        detail={"window_minutes": deviation.window.minutes, "after": float(deviation.seen)},
         trace=moment.trace,
     )

@@ -299,11 +299,12 @@ class Monitor:
                 join.expire(now)
                 changed = True
         closes = now >= self._window_end and any(scope.has_news for scope in self._scopes)
-        if not closes and not self.open_incidents and not self._orphaned and not self._flow.quiet(now):
+        if not closes and not self.open_incidents and not self._orphaned and not self._flow.due(now):
             return [], changed
         self._now = max(self._now, now)
         item = (item[0], self._now, record, event)
         decided = self._reconfigured(item)
+        changed = changed or self._flow.due(now)
         decided.extend(self._flow.tick(item, self._mutes))
         if closes:
             decided.extend(self._close_windows(item))

@@ -46,14 +46,14 @@ class Pauses:
         self.usual_now = -1
         self._after_ms = after_ms
         self._longest = [0] * SLOTS
-        self._hour_ends = 0
+        self.hour_ends = 0
 
     def saw(self, now: int, offset: int, silence: Limit | None) -> None:
         """One more record. Where its pause was silence, it makes no longer a pause usual than was usual already."""
         if self.last < 0:
             self.began = self.last = now
-        if now >= self._hour_ends:
-            self._hour_ends = now - now % HOUR_MS + HOUR_MS
+        if now >= self.hour_ends:
+            self.hour_ends = now - now % HOUR_MS + HOUR_MS
             self._longest[slot(now)] -= self._longest[slot(now)] // FORGETS
         if now - self.last > self.usual_now or now - self.last > now % HOUR_MS:
             self._learn(now, silence.ms if silence is not None else now - self.last)
@@ -103,5 +103,5 @@ class Pauses:
         if len(self._longest) != SLOTS:
             raise ValueError(f"{len(self._longest)} hours are no week")
         if self.last >= 0:
-            self._hour_ends = self.last - self.last % HOUR_MS + HOUR_MS
+            self.hour_ends = self.last - self.last % HOUR_MS + HOUR_MS
             self._see(self.last)

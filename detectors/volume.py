@@ -1,41 +1,53 @@
 """How much comes, against what is usual at this hour, on working days and on weekends.
 
-Counts of ten minutes teach each hour its mean. The last hour and the last six are held against the sum of these: the
-logarithm of what came over what is usual is a *deviation*. It is news where it is twice as far from nothing as any that
-has been seen before, and at least a doubling or a halving: so a model whose traffic is wild needs more to be news than
-one that runs like a clock, and nobody says which is which.
+Counts of ten minutes teach each hour its mean. The last hour, six hours and day are held against the sums of these: the
+logarithm of what came over what is usual is a *deviation*. It is news where it is well beyond any that came before and
+went by, and large: so a model whose traffic is wild needs more to be news than one that runs like a clock, and nobody
+says which is which.
 """
 
 import math
 from collections import deque
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from detectors.calendar import DAY_MS, SLOTS, slot
+from detectors.calendar import DAY_MS, HOUR_MS, SLOTS, slot
 
 BIN_MS = 600_000
-WINDOWS = (6, 36)  # bins: a large change in an hour, a smaller one in six
 LEAST_EXPECTED = 30.0  # in a window: of fewer, chance alone makes half or double
 LEAST_HISTORY_MS = 14 * DAY_MS  # two weekends
 LEAST_BINS = 12  # that teach an hour before it is usual: two days
-MEMORY = 240  # bins: an hour's mean is that of its last six weeks or so
-FLOOR = math.log(2.0)
+MEMORY = 240  # bins: an hour's mean is that of its last eight weeks or so
 FACTOR = 2.0  # times the largest deviation that there was
 FADES = 0.99 ** (BIN_MS / DAY_MS)  # of what was the largest: half of it is forgotten in ten weeks
 PAUSE_MAX = 7 * DAY_MS // BIN_MS  # empty bins that are gone through; after a longer pause it is as after this
 
 
+class Window(NamedTuple):
+    """``floor``: a ratio that nobody would want to be woken for, either way."""
+
+    parts: int
+    part_ms: int
+    floor: float
+
+    @property
+    def minutes(self) -> int:
+        return self.parts * self.part_ms // 60_000
+
+
+# An hour to be quick, a day for traffic that comes in a heap at some time of it.
+WINDOWS = (Window(6, BIN_MS, 2.0), Window(6, HOUR_MS, 2.0), Window(24, HOUR_MS, 1.5))
+_BINS, _HOURS = 6, 24  # parts that are kept
+
+
 class Deviation(NamedTuple):
-    bins: int
+    window: Window
     seen: int
     usual: float
     log_ratio: float
     limit: float  # beyond which it is news: above nothing, or below
-
-    @property
-    def minutes(self) -> int:
-        return self.bins * BIN_MS // 60_000
 
     @property
     def ratio(self) -> float:
@@ -45,6 +57,11 @@ class Deviation(NamedTuple):
     def news(self) -> bool:
         return abs(self.log_ratio) > abs(self.limit)
 
+    @property
+    def over(self) -> bool:
+        """Whether it is nothing any more."""
+        return abs(self.log_ratio) < math.log(self.window.floor) / 2.0
+
 
 class VolumeState(msgspec.Struct, frozen=True, array_like=True):
     began: int
@@ -52,7 +69,8 @@ class VolumeState(msgspec.Struct, frozen=True, array_like=True):
     count: int
     usual: list[float]
     taught: list[int]
-    recent: list[tuple[int, float]]
+    bins: list[tuple[int, float]]
+    hours: list[tuple[int, float]]
     extremes: list[float]
     peaks: list[float]
 
@@ -66,7 +84,9 @@ class Volume:
         self.count = 0
         self._usual = [0.0] * SLOTS
         self._taught = [0] * SLOTS
-        self._recent: deque[tuple[int, float]] = deque(maxlen=WINDOWS[-1])  # of bins: what came, what is usual
+        # What came, and what is usual.
+        self._bins: deque[tuple[int, float]] = deque(maxlen=_BINS)
+        self._hours: deque[tuple[int, float]] = deque(maxlen=_HOURS)
         self._extremes = [0.0] * (2 * len(WINDOWS))  # the largest deviation of each window, below and above
         self._peaks = list(self._extremes)  # of the one that is under way: it is usual only once it has gone by
 
@@ -79,49 +99,52 @@ class Volume:
     def begun(self) -> bool:
         return self._began >= 0
 
-    def close_bins(self, now: int) -> list[Deviation]:
-        """Ends the bins that are over and says what the last of them shows: a deviation for each window known.
+    def close_bins(self, now: int) -> Iterator[Sequence[Deviation]]:
+        """Ends the bins that are over and says what each shows: a deviation for each window that is known.
 
         The means of hours follow whatever comes, slowly: what lasts for weeks is usual at last.
         """
-        over = (now - self.bin_ends) // BIN_MS + 1
-        shown: list[Deviation] = []
-        for number in range(max(0, over - PAUSE_MAX), over):
-            began = self.bin_ends + (number - 1) * BIN_MS
-            count, self.count = self.count, 0
-            shown = self._close(count, began)
-        self.bin_ends += over * BIN_MS
-        return shown
+        self.bin_ends += max(0, (now - self.bin_ends) // BIN_MS - PAUSE_MAX) * BIN_MS
+        while now >= self.bin_ends:
+            ended, count = self.bin_ends, self.count
+            self.bin_ends, self.count = ended + BIN_MS, 0
+            yield self._close(count, ended)
 
     def skip_bins(self, now: int) -> None:
         """Nothing came because of something that is told already: these hours teach nothing."""
         self.count = 0
-        self._recent.clear()
+        self.begin_anew()
         self._peaks = [0.0] * len(self._peaks)
         self.bin_ends = now - now % BIN_MS + BIN_MS
 
     def begin_anew(self) -> None:
-        """What was news is over: the bins of it are not looked at again."""
-        self._recent.clear()
+        """What was news is over: the hours of it are not looked at again."""
+        self._bins.clear()
+        self._hours.clear()
 
-    def _close(self, count: int, began: int) -> list[Deviation]:
-        here = slot(began)
-        usual = self._usual[here] if self._taught[here] >= LEAST_BINS else math.nan
-        self._recent.append((count, usual))
+    def _close(self, count: int, ended: int) -> list[Deviation]:
+        here = slot(ended - BIN_MS)
+        self._bins.append((count, self._usual[here] if self._taught[here] >= LEAST_BINS else math.nan))
         self._taught[here] = min(self._taught[here] + 1, MEMORY)
         self._usual[here] += (count - self._usual[here]) / self._taught[here]
         self._extremes = [FADES * each for each in self._extremes]
+        whole_hour = ended % HOUR_MS == 0 and len(self._bins) == _BINS
+        if whole_hour:
+            self._hours.append(_sums(self._bins, _BINS))
         shown = []
-        for number, bins in enumerate(WINDOWS):
-            seen, expected = self._sums(bins)
-            if not expected >= LEAST_EXPECTED:  # nor where it is not known
+        for number, window in enumerate(WINDOWS):
+            if window.part_ms == HOUR_MS and not whole_hour:
                 continue
-            log_ratio = math.log((seen + 0.5) / (expected + 0.5))
+            seen, usual = _sums(self._bins if window.part_ms == BIN_MS else self._hours, window.parts)
+            if not usual >= LEAST_EXPECTED:  # nor where it is not known
+                continue
+            log_ratio = math.log((seen + 0.5) / (usual + 0.5))
             place = 2 * number + (log_ratio > 0)
-            limit = max(FLOOR, FACTOR * self._extremes[place])
-            self._follow(place, abs(log_ratio), limit)
-            if began + BIN_MS - self._began >= LEAST_HISTORY_MS:
-                shown.append(Deviation(bins, seen, expected, log_ratio, math.copysign(limit, log_ratio)))
+            limit = max(math.log(window.floor), FACTOR * self._extremes[place])
+            known = ended - self._began >= LEAST_HISTORY_MS
+            self._follow(place, abs(log_ratio), limit if known else math.inf)
+            if known:
+                shown.append(Deviation(window, seen, usual, log_ratio, math.copysign(limit, log_ratio)))
         return shown
 
     def _follow(self, place: int, size: float, limit: float) -> None:
@@ -132,13 +155,6 @@ class Volume:
                 self._extremes[each] = max(self._extremes[each], min(self._peaks[each], limit))
                 self._peaks[each] = 0.0
 
-    def _sums(self, bins: int) -> tuple[int, float]:
-        """What came in so many last bins, and what is usual; not a number where there is no knowing."""
-        if len(self._recent) < bins:
-            return 0, math.nan
-        last = list(self._recent)[-bins:]
-        return sum(count for count, _ in last), sum(usual for _, usual in last)
-
     def state(self) -> VolumeState:
         return VolumeState(
             self._began,
@@ -146,17 +162,27 @@ class Volume:
             self.count,
             self._usual,
             self._taught,
-            list(self._recent),
+            list(self._bins),
+            list(self._hours),
             self._extremes,
             self._peaks,
         )
 
     def restore(self, state: VolumeState) -> None:
-        if not len(state.usual) == len(state.taught) == SLOTS or not len(state.extremes) == len(state.peaks) == len(
-            self._extremes
-        ):
+        if not len(state.usual) == len(state.taught) == SLOTS:
             raise ValueError(f"{len(state.usual)} hours are no week")
+        if not len(state.extremes) == len(state.peaks) == len(self._extremes):
+            raise ValueError(f"{len(state.extremes)} extremes are not those of {len(WINDOWS)} windows")
         self._began, self.bin_ends, self.count = state.began, state.bin_ends, state.count
-        self._usual, self._taught, self._extremes = list(state.usual), list(state.taught), list(state.extremes)
-        self._peaks = list(state.peaks)
-        self._recent.extend(state.recent)
+        self._usual, self._taught = list(state.usual), list(state.taught)
+        self._extremes, self._peaks = list(state.extremes), list(state.peaks)
+        self._bins.extend(state.bins)
+        self._hours.extend(state.hours)
+
+
+def _sums(parts: deque[tuple[int, float]], number: int) -> tuple[int, float]:
+    """Of so many last parts; not a number where there is no knowing."""
+    if len(parts) < number:
+        return 0, math.nan
+    last = list(parts)[-number:]
+    return sum(count for count, _ in last), sum(usual for _, usual in last)

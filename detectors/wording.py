@@ -59,7 +59,7 @@ def silent(model: str, what: str, pause_ms: int, usual_ms: int | None) -> str:
 
 
 def volume(model: str, minutes: int, seen: int, usual: float) -> str:
-    span = f"{minutes // 60} hours" if minutes > 60 else "hour"
+    span = {60: "hour", 1_440: "day"}.get(minutes, f"{minutes // 60} hours")
     verb = "only " if seen < usual else ""
     return (
         f"{model}: {verb}{seen:,} predictions in the last {span}, where {usual:,.0f} are usual; {_LOOK[Kind.VOLUME]}."

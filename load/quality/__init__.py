@@ -8,6 +8,7 @@ Streams that are made here need nothing; the others need ``--data``, and what it
 * ``delay``: rows from a jump of the error rate to the alarm, at one false alarm in 100,000 rows;
 * ``concepts``: a classifier that learns on the way, and is rebuilt with its detector at each alarm;
 * ``improvement``: what it costs to take what gets better for damage;
+* ``flow``: silence and volume, where traffic is as ever and where it is not;
 * ``electricity``, ``still``: the whole monitor on real rows, with a drift put in and without one.
 """
 
@@ -21,11 +22,12 @@ from load.arguments import seed
 from load.output import result, say
 from load.quality.calibration import calibration, delays, rivals
 from load.quality.concepts import concepts, improvement
+from load.quality.flow import flow
 from load.quality.whole import electricity, still
 from streams.commands import Command
 
 SEED = 1
-PARTS = ("calibration", "delay", "concepts", "improvement", "electricity", "still")
+PARTS = ("calibration", "delay", "concepts", "improvement", "flow", "electricity", "still")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
         figures["delay"] = delays(arguments.seed)
     if "improvement" in wanted:
         figures["improvement"] = improvement(arguments.seed)
+    if "flow" in wanted:
+        figures["flow"] = flow(arguments.seed)
     figures |= _of_data(arguments.data, wanted, arguments.seed, skipped)
     for what in skipped:
         say(f"quality: skipped {what}")

@@ -176,6 +176,14 @@ def test_far_less_or_more_than_usual_is_told_within_two_hours_and_closed(factor:
     assert START + (at + 8) * HOUR < resolved.ts <= START + (at + 10) * HOUR
 
 
+def test_a_nightly_job_that_brings_less_is_told_of_though_no_hour_is_as_the_one_before() -> None:
+    nights = [every(SECOND, day * DAY, day * DAY + (150 if day < 24 else 90) * SECOND) for day in range(26)]
+    opened, *_ = told(with_ticks([event for night in nights for event in night], 26 * DAY))
+    assert (opened.signal, opened.evidence.detail["window_minutes"]) == ("volume", 1_440)
+    assert START + 24 * DAY < opened.ts <= START + 24 * DAY + 2 * HOUR
+    assert "only 90 predictions in the last day, where 15" in opened.summary
+
+
 def test_volume_can_be_left_alone() -> None:
     at = 24 * 20 + 10
     changed = traffic(22, 60, 1, dict.fromkeys(range(at, at + 8), 0.2))
