@@ -279,7 +279,8 @@ def _detect(
 
 
 def _score(event: Prediction) -> Cell:
-    """The score, or of many the highest: how sure the model was."""
+    """The score, or of many how far the first is ahead of the second: how sure the model was."""
     if event.score is not None or not event.scores:
         return event.score
-    return max(event.scores.values())
+    ranked = sorted(event.scores.values())
+    return ranked[-1] - ranked[-2] if len(ranked) > 1 else ranked[0]

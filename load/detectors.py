@@ -2,6 +2,8 @@
 
 The same values go through both in one run, rounds alternate, and the middle ratio counts. ``differences`` are decisions
 that were not the same; of the incremental Kolmogorov-Smirnov distance, those that a full recomputation contradicts.
+``state_bytes_per_feature`` is what is written of a numeric feature that every detector watches, by the rows so far; the
+share of its missing values is part of it.
 """
 
 import argparse
@@ -10,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from river.drift import ADWIN, KSWIN, PageHinkley
@@ -20,8 +23,13 @@ from detectors.banks.ks import KsBank
 from detectors.banks.page_hinkley import PageHinkleyBank
 from detectors.banks.registry import warm_up
 from detectors.banks.shiryaev import ShiryaevBank
+from detectors.budget import Family, allowance
+from detectors.config import ModelConfig
+from detectors.encoding import Column
+from detectors.group import HISTORY, Group
 from load.arguments import seed
 from load.output import result, say
+from schemas.events import Kind
 from streams.commands import Command
 
 Stream = NDArray[np.float64]
@@ -33,6 +41,9 @@ KSWIN_ROWS = 300  # of one column: it takes half a millisecond an update
 ROUNDS = 5
 SEED = 1
 KS_WINDOW, KS_REFERENCE = 100, 500
+EVERY_DETECTOR = ModelConfig(detectors=("shiryaev_roberts", "adwin", "page_hinkley", "ks"))
+STATE_ROWS = (10_000, 100_000, 1_000_000, 10_000_000)
+STATE_BATCH, STATE_COLUMNS = 10_000, 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     figures["adwin"]["differences"] = _differences(AdwinBank(COLUMNS), ADWIN, values)
     figures["page_hinkley"]["differences"] = _differences(PageHinkleyBank(COLUMNS), PageHinkley, values)
     figures["ks"]["differences"] = _recomputed(values[:3_000, 0])
+    figures["state_bytes_per_feature"] = _state_bytes(arguments.seed)
     result({**figures, "rows": ROWS, "columns": COLUMNS, "batch": BATCH, "seed": arguments.seed})
     return 0
 
@@ -136,6 +148,25 @@ def _distance(one: Stream, other: Stream) -> float:
     first = np.searchsorted(np.sort(one), at, side="right") / len(one)
     second = np.searchsorted(np.sort(other), at, side="right") / len(other)
     return float(np.abs(first - second).max())
+
+
+def _state_bytes(seed: int) -> dict[str, int]:
+    draw = np.random.default_rng(seed)
+    numbers, shares = (Group(EVERY_DETECTOR, EVERY_DETECTOR.detectors, rate=rate) for rate in (False, True))
+    allowed = allowance(EVERY_DETECTOR, Family.INPUTS, 2 * STATE_COLUMNS, segment=False)
+    numbers.grow([Column(f"feature:{name}", Kind.FEATURE_DRIFT) for name in range(STATE_COLUMNS)], allowed)
+    shares.grow([Column(f"missing:{name}", Kind.DATA_QUALITY) for name in range(STATE_COLUMNS)], allowed)
+    found: dict[str, int] = {}
+    for first in range(0, STATE_ROWS[-1], STATE_BATCH):
+        times = np.arange(first, first + STATE_BATCH, dtype=np.float64) * 1_000.0
+        numbers.update(draw.normal(size=(STATE_BATCH, STATE_COLUMNS)), first, times)
+        shares.update((draw.random((STATE_BATCH, STATE_COLUMNS)) < 0.01).astype(float), first, times)
+        rows = first + STATE_BATCH
+        if rows in STATE_ROWS:
+            states = [msgspec.msgpack.encode(group.state(HISTORY)) for group in (numbers, shares)]
+            found[str(rows)] = sum(map(len, states)) // STATE_COLUMNS
+            say(f"state: {found[str(rows)]:,} bytes a feature after {rows:,} rows")
+    return found
 
 
 command = Command(

@@ -1,9 +1,10 @@
-"""What the time of day says of a value, taken out of it: a mean and two waves a day, found by least squares.
+"""What the time says of a value, taken out of it: a mean, two waves a day and the weekend, found by least squares.
 
 A column is looked at until it has the values that were asked for, and gives none until then. Where they span two days
 or more, and the waves explain what chance would not, they are taken out of all that comes, and found again each time
 there are twice as many values, until they are known well. Otherwise values pass as they are. Where it shows early that
-there will be less than two days of them, they pass from then on.
+there will be less than two days of them, they pass from then on. A weekend is known once there was one, and working
+days beside it; days are those of UTC.
 """
 
 import math
@@ -17,16 +18,18 @@ from detectors.banks.jit import compiled
 Row = NDArray[np.float64]
 
 DAYS_MIN = 2.0  # of which a pattern is learned: less is not one
+WEEKEND_MIN = 1.0 / 12.0  # of the values: a weekend's first night says nothing of its days
+MONDAY = 4  # days after the one that phases begin with: the first of 1970
 F_MIN = 8.0  # by how much the waves must explain more than chance would
 
 REFINED = 16.0  # times the values it was found from first: then it is known
 
 # A column's line: how many values it takes and has taken, from which phase on, the one before, how many it is found
-# from and will be found from next. Then the weights of mean and waves, and what they follow from: the sums of products
-# of the five terms and the value, and of neighbouring values.
+# from and will be found from next. Then the weights of mean, waves and weekend, and what they follow from: the sums of
+# products of the terms and the value, and of neighbouring values.
 _NEED, _TAKEN, _TURNED, _PREVIOUS, _N, _NEXT = 0, 1, 2, 3, 4, 5
 _WEIGHTS = 6
-_TERMS = 5
+_TERMS = 6
 _PRODUCTS = _TERMS + 1
 _SUMS = _WEIGHTS + _TERMS
 _LAGGED = _SUMS + _PRODUCTS * _PRODUCTS
@@ -60,6 +63,7 @@ def _waves(phase: float, terms: Row) -> None:
     terms[2] = other
     terms[3] = 2.0 * one * other
     terms[4] = 1.0 - 2.0 * one * one
+    terms[5] = 1.0 if (math.floor(phase / (2.0 * math.pi)) - MONDAY) % 7 >= 5 else 0.0
 
 
 @compiled
@@ -114,8 +118,13 @@ def _find(line: Row) -> None:
     if not total > 1e-12 * products[_TERMS, _TERMS]:
         return
     phi = min(max((line[_LAGGED] - n * mean * mean) / total, 0.0), 0.99)
-    # Elimination without a look for pivots: sums of squares of waves over whole days are far from nothing.
+    # Elimination without a look for pivots: sums of squares of waves over whole days are far from nothing. Only the
+    # weekend's is nothing beside the mean, as long as there is no weekend or nothing else.
+    terms = float(_TERMS)
     for i in range(_TERMS):
+        if i == _TERMS - 1 and (products[i, i] <= 1e-9 * n or products[0, i] < WEEKEND_MIN * n):
+            terms -= 1.0
+            continue
         if products[i, i] <= 1e-9 * n:
             return
         for j in range(i + 1, _PRODUCTS):
@@ -123,13 +132,14 @@ def _find(line: Row) -> None:
             for k in range(i, _PRODUCTS):
                 products[j, k] -= factor * products[i, k]
     left = products[_TERMS, _TERMS]
-    independent = n * (1.0 - phi) / (1.0 + phi) - _TERMS  # values that repeat the one before say less
+    independent = n * (1.0 - phi) / (1.0 + phi) - terms  # values that repeat the one before say less
     explained = (total - left) / max(left, 1e-12 * total)
-    if independent <= 0.0 or explained * independent / (_TERMS - 1.0) < F_MIN:
+    if independent <= 0.0 or explained * independent / (terms - 1.0) < F_MIN:
         return
-    for i in range(_TERMS - 1, -1, -1):
+    line[_WEIGHTS + _TERMS - 1] = 0.0
+    for i in range(int(terms) - 1, -1, -1):
         known = products[i, _TERMS]
-        for k in range(i + 1, _TERMS):
+        for k in range(i + 1, int(terms)):
             known -= products[i, k] * line[_WEIGHTS + k]
         line[_WEIGHTS + i] = known / products[i, i]
 

@@ -17,7 +17,7 @@ from schemas.records import Record
 
 START = 1_767_225_600_000  # 2026-01-01, a Thursday
 DAYS, CHANGED_AT_DAY, CHANGED_AT_HOUR = 91, 69, 10  # the change is on a Wednesday
-SILENT_HOURS, CHANGED_HOURS = 12, 24
+SILENT_HOURS, CHANGED_HOURS = 30, 24  # each goes over a night
 MODELS = 20  # of each kind
 TICK_MS = 60_000
 TRAFFIC = ("steady", "daily_and_weekly", "working_hours", "nightly_job", "campaigns")

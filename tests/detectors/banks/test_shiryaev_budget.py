@@ -57,6 +57,27 @@ def test_what_comes_back_each_day_is_learned_and_no_change() -> None:
     assert len({each.column for each in unknown}) > 10
 
 
+def weekends(seed: int, weeks: int, columns: int, rows: int = 100) -> tuple[Stream, NDArray[np.float64]]:
+    """So many rows a day on top of a daily pattern; a standard deviation and a half more on days 2 and 3 of a week."""
+    stream, times = waves(seed, 7 * weeks, columns, rows)
+    return stream + 1.5 * np.isin(times.astype(int) % 7, (2, 3))[:, None], times
+
+
+def test_what_comes_back_each_weekend_is_learned_from_one_that_was_seen_and_no_change() -> None:
+    stream, times = weekends(9, 20, 6)  # of rows that teach, the first half is of two weeks
+    assert told_by_day(stream, times, 1.0) == []
+    told = told_by_day(stream, times + 3.5, 1.0)  # as if weekends were in the middle of the week
+    assert {each.column for each in told} == set(range(6))
+
+
+def test_a_shift_that_is_there_on_working_days_too_is_found() -> None:
+    stream, times = weekends(10, 20, 6)
+    stream[7_000:] += 1.0
+    found = [each for each in told_by_day(stream, times, 1.0) if each.row >= 7_000]
+    assert {each.column for each in found} == set(range(6))
+    assert max(each.row for each in found) < 7_200
+
+
 def test_a_shift_is_found_on_top_of_what_comes_back_each_day() -> None:
     stream, times = waves(13, 20, 20)
     stream[8_000:] += 1.0
