@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.records import RecordLike
-from streams.connection import client_settings
+from streams.connection import client_settings, start_client
 from streams.errors import BrokerError, SourceError, UsageError
 from streams.merge import Merge
 from streams.partition_counts import partition_counts
@@ -73,9 +73,11 @@ async def _consumer(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaConsumer]:
     # No reset policy: where retention overtakes the reading, a silent jump would make another history of it.
     consumer = AIOKafkaConsumer(**client_settings(kafka), enable_auto_commit=False, auto_offset_reset="none")
     try:
-        await consumer.start()
-    except KafkaError as error:
+        await start_client(consumer)
+    except BaseException as error:
         await consumer.stop()
+        if not isinstance(error, KafkaError):
+            raise
         advice = "is it running, and is kafka.bootstrap right?"
         raise BrokerError(f"does not answer: {error}", where=kafka.bootstrap, advice=advice) from error
     await asyncio.sleep(0)  # a task of aiokafka's that is cancelled before it began would raise out of the stop

@@ -11,7 +11,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from schemas.topics import CATALOGUE, Cleanup, Direction, Stream, TimestampType, Topic
-from streams.connection import Permissions, client_settings
+from streams.connection import Permissions, client_settings, start_client
 from streams.errors import BrokerError, MistakesError
 from streams.sections import KafkaSettings
 from streams.topic_facts import Operation, everywhere, topic_facts
@@ -186,7 +186,7 @@ async def _configs(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str
 async def admin_of(kafka: KafkaSettings) -> AsyncIterator[Any]:
     admin = AIOKafkaAdminClient(**client_settings(kafka))
     try:
-        await admin.start()
+        await start_client(admin)
         yield admin
     except KafkaError as error:
         advice = "see whether kafka.bootstrap is right and the brokers run"
