@@ -17,7 +17,7 @@ class Permissions(NamedTuple):
     """What is refused unless somebody who knows the price allows it."""
 
     login_without_tls: bool = False  # the password crosses the network in the clear
-    create_time: bool = False  # producers' clocks order the records: live and replay may then differ
+    create_time: bool = False  # producers' clocks order the records: each that comes late by them is told as a signal
 
 
 _NOTHING_PERMITTED = Permissions()

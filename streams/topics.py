@@ -117,8 +117,8 @@ def _config_differences(name: str, topic: Topic, config: Mapping[str, str], perm
     stamps = config.get(_STAMPS, TimestampType.LOG_APPEND_TIME)
     if is_input and stamps != TimestampType.LOG_APPEND_TIME and not permissions.create_time:
         yield (
-            f"{name}: {_STAMPS} is {stamps}: producers' clocks would order the records, and a replay could disagree "
-            f"with what live decided; {_alter(name, _STAMPS, TimestampType.LOG_APPEND_TIME)}, "
+            f"{name}: {_STAMPS} is {stamps}: producers' clocks would order the records, and each that comes late "
+            f"by them would be told as a signal; {_alter(name, _STAMPS, TimestampType.LOG_APPEND_TIME)}, "
             "or accept it with kafka.allow_create_time = true"
         )
     if Cleanup.COMPACT in config.get(_CLEANUP, topic.cleanup):
