@@ -2,8 +2,9 @@
 
 A model has one budget: false pages a month of stream time, or rows for each. Where segments are declared, the model as
 a whole has half of it and each segment an equal part of the rest. Within each, a quarter is the losses', a tenth the
-labels', and the rest that of features, predictions and scores. Every column of these has the same part. The parts are
-rates, so they hold at any time and add up to the budget, however many columns there are and whenever they came.
+labels', a twentieth that of how predictions come (twice, stale, slow), and the rest that of features, predictions and
+scores. Every column of these has the same part. The parts are rates, so they hold at any time and add up to the budget,
+however many columns there are and whenever they came.
 """
 
 from enum import Enum
@@ -16,6 +17,8 @@ MONTH_MS = 30 * DAY_MS
 LOSS_SHARE = 0.25
 LOSS_COLUMNS = 2  # the loss and the log loss, at most
 LABELS_SHARE = 0.1
+ARRIVAL_SHARE = 0.05
+ARRIVAL_COLUMNS = 3
 SEGMENTS_SHARE = 0.5
 
 
@@ -31,7 +34,8 @@ class Allowance(NamedTuple):
 class Family(Enum):
     """Columns among which a part is shared out: those of one family must come in one order, whatever the batches."""
 
-    INPUTS = 1.0 - LOSS_SHARE - LABELS_SHARE
+    INPUTS = 1.0 - LOSS_SHARE - LABELS_SHARE - ARRIVAL_SHARE
+    ARRIVAL = ARRIVAL_SHARE
     LOSSES = LOSS_SHARE
     LABELS = LABELS_SHARE
 

@@ -8,6 +8,7 @@ FeatureKind = Literal["auto", "numeric", "categorical", "boolean", "text-length"
 Task = Literal["auto", "binary", "multiclass", "regression", "ranking"]
 Loss = Literal["auto", "zero_one", "absolute", "squared"]
 Scalar = float | int | str | bool
+AUTO, OFF = "auto", "off"
 
 
 class FeatureConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,6 +57,9 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parameters: dict[str, dict[str, Scalar]] = {}  # by detector name
     metrics_window: str = "5m"
     latency_objective: str = "200ms"  # a prediction that took longer was slow
+    freshness_objective: str = "5m"  # a prediction whose `ts` is further from its arrival was stale
+    silence_after: str = AUTO  # without predictions: several times the longest pause so far; or a duration, or "off"
+    volume: Literal["auto", "off"] = "auto"  # how many predictions come, against what is usual at the hour
     features: dict[str, FeatureConfig] = {}
     retrain: RetrainConfig = RetrainConfig()
 

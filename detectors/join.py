@@ -121,6 +121,15 @@ class Join:
     def pending(self) -> int:
         return self._line.end - self._first
 
+    def figures(self) -> dict[str, int]:
+        """What a window tells of all versions and segments together."""
+        return {
+            "pending": self.unanswered,
+            "unlabelled_total": self.counts.unlabelled,
+            "orphans_total": self.counts.orphans,
+            "evicted_total": self.counts.evicted + self.counts.early_evicted,
+        }
+
     def predict(self, key: str, entry: Pending) -> tuple[Fate, Labelled | None]:
         """Takes in a prediction; a label that was waiting for it comes back with it."""
         if entry.time > self.due:

@@ -18,6 +18,7 @@ from enum import StrEnum
 import msgspec
 
 from detectors import together
+from detectors.arrival import DUPLICATES, STALE
 from detectors.banks.shiryaev import WATCH
 from detectors.baseline import BLOCK
 from detectors.effects import alert_id, derived_id, place
@@ -35,6 +36,13 @@ SHARE_FLOOR = 0.05
 # reports a few times a day for nothing, each report is looked at up to 32 times: a false page of this kind in years.
 CERTAIN = 4.5
 RECOVERED_ROWS = BLOCK * HISTORY
+
+
+# What may be explained by the next rows, or over with them: an alarm rests on these.
+PATIENT = (together.SIGNAL, DUPLICATES, STALE)
+# Whoever was cut off sends a lot at once and some of it twice. It is told where it goes on for so many blocks, and is
+# on in the second half of them.
+PASSING, GOES_ON = (DUPLICATES, STALE), 8
 
 
 class Disposition(StrEnum):
@@ -128,8 +136,7 @@ class Lifecycle:
         if muted:
             return Disposition.MUTED
         certain = found.detector == WATCH and _plain(evidence)
-        # What features show together, one of them may explain yet.
-        if certain and abs(found.effect) >= floor_of(column, group.rate) and column.signal != together.SIGNAL:
+        if certain and abs(found.effect) >= floor_of(column, group.rate) and column.signal not in PATIENT:
             return Disposition.OPENED
         return Disposition.SUSPECTED
 
@@ -191,7 +198,8 @@ class Lifecycle:
             # What follows may be another change than the one that was found, and the larger one is told.
             suspect = msgspec.structs.replace(suspect, spread=abs(recent.spread) > abs(recent.effect))
         floor, effect = floor_of(column, group.rate), recent.of(spread=suspect.spread)
-        if harmful(column.kind, effect) and abs(effect) >= max(floor, _doubt(recent)):
+        goes_on = column.signal not in PASSING or _goes_on(group, index, fresh, floor)
+        if goes_on and harmful(column.kind, effect) and abs(effect) >= max(floor, _doubt(recent)):
             return suspect, recent
         if fresh >= HISTORY and abs(effect) < floor / 2:
             del self.suspects[column.signal]
@@ -250,16 +258,20 @@ def _plain(evidence: Evidence) -> bool:
     return isinstance(low, float) and isinstance(high, float) and low * high > 0
 
 
+def _goes_on(group: Group, index: int, fresh: int, floor: float) -> bool:
+    return fresh >= GOES_ON and group.recent(index, GOES_ON // 2).effect >= floor
+
+
 def _doubt(recent: Recent) -> float:
     """The effect that chance alone may show: more for lopsided columns, one way (Cornish and Fisher's first term)."""
     lean = recent.skewness if recent.effect > 0 else -recent.skewness
     return recent.error * (CERTAIN + max(0.0, lean) * (CERTAIN * CERTAIN - 1.0) / 6.0)
 
 
-def severity_of(kind: Kind, effect: float, floor: float) -> Severity:
+def severity_of(column: Column, effect: float, floor: float) -> Severity:
     """Harm that labels have shown wakes people up, as does an input that is mostly broken. The rest can wait."""
-    if kind is Kind.CONCEPT_DRIFT:
+    if column.kind is Kind.CONCEPT_DRIFT:
         return Severity.CRITICAL
-    if kind is Kind.DATA_QUALITY and effect >= 0.2:
+    if column.kind is Kind.DATA_QUALITY and effect >= 0.2 and column.signal != DUPLICATES:  # each counts once
         return Severity.CRITICAL
     return Severity.WARNING if abs(effect) >= 2 * floor else Severity.INFO

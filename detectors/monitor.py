@@ -8,6 +8,7 @@ import msgspec
 
 from detectors.config import ModelConfig, Scalar
 from detectors.effects import Decided
+from detectors.flow import Flow, FlowState
 from detectors.join import Fate, Join, JoinCounts, JoinState, Labelled
 from detectors.lifecycle import Closing
 from detectors.loss import EVIDENCE, LossRule, Pair, configured, found_out, losses
@@ -52,6 +53,7 @@ class MonitorState(msgspec.Struct, array_like=True, frozen=True):
     rule: LossRule | None
     held: list[_Held]
     mutes: list[Mute]
+    flow: FlowState
     now: int
 
 
@@ -84,6 +86,7 @@ class Monitor:
         self._rule: LossRule | None = configured(config)
         self._held: list[_Held] = []
         self._mutes = Mutes()
+        self._flow = Flow(model, config)
         self._now = 0
         self._waiting = Level()
         self._orphaned: Sequence[Scope] = ()  # with alarms opened under another configuration
@@ -104,7 +107,7 @@ class Monitor:
 
     @property
     def open_incidents(self) -> int:
-        return sum(len(scope.incidents) for scope in self._scopes)
+        return len(self._flow.incidents) + sum(len(scope.incidents) for scope in self._scopes)
 
     # -- the way of a record ------------------------------------------------------------------------------------------
 
@@ -138,6 +141,7 @@ class Monitor:
             fate = self._predicted(item, event, decided)
         elif kind is Outcome:
             fate = self._outcome(item, event)
+            decided.extend(self._flow.labelled(item, self._mutes))
         else:
             decided.extend(self.decide())
             decided.extend(self._controlled(Moment.of(item), event))
@@ -167,7 +171,7 @@ class Monitor:
         yield from self._tell_limits(moment)
         for scope in self._scopes:
             join = self._challengers if scope.key.challenger else self._join
-            yield from scope.close_window(moment, end - self._window_ms, end, _whole_model(join))
+            yield from scope.close_window(moment, end - self._window_ms, end, join.figures())
 
     def _tell_limits(self, moment: Moment) -> Iterator[Decided]:
         """What limits have ended since the window before, as signals: the figures are wrong by as much."""
@@ -193,7 +197,13 @@ class Monitor:
         )
         fate, label = join.predict(event.id, entry)
         if fate is not _APPLIED:
+            if fate is not Fate.LATE:
+                scope.repeated()
             return fate
+        if not challenger:
+            told = self._flow.predicted(item, self._mutes)
+            if told:
+                decided.extend(told)
         scope.predicted(item)
         if event.segments and self._config.segments:
             segments = self._scopes.segments(event, challenger)
@@ -289,11 +299,12 @@ class Monitor:
                 join.expire(now)
                 changed = True
         closes = now >= self._window_end and any(scope.has_news for scope in self._scopes)
-        if not closes and not self.open_incidents and not self._orphaned:
+        if not closes and not self.open_incidents and not self._orphaned and not self._flow.quiet(now):
             return [], changed
         self._now = max(self._now, now)
         item = (item[0], self._now, record, event)
         decided = self._reconfigured(item)
+        decided.extend(self._flow.tick(item, self._mutes))
         if closes:
             decided.extend(self._close_windows(item))
         moment = Moment.of(item)
@@ -318,6 +329,7 @@ class Monitor:
             self._rule,
             self._held,
             self._mutes.state(),
+            self._flow.state(),
             self._now,
         )
 
@@ -328,6 +340,7 @@ class Monitor:
         monitor._challenged = state.challenged
         monitor._window_end = state.window_end
         monitor._mutes, monitor._now = Mutes(state.mutes), state.now
+        monitor._flow.restore(state.flow)  # what comes is the same under another configuration
         if state.config != _checksum(config):
             monitor._orphaned = monitor._scopes.start_afresh(state.scopes)
             monitor._before = state if monitor._orphaned else None
@@ -359,30 +372,22 @@ class Monitor:
         for scope in self._scopes:
             if not scope.key.challenger:
                 yield from scope.resolve_all(moment, why)
-        if event.action is not ControlAction.BASELINE:
+        if event.action is ControlAction.BASELINE:
+            yield from self._flow.start_afresh(moment, why)
+        else:
             self._scopes.deployed = event.version
         every = event.action is ControlAction.BASELINE
         self._scopes.retire(lambda version: every or version in (None, event.version))
 
     def _by_hand(self, moment: Moment, event: Control) -> Iterator[Decided]:
-        for scope in self._scopes:
-            for incident in list(scope.incidents.values()):
+        for owner in (self._flow, *self._scopes):
+            for incident in list(owner.incidents.values()):
                 if incident.id != event.incident:
                     continue
                 if event.action is ControlAction.ACKNOWLEDGE:
-                    yield scope.acknowledge(moment, incident, event.by)
+                    yield owner.acknowledge(moment, incident, event.by)
                 else:
-                    yield scope.resolve(moment, incident.signal, Closing.BY_HAND)
-
-
-def _whole_model(join: Join) -> dict[str, int]:
-    counts = join.counts
-    return {
-        "pending": join.unanswered,
-        "unlabelled_total": counts.unlabelled,
-        "orphans_total": counts.orphans,
-        "evicted_total": counts.evicted + counts.early_evicted,
-    }
+                    yield owner.resolve(moment, incident.signal, Closing.BY_HAND)
 
 
 def _counted(rule: LossRule, entry: Pending, label: Scalar, weight: float) -> Counted:

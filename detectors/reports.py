@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from detectors import wording
 from detectors.effects import Decided, alert_id, derived_id, place
-from detectors.encoding import Column
-from detectors.lifecycle import Disposition, Incident
+from detectors.lifecycle import Closing, Disposition, Incident
 from detectors.moment import Moment
 from detectors.retrain import Request
 from detectors.windows import Window
@@ -46,17 +46,24 @@ class Reports:
         self._key = key
 
     def signal(
-        self, moment: Moment, row: int, column: Column, detector: str, evidence: Evidence, disposition: Disposition
+        self,
+        moment: Moment,
+        row: int,
+        signal: str,
+        kind: Kind,
+        detector: str,
+        evidence: Evidence,
+        disposition: Disposition,
     ) -> Decided:
         """The row is part of the id: one record may bring many losses, those that waited for the task to be known."""
         event = Signal(
-            id=derived_id("signal", self._key.text, column.signal, detector, row, *place(moment.position)),
+            id=derived_id("signal", self._key.text, signal, detector, row, *place(moment.position)),
             model=self._key.model,
             version=self._key.version,
             segment=self._key.segment,
-            signal=column.signal,
+            signal=signal,
             detector=detector,
-            kind=self._kind(column.kind),
+            kind=self._kind(kind),
             ts=moment.now,
             evidence=evidence,
             position=moment.position,
@@ -82,6 +89,15 @@ class Reports:
             summary=summary,
         )
         return Decided(moment.at, event)
+
+    def resolved(self, moment: Moment, incident: Incident, last: Evidence, why: Closing) -> Decided:
+        evidence = msgspec.structs.replace(last, detail={**last.detail, "why": str(why)}, trace=moment.trace)
+        summary = wording.resolved(self._key.model, incident.signal, why)
+        return self.alert(moment, incident, AlertEvent.RESOLVED, evidence, summary)
+
+    def acknowledged(self, moment: Moment, incident: Incident, by: str | None) -> Decided:
+        summary = wording.acknowledged(self._key.model, incident.signal, by)
+        return self.alert(moment, incident, AlertEvent.ACKNOWLEDGED, incident.evidence, summary)
 
     def retrain(
         self, moment: Moment, asked: Request, newest: Position, pending: int, median_delay_ms: int | None

@@ -51,6 +51,7 @@ class ScopeState(msgspec.Struct, array_like=True, frozen=True):
     delays: list[int]
     retrains: dict[RetrainReason, int]
     last: Position | None
+    repeats: bool
 
 
 class Scope:
@@ -73,6 +74,8 @@ class Scope:
         self._retrains: dict[RetrainReason, int] = {}  # when each reason last led to one
         self._seen: list[Item] = []  # the predictions of this batch
         self._last: Position | None = None  # of the newest prediction before this batch
+        self._repeats = False  # whether one came again since the newest prediction
+        self._repeated: list[int] = []  # those of this batch before which one did
 
     @property
     def incidents(self) -> dict[str, Incident]:
@@ -92,6 +95,7 @@ class Scope:
             list(self._labels.delays),
             self._retrains,
             self._last,
+            self._repeats,
         )
 
     def restore(self, state: ScopeState) -> None:
@@ -103,12 +107,20 @@ class Scope:
         self._labels = Labels.of(state.joined, state.delays)
         self._retrains = state.retrains
         self._last = state.last
+        self._repeats = state.repeats
 
     # -- taking in ----------------------------------------------------------------------------------------------------
 
     def predicted(self, item: Item) -> None:
         self.seen_at = item[1]
+        if self._repeats:
+            self._repeated.append(len(self._rows))
+            self._repeats = False
         self._rows.append(item)
+
+    def repeated(self) -> None:
+        """A prediction that was taken before came again."""
+        self._repeats = True
 
     def joined(self, item: Item, losses: Losses, rate: bool, label: Labelled, entry: Pending) -> None:
         """A prediction met its final label. A weight of nothing says nothing to a detector."""
@@ -158,10 +170,11 @@ class Scope:
 
     def _run_rows(self) -> Iterator[Happening]:
         rows, self._rows = self._rows, []
+        repeated, self._repeated = self._repeated, []
         if rows:
             self._seen = rows
             self._book.window.saw([row[3] for row in rows])
-            yield from self._watched.predicted(rows)
+            yield from self._watched.predicted(rows, repeated)
 
     def _run_losses(self) -> Iterator[Happening]:
         losses, self._losses = self._losses, []
@@ -175,7 +188,7 @@ class Scope:
         evidence = of_finding(at.group, found, at.row, at.timeline, self._config, moment.trace)
         silent = muted(column.signal, moment.now)
         disposition = self._lifecycle.judge(column, found, evidence, silent, at.group)
-        yield self._reports.signal(moment, at.row, column, found.detector, evidence, disposition)
+        yield self._reports.signal(moment, at.row, column.signal, column.kind, found.detector, evidence, disposition)
         if disposition is Disposition.OPENED:
             since = max(1, at.group.rows_spanned(found.column, found.finding.since))
             cause = self._lifecycle.cause(found, at.row - since + 1, evidence)
@@ -210,7 +223,7 @@ class Scope:
         incident = self._lifecycle.open(
             column,
             suspect,
-            severity_of(column.kind, effect, floor_of(column, at.group.rate)),
+            severity_of(column, effect, floor_of(column, at.group.rate)),
             evidence,
             moment.now,
             at.row,
@@ -238,23 +251,10 @@ class Scope:
         incident = self._lifecycle.close(signal)
         self._watched.watch_again(signal)
         last = shown or incident.evidence
-        evidence = msgspec.structs.replace(last, detail={**last.detail, "why": str(why)}, trace=moment.trace)
-        return self._reports.alert(
-            moment,
-            incident,
-            AlertEvent.RESOLVED,
-            evidence,
-            wording.resolved(self.key.model, signal, why),
-        )
+        return self._reports.resolved(moment, incident, last, why)
 
     def acknowledge(self, moment: Moment, incident: Incident, by: str | None) -> Decided:
-        return self._reports.alert(
-            moment,
-            incident,
-            AlertEvent.ACKNOWLEDGED,
-            incident.evidence,
-            f"{self.key.model}: {incident.signal} was acknowledged" + (f" by {by}." if by else "."),
-        )
+        return self._reports.acknowledged(moment, incident, by)
 
     def _retrain(self, moment: Moment, pending: int) -> Iterator[Decided]:
         if not self._lifecycle.incidents or self.key.segment is not None or self.key.challenger:

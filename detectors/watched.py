@@ -4,7 +4,7 @@ What comes out are *happenings*, in the order of the records that caused them: f
 full. They come piece by piece, as whoever lives through them may watch anew for what is over.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -12,10 +12,11 @@ import msgspec
 import numpy as np
 
 from detectors import together
+from detectors.arrival import ARRIVAL, SLOW, arrived, slow
 from detectors.banks.contract import Matrix
 from detectors.banks.packed import pack, unpack
 from detectors.baseline import Blocks, Row
-from detectors.budget import LOSS_COLUMNS, Family, allowance
+from detectors.budget import ARRIVAL_COLUMNS, LOSS_COLUMNS, Family, allowance
 from detectors.config import ModelConfig
 from detectors.encoded import Encoded, Run, watch_alone
 from detectors.encoding import Cell, Column, EncoderState
@@ -32,7 +33,6 @@ from schemas.times import duration_ms
 _LOSS = (Column("loss", Kind.CONCEPT_DRIFT),)
 _LOG_LOSS = (Column("log_loss", Kind.CONCEPT_DRIFT),)
 _TOGETHER = (Column(together.SIGNAL, Kind.FEATURE_DRIFT),)
-_LATENCY = (Column("latency", Kind.LATENCY),)
 
 
 class Loss(NamedTuple):
@@ -79,13 +79,17 @@ class Watched:
         self.rows, self.losses = Timeline(), Timeline()
         self._config, self._lifecycle, self._segment = config, lifecycle, segment
         self._objective_ms = duration_ms(config.latency_objective)
+        self._freshness_ms = duration_ms(config.freshness_objective)
         self._inputs, self._outcomes = Encoded(config), Encoded(config, labels=True)
         self._together = Together(config.baseline_rows)
         self._joint = Group(config, watch, rate=False)
-        self._latency = Group(config, watch, rate=True)
+        self._service = Group(config, watch, rate=True)
+        # How predictions come is the whole model's; and it is told within a budget or not at all.
+        self._arrival = ARRIVAL if self._service.watched and not segment else ()
+        self._begin_service(self._arrival)
         self._errors = Group(config, config.loss_detectors, rate=True)
         self._costs = Group(config, config.loss_detectors, rate=False)
-        of_rows = (*self._inputs.groups, self._joint, self._latency)
+        of_rows = (*self._inputs.groups, self._joint, self._service)
         self.groups = (*of_rows, *self._outcomes.groups, self._errors, self._costs)
 
     # -- state, between two batches ---------------------------------------------------------------------------------
@@ -109,7 +113,7 @@ class Watched:
         columns: tuple[Sequence[Column], ...] = (
             *self._inputs.columns,
             _TOGETHER,
-            _LATENCY,
+            (*self._arrival, SLOW),
             *self._outcomes.columns,
             *self._loss_columns(),
         )
@@ -137,12 +141,14 @@ class Watched:
 
     # -- a batch ------------------------------------------------------------------------------------------------------
 
-    def predicted(self, rows: list[Item]) -> Iterator[Happening]:
-        """What the predictions of a batch make happen."""
+    def predicted(self, rows: list[Item], repeated: Collection[int]) -> Iterator[Happening]:
+        """What the predictions of a batch make happen. ``repeated``: which of them had one come again before them."""
         first = self.rows.rows
         self.rows.extend(len(rows), lambda row: Mark(first + row, rows[row][1], rows[row][2].offset))
         events: list[Prediction] = [row[3] for row in rows]
-        slow = self._slow(events)
+        service = slow(rows, self._objective_ms)
+        if self._arrival:
+            service = np.hstack((arrived(rows, repeated, self._freshness_ms), service))
         for runs in self._inputs.runs(
             [event.prediction for event in events],
             [event.score if event.scores is None else _score(event) for event in events],
@@ -152,15 +158,8 @@ class Watched:
                 self._doubt_given(run.columns[len(run.group.columns) :], first + run.start)
             self._share_out()
             start, stop = runs[0].start, runs[0].start + len(runs[0].matrix)
-            runs.append(Run(self._latency, self._latency.columns, slow[start:stop], start))
+            runs.append(Run(self._service, self._service.columns, service[start:stop], start))
             yield from self._pieces(runs, rows, first, self.rows)
-
-    def _slow(self, events: Sequence[Prediction]) -> Matrix:
-        """Whether each took longer than it should."""
-        if not self._latency.columns and all(event.latency_ms is None for event in events):
-            return np.full((len(events), 1), np.nan)
-        objective = self._objective_ms
-        return np.array([[np.nan if (ms := event.latency_ms) is None else float(ms > objective)] for event in events])
 
     def joined(self, losses: list[Loss]) -> Iterator[Happening]:
         """What the labels of a batch make happen."""
@@ -240,19 +239,26 @@ class Watched:
 
     def _begin_latency(self, run: Run, row: int) -> int:
         """From the first row on that says how long it took. Says for how many rows it stays as it is."""
-        if self._latency.columns or not self._latency.watched:
+        if self._says_latency or not self._service.watched:
             return RECOVERED_ROWS
-        (said,) = np.nonzero(~np.isnan(run.matrix[row - run.start :, 0]))
+        (said,) = np.nonzero(~np.isnan(run.matrix[row - run.start :, -1]))
         if not len(said):
             return RECOVERED_ROWS
         if said[0] > 0:
             return int(said[0])
-        self._share_out(_LATENCY)
+        self._begin_service((*self._arrival, SLOW))
         return RECOVERED_ROWS
 
-    def _share_out(self, latency: Sequence[Column] = ()) -> None:
-        """Everything that is seen of a prediction shares one part of the budget, from the same row on."""
-        watched = (*self._inputs.columns, _TOGETHER[: self._together.width], latency or self._latency.columns)
+    @property
+    def _says_latency(self) -> bool:
+        return len(self._service.columns) > len(self._arrival)
+
+    def _begin_service(self, columns: Sequence[Column]) -> None:
+        self._grow(self._service, columns, Family.ARRIVAL, ARRIVAL_COLUMNS)
+
+    def _share_out(self) -> None:
+        """Features, predictions and scores share one part of the budget, from the same row on."""
+        watched = (*self._inputs.columns, _TOGETHER[: self._together.width])
         columns = sum(map(len, watched))
         for group, of_group in zip(self.groups, watched, strict=False):
             self._grow(group, of_group, Family.INPUTS, columns)

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from detectors import together
+from detectors.arrival import DUPLICATES, LATENCY, STALE
 from detectors.banks.shiryaev import WATCH
 from detectors.budget import in_words
 from detectors.config import ModelConfig
@@ -14,10 +15,19 @@ _LOOK = {
     Kind.FEATURE_DRIFT: "look at what feeds it, or at who is asking",
     Kind.DATA_QUALITY: "look at the pipeline that fills it",
     Kind.PREDICTION_DRIFT: "compare with its inputs and the last deployment",
+    Kind.SILENCE: "look at who calls it, and at what brings its predictions here",
+    Kind.LABEL_DELAY: "look at what brings the labels; until they come, harm is not seen",
+    Kind.VOLUME: "look at who calls it",
     Kind.LATENCY: "look at what serves it, and at what it waits for",
     Kind.LABEL_DRIFT: "look at who labels, and at what has become more or less frequent",
     Kind.CONCEPT_DRIFT: "the model is wrong more often: check the labels, then retrain or roll back",
     Kind.CHALLENGER: "the challenger differs; nobody is served by it",
+}
+
+_SHARES = {
+    LATENCY: "slow predictions",
+    DUPLICATES: "predictions that were followed by one of the same id",
+    STALE: "predictions that came long after or before their own time",
 }
 
 
@@ -38,6 +48,32 @@ def resolved(model: str, column_signal: str, why: Closing) -> str:
     return f"{model}: {column_signal} {reasons[why]}."
 
 
+def acknowledged(model: str, signal: str, by: str | None) -> str:
+    return f"{model}: {signal} was acknowledged" + (f" by {by}." if by else ".")
+
+
+def silent(model: str, what: str, pause_ms: int, usual_ms: int | None) -> str:
+    usual = "" if usual_ms is None else f", and at these hours never for longer than {_duration(usual_ms)} before"
+    look = _LOOK[Kind.SILENCE if what == "predictions" else Kind.LABEL_DELAY]
+    return f"{model}: no {what} for {_duration(pause_ms)}{usual}; {look}."
+
+
+def volume(model: str, minutes: int, seen: int, usual: float) -> str:
+    span = f"{minutes // 60} hours" if minutes > 60 else "hour"
+    verb = "only " if seen < usual else ""
+    return (
+        f"{model}: {verb}{seen:,} predictions in the last {span}, where {usual:,.0f} are usual; {_LOOK[Kind.VOLUME]}."
+    )
+
+
+def _duration(ms: int) -> str:
+    """As a person would say it: in the largest unit of which there are two or more."""
+    for unit, name in ((86_400_000, "days"), (3_600_000, "hours"), (60_000, "minutes")):
+        if ms >= 2 * unit:
+            return f"{ms / unit:.3g} {name}"
+    return f"{ms / 1000:.3g} seconds"
+
+
 def _subject(column: Column, rate: bool) -> str:
     name = column.signal
     if name.startswith("missing:"):
@@ -47,8 +83,8 @@ def _subject(column: Column, rate: bool) -> str:
         return f"share of {plain}" if rate else f"feature {plain}"
     if name == together.SIGNAL:
         return "distance of features from what they were like together"
-    if name == "latency":
-        return "share of slow predictions"
+    if name in _SHARES:
+        return f"share of {_SHARES[name]}"
     if name.startswith("prediction="):
         return f"share of {name}"
     return {"loss": "loss", "log_loss": "log loss"}.get(name, name)

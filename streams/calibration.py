@@ -11,7 +11,7 @@ import numpy as np
 
 from detectors.banks.contract import Matrix
 from detectors.banks.shiryaev import DAY_MS, WATCH, ShiryaevBank
-from detectors.budget import LOSS_COLUMNS, MONTH_MS, Allowance, Family, allowance, asked
+from detectors.budget import ARRIVAL_COLUMNS, LOSS_COLUMNS, MONTH_MS, Allowance, Family, allowance, asked
 from detectors.config import ModelConfig
 
 STREAMS = 60
@@ -43,6 +43,7 @@ def explained(name: str, config: ModelConfig, traffic: Traffic) -> Iterator[str]
         (Family.LOSSES, LOSS_COLUMNS, "losses"),
         (Family.LABELS, LABEL_COLUMNS, "labels"),
         (Family.INPUTS, traffic.columns, "features, predictions and scores"),
+        (Family.ARRIVAL, ARRIVAL_COLUMNS, "duplicate, stale and slow predictions"),
     ):
         own = allowance(config, family, columns, segment=False)
         each = f"{own.time_per_alarm:,.0f} rows" if own.in_rows else f"{own.time_per_alarm / DAY_MS:,.0f} days"

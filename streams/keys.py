@@ -48,6 +48,18 @@ class Lasting(NamedTuple):
             return False
 
 
+class Either(NamedTuple):
+    words: tuple[str, ...]
+    other: Lasting
+
+    @property
+    def allowed(self) -> str:
+        return f"{', '.join(map(repr, self.words))} or {self.other.allowed}".replace("'", '"')
+
+    def accepts(self, value: object) -> bool:
+        return value in self.words or self.other.accepts(value)
+
+
 class Sized(NamedTuple):
     low: str
     high: str
@@ -211,6 +223,15 @@ SETTINGS: Mapping[str, Setting] = {
         "A prediction that took longer than this was slow; alarms come when the share of slow ones rises",
         Lasting("1ms", "1h"),
     ),
+    "defaults.freshness_objective": Setting(
+        "A prediction whose `ts` is further than this from its arrival was stale; alarms as for slow ones",
+        Lasting("1s", "30d"),
+    ),
+    "defaults.silence_after": Setting(
+        "Without a prediction for so long, a model is silent; auto: for several times its longest pause at these hours",
+        Either(("auto", "off"), Lasting("1s", "365d")),
+    ),
+    "defaults.volume": Setting("Whether to watch how many predictions come, against what is usual at the hour"),
     "defaults.features.FEATURE.kind": Setting("What the feature is; auto: what its first value shows"),
     "defaults.features.FEATURE.range": Setting("Lowest and highest sensible value; one outside counts as unreadable"),
     "defaults.features.FEATURE.mean": Setting("The feature's usual mean, where it is known; else warm-up learns it"),

@@ -45,7 +45,7 @@ def tick(at: int) -> Event:
 
 def _event(kind: str, number: int | str, more: Event) -> Event:
     at = more.pop("at", number * SECOND if isinstance(number, int) else 0)
-    event = {"type": kind, "v": 1, "id": f"e{number}", "model": "churn", "ts": START, "at": at} | more
+    event = {"type": kind, "v": 1, "id": f"e{number}", "model": "churn", "ts": START + at, "at": at} | more
     return {name: value for name, value in event.items() if value is not None}
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from detectors.budget import LOSS_COLUMNS, MONTH_MS, Family, allowance, in_unit, in_words
+from detectors.budget import ARRIVAL_COLUMNS, LOSS_COLUMNS, MONTH_MS, Family, allowance, in_unit, in_words
 from detectors.config import ModelConfig
 
 PLAIN = ModelConfig()
@@ -11,7 +11,12 @@ SEGMENTED = ModelConfig(segments=("country", "device"), segment_values_max=7)
 
 def spent(config: ModelConfig, inputs: int, labels: int, *, segment: bool) -> float:
     """The shares of all columns that one monitor may have."""
-    columns = {Family.INPUTS: inputs, Family.LOSSES: LOSS_COLUMNS, Family.LABELS: labels}
+    columns = {
+        Family.INPUTS: inputs,
+        Family.LOSSES: LOSS_COLUMNS,
+        Family.LABELS: labels,
+        Family.ARRIVAL: ARRIVAL_COLUMNS,
+    }
     return sum(count * allowance(config, family, count, segment=segment).share for family, count in columns.items())
 
 

@@ -96,5 +96,5 @@ def test_a_finding_has_the_share_of_the_budget_that_its_signal_had_then_and_not_
     events += [prediction(number, {"age": 3.0, "new": 1.0}) for number in range(400, 420)]
     config = ModelConfig(baseline_rows=200, metrics_window="1d")
     (alert,) = run(events, config, (len(events),)).alerts
-    assert "which has 21.67% of" in alert.evidence.threshold_origin  # of the feature, what is missing of it, the answer
+    assert "which has 20.00% of" in alert.evidence.threshold_origin  # of the feature, what is missing of it, the answer
     assert run(events, config, (len(events),)) == run(events, config, (1,))

@@ -68,7 +68,7 @@ def test_an_alarm_explains_itself(there_and_back_and_there: Run) -> None:
     assert evidence.threshold is not None
     assert evidence.value > evidence.threshold
     assert evidence.threshold_origin in (
-        "days without a change for each false alarm of this signal, which has 21.67% of 1 false pages a month",
+        "days without a change for each false alarm of this signal, which has 20.00% of 1 false pages a month",
         "ADWIN cut at the default delta",
         "default Page-Hinkley threshold on baseline standard deviations",
     )
@@ -101,7 +101,7 @@ def test_the_detector_that_keeps_to_the_budget_opens_at_once_and_the_others_are_
 
 def test_an_alarm_says_how_long_it_is_between_false_ones_and_how_sure_its_effect_is(watched: Run) -> None:
     evidence = watched.alerts[0].evidence
-    assert evidence.threshold == pytest.approx(30 / 0.2167, rel=0.01)  # days
+    assert evidence.threshold == pytest.approx(30 / 0.2, rel=0.01)  # days
     low, high, since = (evidence.detail[name] for name in ("effect_low", "effect_high", "rows_since_change"))
     assert isinstance(low, float)
     assert isinstance(high, float)
@@ -116,9 +116,9 @@ def test_an_alarm_says_how_long_it_is_between_false_ones_and_how_sure_its_effect
 def test_the_budget_may_be_asked_for_in_rows() -> None:
     told = run(of_feature("age", AGE[:2_300]), ModelConfig(rows_per_false_alarm=100_000))
     (alert,) = told.alerts
-    assert alert.evidence.threshold == pytest.approx(100_000 / 0.2167, rel=0.01)
+    assert alert.evidence.threshold == pytest.approx(100_000 / 0.2, rel=0.01)
     assert alert.evidence.threshold_origin == (
-        "rows without a change for each false alarm of this signal, which has 21.67% of one false alarm in 100,000 rows"
+        "rows without a change for each false alarm of this signal, which has 20.00% of one false alarm in 100,000 rows"
     )
 
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from detectors.arrival import ARRIVAL
 from detectors.banks.contract import Finding
 from detectors.banks.shiryaev import WATCH
 from detectors.baseline import BLOCK, Blocks
@@ -153,10 +154,12 @@ def test_what_harms(kind: Kind, effect: float, harm: bool) -> None:
         (GONE, True, 0.03, Severity.INFO),
         (GONE, True, 0.04, Severity.WARNING),
         (GONE, True, 0.2, Severity.CRITICAL),
+        (ARRIVAL[0], True, 0.2, Severity.WARNING),
+        (ARRIVAL[1], True, 0.2, Severity.CRITICAL),
     ],
 )
 def test_how_bad_it_is(column: Column, rate: bool, effect: float, severity: Severity) -> None:
-    assert severity_of(column.kind, effect, floor_of(column, rate)) is severity
+    assert severity_of(column, effect, floor_of(column, rate)) is severity
 
 
 # -- suspicion ---------------------------------------------------------------------------------------------------------
