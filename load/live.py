@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError
 
 from load.scenarios import DAY_MS, DAY_STARTS_MS, Event, InjectedDrift, scenario
 from schemas.topics import Stream, TopicNames
-from streams.connection import check_login, client_settings
+from streams.connection import check_login, client_settings, start_client
 from streams.errors import BrokerError, UsageError
 from streams.permissions import permissions
 from streams.progress import progress_on
@@ -106,7 +106,7 @@ async def send(
         **client_settings(kafka), acks="all", enable_idempotence=True, compression_type="lz4", linger_ms=LINGER_MS
     )
     try:
-        await producer.start()
+        await start_client(producer)
         await _check_topics(producer, kafka.topics)
         return await _Sending(producer, kafka.topics, report, stop).run(days, pace, seconds_max)
     except KafkaError as error:

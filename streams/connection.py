@@ -1,8 +1,10 @@
-"""How every client of ours reaches the brokers: one place that turns settings into what aiokafka asks for."""
+"""How every client of ours reaches the brokers: settings as aiokafka asks for them, and a start that leaves nothing."""
 
 import ssl
-from typing import Any, NamedTuple
+from traceback import walk_tb
+from typing import Any, NamedTuple, Protocol
 
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
 
@@ -15,7 +17,7 @@ class Permissions(NamedTuple):
     """What is refused unless somebody who knows the price allows it."""
 
     login_without_tls: bool = False  # the password crosses the network in the clear
-    create_time: bool = False  # producers' clocks order the records: live and replay may then differ
+    create_time: bool = False  # producers' clocks order the records: each that comes late by them is told as a signal
 
 
 _NOTHING_PERMITTED = Permissions()
@@ -49,6 +51,27 @@ def security(kafka: KafkaSettings) -> dict[str, Any]:
         security["sasl_plain_username"] = kafka.username
         security["sasl_plain_password"] = _password(kafka)
     return security
+
+
+class Startable(Protocol):
+    """A consumer, producer or admin client of aiokafka's."""
+
+    async def start(self) -> None: ...
+
+
+async def start_client(client: Startable) -> None:
+    """As its own ``start``. It must be stopped in any case, also where this raises.
+
+    aiokafka closes the first connection, on which it asks for the brokers, when the answer is an error or does not come
+    in time. When the asking is cancelled, nobody has that connection but the frame in which it was made.
+    """
+    try:
+        await client.start()
+    except BaseException as error:
+        for frame, _ in walk_tb(error.__traceback__):
+            if frame.f_code is AIOKafkaClient.bootstrap.__code__ and "bootstrap_conn" in frame.f_locals:
+                frame.f_locals["bootstrap_conn"].close()
+        raise
 
 
 def is_refusal(error: BaseException) -> bool:

@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.events import DeadLetter
 from schemas.topics import CATALOGUE
-from streams.connection import client_settings
+from streams.connection import client_settings, start_client
 from streams.errors import BrokerError, SourceError, UsageError
 from streams.offsets import Offsets
 from streams.partition_counts import partition_counts
@@ -140,7 +140,7 @@ async def resender(kafka: KafkaSettings) -> AsyncIterator["Resender"]:
         **client_settings(kafka), acks="all", enable_idempotence=True, max_request_size=_REQUEST_BYTES_MAX
     )
     try:
-        await producer.start()
+        await start_client(producer)
         sender = Resender(producer)
         yield sender
         await sender.settled()

@@ -6,6 +6,7 @@ The shell's keys begin with a zero byte:
 ``\\0format``              the version of everything below and of the core's keys
 ``\\0belongs``             whose state this is: consumer group, topics and partition number
 ``\\0positions``           by input topic, the next offset to apply
+``\\0reached``             the place in the order of what was applied last
 ``\\0topics``              by name, the id and the number of partitions of the topics that it was made from
 ``\\0read_back``           by output topic, from where on it may hold effects that this state could decide or send again
 ``\\0outbox`` + 8 bytes    an effect that was committed and is not known to be on its topic, in the order of sending
@@ -26,6 +27,7 @@ from detectors.kept import Kept
 from detectors.sealing import open_sealed, seal
 from schemas.topics import TopicNames
 from streams.errors import CorruptStateError, UsageError
+from streams.merge import Reached
 from streams.state import ALREADY_SENT_MAX, EffectLike, EngineFactory, OnTopics
 from streams.topic_facts import Identity
 
@@ -37,6 +39,7 @@ READ_BACK_GAP = 10_000
 FORMAT = b"\0format"
 BELONGS = b"\0belongs"
 POSITIONS = b"\0positions"
+REACHED = b"\0reached"
 TOPICS = b"\0topics"
 READ_BACK = b"\0read_back"
 OUTBOX = b"\0outbox"
@@ -115,6 +118,7 @@ class DurableState:
         require_ours(disk, whose, migrations)
         self.positions: Mapping[str, int] = _read(disk, POSITIONS, dict[str, int]) or {}
         self.applied = self.positions
+        self.reached = _read(disk, REACHED, Reached)
         self.topics = topics_of(disk)
         self.read_back_from: Mapping[str, int] = _read(disk, READ_BACK, dict[str, int]) or {}
         self.wants_read_back = True
@@ -158,8 +162,9 @@ class DurableState:
                 self.read_back_from = {topic: place for topic, place in self.read_back_from.items() if topic != name}
         self.topics = {**self.topics, **topics}
 
-    def took(self, positions: Mapping[str, int], effects: Sequence[EffectLike]) -> None:
+    def took(self, positions: Mapping[str, int], effects: Sequence[EffectLike], reached: Reached | None = None) -> None:
         self.applied = {**self.applied, **positions}
+        self.reached = reached or self.reached
         self._pending.extend(effects)
 
     def commit(self) -> Sequence[EffectLike]:
@@ -175,6 +180,7 @@ class DurableState:
         puts = [
             *changes.puts,
             (POSITIONS, _sealed(self.applied)),
+            *([(REACHED, _sealed(self.reached))] if self.reached else []),
             (TOPICS, _sealed(self.topics)),
             (READ_BACK, _sealed(read_back_from)),
             *((entry.key, _sealed(_held(entry.effect))) for entry in new),

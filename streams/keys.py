@@ -130,7 +130,7 @@ SETTINGS: Mapping[str, Setting] = {
     "kafka.key_file": Setting("Private key (PEM) of `kafka.certificate_file`", NOT_EMPTY),
     "kafka.allow_login_without_tls": Setting("Whether a password may cross the network in the clear"),
     "kafka.allow_create_time": Setting(
-        "Whether input topics may carry producers' times; a replay may then order records otherwise than live did"
+        "Whether input topics may carry producers' times; each record that comes late by them is then told as a signal"
     ),
     # The broker's own bounds for a session (group.min and group.max.session.timeout.ms).
     "kafka.session_timeout": Setting("A worker that is silent for so long loses its partitions", Lasting("6s", "30m")),

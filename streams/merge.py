@@ -10,8 +10,13 @@ An append is given its time a moment before it can be seen, and a millisecond ho
 records that had been held for a grace when it was asked: what the broker adds later then has a later time, unless an
 append hung inside the broker for longer than the grace.
 
-Append times of one partition do not go back. Where a broker's clock did, a record counts as appended at the latest
-time before it, which is what a merge that always takes the smallest head does.
+Where an append does hang, as in a cluster whose replicas do not follow, or a broker's clock steps back, a record comes
+that sorts before what was released. It follows then, and the order has a *cut*: what lies below its positions goes
+before all that does not. Between two cuts records are sorted; so the topics and the cuts together give the order again,
+and a merge that is told of cuts keeps to them.
+
+Append times of one partition do not go back between two cuts. Where a broker's clock did, a record counts as appended
+at the latest time before it.
 
 This module knows neither Kafka clients nor event loops nor clocks: it is given records and times and gives records.
 """
@@ -21,12 +26,14 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, islice
 from operator import attrgetter
+from sys import maxsize
 from typing import NamedTuple
 
 from schemas.records import RecordLike
 
 _offset_of = attrgetter("offset")
 _stamp_of = attrgetter("timestamp")
+_NEVER = -1  # before any append
 
 
 class OrderError(RuntimeError):
@@ -40,30 +47,85 @@ class Question(NamedTuple):
     held: Mapping[str, int]  # by topic: the offset below which records had been held for the grace when it was asked
 
 
+class Reached(NamedTuple):
+    """The place in the order of the record that was released last."""
+
+    stamp: int
+    rank: int
+
+
+class Cut(NamedTuple):
+    """The record ``late`` sorts before what was ``reached``; what lies below ``positions`` was released before it."""
+
+    positions: Mapping[str, int]
+    reached: Reached
+    late: RecordLike
+
+
 class Run(NamedTuple):
     """Records in the one order, and where each topic stands after them: the next offset to be applied."""
 
     records: list[RecordLike]
     positions: dict[str, int]
+    reached: Reached
+    cut: Cut | None = None  # before the first of them
 
 
 class _Side:
     """One topic's part: what is held of it, and up to where the evidence of the other sides lets it through."""
 
-    __slots__ = ("arrivals", "cleared", "position", "rank", "records", "settled", "stamps", "start", "topic")
+    __slots__ = (
+        "arrivals",
+        "cleared",
+        "latest",
+        "limit",
+        "position",
+        "rank",
+        "records",
+        "settled",
+        "stamps",
+        "start",
+        "stop",
+        "topic",
+    )
 
     def __init__(self, topic: str, rank: int, position: int, others: Sequence[str]) -> None:
         self.topic, self.rank = topic, rank
         self.position = position  # the next offset to be read from the topic
         self.records: list[RecordLike] = []
         self.stamps: list[int] = []  # beside the records, never falling
+        self.latest = _NEVER  # the last stamp of the stretch
         self.start = 0  # what lies before it has been released
+        self.stop = 0  # what lies before it is below the limit
+        self.limit = maxsize  # the offset of the next cut
         self.arrivals: deque[tuple[float, int]] = deque()  # when what lies below an offset had arrived
         self.settled = position  # what lies below has been held for the grace
         self.cleared = dict.fromkeys(others, 0)  # by other topic: offsets below need not wait for it when it is empty
 
     def __len__(self) -> int:
         return len(self.records) - self.start
+
+    @property
+    def waits(self) -> bool:
+        """Whether something is held that may go before the next cut."""
+        return self.start < self.stop
+
+    @property
+    def is_waited_for(self) -> bool:
+        return self.start == self.stop and self.next_offset < self.limit
+
+    def limit_to(self, offset: int) -> None:
+        """A new stretch of the order begins, up to a cut at this offset: a clock that stepped back counts anew."""
+        self.limit = offset
+        self.records, self.start = self.records[self.start :], 0
+        self.stamps = list(accumulate(map(_stamp_of, self.records), max))
+        self.latest = self.stamps[-1] if self.stamps else _NEVER
+        self._set_stop()
+
+    def _set_stop(self) -> None:
+        last = len(self.records)
+        within = self.limit == maxsize or not last or self.records[-1].offset < self.limit
+        self.stop = last if within else bisect_left(self.records, self.limit, key=_offset_of)
 
     @property
     def next_offset(self) -> int:
@@ -78,15 +140,16 @@ class _Side:
             where = f"{self.topic}[{records[0].partition}]"
             raise OrderError(f"{where}: offset {records[0].offset} came after {self.position - 1} had been read")
         stamps = list(map(_stamp_of, records))
-        last = self.stamps[-1] if self.start < len(self.records) else stamps[0]
-        if stamps[0] < last or any(map(int.__gt__, stamps, islice(stamps, 1, None))):
-            stamps = list(accumulate(stamps, max, initial=last))[1:]
+        if stamps[0] < self.latest or any(map(int.__gt__, stamps, islice(stamps, 1, None))):
+            stamps = list(accumulate(stamps, max, initial=self.latest))[1:]
+        self.latest = stamps[-1]
         if self.start:
             self.records, self.stamps, self.start = self.records[self.start :], self.stamps[self.start :], 0
         self.records.extend(records)
         self.stamps.extend(stamps)
         self.position = records[-1].offset + 1
         self.arrivals.append((now, self.position))
+        self._set_stop()
 
     def cleared_end(self, waiting_for: str, upto: int) -> int:
         """The index, at most ``upto``, before which nothing needs to wait for the empty side ``waiting_for``."""
@@ -99,16 +162,33 @@ class _Side:
 class Merge:
     """The merge of one partition number. ``topics`` stand in their rank order, the one to win a tie first.
 
-    Times given to it are seconds of any clock that does not go back.
+    ``reached``: what was released last before these positions. ``cuts``: by topic the positions of those to keep to, in
+    their order; what they name must be there to be read. Times are seconds of any clock that does not go back.
     """
 
-    def __init__(self, topics: Sequence[str], positions: Mapping[str, int], grace_s: float) -> None:
+    def __init__(
+        self,
+        topics: Sequence[str],
+        positions: Mapping[str, int],
+        grace_s: float,
+        *,
+        reached: Reached | None = None,
+        cuts: Sequence[Mapping[str, int]] = (),
+    ) -> None:
         self._grace_s = grace_s
+        self._reached = reached
+        self._cuts = deque(
+            cut for cut in cuts if any(cut[topic] > positions[topic] for topic in topics) or cut == positions
+        )
         self._sides = [
             _Side(topic, rank, positions[topic], [other for other in topics if other != topic])
             for rank, topic in enumerate(topics)
         ]
         self._by_topic = {side.topic: side for side in self._sides}
+        self._kept_to: Mapping[str, int] | None = None  # the cut that was passed, until something is released
+        self._begin_stretch()
+        if reached is not None:
+            self._sides[reached.rank].latest = reached.stamp
 
     def offer(self, topic: str, records: Sequence[RecordLike], now: float) -> None:
         """Takes in what was read next of a topic."""
@@ -138,20 +218,21 @@ class Merge:
         return any(
             side.cleared[empty.topic] < side.position
             for side in self._sides
-            if len(side)
+            if side.waits
             for empty in self._sides
-            if not len(empty)
+            if empty.is_waited_for
         )
 
     def question(self, now: float) -> Question | None:
         """What must be asked now so that more can go, or ``None`` where nothing that is old enough waits."""
-        full = [side for side in self._sides if len(side)]
+        self._pass_cuts()
+        full = [side for side in self._sides if side.waits]
         for side in full:
             side.settle(now - self._grace_s)
         waited_for = tuple(
             empty.topic
             for empty in self._sides
-            if not len(empty) and any(side.cleared[empty.topic] < side.settled for side in full)
+            if empty.is_waited_for and any(side.cleared[empty.topic] < side.settled for side in full)
         )
         return Question(waited_for, {side.topic: side.settled for side in full}) if waited_for else None
 
@@ -170,25 +251,44 @@ class Merge:
 
     def take(self, most: int) -> Run | None:
         """The next records in the order, at most so many; ``None`` where nothing can be released."""
+        self._pass_cuts()
+        before, cut_at = self._reached, None
         released: list[RecordLike] = []
         while len(released) < most:
             side = self._first()
             if side is None:
                 break
-            end = self._run_end(side, min(side.start + most - len(released), len(side.records)))
+            end = self._run_end(side, min(side.start + most - len(released), side.stop))
             if end == side.start:
                 break
+            if not released and cut_at is None and before and (side.stamps[side.start], side.rank) < before:
+                cut_at = self._kept_to or self.positions
+                self._begin_stretch()
+                continue
             released.extend(side.records[side.start : end])
+            self._reached = Reached(side.stamps[end - 1], side.rank)
             side.start = end
-        return Run(released, self.positions) if released else None
+        if not released or self._reached is None:
+            return None
+        self._kept_to = None
+        cut = Cut(cut_at, before, released[0]) if cut_at and before else None
+        return Run(released, self.positions, self._reached, cut)
+
+    def _pass_cuts(self) -> None:
+        """The next cut counts from where every topic has come to the one before."""
+        while self._cuts and all(side.next_offset >= self._cuts[0][side.topic] for side in self._sides):
+            self._kept_to = self._cuts.popleft()
+            self._begin_stretch()
+
+    def _begin_stretch(self) -> None:
+        for side in self._sides:
+            side.limit_to(self._cuts[0][side.topic] if self._cuts else maxsize)
 
     def _first(self) -> _Side | None:
         """The side whose head sorts first. Ranks rise along the list, so the first of equals wins."""
         first = None
         for side in self._sides:
-            if side.start < len(side.records) and (
-                first is None or side.stamps[side.start] < first.stamps[first.start]
-            ):
+            if side.start < side.stop and (first is None or side.stamps[side.start] < first.stamps[first.start]):
                 first = side
         return first
 
@@ -197,10 +297,10 @@ class Merge:
         for other in self._sides:
             if other is side:
                 continue
-            if other.start < len(other.records):
+            if other.start < other.stop:
                 find = bisect_right if side.rank < other.rank else bisect_left
                 upto = find(side.stamps, other.stamps[other.start], side.start, upto)
-            else:
+            elif other.is_waited_for:
                 upto = side.cleared_end(other.topic, upto)
             if upto == side.start:
                 break

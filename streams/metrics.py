@@ -64,6 +64,12 @@ class WorkerMetrics:
         self._ticks = Counter(
             "driftline_ticks", "Ticks written into the control topic", ("partition",), registry=registry
         )
+        self._cuts = Counter(
+            "driftline_order_cuts",
+            "Records that came after what they should precede",
+            ("partition",),
+            registry=registry,
+        )
         self._state = _StateMetrics(registry)
         self._partitions = Gauge("driftline_owned_partitions", "Partition numbers of this worker", registry=registry)
 
@@ -103,6 +109,9 @@ class WorkerMetrics:
     def held(self, partition: int, records: int) -> None:
         if partition in self._owned:
             self._held.labels(str(partition)).set(records)
+
+    def cut(self, partition: int) -> None:
+        self._cuts.labels(str(partition)).inc()
 
     def owned(self, partitions: Collection[int]) -> None:
         """What is known of partitions that went elsewhere would stand still here and be wrong there."""

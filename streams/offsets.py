@@ -10,6 +10,7 @@ from typing import Any, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams.connection import start_client
 from streams.errors import BrokerError
 from streams.topic_facts import Identity, topic_facts
 
@@ -35,9 +36,11 @@ class Offsets:
         if self._consumer is None:
             consumer = AIOKafkaConsumer(**self._client)
             try:
-                await consumer.start()
-            except KafkaError as error:
+                await start_client(consumer)
+            except BaseException as error:
                 await consumer.stop()
+                if not isinstance(error, KafkaError):
+                    raise
                 raise BrokerError(f"does not answer: {error}", where=str(self._client["bootstrap_servers"])) from error
             self._consumer = consumer
 
@@ -83,8 +86,8 @@ class Offsets:
         consumer = AIOKafkaConsumer(
             **self._client, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=FETCH_WAIT_MS
         )
-        await consumer.start()
         try:
+            await start_client(consumer)
             consumer.assign(list(unread))
             for tp in unread:
                 consumer.seek(tp, seeks[tp])

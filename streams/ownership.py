@@ -10,6 +10,7 @@ from aiokafka import TopicPartition
 
 from detectors.banks.contract import StateError
 from streams.errors import CorruptStateError
+from streams.merge import Reached
 from streams.partition import OwnedPartition
 from streams.reading import Batch
 from streams.state import PartitionState, Patience, StateStore
@@ -86,6 +87,15 @@ class Partitions:
 
     def made_from(self) -> Mapping[int, Mapping[str, Identity]]:
         return {number: owned.state.topics for number, owned in self._owned.items()}
+
+    def reached(self) -> Mapping[int, Reached | None]:
+        return {number: owned.state.reached for number, owned in self._owned.items()}
+
+    def read_back_from(self) -> Mapping[int, Mapping[str, int]]:
+        return {number: owned.state.read_back_from for number, owned in self._owned.items()}
+
+    def moved(self) -> None:
+        self._progress.moved()
 
     def reading_from(self, positions: Mapping[TopicPartition, int], topics: Mapping[str, Identity]) -> None:
         self._began, self._reading = positions, True

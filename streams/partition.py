@@ -12,6 +12,7 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams import cuts
 from streams.offsets import Offsets
 from streams.pace import Pace
 from streams.reading import Batch
@@ -62,7 +63,10 @@ class OwnedPartition:
         applied = self.state.engine.apply(batch.records)
         self._spent.lap(Stage.DETECT)
         effects = [*batch.effects, *applied.effects]
-        self.state.took(batch.positions, effects)
+        if batch.cut is not None:
+            effects.insert(0, cuts.told(self.number, batch.cut))
+            self._telemetry.cut(self.number)
+        self.state.took(batch.positions, effects, batch.reached)
         self._pace.took(len(batch.records), sum(len(effect.value) for effect in effects))
         self._report(batch, applied.counts)
         return None

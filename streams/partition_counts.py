@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 
-from streams.connection import client_settings
+from streams.connection import client_settings, start_client
 from streams.errors import BrokerError, UsageError
 from streams.sections import KafkaSettings
 
@@ -14,7 +14,7 @@ async def partition_counts(kafka: KafkaSettings, topics: Sequence[str]) -> dict[
     """In the order asked for; a topic that is not there or may not be seen is an error."""
     admin = AIOKafkaAdminClient(**client_settings(kafka))
     try:
-        await admin.start()
+        await start_client(admin)
         found = {topic["topic"]: topic for topic in await admin.describe_topics(list(topics))}
     except KafkaError as error:
         advice = "see whether kafka.bootstrap is right and the brokers run"

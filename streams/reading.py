@@ -10,6 +10,7 @@ from detectors.effects import Effect
 from schemas.records import RecordLike
 from streams.errors import DriftlineError
 from streams.gaps import Hole
+from streams.merge import Cut, Reached
 from streams.topic_facts import Identity
 
 
@@ -21,6 +22,8 @@ class Batch(NamedTuple):
     positions: dict[str, int]
     generation: int
     effects: Sequence[Effect] = ()  # decided by the reading itself: what it had to leave out, with these positions
+    reached: Reached | None = None  # the place in the order of the last record
+    cut: Cut | None = None  # before the first record
 
 
 class Owner(Protocol):
@@ -35,6 +38,15 @@ class Owner(Protocol):
     def made_from(self) -> Mapping[int, Mapping[str, Identity]]:
         """By partition number, the topics that its state was made from; empty where none is known."""
 
+    def reached(self) -> Mapping[int, Reached | None]:
+        """By partition number, the place in the order of what was applied last."""
+
+    def read_back_from(self) -> Mapping[int, Mapping[str, int]]:
+        """By partition number and output topic, from where on it may hold what the state does not know."""
+
+    def moved(self) -> None:
+        """An opening takes long and goes on."""
+
     def reading_from(self, positions: Mapping[TopicPartition, int], topics: Mapping[str, Identity]) -> None:
         """Where reading begins now, also where no state knew a place, and of which topics."""
 
@@ -47,6 +59,7 @@ class Reading(NamedTuple):
 
     inputs: tuple[str, ...]  # topics in rank order
     outputs: tuple[str, ...]
+    signals: str  # the output topic that tells of cuts
     consumer: Mapping[str, Any]  # keyword arguments of AIOKafkaConsumer beyond those set here
     security: Mapping[str, Any]
     batch_records_max: int

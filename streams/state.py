@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from detectors.kept import Changes, Kept
 from schemas.records import RecordLike
 from streams.errors import DriftlineError
+from streams.merge import Reached
 from streams.telemetry import CountsLike
 from streams.topic_facts import Identity
 
@@ -83,6 +84,10 @@ class PartitionState(Protocol):
         """By input topic, the next offset to apply."""
 
     @property
+    def reached(self) -> Reached | None:
+        """The place in the order of what was applied last. ``None`` where nothing is known."""
+
+    @property
     def uncommitted(self) -> bool:
         """Whether a commit would write something or return something to send."""
 
@@ -110,7 +115,9 @@ class PartitionState(Protocol):
     def made_from(self, topics: Mapping[str, Identity]) -> None:
         """What is taken from now on is of these topics, and sent to these; the next commit writes it down."""
 
-    def took(self, positions: Mapping[str, int], effects: Sequence[EffectLike]) -> None: ...
+    def took(
+        self, positions: Mapping[str, int], effects: Sequence[EffectLike], reached: Reached | None = None
+    ) -> None: ...
 
     def commit(self) -> Sequence[EffectLike]: ...
 
@@ -213,6 +220,7 @@ class MemoryState:
         self.engine = engine_of(partition, None)
         self.positions: Mapping[str, int] = {}
         self.applied: Mapping[str, int] = {}
+        self.reached: Reached | None = None
         self.topics: Mapping[str, Identity] = {}
         self.read_back_from: Mapping[str, int] = {}  # a rebuild decides everything again
         self.wants_read_back = True
@@ -237,8 +245,9 @@ class MemoryState:
     def made_from(self, topics: Mapping[str, Identity]) -> None:
         self.topics = {**self.topics, **topics}
 
-    def took(self, positions: Mapping[str, int], effects: Sequence[EffectLike]) -> None:
+    def took(self, positions: Mapping[str, int], effects: Sequence[EffectLike], reached: Reached | None = None) -> None:
         self.applied = {**self.applied, **positions}
+        self.reached = reached or self.reached
         self._pending.extend(effects)
 
     def commit(self) -> Sequence[EffectLike]:

@@ -62,6 +62,9 @@ class Telemetry(Protocol):
     def held(self, partition: int, records: int) -> None:
         """Records read but not released: the merge waits for evidence or for a slower topic."""
 
+    def cut(self, partition: int) -> None:
+        """A record came after what should have followed it: the order has a cut, and a signal tells where."""
+
     def owned(self, partitions: Collection[int]) -> None:
         """The partition numbers this worker has now; comes after each rebalance."""
 
@@ -109,6 +112,9 @@ class NoTelemetry:
         pass
 
     def held(self, partition: int, records: int) -> None:
+        pass
+
+    def cut(self, partition: int) -> None:
         pass
 
     def owned(self, partitions: Collection[int]) -> None:

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.codec import encode
 from schemas.events import Control, ControlAction
+from streams.connection import start_client
 from streams.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
@@ -75,7 +76,7 @@ class Ticks:
         while True:
             producer = AIOKafkaProducer(**self._client, acks=1)
             try:
-                await producer.start()
+                await start_client(producer)
             except BaseException as error:
                 await producer.stop()  # also where the end of the worker breaks it off: it holds connections
                 if not isinstance(error, KafkaError):

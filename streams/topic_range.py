@@ -1,4 +1,4 @@
-"""History from Kafka: what the input topics hold now, from their beginning, in the worker's own order."""
+"""History from Kafka: what the input topics hold now, from their beginning, in the worker's own order with its cuts."""
 
 import asyncio
 import time
@@ -9,9 +9,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.records import RecordLike
-from streams.connection import client_settings
+from streams.connection import client_settings, start_client
+from streams.cuts import Positions, read_cuts, within
 from streams.errors import BrokerError, SourceError, UsageError
 from streams.merge import Merge
+from streams.offsets import Offsets
 from streams.partition_counts import partition_counts
 from streams.sections import KafkaSettings
 
@@ -50,11 +52,15 @@ class TopicRange:
         async with _consumer(self._kafka) as asked:
             every = [side for numbered in sides for side in numbered]
             starts, ends = await asked.beginning_offsets(every), await asked.end_offsets(every)
+        cuts = await _cuts(self._kafka, len(sides))
         self._all = sum(ends[side] - starts[side] for side in every)
         for numbered in sides:
+            number = numbered[0].partition
             # A consumer of its own for each: aiokafka can lose the cancellation that ends it once it was assigned anew.
             async with _consumer(self._kafka) as consumer:
-                async for records in _partition(consumer, numbered, starts, ends):
+                async for records in _partition(
+                    consumer, numbered, starts, ends, within(cuts.get(number, ()), number, ends)
+                ):
                     yield records
 
 
@@ -73,9 +79,11 @@ async def _consumer(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaConsumer]:
     # No reset policy: where retention overtakes the reading, a silent jump would make another history of it.
     consumer = AIOKafkaConsumer(**client_settings(kafka), enable_auto_commit=False, auto_offset_reset="none")
     try:
-        await consumer.start()
-    except KafkaError as error:
+        await start_client(consumer)
+    except BaseException as error:
         await consumer.stop()
+        if not isinstance(error, KafkaError):
+            raise
         advice = "is it running, and is kafka.bootstrap right?"
         raise BrokerError(f"does not answer: {error}", where=kafka.bootstrap, advice=advice) from error
     await asyncio.sleep(0)  # a task of aiokafka's that is cancelled before it began would raise out of the stop
@@ -94,14 +102,25 @@ async def _sides(kafka: KafkaSettings) -> list[list[TopicPartition]]:
     return [[TopicPartition(topic, number) for topic in counts] for number in range(max(counts.values()))]
 
 
+async def _cuts(kafka: KafkaSettings, numbers: int) -> Mapping[int, Sequence[Positions]]:
+    """Where the group's workers cut the order. No worker has been there where there is no topic that tells of it."""
+    signals = kafka.topics.signals
+    async with Offsets(client_settings(kafka)) as offsets:
+        if signals not in await offsets.topics():
+            return {}
+        told = min(numbers, (await partition_counts(kafka, [signals]))[signals])
+        return await read_cuts(offsets, signals, dict.fromkeys(range(told)), list(kafka.topics.inputs))
+
+
 async def _partition(
     consumer: AIOKafkaConsumer,
     sides: Sequence[TopicPartition],
     starts: Mapping[TopicPartition, int],
     ends: Mapping[TopicPartition, int],
+    cuts: Sequence[Positions],
 ) -> AsyncIterator[Sequence[RecordLike]]:
     """The worker's own merge. Its evidence is at hand from the start: nothing after the ends is wanted."""
-    merge = Merge([side.topic for side in sides], {side.topic: starts[side] for side in sides}, grace_s=0)
+    merge = Merge([side.topic for side in sides], {side.topic: starts[side] for side in sides}, grace_s=0, cuts=cuts)
     end_of = {side.topic: ends[side] for side in sides}
     consumer.assign(sides)
     for side in sides:

@@ -11,7 +11,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from schemas.topics import CATALOGUE, Cleanup, Direction, Stream, TimestampType, Topic
-from streams.connection import Permissions, client_settings
+from streams.connection import Permissions, client_settings, start_client
 from streams.errors import BrokerError, MistakesError
 from streams.sections import KafkaSettings
 from streams.topic_facts import Operation, everywhere, topic_facts
@@ -117,8 +117,8 @@ def _config_differences(name: str, topic: Topic, config: Mapping[str, str], perm
     stamps = config.get(_STAMPS, TimestampType.LOG_APPEND_TIME)
     if is_input and stamps != TimestampType.LOG_APPEND_TIME and not permissions.create_time:
         yield (
-            f"{name}: {_STAMPS} is {stamps}: producers' clocks would order the records, and a replay could disagree "
-            f"with what live decided; {_alter(name, _STAMPS, TimestampType.LOG_APPEND_TIME)}, "
+            f"{name}: {_STAMPS} is {stamps}: producers' clocks would order the records, and each that comes late "
+            f"by them would be told as a signal; {_alter(name, _STAMPS, TimestampType.LOG_APPEND_TIME)}, "
             "or accept it with kafka.allow_create_time = true"
         )
     if Cleanup.COMPACT in config.get(_CLEANUP, topic.cleanup):
@@ -186,7 +186,7 @@ async def _configs(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str
 async def admin_of(kafka: KafkaSettings) -> AsyncIterator[Any]:
     admin = AIOKafkaAdminClient(**client_settings(kafka))
     try:
-        await admin.start()
+        await start_client(admin)
         yield admin
     except KafkaError as error:
         advice = "see whether kafka.bootstrap is right and the brokers run"

@@ -10,7 +10,7 @@ which fails first when a release changes it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -27,6 +27,7 @@ from yarl import URL
 from schemas.records import RecordLike
 from streams.connection import is_refusal
 from streams.consumer_thread import ConsumerThread
+from streams.cuts import Positions, read_cuts, within
 from streams.merge import Merge, Question
 from streams.offsets import Offsets
 from streams.places import Places
@@ -112,16 +113,35 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         if epoch != self._epoch:
             return  # the next rebalance has begun and will seek
         await self.seek_wait(seeks)
+        cuts = await self._cuts(epoch)
+        if epoch != self._epoch:
+            return
         self._owner.reading_from({TopicPartition(*tp): offset for tp, offset in seeks.items()}, self._places.topics)
+        reached = self._owner.reached()
         self._merges = {
             number: Merge(
                 self._reading.inputs,
                 {topic: seeks[TP(topic, number)] for topic in self._reading.inputs},
                 self._reading.grace_s,
+                reached=reached[number],
+                cuts=cuts.get(number, ()),
             )
             for number in numbers
         }
         self._handed = {number: merge.positions for number, merge in self._merges.items()}
+
+    async def _cuts(self, epoch: int) -> Mapping[int, Sequence[Positions]]:
+        """Those that were told by a life that had come further: what it sent stands on the topics already."""
+        signals = self._reading.signals
+
+        def goes_on() -> bool:
+            self._owner.moved()
+            return epoch == self._epoch
+
+        start = {number: places.get(signals) for number, places in self._owner.read_back_from().items()}
+        told = await read_cuts(self._offsets, signals, start, self._reading.inputs, goes_on)
+        ends = await self._offsets.ends([TopicPartition(t, number) for number in told for t in self._reading.inputs])
+        return {number: within(cuts, number, ends) for number, cuts in told.items()}
 
     def _input_partitions(self) -> set[TP]:
         return {TP(*tp) for tp in self.assignment() if tp[0] in self._reading.inputs}
@@ -158,13 +178,14 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         """The next records in their order. A jump is told with the first positions that have it behind them."""
         merge = self._merges[number]
         run = merge.take(self._reading.batch_records_max)
-        records, positions = run or ([], merge.positions)
+        records, positions = (run.records, run.positions) if run else ([], merge.positions)
         jumps = self._places.done(number, positions)
         if run is None and not jumps and positions == self._handed[number]:
             return None
         self._handed[number] = positions
         effects = [jump.effect for jump in jumps]
-        return Batch(number, records, positions, self.app.consumer_generation_id, effects)
+        reached, cut = (run.reached, run.cut) if run else (None, None)
+        return Batch(number, records, positions, self.app.consumer_generation_id, effects, reached, cut)
 
     async def _read(self) -> None:
         """One round: ask for evidence, fetch meanwhile, take both in."""

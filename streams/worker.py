@@ -203,6 +203,7 @@ def _reading(settings: Settings, grace_s: float) -> Reading:
     return Reading(
         inputs=tuple(kafka.topics.inputs),
         outputs=tuple(kafka.topics.outputs),
+        signals=kafka.topics.signals,
         consumer={**client_settings(kafka), **group},
         security=security(kafka),
         batch_records_max=settings.worker.batch_records_max,

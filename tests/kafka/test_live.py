@@ -1,5 +1,8 @@
 """What a live run wrote is what a replay of its topics says, byte for byte, whatever happened to the workers."""
 
+import random
+import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -65,5 +68,60 @@ def test_two_workers_one_joining_and_one_leaving_write_what_a_replay_says(bootst
         traffic.send(EVENTS * 3 // 10, 12_000)
         wait_until_read([second])
         fates_add_up(second)
+        assert second.stop() == 0
+    assert said_something(live_equals_replay(site))
+
+
+class LateSite(Site):
+    """Predictions are seen up to half a second after their time, as where the replicas of a broker do not follow.
+
+    One broker alone does not do so at will; so the times are the producer's.
+    """
+
+    late = random.Random(SEED)
+
+    def time_of(self, stream: Stream) -> int:
+        return int(time.time() * 1000) - (self.late.randrange(500) if stream is Stream.PREDICTIONS else 0)
+
+    def create_topics(self) -> "LateSite":
+        super().create_topics()
+        self.set_topics((Stream.PREDICTIONS, Stream.OUTCOMES), {"message.timestamp.type": "CreateTime"})
+        return self
+
+
+LATE = {"kafka.allow_create_time": True, "state.checkpoint_interval": "2s"}
+
+
+def test_records_that_are_seen_late_are_followed_and_a_replay_keeps_to_that_order(bootstrap: str, tmp_path: Path):
+    site = LateSite(bootstrap, tmp_path, LATE).create_topics()
+    with running() as start:
+        worker = start(site)
+        wait_until_read([worker])  # what lies there already when it is read comes in order
+        Traffic(site, SEED, REGIME).send(EVENTS, 6_000)
+        wait_until_read([worker])
+        fates_add_up(worker)
+        assert worker.total("driftline_order_cuts_total") > 0
+        assert worker.stop() == 0
+    assert said_something(live_equals_replay(site))
+
+
+@pytest.mark.parametrize("checkpoints", [True, False])
+def test_a_worker_that_lost_its_state_keeps_to_the_order_in_which_records_were_applied(
+    checkpoints: bool, bootstrap: str, tmp_path: Path
+):
+    site = LateSite(bootstrap, tmp_path, LATE).create_topics()
+    traffic = Traffic(site, SEED, REGIME)
+    with running() as start:
+        first = start(site)
+        wait_until_read([first])  # what lies there already when it is read comes in order
+        traffic.send(EVENTS * 7 // 10, 6_000)
+        assert first.total("driftline_order_cuts_total") > 0
+        first.kill()
+        shutil.rmtree(site.state_dir("worker"))
+        if not checkpoints:
+            shutil.rmtree(site.checkpoints)
+        second = start(site)
+        traffic.send(EVENTS * 3 // 10, 6_000)
+        wait_until_read([second])
         assert second.stop() == 0
     assert said_something(live_equals_replay(site))

@@ -9,6 +9,7 @@ from detectors.sealing import seal
 from schemas.records import Record
 from streams.durable import FORMAT, FORMAT_VERSION, OUTBOX, POSITIONS, Belongs, DurableState, new_state, positions_of
 from streams.errors import CorruptStateError, UsageError
+from streams.merge import Reached
 from streams.state import EffectLike, MemoryState
 from streams.topic_facts import Identity
 from tests.streams.disk import WHOSE, MemoryDisk, empty
@@ -150,6 +151,16 @@ def test_a_read_back_begins_no_later_than_what_may_still_be_decided_again():
     work(again, 5, "b", "c")
     again.commit()
     assert opened(old).read_back_from == {ALERTS: 8}
+
+
+def test_the_place_in_the_order_is_known_from_the_next_commit_on_and_stays_where_nothing_new_is_said():
+    disk = empty()
+    state = opened(disk)
+    state.took({"predictions": 5}, [], Reached(70, 1))
+    state.took({"predictions": 6}, [])
+    assert opened(disk).reached is None
+    state.commit()
+    assert (state.reached, opened(disk).reached) == (Reached(70, 1), Reached(70, 1))
 
 
 def test_the_topics_that_it_was_made_from_are_known_by_their_ids_from_the_next_commit_on():

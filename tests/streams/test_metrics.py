@@ -71,6 +71,7 @@ def test_what_a_worker_tells_can_be_scraped() -> None:
     telemetry.dropped(1, 40, Dropped.GENERATION_PASSED)
     telemetry.lag("predictions", 1, 12)
     telemetry.held(1, 3)
+    telemetry.cut(1)
     telemetry.tick(1)
     telemetry.committed(0, 340, 0.25)
     telemetry.outbox(0, 4)
@@ -90,6 +91,7 @@ def test_what_a_worker_tells_can_be_scraped() -> None:
         ("driftline_lag_records", "1", "predictions"): 12,
         ("driftline_held_records", "1"): 3,
         ("driftline_owned_partitions",): 2,
+        ("driftline_order_cuts_total", "1"): 1,
         ("driftline_ticks_total", "1"): 1,
         ("driftline_commit_seconds_sum", "0"): 0.25,
         ("driftline_committed_records_total", "0"): 340,

@@ -1,10 +1,14 @@
-"""What settings become when a client is made of them."""
+"""What settings become when a client is made of them, and what is left of one that was broken off."""
 
+import asyncio
 import ssl
+import struct
 
 import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 
-from streams.connection import Permissions, check_login, client_settings
+from streams.connection import Permissions, Startable, check_login, client_settings, start_client
 from streams.errors import UsageError
 from streams.secrets import Secret
 from streams.sections import KafkaSettings
@@ -44,3 +48,41 @@ def test_a_certificate_file_that_is_not_there_is_named():
 def test_without_security_nothing_is_claimed():
     made = client_settings(KafkaSettings())
     assert (made["security_protocol"], made["ssl_context"]) == ("PLAINTEXT", None)
+
+
+class Broker:
+    """Says which requests it takes, and then nothing more."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.left = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        (size,) = struct.unpack(">i", await reader.readexactly(4))
+        _, _, correlation = struct.unpack_from(">hhi", await reader.readexactly(size))
+        # No error, and one kind of request: metadata (3), of its first version.
+        writer.write(struct.pack(">iihihhh", 16, correlation, 0, 1, 3, 0, 0))
+        await reader.readexactly(4)
+        self.asked.set()
+        while await reader.read(1024):
+            pass
+        self.left.set()
+        writer.close()
+
+
+@pytest.mark.parametrize("kind", [AIOKafkaConsumer, AIOKafkaProducer, AIOKafkaAdminClient])
+def test_a_start_that_is_broken_off_while_the_brokers_are_asked_leaves_no_connection_open(kind):
+    async def broken_off() -> None:
+        broker = Broker()
+        async with await asyncio.start_server(broker.serve, "127.0.0.1", 0) as server, asyncio.timeout(20):
+            host, port = server.sockets[0].getsockname()
+            client: Startable = kind(bootstrap_servers=f"{host}:{port}")
+            starting = asyncio.create_task(start_client(client))
+            await broker.asked.wait()
+            starting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await starting
+            await broker.left.wait()
+            await (client.close() if kind is AIOKafkaAdminClient else client.stop())
+
+    asyncio.run(broken_off())

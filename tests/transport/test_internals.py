@@ -1,4 +1,4 @@
-"""What the transport relies on of Faust and aiokafka beyond their documentation. What a release changes fails here."""
+"""What we rely on of Faust and aiokafka beyond their documentation. What a release changes fails here."""
 
 import inspect
 import re
@@ -7,6 +7,8 @@ import aiokafka
 import faust
 import mode
 import pytest
+from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.consumer import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
@@ -139,6 +141,15 @@ def test_a_paused_partition_is_not_fetched_and_an_unread_one_holds_its_broker_up
     actions = source(Fetcher._get_actions_per_node)
     assert "elif tp_state.paused:" in actions
     assert "if node_id in backoff_by_nodes" in actions
+
+
+def test_the_first_connection_is_known_by_its_name_and_closes_more_than_once():
+    bootstrap = source(AIOKafkaClient.bootstrap)
+    assert "bootstrap_conn = await create_conn(" in bootstrap
+    assert "metadata = await bootstrap_conn.send(" in bootstrap
+    assert "except (KafkaError, asyncio.TimeoutError) as err" in bootstrap, "what is cancelled closes nothing"
+    assert re.search(r"except:\s+self\.close\(\)", source(AIOKafkaConnection.connect)), "before that it closes itself"
+    assert "if self._reader is not None:" in source(AIOKafkaConnection.close)
 
 
 def test_assignors_are_called_on_the_object_that_was_given():

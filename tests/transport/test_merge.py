@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.records import Record
-from streams.merge import Merge, OrderError
+from streams.merge import Cut, Merge, OrderError, Reached
 
 TOPICS = ("control", "predictions", "outcomes")
 START = dict.fromkeys(TOPICS, 0)
@@ -171,3 +171,131 @@ def test_any_interleaving_of_appends_reads_questions_and_restarts_gives_the_sort
         applied += run.records
     everything = [entry for entries in broker.logs.values() for entry in entries]
     assert names(applied) == names(in_order(everything))
+
+
+class LateBroker(Broker):
+    """What is appended can be seen only when the replicas have it: each topic's when it likes, with times as appended.
+
+    Now and then a clock steps back.
+    """
+
+    def __init__(self, chance: random.Random) -> None:
+        super().__init__(chance)
+        self.clock = 10_000
+        self.visible = dict(START)
+
+    def append(self) -> None:
+        if self.chance.random() < 0.05:
+            self.clock -= self.chance.randrange(20)
+        super().append()
+
+    def show(self) -> None:
+        topic = self.chance.choice(TOPICS)
+        self.visible[topic] = self.chance.randint(self.visible[topic], len(self.logs[topic]))
+
+    def show_all(self) -> None:
+        self.visible = {topic: len(records) for topic, records in self.logs.items()}
+
+    def ends(self) -> dict[str, int]:
+        return dict(self.visible)
+
+    def read(self, topic: str, start: int, most: int = 1_000) -> list[Record]:
+        return self.logs[topic][start : min(self.visible[topic], start + most)]
+
+
+class Life:
+    """A worker's way through the topics: what it applied, the cuts, and where it would go on."""
+
+    def __init__(self, chance: random.Random, broker: LateBroker, most: int) -> None:
+        self.chance, self.broker, self.most = chance, broker, most
+        self.applied: list[Record] = []
+        self.cuts: list[Cut] = []
+        self.begin(START, None, [])
+
+    def begin(self, positions: dict[str, int], reached: Reached | None, cuts: list[dict[str, int]]) -> None:
+        self.positions, self.reached = positions, reached
+        self.merge = Merge(TOPICS, positions, 0, reached=reached, cuts=cuts)
+        self.asked = None
+
+    def start_again(self) -> None:
+        self.begin(self.positions, self.reached, [])
+
+    def step(self) -> None:
+        chance, merge = self.chance, self.merge
+        what = chance.randrange(4)
+        if what == 0:
+            topic = chance.choice(TOPICS)
+            merge.offer(topic, self.broker.read(topic, merge.position(topic), chance.randrange(1, 9)), 0)
+        elif what == 1 and (question := merge.question(0)) is not None:
+            self.asked = question, self.broker.ends()
+        elif what == 2 and self.asked is not None:
+            merge.answer(*self.asked)
+            self.asked = None
+        elif what == 3 and (run := merge.take(self.most)) is not None:
+            self.applied += run.records
+            self.positions, self.reached = run.positions, run.reached
+            if run.cut is not None:
+                self.cuts.append(run.cut)
+
+    def finish(self) -> "Life":
+        self.broker.show_all()
+        while any(self.positions[topic] < end for topic, end in self.broker.ends().items()):
+            self.step()
+        return self
+
+
+@given(seed=st.integers(0, 2**32), appends=st.integers(1, 100), most=st.integers(1, 7))
+def test_the_topics_and_the_cuts_give_the_order_again_however_late_appends_were_to_be_seen(seed, appends, most):
+    chance = random.Random(seed)
+    broker = LateBroker(chance)
+    life = Life(chance, broker, most)
+    then = None
+    for _ in range(appends):
+        broker.append()
+        for _ in range(chance.randrange(12)):
+            if chance.random() < 0.1:
+                broker.show()
+            if chance.random() < 0.02:
+                life.start_again()
+            life.step()
+        if then is None and chance.random() < 0.03:  # a checkpoint
+            then = len(life.applied), life.positions, life.reached
+    life.finish()
+    cuts = [cut.positions for cut in life.cuts]
+
+    replayed = Life(chance, broker, chance.randrange(1, 50))
+    replayed.begin(START, None, cuts)
+    assert names(replayed.finish().applied) == names(life.applied)
+    assert replayed.cuts == life.cuts
+
+    count, positions, reached = then or (0, START, None)
+    rebuilt = Life(chance, broker, most)
+    rebuilt.begin(positions, reached, cuts)
+    assert names(rebuilt.finish().applied) == names(life.applied[count:])
+    assert rebuilt.cuts == [cut for cut in life.cuts if sum(cut.positions.values()) >= count]
+
+
+def test_a_record_that_is_seen_after_a_later_one_was_released_is_a_cut():
+    merge = merge_from()
+    merge.offer("outcomes", log("outcomes", [7, 8]), now=0)
+    merge.answer(merge.question(now=1), {"control": 0, "predictions": 0})
+    before = merge.take(10)
+    assert (before.cut, before.reached) == (None, Reached(8, 2))
+    late = record("predictions", 0, 3)
+    merge.offer("predictions", [late], now=1)
+    merge.answer(merge.question(now=2), {"control": 0, "outcomes": 2})
+    run = merge.take(10)
+    assert run.cut == Cut({"control": 0, "predictions": 0, "outcomes": 2}, Reached(8, 2), late)
+    assert (names(run.records), run.reached) == ([("predictions", 0)], Reached(3, 1))
+
+
+def test_a_cut_is_kept_to_without_evidence_because_what_lies_below_it_is_known():
+    cut = {"control": 0, "predictions": 0, "outcomes": 2}
+    merge = Merge(TOPICS, START, grace_s=1, cuts=[cut])
+    merge.offer("predictions", log("predictions", [3]), now=0)
+    merge.offer("outcomes", log("outcomes", [7, 8]), now=0)
+    run = merge.take(10)
+    assert (names(run.records), run.cut) == ([("outcomes", 0), ("outcomes", 1)], None)
+    merge.answer(merge.question(now=1), {"control": 0, "outcomes": 2})
+    run = merge.take(10)
+    assert (names(run.records), run.cut.positions) == ([("predictions", 0)], cut)

@@ -10,13 +10,15 @@ from aiokafka.errors import KafkaConnectionError
 
 from schemas.records import Record
 from schemas.topics import TopicNames
+from streams import cuts
 from streams.errors import BrokerError
+from streams.merge import Cut, Reached
 from streams.pace import Pace
 from streams.partition import OwnedPartition
 from streams.reading import Batch
 from streams.sender import Sender, destinations, headers_of
 from streams.state import MemoryState
-from streams.telemetry import Dropped, NoTelemetry
+from streams.telemetry import Dropped, NoTelemetry, Telemetry
 from tests.transport.chain import ChainEngine, Told
 from tests.transport.test_sender import Kafka
 
@@ -66,8 +68,14 @@ def batch(first: int, count: int, generation: int = 1, effects: tuple[Told, ...]
     return Batch(0, records, {INPUT: first + count}, generation, effects)
 
 
-def partition_of(engine_of: Any, kafka: Kafka, topics: Topics, group: Group, timeout_s: float = 5) -> OwnedPartition:
-    telemetry = NoTelemetry()
+def partition_of(
+    engine_of: Any,
+    kafka: Kafka,
+    topics: Topics,
+    group: Group,
+    timeout_s: float = 5,
+    telemetry: Telemetry = NoTelemetry(),  # noqa: B008 - it holds nothing
+) -> OwnedPartition:
     return OwnedPartition(
         0,
         MemoryState(0, engine_of),
@@ -183,3 +191,22 @@ async def test_a_group_that_does_not_answer_at_the_end_of_a_generation_is_not_wa
     await partition.take(batch(0, 1))
     assert await partition.leave() is Dropped.NOT_SENT
     assert sent(kafka) == []
+
+
+async def test_a_cut_is_counted_and_told_before_what_the_late_record_decides():
+    kafka, counted = Kafka(), Counted()
+    partition = partition_of(every(1), kafka, Topics(), Group(), telemetry=counted)
+    late = batch(4, 1)
+    cut = Cut({INPUT: 4}, Reached(9, 1), late.records[0])
+    assert await partition.take(late._replace(cut=cut, reached=Reached(0, 0))) is None
+    assert await partition.flush() is None
+    assert sent(kafka) == [cuts.told(0, cut).id, "0-1"]
+    assert (counted.cuts, partition.state.reached) == ([0], Reached(0, 0))
+
+
+class Counted(NoTelemetry):
+    def __init__(self) -> None:
+        self.cuts: list[int] = []
+
+    def cut(self, partition: int) -> None:
+        self.cuts.append(partition)
