@@ -1,6 +1,6 @@
 """Everything about one model on one partition: its join, its loss rule, its scopes, and what operators said of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from zlib import crc32
 
@@ -9,6 +9,7 @@ import msgspec
 from detectors.config import ModelConfig, Scalar
 from detectors.effects import Decided
 from detectors.join import Fate, Join, JoinCounts, JoinState, Labelled
+from detectors.learning import Learned
 from detectors.lifecycle import Closing
 from detectors.loss import EVIDENCE, LossRule, Pair, configured, found_out, losses
 from detectors.moment import Item, Moment
@@ -68,6 +69,7 @@ class Monitor:
         room: Room | None = None,
         number: int = 0,
         joins: tuple[JoinState | None, JoinState | None] = (None, None),
+        recorded: Mapping[str, Learned] | None = None,
     ) -> None:
         self.model = model
         self.number = number
@@ -80,8 +82,8 @@ class Monitor:
         self._challenged = False
         self._window_ms = duration_ms(config.metrics_window)
         self._window_end = 0
-        self._scopes = Scopes(model, config, room, number)
-        self._rule: LossRule | None = configured(config)
+        self._scopes = Scopes(model, config, room, number, recorded)
+        self._rule: LossRule | None = configured(config) or self._scopes.rule
         self._held: list[_Held] = []
         self._mutes = Mutes()
         self._now = 0
@@ -308,7 +310,7 @@ class Monitor:
             return msgspec.structs.replace(self._before, join=self._join.state(), challengers=self._challengers.state())
         return MonitorState(
             self.number,
-            _checksum(self._config),
+            self._scopes.checksum(),
             self._join.state(),
             self._challengers.state(),
             self._told,
@@ -322,13 +324,15 @@ class Monitor:
         )
 
     @classmethod
-    def of(cls, model: str, config: ModelConfig, state: MonitorState, room: Room) -> "Monitor":
-        monitor = cls(model, config, room, state.number, (state.join, state.challengers))
+    def of(
+        cls, model: str, config: ModelConfig, state: MonitorState, room: Room, recorded: Mapping[str, Learned]
+    ) -> "Monitor":
+        monitor = cls(model, config, room, state.number, (state.join, state.challengers), recorded)
         monitor._told = state.told
         monitor._challenged = state.challenged
         monitor._window_end = state.window_end
         monitor._mutes, monitor._now = Mutes(state.mutes), state.now
-        if state.config != _checksum(config):
+        if state.config != monitor._scopes.checksum(state.scopes.choice):
             monitor._orphaned = monitor._scopes.start_afresh(state.scopes)
             monitor._before = state if monitor._orphaned else None
             return monitor
@@ -356,12 +360,17 @@ class Monitor:
 
     def _start_afresh(self, moment: Moment, event: Control, why: Closing) -> Iterator[Decided]:
         """What was normal for the version before says nothing of the one now."""
+        every = event.action is ControlAction.BASELINE
+        unknown = self._scopes.unknown(moment, event.baseline)
+        yield from unknown
+        if unknown and every:
+            return
         for scope in self._scopes:
             if not scope.key.challenger:
                 yield from scope.resolve_all(moment, why)
-        if event.action is not ControlAction.BASELINE:
+        if not every:
             self._scopes.deployed = event.version
-        every = event.action is ControlAction.BASELINE
+        self._scopes.choose(event)
         self._scopes.retire(lambda version: every or version in (None, event.version))
 
     def _by_hand(self, moment: Moment, event: Control) -> Iterator[Decided]:
@@ -388,7 +397,3 @@ def _whole_model(join: Join) -> dict[str, int]:
 def _counted(rule: LossRule, entry: Pending, label: Scalar, weight: float) -> Counted:
     scored = losses(rule, Pair(entry, label))
     return Counted(scored.loss, scored.log_loss, weight)
-
-
-def _checksum(config: ModelConfig) -> int:
-    return crc32(msgspec.msgpack.encode(config, order="deterministic"))

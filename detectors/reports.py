@@ -15,6 +15,7 @@ from schemas.events import (
     AlertEvent,
     ChangePoint,
     Evidence,
+    JsonScalar,
     Kind,
     LabelCounts,
     Metrics,
@@ -39,11 +40,30 @@ class ScopeKey(msgspec.Struct, frozen=True, array_like=True):
         return "\x1e".join((self.model, self.version or "", self.segment or "", "c" if self.challenger else ""))
 
 
+class Origin(msgspec.Struct, frozen=True, array_like=True):
+    """Where a baseline comes from."""
+
+    name: str
+    digest: str = ""  # of its content, where it was recorded
+
+    @property
+    def detail(self) -> dict[str, JsonScalar]:
+        named: dict[str, JsonScalar] = {"baseline_name": self.name}
+        return named | {"baseline_hash": self.digest} if self.digest else named
+
+
+WARM_UP = Origin("warm-up")
+
+
 class Reports:
     """Writes one monitor's events."""
 
-    def __init__(self, key: ScopeKey) -> None:
+    def __init__(self, key: ScopeKey, origin: Origin = WARM_UP) -> None:
         self._key = key
+        self.origin = origin
+
+    def _held_against(self, evidence: Evidence) -> Evidence:
+        return msgspec.structs.replace(evidence, detail=evidence.detail | self.origin.detail)
 
     def signal(
         self, moment: Moment, row: int, column: Column, detector: str, evidence: Evidence, disposition: Disposition
@@ -58,7 +78,7 @@ class Reports:
             detector=detector,
             kind=self._kind(column.kind),
             ts=moment.now,
-            evidence=evidence,
+            evidence=self._held_against(evidence),
             position=moment.position,
             disposition=str(disposition),
         )
@@ -77,7 +97,7 @@ class Reports:
             signal=incident.signal,
             detector=incident.detector,
             ts=moment.now,
-            evidence=evidence,
+            evidence=self._held_against(evidence),
             position=moment.position,
             summary=summary,
         )
@@ -133,6 +153,31 @@ class Reports:
             ),
             position=moment.position,
             disposition="evicted",
+        )
+        return Decided(moment.at, event)
+
+    def baseline(self, moment: Moment, signal: str, rows: int, disposition: str, why: str) -> Decided:
+        """Something that a recorded baseline was to be for, and is not."""
+        event = Signal(
+            id=derived_id("baseline", self._key.text, signal, disposition, *place(moment.position)),
+            model=self._key.model,
+            version=self._key.version,
+            segment=self._key.segment,
+            signal=signal,
+            detector="baseline",
+            kind=Kind.SYSTEM,
+            ts=moment.now,
+            evidence=Evidence(
+                value=None,
+                threshold=None,
+                threshold_origin="recorded baseline",
+                n=rows,
+                baseline=None,
+                effect=None,
+                detail={"why": why, **self.origin.detail},
+            ),
+            position=moment.position,
+            disposition=disposition,
         )
         return Decided(moment.at, event)
 

@@ -4,7 +4,7 @@ What comes out are *happenings*, in the order of the records that caused them: f
 full. They come piece by piece, as whoever lives through them may watch anew for what is over.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -16,14 +16,16 @@ from detectors.banks.contract import Matrix
 from detectors.banks.packed import pack, unpack
 from detectors.baseline import Blocks, Row
 from detectors.budget import LOSS_COLUMNS, Family, allowance
+from detectors.cells import Cell
 from detectors.config import ModelConfig
 from detectors.encoded import Encoded, Run, watch_alone
-from detectors.encoding import Cell, Column, EncoderState
+from detectors.encoding import Column, EncoderState
 from detectors.evidence import of_given
 from detectors.group import Found, Group, GroupState
 from detectors.lifecycle import RECOVERED_ROWS, Lifecycle, Suspect, floor_of
 from detectors.loss import Losses
 from detectors.moment import Item
+from detectors.recorded import Recorded
 from detectors.timeline import Mark, Timeline, TimelineState
 from detectors.together import Together
 from schemas.events import Kind, Prediction
@@ -79,14 +81,54 @@ class Watched:
         self.rows, self.losses = Timeline(), Timeline()
         self._config, self._lifecycle, self._segment = config, lifecycle, segment
         self._objective_ms = duration_ms(config.latency_objective)
+        self._learns: Mapping[str, int] = {}  # how many values teach a column of these signals, where not as usual
         self._inputs, self._outcomes = Encoded(config), Encoded(config, labels=True)
         self._together = Together(config.baseline_rows)
         self._joint = Group(config, watch, rate=False)
         self._latency = Group(config, watch, rate=True)
-        self._errors = Group(config, config.loss_detectors, rate=True)
-        self._costs = Group(config, config.loss_detectors, rate=False)
-        of_rows = (*self._inputs.groups, self._joint, self._latency)
-        self.groups = (*of_rows, *self._outcomes.groups, self._errors, self._costs)
+        self._of_rows = (*self._inputs.groups, self._joint, self._latency)
+        self.forget_losses()
+
+    def forget_losses(self) -> None:
+        """Whatever is known of losses is of another kind than those that come."""
+        self._errors = Group(self._config, self._config.loss_detectors, rate=True)
+        self._costs = Group(self._config, self._config.loss_detectors, rate=False)
+        self.groups = (*self._of_rows, *self._outcomes.groups, self._errors, self._costs)
+        for group in (self._errors, self._costs):
+            group.baseline.rows = self.losses.rows  # so that blocks end at the same rows in every group
+
+    # -- a baseline that was recorded -------------------------------------------------------------------------------
+
+    def learn_from(self, inputs: Recorded, outcomes: Recorded, learns: Mapping[str, int]) -> None:
+        """The rows and losses that come until ``begin`` are all that there is to learn from."""
+        self._inputs.encoder.learn_from(inputs)
+        self._outcomes.encoder.learn_from(outcomes)
+        self._learns = learns
+
+    def begin(self) -> None:
+        """It has learned: rows are counted from here on, evidence and time begin, and nothing was found before."""
+        self._learns = {}
+        if self._together.width:
+            self._together.begin_again()
+        elif len(self._features) > 1 and self._joint.watched:
+            self._together.begin(len(self._features))  # all there are; they are standardised from the first row on
+            self._share_out()
+        self._inputs.begin()
+        self._outcomes.begin()
+        for group in (self._joint, self._latency, self._errors, self._costs):
+            group.begin()
+        self.rows, self.losses = Timeline(), Timeline()
+
+    def ready(self) -> dict[str, bool]:
+        """Of each signal, whether it is known what is normal."""
+        return {
+            column.signal: group.ready(index) for group in self.groups for index, column in enumerate(group.columns)
+        }
+
+    def start_from(self, state: WatchedState) -> None:
+        """Goes on from what one like this one has learned elsewhere."""
+        self.restore(state)
+        self._doubt_given(self._inputs.values.columns, 0)
 
     # -- state, between two batches ---------------------------------------------------------------------------------
 
@@ -145,7 +187,7 @@ class Watched:
         slow = self._slow(events)
         for runs in self._inputs.runs(
             [event.prediction for event in events],
-            [event.score if event.scores is None else _score(event) for event in events],
+            [event.score if event.scores is None else score_of(event) for event in events],
             [event.features for event in events],
         ):
             for run in runs:
@@ -183,6 +225,11 @@ class Watched:
             yield from self._pieces(runs, items, first, self.losses)
 
     def _grow(self, group: Group, columns: Sequence[Column], family: Family, of_family: int) -> None:
+        if self._learns:
+            columns = [
+                msgspec.structs.replace(column, learns=self._learns.get(column.signal, column.learns))
+                for column in columns
+            ]
         group.grow(columns, allowance(self._config, family, of_family, segment=self._segment))
 
     def _doubt_given(self, columns: Sequence[Column], row: int) -> None:
@@ -221,7 +268,7 @@ class Watched:
         begins = 2 * self._config.baseline_rows
         if row < begins:
             return begins - row
-        if row == begins and len(self._features) > 1 and self._joint.watched:
+        if row == begins and not self._together.width and len(self._features) > 1 and self._joint.watched:
             self._together.begin(len(self._features))
             self._share_out()
         return RECOVERED_ROWS
@@ -272,7 +319,7 @@ def _detect(
     return happenings
 
 
-def _score(event: Prediction) -> Cell:
+def score_of(event: Prediction) -> Cell:
     """The score, or of many the highest: how sure the model was."""
     if event.score is not None or not event.scores:
         return event.score

@@ -35,8 +35,8 @@ BLOCKS, BLOCK_SQUARES, SCORES, SQUARES = 15, 16, 17, 18
 BASE = 19  # the mean of what came to be the baseline of a number, as standardised
 RENEWING = 20  # whether a better baseline than the old one is being learned
 BASE_NEXT = 21  # and its mean
-TOTAL = 22  # the evidence of all alternatives together
-LINE = 23
+TOTAL, WHOLE = 22, 23  # the evidence of all alternatives together; values that teach it, those of its day included
+LINE = 24
 # Phases: the cuts are sought, the shares are learned, changes are looked for, one was found.
 FIRST, SECOND, WATCHED, LATCHED = 0.0, 1.0, 2.0, 3.0
 BLOCK = 32
@@ -277,12 +277,14 @@ def _pass(line: Row, now: float) -> float:
 
 @compiled
 def _place(line: Row, cuts: Row, value: float) -> int:
-    """The cell of the value without what the value before says of it; of a bit, with it."""
+    """The cell of the value without what the value before says of it; of a bit, with it. -1: that one is not known."""
     before = line[PREVIOUS]
     line[PREVIOUS] = value
     if len(cuts) == 1:
         return (1 if value > cuts[0] else 0) + (2 if before > cuts[0] else 0)
-    return _cell(cuts, value - line[PHI] * before if line[PHI] != 0.0 else value)
+    if line[PHI] == 0.0:
+        return _cell(cuts, value)
+    return -1 if np.isnan(before) else _cell(cuts, value - line[PHI] * before)
 
 
 @compiled
@@ -348,7 +350,7 @@ def _watch(
             likelier = _likelier(tilts[int(line[TEMPER])], norms) if line[PHASE] == WATCHED else likelier
             continue
         cell = _place(line, cuts, value)
-        if line[PHASE] == LATCHED:
+        if line[PHASE] == LATCHED or cell < 0:
             continue
         _weigh(own, likelier[cell], passed, measured[row, column])
         rise = _sum(up, own)

@@ -318,7 +318,7 @@ def test_where_both_ways_matter_better_is_a_change_like_any() -> None:
 
 def test_a_share_that_is_known_is_learned_from_half_the_rows() -> None:
     briefly, whole = bank(bits=True), bank(bits=True)
-    briefly.learn_briefly(0)
+    briefly.learn_from(0, 500)
     rows = np.concatenate((chances(9, 600, 0.1), chances(10, 200, 0.7)))
     (found,) = clocked(briefly, rows)
     assert 600 <= found.row < 630

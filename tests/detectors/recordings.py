@@ -1,0 +1,35 @@
+"""Baselines as a file would have them, made from the events of a stream."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from detectors.config import ModelConfig
+from detectors.learning import Learned, Recordings, Row, learn
+from detectors.reports import Origin
+from schemas.events import Prediction
+from tests.detectors.events import START, Event
+
+ORIGIN = Origin("q1", "0123456789ab")
+
+
+def rows_of(events: Sequence[Event]) -> list[Row]:
+    labels: dict[str, Any] = {event["id"]: event["label"] for event in events if event["type"] == "outcome"}
+    return [
+        Row(START + event["at"], msgspec.convert(_plain(event), Prediction), labels.get(event["id"]))
+        for event in events
+        if event["type"] == "prediction"
+    ]
+
+
+def _plain(event: Event) -> Event:
+    return {name: value for name, value in event.items() if name != "at"}
+
+
+def learned(events: Sequence[Event], config: ModelConfig, origin: Origin = ORIGIN) -> Learned:
+    return learn(config, origin, rows_of(events))
+
+
+def recordings(*baselines: Learned) -> Recordings:
+    return Recordings(defaults={one.origin.name: one for one in baselines})

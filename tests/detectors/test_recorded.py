@@ -1,0 +1,385 @@
+"""A baseline from a file is as good as a warm-up over the same rows, and begins with the first event of the stream."""
+
+from collections.abc import Callable, Sequence
+from random import Random
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detectors.config import FeatureConfig, ModelConfig, MonitorConfig
+from detectors.recorded import LEARN_MIN
+from detectors.reports import Origin
+from schemas.events import Kind
+from tests.detectors.events import (
+    DAY,
+    SECOND,
+    Event,
+    Run,
+    balanced,
+    chances,
+    control,
+    engine,
+    normal,
+    of_feature,
+    prediction,
+    records,
+    run,
+    summary,
+)
+from tests.detectors.kept import Memory
+from tests.detectors.recordings import learned, recordings
+from tests.detectors.traffic import CONFIG, traffic
+
+ROWS = 1_200
+WARM = ModelConfig(baseline_rows=400, rows_per_false_alarm=100_000)
+FROM_FILE = msgspec.structs.replace(WARM, baseline="q1")
+
+
+def later(events: Sequence[Event], by: int) -> list[Event]:
+    return [event | {"at": event["at"] + by} for event in events]
+
+
+def from_file(base: Sequence[Event], stream: Sequence[Event], config: ModelConfig = FROM_FILE) -> Run:
+    return run(stream, config, recordings=recordings(learned(base, config)))
+
+
+def autocorrelated(seed: int, rows: int, mean: float = 0.0) -> list[float]:
+    draw, value, values = Random(seed), 0.0, []
+    for _ in range(rows):
+        value = 0.6 * value + draw.gauss(0, 0.8)
+        values.append(value + mean)
+    return values
+
+
+def categories(seed: int, rows: int, pro: int = 2) -> list[str]:
+    return Random(seed).choices(("free", "pro", "team"), (6, pro, 2), k=rows)
+
+
+Make = Callable[[int, int, bool], list[Event]]
+STREAMS: dict[str, Make] = {
+    "number": lambda seed, rows, drifted: of_feature("x", normal(seed, rows, 41.0 if drifted else 40.0)),
+    "correlated": lambda seed, rows, drifted: of_feature("x", autocorrelated(seed, rows, 2.0 if drifted else 0.0)),
+    "wider": lambda seed, rows, drifted: of_feature("x", normal(seed, rows, 40.0, 2.0 if drifted else 1.0)),
+    "boolean": lambda seed, rows, drifted: of_feature("x", chances(seed, rows, 0.5 if drifted else 0.3)),
+    "category": lambda seed, rows, drifted: of_feature("x", categories(seed, rows, 6 if drifted else 2)),
+    "missing": lambda seed, rows, drifted: of_feature(
+        "x", [None if gone else 1.0 for gone in chances(seed, rows, 0.3 if drifted else 0.05)]
+    ),
+    "loss": lambda seed, rows, drifted: balanced(chances(seed, rows, 0.3 if drifted else 0.1)),
+}
+
+
+@pytest.mark.parametrize("kind", STREAMS)
+def test_the_first_alarm_comes_at_the_same_row_as_after_a_warm_up_over_the_same_rows(kind: str) -> None:
+    """Of so many rows that all of them teach. How far time has gone when evidence begins is off by a value or two."""
+    rows, several = (601, 1) if kind == "category" else (401, 2 if kind == "loss" else 1)
+    for seed in range(4):
+        make = STREAMS[kind]
+        base, changed = make(seed, rows, False), later(make(200 + seed, 900, True), 300 * SECOND)
+        fresh = later([*make(100 + seed, 300, False), *changed], rows * SECOND)
+        stream = [event | {"id": f"later{number // several}"} for number, event in enumerate(fresh)]
+        warm, filed = run([*base, *stream], WARM).opened[0], from_file(base, stream).opened[0]
+        assert filed.signal == warm.signal, f"seed {seed}"
+        assert abs(filed.ts - warm.ts) <= (10 if kind == "loss" else 1) * SECOND, f"seed {seed}"
+
+
+@given(seed=st.integers(0, 1_000))
+@settings(max_examples=15, deadline=None)
+def test_right_after_the_rows_that_teach_it_is_the_same_to_the_row(seed: int) -> None:
+    rows = WARM.baseline_rows + 1
+    base, fresh = normal(seed, rows), [*normal(seed + 1, 100), *normal(seed + 2, 600, 1.0)]
+    stream = of_feature("x", fresh, rows)
+    warm, filed = run([*of_feature("x", base), *stream], WARM), from_file(of_feature("x", base), stream)
+    assert [alert.ts for alert in filed.opened] == pytest.approx([alert.ts for alert in warm.opened], abs=2 * SECOND)
+
+
+def test_monitoring_begins_with_the_first_event() -> None:
+    opened = from_file(of_feature("x", normal(1, 1_000)), of_feature("x", normal(2, 60, 3.0))).opened
+    assert summary(opened)[0] == ("opened", "feature:x")
+    assert opened[0].position.offset < 20
+
+
+def test_the_time_between_file_and_stream_is_no_time_passed_and_change_points_lie_in_the_stream() -> None:
+    base = of_feature("x", normal(1, 3_000))
+    stream = later(of_feature("x", [*normal(2, 2_000), *normal(3, 200, 2.0)]), 400 * DAY)
+    (alert,) = from_file(base, stream, msgspec.structs.replace(FROM_FILE, rows_per_false_alarm=None)).opened
+    assert alert.evidence.change_point is not None
+    assert alert.evidence.change_point.offset == pytest.approx(2_000, abs=40)
+
+
+def test_a_change_from_the_first_row_on_is_dated_in_the_stream() -> None:
+    (alert, *_) = from_file(of_feature("x", normal(1, 3_000)), of_feature("x", normal(2, 100, 2.0))).opened
+    assert alert.evidence.change_point is not None
+    assert alert.evidence.change_point.offset == 0
+
+
+def test_nothing_alarms_where_the_stream_is_as_the_file_was() -> None:
+    config = msgspec.structs.replace(FROM_FILE, rows_per_false_alarm=1_000_000.0)
+    for seed, (kind, make) in enumerate(STREAMS.items()):
+        stream = later([event | {"id": f"s{event['id']}"} for event in make(seed + 50, 3_000, False)], DAY)
+        assert from_file(make(seed, 3_000, False), stream, config).opened == [], kind
+
+
+# -- files that are short, thin or drift themselves -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", STREAMS)
+def test_a_file_with_fewer_rows_than_a_warm_up_is_all_there_is(kind: str) -> None:
+    make, config = STREAMS[kind], msgspec.structs.replace(FROM_FILE, baseline_rows=5_000)
+    stream = later([event | {"id": f"s{event['id']}"} for event in make(7, 900, True)], DAY)
+    assert from_file(make(3, ROWS, False), stream, config).opened != []
+
+
+def test_too_few_values_teach_nothing_and_the_stream_does() -> None:
+    base = [prediction(n, {"x": x, "rare": 1.0 if n < LEARN_MIN - 1 else None}) for n, x in enumerate(normal(1, 1_000))]
+    taught = learned(base, FROM_FILE)
+    states = {portrait.name: portrait.state for portrait in taught.portraits}
+    assert states["x"] == "ready"
+    assert states["rare"] == "not reportable: 99 values, 100 needed; the stream teaches it"
+    values = [*normal(3, 800), *normal(4, 300, 3.0)]
+    stream = [
+        prediction(n, {"x": x, "rare": rare}) for n, (x, rare) in enumerate(zip(normal(2, 1_100), values, strict=True))
+    ]
+    opened = run(stream, FROM_FILE, recordings=recordings(taught)).opened
+    (alert,) = [alert for alert in opened if alert.signal == "feature:rare"]
+    assert 800 <= alert.position.offset < 830
+
+
+def test_what_is_missing_constant_ignored_or_drifting_in_the_file_is_said() -> None:
+    base = [
+        prediction(n, {"gone": None, "same": 7.0, "moves": x + (4.0 if n >= 2_000 else 0.0), "who": str(n)}, score=0.5)
+        for n, x in enumerate(normal(1, 3_000))
+    ]
+    config = msgspec.structs.replace(FROM_FILE, features={"who": FeatureConfig("ignore")})
+    states = {portrait.name: portrait.state for portrait in learned(base, config).portraits}
+    assert states["gone"] == "not reportable: all values are missing; only how many are missing is watched"
+    assert states["same"] == "ready; constant, so a change is measured by its size"
+    assert states["who"] == "ignored, as configured"
+    told, _, row = states["moves"].removesuffix(" on").rpartition(" ")
+    assert told == "ready; it drifts in the baseline itself, from row"
+    assert int(row.replace(",", "")) == pytest.approx(2_001, abs=40)
+
+
+def test_a_column_that_drifts_in_the_file_is_watched_against_what_came_before() -> None:
+    base = of_feature("x", [*normal(1, 2_000), *normal(2, 1_000, 3.0)])
+    assert from_file(base, of_feature("x", normal(3, 2_000))).opened == []
+    assert from_file(base, of_feature("x", normal(4, 100, 3.0))).opened != []
+
+
+def test_a_constant_is_watched_against_its_size() -> None:
+    base = of_feature("x", [7.0] * 1_000)
+    assert from_file(base, of_feature("x", [7.0] * 1_000)).opened == []
+    assert from_file(base, of_feature("x", [14.0] * 100)).opened != []
+
+
+def test_a_feature_that_is_not_in_the_file_warms_up_as_ever() -> None:
+    stream = [
+        prediction(n, {"x": x, "new": new})
+        for n, (x, new) in enumerate(zip(normal(2, 900), [*normal(3, 600), *normal(4, 300, 3.0)], strict=True))
+    ]
+    opened = from_file(of_feature("x", normal(1, 1_000)), stream).opened
+    assert opened[0].signal == "feature:new"
+    assert 600 <= opened[0].position.offset < 620
+
+
+def test_a_mean_that_is_configured_stands_above_the_file() -> None:
+    given_mean = msgspec.structs.replace(FROM_FILE, features={"x": FeatureConfig(mean=5.0, sd=1.0)})
+    same = normal(1, 1_000)
+    told = from_file(of_feature("x", same), of_feature("x", same), given_mean)
+    assert told.opened[0].evidence.baseline == 5.0
+
+
+# -- segments, versions, challengers ----------------------------------------------------------------------------------
+
+
+def by_country(seed: int, counts: dict[str, int], mean: float = 0.0) -> list[Event]:
+    values = [country for country, count in counts.items() for _ in range(count)]
+    Random(seed).shuffle(values)
+    x = normal(seed, len(values), mean)
+    return [prediction(n, {"x": x[n]}, segments={"country": country}) for n, country in enumerate(values)]
+
+
+def test_segments_with_enough_rows_have_their_own_baseline_and_others_warm_up() -> None:
+    config = msgspec.structs.replace(FROM_FILE, segments=("country",))
+    base = by_country(1, {"de": 900, "fr": 900, "lu": LEARN_MIN - 1})
+    told = from_file(base, by_country(2, {"de": 100, "lu": 200}, 3.0), config)
+    named = {(alert.segment, alert.evidence.detail["baseline_name"]) for alert in told.opened}
+    assert named == {(None, "q1"), ("country=de", "q1")}
+    drifts = [*by_country(3, {"lu": 500}), *later(by_country(4, {"lu": 300}, 3.0), 500 * SECOND)]
+    drifts = [event | {"id": f"d{number}"} for number, event in enumerate(drifts)]
+    lu = [alert for alert in from_file(base, drifts, config).opened if alert.segment]
+    assert {(alert.segment, alert.evidence.detail["baseline_name"]) for alert in lu} == {("country=lu", "warm-up")}
+
+
+def test_each_version_begins_with_the_file_and_a_challenger_learns_from_the_stream() -> None:
+    stream = [
+        prediction(f"{version}{n}", {"x": x}, version=version, at=n * SECOND, role=role)
+        for version, role in (("1", None), ("2", None), ("3", "challenger"))
+        for n, x in enumerate(normal(2, 60, 3.0))
+    ]
+    opened = from_file(of_feature("x", normal(1, 1_000)), stream).opened
+    assert [alert.version for alert in opened] == ["1", "2"]
+
+
+# -- what evidence says -----------------------------------------------------------------------------------------------
+
+
+def test_alerts_and_signals_name_their_baseline_and_its_content() -> None:
+    told = from_file(of_feature("x", normal(1, 1_000)), of_feature("x", normal(2, 60, 3.0)))
+    details = [event.evidence.detail for event in (*told.alerts, *told.signals)]
+    assert len(details) > 1
+    assert {(detail["baseline_name"], detail["baseline_hash"]) for detail in details} == {("q1", "0123456789ab")}
+
+
+def test_after_a_warm_up_they_say_so() -> None:
+    told = run(of_feature("x", [*normal(1, 600), *normal(2, 60, 3.0)]), WARM)
+    details = [event.evidence.detail for event in (*told.alerts, *told.signals)]
+    assert details
+    assert {(detail["baseline_name"], detail.get("baseline_hash")) for detail in details} == {("warm-up", None)}
+
+
+# -- features that do not come ----------------------------------------------------------------------------------------
+
+
+def mismatches(told: Run) -> list[tuple[str, int, object]]:
+    found = [signal for signal in told.signals if signal.detector == "baseline"]
+    assert {(signal.kind, signal.disposition) for signal in found} <= {(Kind.SYSTEM, "not_reportable")}
+    return [(signal.signal, signal.position.offset, signal.evidence.detail["why"]) for signal in found]
+
+
+def test_a_feature_that_never_comes_or_comes_as_another_kind_is_told_once() -> None:
+    base = [prediction(n, {"x": x, "gone": x, "code": x}, score=0.5) for n, x in enumerate(normal(1, 1_000))]
+    stream = [prediction(n, {"x": x, "code": "a"}) for n, x in enumerate(normal(2, 1_000))]
+    told = from_file(base, stream)
+    assert mismatches(told) == [
+        ("score", 399, "the baseline has it, and none of the first 400 rows does"),
+        ("feature:gone", 399, "the baseline has it, and none of the first 400 rows does"),
+        ("feature:code", 399, "the baseline has numbers, and the first 400 rows have text"),
+    ]
+
+
+def test_a_feature_that_comes_late_enough_is_not_missed() -> None:
+    base = [prediction(n, {"x": x, "rare": x}) for n, x in enumerate(normal(1, 1_000))]
+    stream = [prediction(n, {"x": x} | ({"rare": x} if n == 399 else {})) for n, x in enumerate(normal(2, 1_000))]
+    assert mismatches(from_file(base, stream)) == []
+
+
+# -- what a control event chooses -------------------------------------------------------------------------------------
+
+Q1, Q2 = Origin("q1", "1" * 12), Origin("q2", "2" * 12)
+BOTH = recordings(
+    learned(of_feature("x", normal(1, 1_000)), WARM, Q1), learned(of_feature("x", normal(2, 1_000, 5.0)), WARM, Q2)
+)
+STREAM = [*of_feature("x", normal(3, 300)), *of_feature("x", normal(4, 300, 5.0), 300)]
+
+
+def switched(word: Event, config: ModelConfig = FROM_FILE, sizes: Sequence[int] = (1_000,)) -> Run:
+    return run([*STREAM[:300], word | {"at": 300 * SECOND}, *STREAM[300:]], config, sizes, recordings=BOTH)
+
+
+def names(told: Run) -> list[object]:
+    return [alert.evidence.detail["baseline_name"] for alert in told.opened]
+
+
+def test_without_a_word_the_change_is_an_alarm() -> None:
+    assert names(run(STREAM, FROM_FILE, recordings=BOTH)) == ["q1"]
+
+
+@pytest.mark.parametrize("action", ["baseline", "deploy", "rollback"])
+def test_a_named_baseline_holds_from_its_place_in_the_stream_on(action: str) -> None:
+    word = control(action, "c", baseline="q2", version="2")
+    told = switched(word)
+    assert told.opened == []
+    assert switched(word, sizes=(1,)) == told
+    wrong = switched(control(action, "c", baseline="q1", version="2"))
+    assert names(wrong) == ["q1"]
+
+
+def test_without_a_name_a_new_baseline_is_learned_from_the_stream() -> None:
+    told = run(
+        [
+            *STREAM[:300],
+            control("baseline", "c", at=300 * SECOND),
+            *STREAM[300:],
+            *of_feature("x", normal(5, 300, 5.0), 600),
+            *of_feature("x", normal(6, 100, 9.0), 900),
+        ],
+        FROM_FILE,
+        recordings=BOTH,
+    )
+    assert names(told) == ["warm-up"]
+
+
+def test_without_a_name_a_deployment_begins_with_the_configured_one() -> None:
+    assert names(switched(control("deploy", "c", version="2"))) == ["q1"]
+
+
+def test_a_rollback_goes_back_to_the_baseline_that_the_version_was_deployed_with() -> None:
+    words = [
+        control("deploy", "a", version="1", baseline="q2", at=0),
+        control("deploy", "b", version="2", at=0),
+        control("rollback", "c", version="1", at=0),
+    ]
+    assert run([*words, *of_feature("x", normal(4, 300, 5.0))], FROM_FILE, recordings=BOTH).opened == []
+
+
+@pytest.mark.parametrize("action", ["baseline", "deploy"])
+def test_a_name_that_is_not_known_changes_nothing_and_is_told(action: str) -> None:
+    told = switched(control(action, "c", version="2", baseline="q3"))
+    (signal,) = [signal for signal in told.signals if signal.detector == "baseline"]
+    assert (signal.kind, signal.disposition, signal.position.offset) == (Kind.SYSTEM, "unknown", 300)
+    assert signal.evidence.detail["why"] == "there is no baseline 'q3': this model has warm-up, q1, q2"
+    assert names(told) == ["q1"]
+
+
+def test_an_unknown_name_leaves_open_alarms_open() -> None:
+    stream = [*STREAM, control("baseline", "c", baseline="q3", at=600 * SECOND)]
+    assert summary(run(stream, FROM_FILE, recordings=BOTH).alerts) == [("opened", "feature:x")]
+
+
+# -- restarts, cuts, another content ----------------------------------------------------------------------------------
+
+
+def test_however_it_is_cut_and_wherever_it_is_restored_the_bytes_are_the_same() -> None:
+    base = [event for event in traffic(seed=9, rows=3_000) if isinstance(event, dict) and event.get("model") == "churn"]
+    config = msgspec.structs.replace(CONFIG.defaults, baseline="q1", baselines={"q2": "x"})
+    baselines = recordings(learned(base, config, Q1), learned(base[:900], config, Q2))
+    stream = traffic(seed=4, rows=3_000)
+    for place, name in ((700, "q2"), (2_000, "q1"), (2_500, "nobody's")):
+        stream.insert(place, control("baseline", f"c{place}", baseline=name, at=0))
+    models = MonitorConfig(defaults=config)
+    whole = run(stream, models, (len(stream),), recordings=baselines)
+    said = {event.evidence.detail.get("baseline_name") for event in (*whole.alerts, *whole.signals)}
+    assert {"q1", "q2", "warm-up"} <= said
+    assert {"not_reportable", "unknown"} <= {signal.disposition for signal in whole.signals}
+    assert run(stream, models, (1, 7, 130), recordings=baselines) == whole
+    assert run(stream, models, (61, 300), restoring=True, recordings=baselines) == whole
+
+
+def restarted(before: Origin, after: Origin, config: ModelConfig = FROM_FILE) -> list[tuple[str, str]]:
+    """An alarm is opened, and then the worker starts with another content under the same name."""
+    kept = Memory()
+    base = of_feature("x", normal(1, 1_000))
+    events = records(of_feature("x", normal(2, 120, 3.0)))
+    first = engine(FROM_FILE, kept, recordings(learned(base, FROM_FILE, before)))
+    effects = first.apply(events[:60]).effects
+    kept.take(first.changes())
+    second = engine(config, kept, recordings(learned(base, config, after), learned(base, config, Q2)))
+    return summary(Run([*effects, *second.apply(events[60:]).effects], {}).alerts)
+
+
+def test_another_content_is_another_configuration() -> None:
+    assert restarted(Q1, Q1) == [("opened", "feature:x")]
+    assert restarted(Q1, Origin("q1", "9" * 12)) == [
+        ("opened", "feature:x"),
+        ("resolved", "feature:x"),
+        ("opened", "feature:x"),
+    ]
+
+
+def test_a_baseline_that_nobody_has_chosen_can_be_added_while_all_goes_on() -> None:
+    assert restarted(Q1, Q1, msgspec.structs.replace(FROM_FILE, baselines={"q2": "q2.csv"})) == [
+        ("opened", "feature:x")
+    ]
