@@ -27,8 +27,7 @@ class Awaited:
 
     def __init__(self, config: ModelConfig) -> None:
         self.state: AwaitedState = {}
-        self._rows = config.baseline_rows
-        self._forced = frozenset(name for name, one in config.features.items() if one.kind == "categorical")
+        self._config = config
 
     def start(self, kinds: Mapping[str, str]) -> None:
         self.state = {name: (kind, "") for name, kind in kinds.items()}
@@ -37,15 +36,17 @@ class Awaited:
         """``first`` is the number of the first row. Those that have not come by the last one are told with it."""
         if not self.state:
             return
-        looked = rows[: max(0, self._rows - first)]
+        looked = rows[: max(0, self._config.baseline_rows - first)]
         for item in looked:
             self._look(item[3])
             if not self.state:
                 return
-        if looked and first + len(looked) == self._rows:
+        if looked and first + len(looked) == self._config.baseline_rows:
             missing, self.state = self.state, {}
             for name, (kind, came) in missing.items():
-                yield Missed(looked[-1], _SIGNALS.get(name, f"feature:{name}"), _why(kind, came, self._rows))
+                yield Missed(
+                    looked[-1], _SIGNALS.get(name, f"feature:{name}"), _why(kind, came, self._config.baseline_rows)
+                )
 
     def _look(self, event: Prediction) -> None:
         for name, (kind, _) in list(self.state.items()):
@@ -54,7 +55,8 @@ class Awaited:
                 cell = event.prediction if name == PREDICTION else score_of(event)
             if cell is None:
                 continue
-            if fits(cell, kind, forced=name in self._forced):
+            given = self._config.features.get(name)
+            if fits(cell, kind, forced=given is not None and given.kind == "categorical"):
                 del self.state[name]
             else:
                 self.state[name] = (kind, kind_of(cell))

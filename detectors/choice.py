@@ -5,9 +5,9 @@ from zlib import crc32
 
 import msgspec
 
-from detectors.config import ModelConfig
+from detectors.config import WARM_UP, ModelConfig
 from detectors.learning import Learned
-from detectors.reports import WARM_UP, ScopeKey
+from detectors.reports import ScopeKey
 from schemas.events import Control, ControlAction
 
 CHOSEN_MAX = 20  # versions that were deployed with a baseline of their own: as many as are watched
@@ -22,13 +22,13 @@ class Choice(msgspec.Struct, array_like=True, frozen=True):
     def of(self, key: ScopeKey, configured: str) -> str:
         """What was recorded of one model says nothing of its challengers: these learn from the stream."""
         if key.challenger:
-            return WARM_UP.name
+            return WARM_UP
         return self.versions.get(key.version or "", self.model or configured)
 
     def after(self, event: Control, name: str | None) -> "Choice":
         """What a deployment, a rollback or a new baseline changes. ``name``: what it says, where that is known."""
         if event.action is ControlAction.BASELINE:
-            return Choice(name or WARM_UP.name)
+            return Choice(name or WARM_UP)
         version = event.version or ""
         others = {known: chosen for known, chosen in self.versions.items() if known != version}
         if name is None and event.action is ControlAction.ROLLBACK and version in self.versions:
@@ -39,8 +39,8 @@ class Choice(msgspec.Struct, array_like=True, frozen=True):
 
     def without(self, known: Mapping[str, Learned]) -> "Choice":
         """Under another configuration: names that it does not have are as if they had never been said."""
-        kept = {version: name for version, name in self.versions.items() if name in known or name == WARM_UP.name}
-        return Choice(self.model if self.model in known or self.model == WARM_UP.name else None, kept)
+        kept = {version: name for version, name in self.versions.items() if name in known or name == WARM_UP}
+        return Choice(self.model if self.model in known or self.model == WARM_UP else None, kept)
 
 
 def checksum(config: ModelConfig, known: Mapping[str, Learned], choice: Choice) -> int:

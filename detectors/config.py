@@ -9,6 +9,8 @@ Task = Literal["auto", "binary", "multiclass", "regression", "ranking"]
 Loss = Literal["auto", "zero_one", "absolute", "squared"]
 Scalar = float | int | str | bool
 
+WARM_UP = "warm-up"  # the baseline that is learned from the first values of the stream
+
 
 class FeatureConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One feature of one model."""
@@ -33,7 +35,7 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     task: Task = "auto"
     positive: Scalar | None = None  # the positive class; found out where not said
     loss: Loss = "auto"
-    baseline: str = "warm-up"  # or a name of ``baselines``, or a file's path
+    baseline: str = WARM_UP  # or a name of ``baselines``, or a file's path
     baselines: dict[str, str] = {}  # files by the names that control events may choose
     baseline_rows: int = 1_000  # warm-up: the first so many values of each signal
     label_horizon: str = "30d"  # an outcome later than this after its prediction is late

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from detectors.banks.contract import Matrix
 from detectors.cells import NUMBERS, Cell, Flags, category_of, kind_of, lengths_of, numbers_of, unreadable_in
 from detectors.config import FeatureConfig, ModelConfig
-from detectors.recorded import Recorded
+from detectors.recorded import NOTHING, Recorded
 from schemas.events import NAME_CHARACTERS_MAX, Kind
 
 # No feature can be called so: a name in an event has at most NAME_CHARACTERS_MAX characters.
@@ -89,7 +89,7 @@ class Encoder:
 
     def __init__(self, config: ModelConfig) -> None:
         self._config = config
-        self._recorded = Recorded()
+        self._recorded = NOTHING
         self.values: list[Column] = []
         self.shares: list[Column] = []
         self._features: list[Feature] = []
@@ -201,7 +201,7 @@ class Encoder:
 
     def forget_counts(self) -> None:
         """A feature of which too few values were recorded learns its categories from what comes."""
-        self._recorded = Recorded()
+        self._recorded = NOTHING
         for feature in self._features:
             if not feature.learned:
                 feature.counted, feature.seen, feature.learns = {}, 0, 0

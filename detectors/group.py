@@ -258,12 +258,12 @@ class Group:
             self._watch.reset(column)
 
     def begin(self) -> None:
-        """What taught the columns lies elsewhere: what they have learned holds from the next row on."""
+        """What taught the columns lies elsewhere: what they have learned holds from the next row on.
+
+        Detectors that know no budget go on as they are: what they have seen is what they compare with.
+        """
         self.baseline.begin(self._config.baseline_rows)
         self._history = History()
-        for _, bank in self._banks:
-            for column in range(bank.columns):
-                bank.reset(column)
         if self._watch is not None:
             self._watch.begin()
 

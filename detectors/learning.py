@@ -4,9 +4,10 @@ They learn from the rows as from the first ones of a stream, so nothing else nee
 What they find on the way is no alarm, as nobody was asked to watch. It is told to whoever checks the configuration.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from detectors.config import FeatureConfig, ModelConfig
 from detectors.encoded import LABEL
 from detectors.encoding import PREDICTION, SCORE
 from detectors.lifecycle import Lifecycle, floor_of, harmful
-from detectors.loss import EVIDENCE, LossRule, Pair, configured, found_out, losses
+from detectors.loss import EVIDENCE, Losses, LossRule, Pair, configured, found_out, losses
 from detectors.moment import Item
 from detectors.recorded import LEARN_MIN, Recorded
 from detectors.reports import Origin
@@ -99,18 +100,15 @@ def learn(config: ModelConfig, origin: Origin, rows: Sequence[Row]) -> Learned:
         labels=sum(row.label is not None for row in rows),
         span=(rows[0].time, rows[-1].time),
         rule=rule,
-        kinds={
-            feature.key: feature.kind
-            for feature in features
-            if feature.key != _LABEL and feature.kind not in ("auto", "ignore")
-        },
+        kinds={feature.key: feature.kind for feature in features if feature.cells and _watched(feature, ready)},
         portraits=[_portrait(feature, len(rows), ready, drifts) for feature in features],
         states=states,
     )
 
 
 def _found_out(config: ModelConfig, rows: Sequence[Row]) -> LossRule | None:
-    pairs = [Pair(_entry(row, 0), row.label) for row in rows if row.label is not None][:EVIDENCE]
+    answered = (row for row in rows if row.label is not None and row.prediction.prediction is not None)
+    pairs = [Pair(_entry(row, 0), row.label) for row in islice(answered, EVIDENCE) if row.label is not None]
     return found_out(config, pairs) if len(pairs) == EVIDENCE else None
 
 
@@ -156,8 +154,8 @@ def _taught(
     for start in range(0, len(items), _CHUNK):
         _note(watched.predicted(items[start : start + _CHUNK]), drifts)
         watched.settle()
-    if rule is not None and labelled:
-        watched.rate_loss = rule.is_rate
+    if labelled:
+        watched.rate_loss = None if rule is None else rule.is_rate
         lost = [_loss(items[number], row, number, rule) for number, row in labelled]
         for start in range(0, len(lost), _CHUNK):
             _note(watched.joined(lost[start : start + _CHUNK]), drifts)
@@ -178,9 +176,12 @@ def _items(rows: Sequence[Row], names: Sequence[str]) -> list[Item]:
     return items
 
 
-def _loss(item: Item, row: Row, number: int, rule: LossRule) -> Loss:
+def _loss(item: Item, row: Row, number: int, rule: LossRule | None) -> Loss:
+    """Data that the model was trained on has labels, and often no predictions."""
     assert row.label is not None
-    return Loss(item, losses(rule, Pair(_entry(row, number), row.label)), row.label, row.time, number)
+    known = rule is not None and row.prediction.prediction is not None
+    scored = losses(rule, Pair(_entry(row, number), row.label)) if known and rule else Losses(math.nan, math.nan)
+    return Loss(item, scored, row.label, row.time, number)
 
 
 def _note(happenings: Iterator[Happening], drifts: dict[str, int]) -> None:
@@ -251,6 +252,11 @@ def _portrait(feature: _Feature, rows: int, ready: Mapping[str, bool], drifts: M
     return Portrait(name, kind, len(cells), 1.0 - len(cells) / rows, mean, sd, top, state)
 
 
+def _watched(feature: _Feature, ready: Mapping[str, bool]) -> bool:
+    """Whether it is one of a prediction's parts, and not one too many."""
+    return feature.key in (PREDICTION, SCORE) or (feature.key != _LABEL and f"missing:{feature.name}" in ready)
+
+
 def _state_of(
     feature: _Feature, own: str, facts: Mapping[str, bool], ready: Mapping[str, bool], drifts: Mapping[str, int]
 ) -> str:
@@ -259,6 +265,8 @@ def _state_of(
     if feature.kind == "auto":
         return "not reportable: all values are missing; only how many are missing is watched"
     signals = [signal for signal in ready if signal == own or signal.startswith(f"{own}=")]
+    if not signals and not _watched(feature, ready) and feature.key != _LABEL:
+        return "not reportable: one feature too many, see features_max"
     if not signals or not all(ready[signal] for signal in signals):
         return f"not reportable: {len(feature.cells):,} values, {LEARN_MIN} needed; the stream teaches it"
     state = "ready; constant, so a change is measured by its size" if facts["constant"] else "ready"

@@ -25,3 +25,6 @@ class Recorded(msgspec.Struct, frozen=True):
         few = count < LEARN_MIN
         count = 2 * count // 3 if several else count - 1
         return 0 if few or count >= usual else count
+
+
+NOTHING = Recorded()

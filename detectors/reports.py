@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from detectors.config import WARM_UP
 from detectors.effects import Decided, alert_id, derived_id, place
 from detectors.encoding import Column
 from detectors.lifecycle import Disposition, Incident
@@ -52,13 +53,13 @@ class Origin(msgspec.Struct, frozen=True, array_like=True):
         return named | {"baseline_hash": self.digest} if self.digest else named
 
 
-WARM_UP = Origin("warm-up")
+FROM_STREAM = Origin(WARM_UP)
 
 
 class Reports:
     """Writes one monitor's events."""
 
-    def __init__(self, key: ScopeKey, origin: Origin = WARM_UP) -> None:
+    def __init__(self, key: ScopeKey, origin: Origin = FROM_STREAM) -> None:
         self._key = key
         self.origin = origin
 

@@ -33,7 +33,7 @@ from detectors.lifecycle import (
 )
 from detectors.loss import Losses
 from detectors.moment import Item, Moment, position_of
-from detectors.reports import WARM_UP, Origin, Reports, ScopeKey
+from detectors.reports import FROM_STREAM, Origin, Reports, ScopeKey
 from detectors.retrain import Policy, RetrainReason, request
 from detectors.shelf import Pending
 from detectors.tally import Labels, Level
@@ -53,7 +53,7 @@ class ScopeState(msgspec.Struct, array_like=True, frozen=True):
     delays: list[int]
     retrains: dict[RetrainReason, int]
     last: Position | None
-    origin: Origin = WARM_UP
+    origin: Origin = FROM_STREAM
     awaited: AwaitedState = {}
 
 

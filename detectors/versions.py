@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import msgspec
 
 from detectors.choice import Choice, checksum
-from detectors.config import ModelConfig
+from detectors.config import WARM_UP, ModelConfig
 from detectors.effects import Decided
 from detectors.learning import Learned
 from detectors.loss import LossRule
 from detectors.moment import Moment
-from detectors.reports import WARM_UP, Reports, ScopeKey
+from detectors.reports import Reports, ScopeKey
 from detectors.retrain import Policy
 from detectors.scope import Scope, ScopeState
 from detectors.shelf import Pending, Room
@@ -41,7 +41,7 @@ class Scopes:
         self.deployed: str | None = None
         self.choice = Choice()  # of their baselines
         self.recorded = recorded or {}
-        assert config.baseline == WARM_UP.name or config.baseline in self.recorded, "a baseline was not loaded"
+        assert config.baseline == WARM_UP or config.baseline in self.recorded, "a baseline was not loaded"
         self._model = model
         self._config = config
         self._policy = Policy.of(config.retrain)
@@ -142,7 +142,7 @@ class Scopes:
         """That there is no baseline of that name, and which there are."""
         if name is None or self._knows(name):
             return []
-        known = ", ".join((WARM_UP.name, *sorted(self.recorded)))
+        known = ", ".join((WARM_UP, *sorted(self.recorded)))
         why = f"there is no baseline {name[:NAME_CHARACTERS_MAX]!r}: this model has {known}"
         return [Reports(ScopeKey(self._model, None, None, False)).baseline(moment, "baseline", 0, "unknown", why)]
 
@@ -152,7 +152,7 @@ class Scopes:
         self.choice = self.choice.after(event, name if name is not None and self._knows(name) else None)
 
     def _knows(self, name: str) -> bool:
-        return name == WARM_UP.name or name in self.recorded
+        return name == WARM_UP or name in self.recorded
 
     # -- opening and retiring -----------------------------------------------------------------------------------------
 

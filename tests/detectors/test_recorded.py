@@ -15,6 +15,7 @@ from schemas.events import Kind
 from tests.detectors.events import (
     DAY,
     SECOND,
+    SUSPICIOUS,
     Event,
     Run,
     balanced,
@@ -166,6 +167,15 @@ def test_a_column_that_drifts_in_the_file_is_watched_against_what_came_before() 
     base = of_feature("x", [*normal(1, 2_000), *normal(2, 1_000, 3.0)])
     assert from_file(base, of_feature("x", normal(3, 2_000))).opened == []
     assert from_file(base, of_feature("x", normal(4, 100, 3.0))).opened != []
+
+
+def test_detectors_without_a_budget_compare_with_the_file_too() -> None:
+    """ADWIN has seen the file. The share of a category is another from the first row on, and the rows bear it out."""
+    config = msgspec.structs.replace(SUSPICIOUS, baseline="q1", baseline_rows=400)
+    base = STREAMS["category"](1, 1_200, False)
+    stream = STREAMS["category"](2, 600, True)
+    assert {alert.signal for alert in from_file(base, stream, config).opened} >= {"feature:x=pro"}
+    assert from_file(base, STREAMS["category"](3, 600, False), config).opened == []
 
 
 def test_a_constant_is_watched_against_its_size() -> None:
