@@ -18,12 +18,11 @@ class Recorded(msgspec.Struct, frozen=True):
     def taught(self, name: str | None, usual: int, *, several: bool = False) -> int:
         """How many values teach a column of the feature, or of ``None``: of all rows; 0 where it is the usual number.
 
-        All but one: what correlates values takes one. Of categories, two thirds say which there are, the rest how they
-        follow one another.
+        Of categories, two thirds say which there are, the rest how they follow one another.
         """
         count = self.rows if name is None else self.values.get(name, 0)
         few = count < LEARN_MIN
-        count = 2 * count // 3 if several else count - 1
+        count = 2 * count // 3 if several else count
         return 0 if few or count >= usual else count
 
 

@@ -75,7 +75,7 @@ STREAMS: dict[str, Make] = {
 @pytest.mark.parametrize("kind", STREAMS)
 def test_the_first_alarm_comes_at_the_same_row_as_after_a_warm_up_over_the_same_rows(kind: str) -> None:
     """Of so many rows that all of them teach. How far time has gone when evidence begins is off by a value or two."""
-    rows, several = (601, 1) if kind == "category" else (401, 2 if kind == "loss" else 1)
+    rows, several = (600, 1) if kind == "category" else (400, 2 if kind == "loss" else 1)
     for seed in range(4):
         make = STREAMS[kind]
         base, changed = make(seed, rows, False), later(make(200 + seed, 900, True), 300 * SECOND)
@@ -87,13 +87,13 @@ def test_the_first_alarm_comes_at_the_same_row_as_after_a_warm_up_over_the_same_
 
 
 @given(seed=st.integers(0, 1_000))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_right_after_the_rows_that_teach_it_is_the_same_to_the_row(seed: int) -> None:
-    rows = WARM.baseline_rows + 1
+    rows = WARM.baseline_rows
     base, fresh = normal(seed, rows), [*normal(seed + 1, 100), *normal(seed + 2, 600, 1.0)]
     stream = of_feature("x", fresh, rows)
     warm, filed = run([*of_feature("x", base), *stream], WARM), from_file(of_feature("x", base), stream)
-    assert [alert.ts for alert in filed.opened] == pytest.approx([alert.ts for alert in warm.opened], abs=2 * SECOND)
+    assert [alert.ts for alert in filed.opened] == [alert.ts for alert in warm.opened]
 
 
 def test_monitoring_begins_with_the_first_event() -> None:
