@@ -88,7 +88,8 @@ def _shared_out(
         if name.startswith(_SEGMENT) or name in segments:
             of_segment[name.removeprefix(_SEGMENT)] = sorter.texts(column)
         elif not plain or len(plain) > NAME_CHARACTERS_MAX:
-            raise sorter.wrong(name, None, f"a feature's name has 1 to {NAME_CHARACTERS_MAX} characters")
+            what = f"a feature's name has 1 to {NAME_CHARACTERS_MAX} characters"
+            raise sorter.wrong(name, None, what, "leave the column out (pandas writes its index as one)")
         else:
             of_feature[plain] = sorter.cells(name, column)
     return of_segment, of_feature
@@ -232,6 +233,8 @@ def read_parquet(path: Path, limits: Limits) -> Table:
             for batch in file.iter_batches(batch_size=min(most, _BATCH_ROWS)):
                 part = batch.slice(0, most - read)
                 for name, column in zip(names, part.columns, strict=True):
+                    if pyarrow.types.is_timestamp(column.type):  # nanoseconds are no Python time
+                        column = column.cast(pyarrow.timestamp("ms", column.type.tz), safe=False)  # noqa: PLW2901
                     columns[name] += column.to_pylist()
                 read += len(part)
                 if read == most:

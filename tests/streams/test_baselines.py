@@ -246,6 +246,31 @@ def test_parquet_stops_where_csv_does(tmp_path: Path) -> None:
     assert ({len(column) for column in table.columns.values()}, table.more) == ({4_500}, True)
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_times_in_parquet_have_a_zone(unit: str, tmp_path: Path) -> None:
+    path, odd = tmp_path / "b.parquet", 1 if unit == "ns" else 0
+    second = START // 1_000 * {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
+    for zone in ("Europe/Berlin", None):
+        times = pa.array([second + odd], pa.timestamp(unit, zone))
+        parquet.write_table(pa.table({"ts": times, "age": [1.0], "kind": pa.array(["a"]).dictionary_encode()}), path)
+        table = baselines.read_parquet(path, Limits(10, 10))
+        if zone is None:
+            with pytest.raises(
+                UsageError, match='row 1, column "ts": "2026-01-01 00:00:00" has no time zone; say which'
+            ):
+                rows_of(table, (), str(path))
+        else:
+            (row,) = rows_of(table, (), str(path))
+            assert (row.time, row.prediction.features) == (START, {"age": 1.0, "kind": "a"})
+
+
+def test_what_parquet_has_and_events_have_not_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "b.parquet"
+    parquet.write_table(pa.table({"age": [1.0, 2.0], "seen": pa.array([0, 1], pa.date32())}), path)
+    with pytest.raises(UsageError, match='row 1, column "seen": "1970-01-01" is a date; make it a number, text or a'):
+        rows_of(baselines.read_parquet(path, Limits(10, 10)), (), str(path))
+
+
 def test_events_of_other_models_challengers_and_repeats_are_left_out_and_labels_are_the_last_ones(
     tmp_path: Path,
 ) -> None:
@@ -288,6 +313,7 @@ GOOD = f"{START},40,1\n"
         ("b.csv", (HEAD + GOOD + "2026-01-01,4,1\n").encode(), 'row 2, column "ts": "2026-01-01" has no time zone;'),
         ("b.csv", (HEAD + GOOD + "soon,4,1\n").encode(), 'row 2, column "ts": "soon" is no time; write epoch milli'),
         ("b.csv", b"score,age\n0.5,1\nhigh,2\n", 'row 2, column "score": "high" is no finite number; leave the cell'),
+        ("b.csv", b",age\n0,1\n", "column \"\": a feature's name has 1 to 256 characters; leave the column out"),
         ("b.csv", b"age,age\n1,2\n", 'has the column "age" twice; give each its own name'),
         ("b.csv", b"ts,version\n1,2\n", "has no feature, no prediction and no label; see docs/detection.md"),
         ("b.csv", b"age\n\xff\xfe\n", "is not UTF-8; save it as UTF-8"),
