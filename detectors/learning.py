@@ -89,10 +89,12 @@ def learn(config: ModelConfig, origin: Origin, rows: Sequence[Row]) -> Learned:
     """At least one row."""
     rule = configured(config) or _found_out(config, rows)
     features = list(_features(config, rows))
-    taught, drifts = _taught(config, rows, rule, None)
+    taught, drifts = _taught(config, rows, rule, None, features)
     states: dict[str | None, bytes] = {None: _encode(taught.state(retired=False))}
     for segment, those in _by_segment(config, rows):
-        states[segment] = _encode(_taught(config, those, rule, segment)[0].state(retired=False))
+        states[segment] = _encode(
+            _taught(config, those, rule, segment, list(_features(config, those)))[0].state(retired=False)
+        )
     ready = taught.ready()
     return Learned(
         origin=origin,
@@ -133,12 +135,15 @@ def _by_segment(config: ModelConfig, rows: Sequence[Row]) -> Iterator[tuple[str,
 
 
 def _taught(
-    config: ModelConfig, rows: Sequence[Row], rule: LossRule | None, segment: str | None
+    config: ModelConfig,
+    rows: Sequence[Row],
+    rule: LossRule | None,
+    segment: str | None,
+    features: Sequence["_Feature"],
 ) -> tuple[Watched, dict[str, int]]:
     """The columns as they have learned from the rows, and from which row on a signal was not like those before."""
     watched = Watched(config, Lifecycle(), segment=segment is not None)
     labelled = [(number, row) for number, row in enumerate(rows) if row.label is not None]
-    features = list(_features(config, rows))
     values = {feature.key: len(feature.cells) for feature in features}
     labels = Recorded(len(labelled), {PREDICTION: values.get(_LABEL, 0)})
     latencies = Recorded(sum(row.prediction.latency_ms is not None for row in rows))

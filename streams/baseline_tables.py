@@ -37,6 +37,7 @@ class Table(NamedTuple):
     columns: Mapping[str, Sequence[Any]]
     first: int
     more: bool  # rows that were not read
+    typed: bool  # text is text; in CSV it may be numbers
 
 
 class Limits(NamedTuple):
@@ -49,7 +50,7 @@ class Limits(NamedTuple):
 
 def rows_of(table: Table, segments: Sequence[str], where: str) -> list[Row]:
     """In order of time, where it is known."""
-    sorter = _Sorter(where, table.first)
+    sorter = _Sorter(where, table.first, table.typed)
     named = {name: column for name, column in table.columns.items() if name in _OWN}
     times = sorter.times(named.get("ts"))
     texts = {name: sorter.texts(named[name]) for name in ("id", "version") if name in named}
@@ -98,8 +99,8 @@ def _shared_out(
 class _Sorter:
     """Raw columns to what events have, or one line that says which row and column is wrong."""
 
-    def __init__(self, where: str, first: int) -> None:
-        self._where, self._first = where, first
+    def __init__(self, where: str, first: int, typed: bool) -> None:
+        self._where, self._first, self._typed = where, first, typed
 
     def wrong(self, column: str, number: int | None, what: str, advice: str = "") -> UsageError:
         row = "" if number is None else f"row {self._first + number:,}, "
@@ -110,7 +111,12 @@ class _Sorter:
 
     def cells(self, name: str, column: Sequence[Any]) -> list[Cell]:
         """Text of a CSV that is numbers, or true and false, throughout, is that; an empty cell is missing."""
-        texts = [cell for cell in column if isinstance(cell, str) and cell != ""]
+        kinds = set(map(type, column))
+        if kinds <= {float, int}:
+            numbers = [float(cell) for cell in column]
+            if all(map(math.isfinite, numbers)):
+                return list(numbers)
+        texts = [] if self._typed else [cell for cell in column if isinstance(cell, str) and cell != ""]
         plain: Mapping[str, bool] | None = None
         if texts and all(_NUMBER.fullmatch(text) or _NOT_FINITE.fullmatch(text) for text in texts):
             if any(_NUMBER.fullmatch(text) for text in texts):
@@ -187,7 +193,7 @@ def read_csv(path: Path, limits: Limits) -> Table:
     except UnicodeDecodeError:
         raise UsageError("is not UTF-8", where=where, advice="save it as UTF-8") from None
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(header)
-    return Table(dict(zip(header, columns, strict=True)), 1, more)
+    return Table(dict(zip(header, columns, strict=True)), 1, more, typed=False)
 
 
 def _csv_rows(lines: Iterator[list[str]], width: int, most: int, where: str) -> tuple[list[list[str]], bool]:
@@ -239,7 +245,7 @@ def read_parquet(path: Path, limits: Limits) -> Table:
                 read += len(part)
                 if read == most:
                     break
-            return Table(columns, 1, file.metadata.num_rows > read)
+            return Table(columns, 1, file.metadata.num_rows > read, typed=True)
     except OSError as error:  # pyarrow's own for a file that is cut off is one too
         reason = error.strerror or str(error).partition("\n")[0]
         raise UsageError(f"cannot be read: {reason}", where=where, advice="is the file whole?") from None

@@ -264,6 +264,15 @@ def test_times_in_parquet_have_a_zone(unit: str, tmp_path: Path) -> None:
             assert (row.time, row.prediction.features) == (START, {"age": 1.0, "kind": "a"})
 
 
+def test_text_in_parquet_stays_text(tmp_path: Path) -> None:
+    path = tmp_path / "b.parquet"
+    table = pa.table({"code": ["007", "008"], "size": [1.5, float("nan")], "on": [True, None], "few": [1, None]})
+    parquet.write_table(table, path)
+    first, second = rows_of(baselines.read_parquet(path, Limits(10, 100)), (), str(path))
+    assert first.prediction.features == {"code": "007", "size": 1.5, "on": True, "few": 1.0}
+    assert second.prediction.features == {"code": "008", "size": None, "on": None, "few": None}
+
+
 def test_what_parquet_has_and_events_have_not_is_told(tmp_path: Path) -> None:
     path = tmp_path / "b.parquet"
     parquet.write_table(pa.table({"age": [1.0, 2.0], "seen": pa.array([0, 1], pa.date32())}), path)
