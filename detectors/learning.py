@@ -32,6 +32,7 @@ from schemas.records import Record
 _LABEL = LABEL.ljust(len(PREDICTION))  # no feature can be called so
 _CHUNK = 2_000  # rows that run through the detectors at once
 TOP = 3  # categories shown
+_NUMERIC = ("numeric", "text-length")
 _encode = msgspec.msgpack.Encoder().encode
 _state = msgspec.msgpack.Decoder(WatchedState)
 
@@ -65,6 +66,7 @@ class Learned(msgspec.Struct, frozen=True):
     labels: int
     span: tuple[int, int]
     rule: LossRule | None
+    knows_losses: bool
     kinds: Mapping[str, str]  # what features came as
     portraits: Sequence[Portrait]
     states: Mapping[str | None, bytes]  # by segment, ``None`` is the whole model
@@ -102,6 +104,7 @@ def learn(config: ModelConfig, origin: Origin, rows: Sequence[Row]) -> Learned:
         labels=sum(row.label is not None for row in rows),
         span=(rows[0].time, rows[-1].time),
         rule=rule,
+        knows_losses=ready.get("loss", False),
         kinds={feature.key: feature.kind for feature in features if feature.cells and _watched(feature, ready)},
         portraits=[_portrait(feature, len(rows), ready, drifts) for feature in features],
         states=states,
@@ -234,18 +237,22 @@ def _feature(key: str, name: str, given: FeatureConfig, cells: list[Cell]) -> _F
     if kind in ("auto", "ignore"):
         return _Feature(key, name, kind, [])
     read = [cell for cell in cells if fits(cell, kind, forced=forced)]
-    if given.range is not None and kind == "numeric":
+    if given.range is not None and kind in _NUMERIC:
         low, high = given.range
-        read = [cell for cell in read if low <= float(cell or 0.0) <= high]
+        read = [cell for cell in read if low <= _number_of(cell) <= high]
     return _Feature(key, name, kind, read)
+
+
+def _number_of(cell: Cell) -> float:
+    return float(len(cell)) if isinstance(cell, str) else float(cell or 0.0)
 
 
 def _portrait(feature: _Feature, rows: int, ready: Mapping[str, bool], drifts: Mapping[str, int]) -> Portrait:
     name, kind, cells = feature.name, feature.kind, feature.cells
     mean = sd = None
     top: Sequence[tuple[str, float]] = ()
-    if kind in ("numeric", "text-length") and cells:
-        numbers = np.array([len(cell) if isinstance(cell, str) else float(cell or 0.0) for cell in cells])
+    if kind in _NUMERIC and cells:
+        numbers = np.array([_number_of(cell) for cell in cells])
         with np.errstate(over="ignore", invalid="ignore"):  # the largest numbers have no sum
             mean, sd = float(numbers.mean()), float(numbers.std())
     elif cells:

@@ -32,7 +32,8 @@ def _heading(baseline: Baseline) -> Iterator[str]:
     since, until = learned.span
     span = f", {time_of(since)} to {time_of(until)}" if since > 0 else ""
     yield f"{model}: baseline {learned.origin.name}, content {learned.origin.digest}, from {baseline.path}"
-    yield f"  {learned.rows:,} rows{span}, {learned.labels:,} with a label"
+    losses = "the loss is known" if learned.knows_losses else "the loss is learned from the stream"
+    yield f"  {learned.rows:,} rows{span}, {learned.labels:,} with a label: {losses}"
     if baseline.more:
         yield f"  the file has more: only its first {learned.rows:,} rows teach"
     segments = sorted(segment for segment in learned.states if segment is not None)

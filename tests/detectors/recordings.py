@@ -9,9 +9,11 @@ from detectors.config import ModelConfig
 from detectors.learning import Learned, Recordings, Row, learn
 from detectors.reports import Origin
 from schemas.events import Prediction
-from tests.detectors.events import START, Event
+from tests.detectors.events import START, Event, Run, run
 
 ORIGIN = Origin("q1", "0123456789ab")
+WARM = ModelConfig(baseline_rows=400, rows_per_false_alarm=100_000)
+FROM_FILE = msgspec.structs.replace(WARM, baseline="q1")
 
 
 def rows_of(events: Sequence[Event]) -> list[Row]:
@@ -33,3 +35,11 @@ def learned(events: Sequence[Event], config: ModelConfig, origin: Origin = ORIGI
 
 def recordings(*baselines: Learned) -> Recordings:
     return Recordings(defaults={one.origin.name: one for one in baselines})
+
+
+def later(events: Sequence[Event], by: int) -> list[Event]:
+    return [event | {"at": event["at"] + by} for event in events]
+
+
+def from_file(base: Sequence[Event], stream: Sequence[Event], config: ModelConfig = FROM_FILE) -> Run:
+    return run(stream, config, recordings=recordings(learned(base, config)))

@@ -183,7 +183,7 @@ def test_check_shows_what_a_baseline_says_and_what_it_cannot(
     as_csv(tmp_path / "baselines" / "b.csv", lines)
     assert main(["check", str(config)]) == 0
     shown = capsys.readouterr().out
-    assert "1,500 rows, 2026-01-01 00:00:00Z to 2026-01-01 00:24:59Z, 1,500 with a label" in shown
+    assert "1,500 rows, 2026-01-01 00:00:00Z to 2026-01-01 00:24:59Z, 1,500 with a label: the loss is known" in shown
     of = {line.split()[0]: " ".join(line.split()) for line in shown.splitlines() if line.split()}
     assert of["age"].startswith("age numeric 1,500 0.0% ")
     assert of["age"].endswith(" ready")
@@ -301,7 +301,7 @@ def test_data_without_predictions_teaches_features_and_labels(tmp_path: Path) ->
     assert [(portrait.name, portrait.state) for portrait in taught.portraits if portrait.name != "prediction"] == [
         ("age", "ready"), ("plan", "ready"), ("label", "ready"),
     ]  # fmt: skip
-    assert taught.rule is None
+    assert (taught.rule, taught.knows_losses) == (None, False)
 
 
 # -- what is wrong ----------------------------------------------------------------------------------------------------
