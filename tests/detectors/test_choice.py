@@ -137,6 +137,13 @@ def test_however_it_is_cut_and_wherever_it_is_restored_the_bytes_are_the_same() 
     assert run(stream, models, (61, 300), restoring=True, recordings=baselines) == whole
 
 
+def test_what_was_chosen_outlives_a_restart_and_holds_for_versions_to_come() -> None:
+    high = [event | {"version": "2"} for event in of_feature("x", normal(4, 200, 5.0), 200)]
+    word = control("baseline", "c", baseline="q2", at=0)
+    stream = [word, *of_feature("x", normal(5, 200, 5.0)), *high]
+    assert run(stream, FROM_FILE, (50,), restoring=True, recordings=both()).opened == []
+
+
 def restarted(before: Origin, after: Origin, config: ModelConfig = FROM_FILE) -> list[tuple[str, str]]:
     """An alarm is opened, and then the worker starts with another content under the same name."""
     kept = Memory()

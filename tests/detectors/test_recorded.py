@@ -86,6 +86,12 @@ def test_monitoring_begins_with_the_first_event() -> None:
     assert opened[0].position.offset < 20
 
 
+def test_labels_are_scored_from_the_first_one_on_where_the_file_shows_the_task() -> None:
+    (alert,) = from_file(balanced(chances(1, 1_000, 0.05)), balanced([True] * 40)).opened
+    assert alert.signal == "loss"
+    assert alert.position.offset < 2 * 20
+
+
 def test_the_time_between_file_and_stream_is_no_time_passed_and_change_points_lie_in_the_stream() -> None:
     base = of_feature("x", normal(1, 3_000))
     stream = later(of_feature("x", [*normal(2, 2_000), *normal(3, 200, 2.0)]), 400 * DAY)
@@ -105,6 +111,26 @@ def test_nothing_alarms_where_the_stream_is_as_the_file_was() -> None:
     for seed, (kind, make) in enumerate(STREAMS.items()):
         stream = later([event | {"id": f"s{event['id']}"} for event in make(seed + 50, 3_000, False)], DAY)
         assert from_file(make(seed, 3_000, False), stream, config).opened == [], kind
+
+
+def together(seed: int, rows: int, *, broken: bool = False, first: int = 0) -> list[Event]:
+    """Two features that go together, or are by themselves what they were, and do not."""
+    draw = Random(seed)
+    pairs = [(draw.gauss(0, 1), draw.gauss(0, 1)) for _ in range(rows)]
+    return [prediction(n, {"a": a, "b": b if broken else a + 0.2 * b}) for n, (a, b) in enumerate(pairs, first)]
+
+
+def test_what_features_are_like_together_is_known_from_the_first_row_on() -> None:
+    stream = [*together(2, 900), *together(3, 200, broken=True, first=900)]
+    for start in (0, 800):
+        (alert,) = from_file(together(1, 2_500), stream[start:]).opened
+        assert alert.signal == "features together"
+        assert 900 <= alert.position.offset + start < 1_050
+
+
+def test_what_features_are_like_together_is_learned_from_the_first_rows_where_the_file_is_too_short() -> None:
+    short = from_file(together(1, 700), [*together(2, 900), *together(3, 400, broken=True, first=900)])
+    assert [alert.signal for alert in short.opened] == ["features together"]
 
 
 # -- files that are short, thin or drift themselves -------------------------------------------------------------------
