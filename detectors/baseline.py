@@ -172,6 +172,18 @@ class Baseline:
         column[_NEED], column[_MEAN], column[_SCALE] = need, mean, scale
         self._known = np.concatenate((self._known, column), axis=1)
 
+    def begin(self, rows: int) -> None:
+        """What taught the columns lies elsewhere: rows and blocks are counted anew.
+
+        A column that has not learned enough forgets that, and learns from the first ``rows`` values to come.
+        """
+        self.rows = 0
+        self._known[[_BLOCK_SUM, _BLOCK_N, _BLOCK_SQUARES]] = 0.0
+        for column in range(self.columns):
+            if not self.ready(column):
+                self._known[:, column] = 0.0
+                self._known[_NEED, column], self._known[_SCALE, column] = max(rows, 2), math.nan
+
     def ready(self, column: int) -> bool:
         known = self._known[:, column]
         return bool(known[_N] >= known[_NEED] and math.isfinite(known[_SCALE]))

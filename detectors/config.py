@@ -10,6 +10,8 @@ Loss = Literal["auto", "zero_one", "absolute", "squared"]
 Scalar = float | int | str | bool
 AUTO, OFF = "auto", "off"
 
+WARM_UP = "warm-up"  # the baseline that is learned from the first values of the stream
+
 
 class FeatureConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One feature of one model."""
@@ -34,7 +36,8 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     task: Task = "auto"
     positive: Scalar | None = None  # the positive class; found out where not said
     loss: Loss = "auto"
-    baseline: str = "warm-up"
+    baseline: str = WARM_UP  # or a name of ``baselines``, or a file's path
+    baselines: dict[str, str] = {}  # files by the names that control events may choose
     baseline_rows: int = 1_000  # warm-up: the first so many values of each signal
     label_horizon: str = "30d"  # an outcome later than this after its prediction is late
     false_pages_per_month: float = 1.0

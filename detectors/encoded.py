@@ -7,8 +7,9 @@ import msgspec
 
 from detectors.banks.contract import Matrix
 from detectors.banks.shiryaev import WATCH
+from detectors.cells import Cell
 from detectors.config import ModelConfig
-from detectors.encoding import Cell, Column, Encoder, EncoderState
+from detectors.encoding import Column, Encoder, EncoderState
 from detectors.group import Group
 from schemas.events import Kind
 
@@ -62,6 +63,12 @@ class Encoded:
                 for group, columns, matrix in zip(self.groups, self.columns, part, strict=True)
             ]
             start += len(part.values)
+
+    def begin(self) -> None:
+        """What taught the columns lies elsewhere; what comes from now on is watched."""
+        self.encoder.forget_counts()
+        for group in self.groups:
+            group.begin()
 
     def restore(self, state: EncoderState) -> None:
         """The groups are restored after it, with its ``columns``."""

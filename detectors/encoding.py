@@ -17,12 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.banks.contract import Matrix
+from detectors.cells import NUMBERS, Cell, Flags, category_of, kind_of, lengths_of, numbers_of, unreadable_in
 from detectors.config import FeatureConfig, ModelConfig
-from schemas.events import NAME_CHARACTERS_MAX, Kind, class_name
-
-Cell = float | str | bool | None
-Numbers = NDArray[np.float64]
-Flags = NDArray[np.bool_]
+from detectors.recorded import NOTHING, Recorded
+from schemas.events import NAME_CHARACTERS_MAX, Kind
 
 # No feature can be called so: a name in an event has at most NAME_CHARACTERS_MAX characters.
 SCORE, PREDICTION = "score".ljust(NAME_CHARACTERS_MAX + 1), "prediction".ljust(NAME_CHARACTERS_MAX + 1)
@@ -42,6 +40,7 @@ class Column(msgspec.Struct, frozen=True, array_like=True):
     given_share: float | None = None  # known from the category warm-up
     given_mean: float | None = None
     given_sd: float | None = None
+    learns: int = 0  # values that teach it, where that is another number than usual
 
 
 class Feature(msgspec.Struct, array_like=True):
@@ -57,6 +56,7 @@ class Feature(msgspec.Struct, array_like=True):
     counted: dict[str, int] = {}  # warm-up of a categorical feature
     seen: int = 0
     learned: bool = False
+    learns: int = 0  # values that teach it, where that is another number than usual
 
     @property
     def config(self) -> FeatureConfig:
@@ -89,6 +89,7 @@ class Encoder:
 
     def __init__(self, config: ModelConfig) -> None:
         self._config = config
+        self._recorded = NOTHING
         self.values: list[Column] = []
         self.shares: list[Column] = []
         self._features: list[Feature] = []
@@ -101,6 +102,10 @@ class Encoder:
         self._plain_row = self._other_row = _getter([])
         for name in _OWN:
             self._meet(name)
+
+    def learn_from(self, recorded: Recorded) -> None:
+        """What comes until further notice is all there is to learn from."""
+        self._recorded = recorded
 
     # -- rows ---------------------------------------------------------------------------------------------------
 
@@ -156,7 +161,7 @@ class Encoder:
         if any(feature.kind == "auto" and any(cell is not None for cell in column) for feature, column in cells):
             return None
         width = len(self._plain)
-        if _NUMBERS.issuperset(map(type, plain)):
+        if NUMBERS.issuperset(map(type, plain)):
             part = self._encode(cells, len(features))
             part.values[:, self._plain_values] = np.array(plain, dtype=np.float64).reshape(len(features), width)
             part.shares[:, self._plain_missing] = 0.0
@@ -194,16 +199,23 @@ class Encoder:
                 return row
         return stop
 
+    def forget_counts(self) -> None:
+        """A feature of which too few values were recorded learns its categories from what comes."""
+        self._recorded = NOTHING
+        for feature in self._features:
+            if not feature.learned:
+                feature.counted, feature.seen, feature.learns = {}, 0, 0
+
     def _learned_by(self, predictions: Sequence[Cell], features: Sequence[dict[str, Cell]], start: int) -> int:
         """The row after the one with which the next categorical feature has learned its categories."""
         stop = len(features)
         for feature in self._features:
             if feature.kind != "categorical" or feature.learned:
                 continue
-            forced, left = feature.config.kind == "categorical", self._config.baseline_rows - feature.seen
+            forced, left = feature.config.kind == "categorical", self._needed(feature) - feature.seen
             for row in range(start, stop):
                 cell = _cell(feature.name, predictions[row], None, features[row])  # a score is never a category
-                left -= _category(cell, forced) is not None
+                left -= category_of(cell, forced) is not None
                 if left <= 0:
                     stop = row + 1
                     break
@@ -221,7 +233,8 @@ class Encoder:
         if feature.kind == "ignore":
             return self._index()
         if name not in (SCORE, PREDICTION):
-            feature.missing = self._share(f"missing:{name}", Kind.DATA_QUALITY)
+            learns = self._recorded.taught(None, self._config.baseline_rows)
+            feature.missing = self._share(f"missing:{name}", Kind.DATA_QUALITY, learns=learns)
         if feature.kind != "auto":
             self._open(feature)
         return self._index()
@@ -241,25 +254,24 @@ class Encoder:
 
     def _settle(self, feature: Feature, cell: Cell) -> None:
         """The first value says what an unconfigured feature is."""
-        if isinstance(cell, bool):
-            feature.kind = "boolean"
-        elif isinstance(cell, str):
-            feature.kind = "categorical"
-        else:
-            feature.kind = "numeric"
+        feature.kind = kind_of(cell)
         self._open(feature)
         self._index()
 
     def _open(self, feature: Feature) -> None:
+        several = feature.kind == "categorical"
+        feature.learns = self._recorded.taught(feature.name, self._config.baseline_rows, several=several)
         if feature.kind in ("numeric", "text-length"):
             given, name = feature.config, self._name(feature.signal)
-            self.values.append(Column(name, feature.drift_kind, given_mean=given.mean, given_sd=given.sd))
+            self.values.append(Column(name, feature.drift_kind, None, given.mean, given.sd, feature.learns))
             feature.value = len(self.values) - 1
         elif feature.kind == "boolean":
-            feature.categories = {"true": self._share(f"{feature.signal}=true", feature.drift_kind)}
+            feature.categories = {
+                "true": self._share(f"{feature.signal}=true", feature.drift_kind, None, feature.learns)
+            }
 
-    def _share(self, signal: str, kind: Kind, given: float | None = None) -> int:
-        self.shares.append(Column(self._name(signal), kind, given_share=given))
+    def _share(self, signal: str, kind: Kind, given: float | None = None, learns: int = 0) -> int:
+        self.shares.append(Column(self._name(signal), kind, given_share=given, learns=learns))
         return len(self.shares) - 1
 
     def _name(self, signal: str) -> str:
@@ -274,8 +286,11 @@ class Encoder:
     def _learn(self) -> None:
         """Features that have seen enough get a column for each frequent category and one for the rest."""
         for feature in self._features:
-            if feature.kind == "categorical" and not feature.learned and feature.seen >= self._config.baseline_rows:
+            if feature.kind == "categorical" and not feature.learned and feature.seen >= self._needed(feature):
                 self._freeze(feature)
+
+    def _needed(self, feature: Feature) -> int:
+        return feature.learns or self._config.baseline_rows
 
     def _freeze(self, feature: Feature) -> None:
         ranked = sorted(feature.counted.items(), key=lambda item: (-item[1], item[0]))
@@ -284,8 +299,10 @@ class Encoder:
         for category, count in frequent:
             share = count / feature.seen
             left -= share
-            feature.categories[category] = self._share(f"{feature.signal}={category}", feature.drift_kind, share)
-        feature.rest = self._share(f"{feature.signal}=*", feature.drift_kind, max(0.0, round(left, 12)))
+            signal = f"{feature.signal}={category}"
+            feature.categories[category] = self._share(signal, feature.drift_kind, share, feature.learns)
+        left = max(0.0, round(left, 12))
+        feature.rest = self._share(f"{feature.signal}=*", feature.drift_kind, left, feature.learns)
         feature.counted = {}
         feature.learned = True
 
@@ -296,8 +313,8 @@ class Encoder:
         shares = np.full((rows, len(self.shares)), np.nan)
         for feature, cells in columns:
             if feature.value >= 0:
-                column = _lengths(cells) if feature.kind == "text-length" else _numbers(cells)
-                unreadable = _unreadable(column, feature.config.range)
+                column = lengths_of(cells) if feature.kind == "text-length" else numbers_of(cells)
+                unreadable = unreadable_in(column, feature.config.range)
                 column[unreadable] = np.nan
                 values[:, feature.value] = column
             elif feature.kind == "boolean":
@@ -318,7 +335,7 @@ class Encoder:
 
     def _categories(self, feature: Feature, cells: Sequence[Cell], shares: Matrix) -> Flags:
         forced = feature.config.kind == "categorical"  # then a number is a code, not a mistake
-        names = [_category(cell, forced) for cell in cells]
+        names = [category_of(cell, forced) for cell in cells]
         if not feature.learned:
             self._count(feature, names)
             return np.array([name is None for name in names], dtype=bool)
@@ -368,31 +385,3 @@ def _getter(names: list[str]) -> Callable[[dict[str, Cell]], tuple[Cell, ...]]:
     if len(names) > 1:
         return itemgetter(*names)
     return (lambda row: (row[names[0]],)) if names else (lambda _: ())
-
-
-_NUMBERS = {float, int}
-
-
-def _numbers(cells: Sequence[Cell]) -> Numbers:
-    if _NUMBERS.issuperset(map(type, cells)):
-        return np.array(cells, dtype=np.float64)
-    return np.array([cell if type(cell) in _NUMBERS else np.nan for cell in cells], dtype=np.float64)
-
-
-def _lengths(cells: Sequence[Cell]) -> Numbers:
-    return np.array([len(cell) if isinstance(cell, str) else np.nan for cell in cells], dtype=np.float64)
-
-
-def _unreadable(column: Numbers, allowed: tuple[float, float] | None) -> Flags:
-    unreadable = np.isnan(column)
-    if allowed is not None:
-        unreadable |= (column < allowed[0]) | (column > allowed[1])
-    return unreadable
-
-
-def _category(cell: Cell, forced: bool) -> str | None:
-    if isinstance(cell, str):
-        return cell
-    if cell is None or not forced:
-        return None
-    return class_name(cell)

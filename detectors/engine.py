@@ -20,6 +20,7 @@ from detectors.config import MonitorConfig
 from detectors.effects import Decided, Effect
 from detectors.join import Fate, Join
 from detectors.kept import Changes, Kept
+from detectors.learning import Recordings
 from detectors.moment import Item
 from detectors.monitor import Monitor, MonitorState
 from detectors.sealing import open_sealed, seal
@@ -99,7 +100,8 @@ class Engine:
     """All models of one partition number.
 
     ``kept`` is what an engine before this one has handed out as changes: this one goes on where that stood then.
-    Without it everything stays in memory. Raises ``StateError`` where it cannot be understood.
+    Without it everything stays in memory. ``recordings`` are the baselines that the configuration names. Raises
+    ``StateError`` where it cannot be understood.
     """
 
     def __init__(
@@ -110,9 +112,11 @@ class Engine:
         *,
         any_stream: bool = False,
         kept: Kept | None = None,
+        recordings: Recordings | None = None,
     ) -> None:
         self.partition = partition
         self._config = config
+        self._recordings = recordings or Recordings()
         self._inputs = topics.inputs
         self._decoder = Decoder(any_stream=any_stream)
         self._room = Room(kept)
@@ -205,7 +209,8 @@ class Engine:
     def _new_monitor(self, model: str) -> Monitor | None:
         if len(self._monitors) >= self._config.models_max:
             return None
-        monitor = Monitor(model, self._config.of(model), self._room, len(self._monitors))
+        recorded = self._recordings.of(model)
+        monitor = Monitor(model, self._config.of(model), self._room, len(self._monitors), recorded=recorded)
         self._monitors[model] = monitor
         self._watch_oldest(monitor)
         return monitor
@@ -289,7 +294,8 @@ class Engine:
                 for key, record in kept.scan(_MONITOR)
             ]
             for model, state in sorted(held, key=lambda item: item[1].number):
-                self._monitors[model] = Monitor.of(model, self._config.of(model), state, self._room)
+                recorded = self._recordings.of(model)
+                self._monitors[model] = Monitor.of(model, self._config.of(model), state, self._room, recorded)
         except StateError:
             raise
         except (msgspec.MsgspecError, ValueError) as error:  # NumPy and the pairing of columns raise plain ValueErrors

@@ -99,11 +99,11 @@ class Flow:
 
     def due(self, now: int) -> bool:
         """Whether time alone has something to say: ten minutes are over, or a pause is silence that is not told yet."""
-        told = self.incidents
+        silent = self._predictions.silent(now) is not None
         return (
-            (self._volume.begun and now >= self._volume.bin_ends)
-            or (PREDICTIONS not in told and self._predictions.silent(now) is not None)
-            or (LABELS not in told and self._labels.silent(now) is not None)
+            (not silent and self._volume.due(now))
+            or (silent and PREDICTIONS not in self.incidents)
+            or (LABELS not in self.incidents and self._labels.silent(now) is not None)
         )
 
     def tick(self, item: Item, mutes: Mutes) -> Sequence[Decided]:
@@ -113,7 +113,7 @@ class Flow:
             limit = None if signal in self.incidents else pauses.silent(item[1])
             if limit is not None:
                 decided += self._quiet(Moment.of(item), signal, pauses, limit, mutes)
-        if self._volume.begun and self._predictions.silent(item[1]) is None:
+        if self._volume.due(item[1]) and self._predictions.silent(item[1]) is None:
             decided += self._close_bins(item, mutes)
         return decided
 

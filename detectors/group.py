@@ -172,7 +172,7 @@ class Group:
             elif column.given_mean is not None and column.given_sd:
                 self.baseline.given(column.given_mean, column.given_sd)
             else:
-                self.baseline.learn(self._config.baseline_rows)
+                self.baseline.learn(column.learns or self._config.baseline_rows)
         if self.columns and not self._banks and self._watch is None:
             self._banks, self._watch = self._built(), self._built_watch()
         for _, bank in self._banks:
@@ -187,8 +187,10 @@ class Group:
             watch.grow(len(self.columns))
         for index, column in enumerate(self.columns):
             watch.allow(index, allowance.time_per_alarm, allowance.head, sided=column.kind in ONE_SIDED)
-            if index >= first and column.given_share is not None:
-                watch.learn_briefly(index)
+            if index >= first:
+                rows = column.learns or self._config.baseline_rows
+                # A share may be known well already; how its values follow one another is not, and half of them show it.
+                watch.learn_from(index, rows // 2 if column.given_share is not None else rows)
 
     def _built_watch(self) -> ShiryaevBank | None:
         return ShiryaevBank(bits=self.rate, rows=self._config.baseline_rows) if self.watched else None
@@ -254,6 +256,20 @@ class Group:
         """What was found is dealt with."""
         if self._watch is not None:
             self._watch.reset(column)
+
+    def begin(self) -> None:
+        """What taught the columns lies elsewhere: what they have learned holds from the next row on.
+
+        Detectors that know no budget go on as they are: what they have seen is what they compare with.
+        """
+        self.baseline.begin(self._config.baseline_rows)
+        self._history = History()
+        if self._watch is not None:
+            self._watch.begin()
+
+    def ready(self, column: int) -> bool:
+        """Whether a column has learned what is normal."""
+        return self.baseline.ready(column) and (self._watch is None or self._watch.ready(column))
 
     # -- blocks: what the rows since then were like -----------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from detectors.config import ModelConfig, Scalar
 from detectors.shelf import Label, Pending
+from detectors.windows import Counted
 from schemas.events import class_name
 
 # Joined pairs looked at before a task is settled that nobody configured: enough to meet a fraction or a third class.
@@ -128,3 +129,9 @@ def _chance_of_truth(rule: LossRule, pair: Pair) -> float | None:
     if pair.entry.score is None or rule.positive is None or rule.task != "binary":
         return None
     return pair.entry.score if same_class(pair.label, rule.positive) else 1.0 - pair.entry.score
+
+
+def counted(rule: LossRule, entry: Pending, label: Label, weight: float) -> Counted:
+    """What a prediction with this label adds to a window."""
+    scored = losses(rule, Pair(entry, label))
+    return Counted(scored.loss, scored.log_loss, weight)

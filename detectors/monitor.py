@@ -1,17 +1,18 @@
 """Everything about one model on one partition: its join, its loss rule, its scopes, and what operators said of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from zlib import crc32
 
 import msgspec
 
-from detectors.config import ModelConfig, Scalar
+from detectors.config import ModelConfig
 from detectors.effects import Decided
 from detectors.flow import Flow, FlowState
 from detectors.join import Fate, Join, JoinCounts, JoinState, Labelled
+from detectors.learning import Learned
 from detectors.lifecycle import Closing
-from detectors.loss import EVIDENCE, LossRule, Pair, configured, found_out, losses
+from detectors.loss import EVIDENCE, LossRule, Pair, configured, counted, found_out, losses
 from detectors.moment import Item, Moment
 from detectors.mutes import Mute, Mutes
 from detectors.reports import Reports, ScopeKey
@@ -19,7 +20,6 @@ from detectors.scope import Scope
 from detectors.shelf import Pending, Room, Shelf
 from detectors.tally import Level
 from detectors.versions import Scopes, ScopesState
-from detectors.windows import Counted
 from schemas.events import Control, ControlAction, Outcome, Prediction, Role
 from schemas.times import duration_ms
 
@@ -70,6 +70,7 @@ class Monitor:
         room: Room | None = None,
         number: int = 0,
         joins: tuple[JoinState | None, JoinState | None] = (None, None),
+        recorded: Mapping[str, Learned] | None = None,
     ) -> None:
         self.model = model
         self.number = number
@@ -82,8 +83,8 @@ class Monitor:
         self._challenged = False
         self._window_ms = duration_ms(config.metrics_window)
         self._window_end = 0
-        self._scopes = Scopes(model, config, room, number)
-        self._rule: LossRule | None = configured(config)
+        self._scopes = Scopes(model, config, room, number, recorded)
+        self._rule: LossRule | None = configured(config) or self._scopes.rule
         self._held: list[_Held] = []
         self._mutes = Mutes()
         self._flow = Flow(model, config)
@@ -281,8 +282,8 @@ class Monitor:
             return
         if entry.label is None:
             return  # it was held back under another configuration
-        before = _counted(self._rule, entry, entry.label, entry.weight)
-        after = _counted(self._rule, entry, label.label, label.weight)
+        before = counted(self._rule, entry, entry.label, entry.weight)
+        after = counted(self._rule, entry, label.label, label.weight)
         for scope in self._scopes.of_entry(entry):
             scope.corrected(entry.window, self._window_end - self._window_ms, before, after)
         entry.label, entry.weight = label.label, label.weight
@@ -320,7 +321,7 @@ class Monitor:
             return msgspec.structs.replace(self._before, join=self._join.state(), challengers=self._challengers.state())
         return MonitorState(
             self.number,
-            _checksum(self._config),
+            self._scopes.checksum(),
             self._join.state(),
             self._challengers.state(),
             self._told,
@@ -335,14 +336,16 @@ class Monitor:
         )
 
     @classmethod
-    def of(cls, model: str, config: ModelConfig, state: MonitorState, room: Room) -> "Monitor":
-        monitor = cls(model, config, room, state.number, (state.join, state.challengers))
+    def of(
+        cls, model: str, config: ModelConfig, state: MonitorState, room: Room, recorded: Mapping[str, Learned]
+    ) -> "Monitor":
+        monitor = cls(model, config, room, state.number, (state.join, state.challengers), recorded)
         monitor._told = state.told
         monitor._challenged = state.challenged
         monitor._window_end = state.window_end
         monitor._mutes, monitor._now = Mutes(state.mutes), state.now
         monitor._flow.restore(state.flow)  # what comes is the same under another configuration
-        if state.config != _checksum(config):
+        if state.config != monitor._scopes.checksum(state.scopes.choice):
             monitor._orphaned = monitor._scopes.start_afresh(state.scopes)
             monitor._before = state if monitor._orphaned else None
             return monitor
@@ -370,14 +373,19 @@ class Monitor:
 
     def _start_afresh(self, moment: Moment, event: Control, why: Closing) -> Iterator[Decided]:
         """What was normal for the version before says nothing of the one now."""
+        every = event.action is ControlAction.BASELINE
+        unknown = self._scopes.unknown(moment, event.baseline)
+        yield from unknown
+        if unknown and every:
+            return
         for scope in self._scopes:
             if not scope.key.challenger:
                 yield from scope.resolve_all(moment, why)
-        if event.action is ControlAction.BASELINE:
+        if every:
             yield from self._flow.start_afresh(moment, why)
         else:
             self._scopes.deployed = event.version
-        every = event.action is ControlAction.BASELINE
+        self._scopes.choose(event)
         self._scopes.retire(lambda version: every or version in (None, event.version))
 
     def _by_hand(self, moment: Moment, event: Control) -> Iterator[Decided]:
@@ -389,12 +397,3 @@ class Monitor:
                     yield owner.acknowledge(moment, incident, event.by)
                 else:
                     yield owner.resolve(moment, incident.signal, Closing.BY_HAND)
-
-
-def _counted(rule: LossRule, entry: Pending, label: Scalar, weight: float) -> Counted:
-    scored = losses(rule, Pair(entry, label))
-    return Counted(scored.loss, scored.log_loss, weight)
-
-
-def _checksum(config: ModelConfig) -> int:
-    return crc32(msgspec.msgpack.encode(config, order="deterministic"))

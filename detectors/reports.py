@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from detectors import wording
+from detectors.config import WARM_UP
 from detectors.effects import Decided, alert_id, derived_id, place
 from detectors.lifecycle import Closing, Disposition, Incident
 from detectors.moment import Moment
@@ -15,6 +16,7 @@ from schemas.events import (
     AlertEvent,
     ChangePoint,
     Evidence,
+    JsonScalar,
     Kind,
     LabelCounts,
     Metrics,
@@ -39,11 +41,30 @@ class ScopeKey(msgspec.Struct, frozen=True, array_like=True):
         return "\x1e".join((self.model, self.version or "", self.segment or "", "c" if self.challenger else ""))
 
 
+class Origin(msgspec.Struct, frozen=True, array_like=True):
+    """Where a baseline comes from."""
+
+    name: str
+    digest: str = ""  # of its content, where it was recorded
+
+    @property
+    def detail(self) -> dict[str, JsonScalar]:
+        named: dict[str, JsonScalar] = {"baseline_name": self.name}
+        return named | {"baseline_hash": self.digest} if self.digest else named
+
+
+FROM_STREAM = Origin(WARM_UP)
+
+
 class Reports:
     """Writes one monitor's events."""
 
-    def __init__(self, key: ScopeKey) -> None:
+    def __init__(self, key: ScopeKey, origin: Origin = FROM_STREAM) -> None:
         self._key = key
+        self.origin = origin
+
+    def _held_against(self, evidence: Evidence) -> Evidence:
+        return msgspec.structs.replace(evidence, detail=evidence.detail | self.origin.detail)
 
     def signal(
         self,
@@ -65,7 +86,7 @@ class Reports:
             detector=detector,
             kind=self._kind(kind),
             ts=moment.now,
-            evidence=evidence,
+            evidence=self._held_against(evidence),
             position=moment.position,
             disposition=str(disposition),
         )
@@ -84,7 +105,7 @@ class Reports:
             signal=incident.signal,
             detector=incident.detector,
             ts=moment.now,
-            evidence=evidence,
+            evidence=self._held_against(evidence),
             position=moment.position,
             summary=summary,
         )
@@ -149,6 +170,31 @@ class Reports:
             ),
             position=moment.position,
             disposition="evicted",
+        )
+        return Decided(moment.at, event)
+
+    def baseline(self, moment: Moment, signal: str, rows: int, disposition: str, why: str) -> Decided:
+        """Something that a recorded baseline was to be for, and is not."""
+        event = Signal(
+            id=derived_id("baseline", self._key.text, signal, disposition, *place(moment.position)),
+            model=self._key.model,
+            version=self._key.version,
+            segment=self._key.segment,
+            signal=signal,
+            detector="baseline",
+            kind=Kind.SYSTEM,
+            ts=moment.now,
+            evidence=Evidence(
+                value=None,
+                threshold=None,
+                threshold_origin="recorded baseline",
+                n=rows,
+                baseline=None,
+                effect=None,
+                detail={"why": why, **self.origin.detail},
+            ),
+            position=moment.position,
+            disposition=disposition,
         )
         return Decided(moment.at, event)
 

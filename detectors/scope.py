@@ -13,12 +13,14 @@ from operator import attrgetter, itemgetter
 import msgspec
 
 from detectors import wording
+from detectors.awaited import Awaited, AwaitedState
 from detectors.config import ModelConfig
 from detectors.effects import Decided
 from detectors.encoding import Column
 from detectors.evidence import borne_out, of_finding
 from detectors.group import Found
 from detectors.join import Labelled
+from detectors.learning import Learned
 from detectors.lifecycle import (
     Closing,
     Disposition,
@@ -31,7 +33,7 @@ from detectors.lifecycle import (
 )
 from detectors.loss import Losses
 from detectors.moment import Item, Moment, position_of
-from detectors.reports import Reports, ScopeKey
+from detectors.reports import FROM_STREAM, Origin, Reports, ScopeKey
 from detectors.retrain import Policy, RetrainReason, request
 from detectors.shelf import Pending
 from detectors.tally import Labels, Level
@@ -52,6 +54,8 @@ class ScopeState(msgspec.Struct, array_like=True, frozen=True):
     retrains: dict[RetrainReason, int]
     last: Position | None
     repeats: bool
+    origin: Origin = FROM_STREAM
+    awaited: AwaitedState = {}
 
 
 class Scope:
@@ -69,6 +73,7 @@ class Scope:
         self._losses: list[Loss] = []
         self._lifecycle = Lifecycle()
         self._watched = Watched(config, self._lifecycle, segment=key.segment is not None)
+        self._awaited = Awaited(config)
         self._book = Book(archive)
         self._labels = Labels()
         self._retrains: dict[RetrainReason, int] = {}  # when each reason last led to one
@@ -96,6 +101,8 @@ class Scope:
             self._retrains,
             self._last,
             self._repeats,
+            self._reports.origin,
+            self._awaited.state,
         )
 
     def restore(self, state: ScopeState) -> None:
@@ -108,6 +115,17 @@ class Scope:
         self._retrains = state.retrains
         self._last = state.last
         self._repeats = state.repeats
+        self._reports.origin = state.origin
+        self._awaited.state = state.awaited
+
+    def start_from(self, learned: Learned) -> None:
+        """A baseline that was recorded, where it has enough of this segment; before anything has come."""
+        state = learned.start(self.key.segment)
+        if state is not None:
+            self._watched.start_from(state)
+            self._reports.origin = learned.origin
+            if self.key.segment is None:
+                self._awaited.start(learned.kinds)
 
     # -- taking in ----------------------------------------------------------------------------------------------------
 
@@ -125,6 +143,8 @@ class Scope:
     def joined(self, item: Item, losses: Losses, rate: bool, label: Labelled, entry: Pending) -> None:
         """A prediction met its final label. A weight of nothing says nothing to a detector."""
         predicted_at, weight = entry.time, label.weight
+        if self._watched.rate_loss not in (None, rate):  # a recorded baseline took the labels for those of another task
+            self._watched.forget_losses()
         self._watched.rate_loss = rate
         self._labels.add(item[0], max(0, item[1] - predicted_at))
         self._book.window.lost(Counted(losses.loss, losses.log_loss, weight))
@@ -139,11 +159,15 @@ class Scope:
 
     def decide(self, pending: Level, muted: Callable[[str, int], bool]) -> Iterator[Decided]:
         """Runs what was taken in since the last time through the detectors; events come in record order."""
+        missed = list(self._awaited.look(self._rows, self._watched.rows.rows))
         happenings = merge(self._run_rows(), self._run_losses(), key=attrgetter("at"))  # stable: rows before losses
         if self.retired:
             deque(happenings, maxlen=0)
         else:
             yield from self._live(happenings, pending, muted)
+            for item, signal, why in missed:
+                moment = Moment.of(item)
+                yield self._reports.baseline(moment, signal, self._config.baseline_rows, "not_reportable", why)
         self._labels.settle()
         self._watched.settle()
         if self._seen:
@@ -284,10 +308,11 @@ class Scope:
         for since, window in self._book.close(start, {} if self.key.segment else whole_model, moment.now):
             yield self._reports.metrics(moment, self.number, window, since, since + end - start)
 
-    def adopt(self, lifecycle: LifecycleState) -> None:
+    def adopt(self, state: ScopeState) -> None:
         """Takes over the alarms of a configuration before."""
         self.retired = True
-        self._lifecycle.restore(lifecycle)
+        self._lifecycle.restore(state.lifecycle)
+        self._reports.origin = state.origin
 
     def forget_windows(self) -> None:
         self._book.archive.clear()

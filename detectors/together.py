@@ -45,6 +45,11 @@ class Together:
         self._known = np.zeros(_HEAD + self._width + 2 * self._width**2)
         self._known[_NEED] = max(self._rows, ROWS_A_FEATURE * self._width)
 
+    def begin_again(self) -> None:
+        """What has not learned enough forgets that."""
+        if self._known[_N] < self._known[_NEED]:
+            self.begin(self._width)
+
     def distances(self, standardised: Matrix) -> Matrix:
         """Of rows of these features, a column; ``nan`` where one is missing, or the covariance is not learned yet."""
         out = np.full((len(standardised), 1), np.nan)

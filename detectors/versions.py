@@ -1,17 +1,21 @@
 """The monitors of one model: one of each version as a whole, and one of each of its declared segment values."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from detectors.config import ModelConfig
-from detectors.lifecycle import LifecycleState
-from detectors.reports import ScopeKey
+from detectors.choice import Choice, checksum
+from detectors.config import WARM_UP, ModelConfig
+from detectors.effects import Decided
+from detectors.learning import Learned
+from detectors.loss import LossRule
+from detectors.moment import Moment
+from detectors.reports import Reports, ScopeKey
 from detectors.retrain import Policy
 from detectors.scope import Scope, ScopeState
 from detectors.shelf import Pending, Room
 from detectors.windows import Archive, clear_all
-from schemas.events import Prediction
+from schemas.events import NAME_CHARACTERS_MAX, Control, Prediction
 from schemas.times import duration_ms
 
 OTHER = "*"  # the segment values beyond the limit share one monitor
@@ -25,13 +29,19 @@ class ScopesState(msgspec.Struct, array_like=True, frozen=True):
     opened: int
     segment_values: list[tuple[tuple[str | None, str, bool], int]]
     deployed: str | None
+    choice: Choice = Choice()
 
 
 class Scopes:
     """Every one has a number, by which what is kept of a prediction names it."""
 
-    def __init__(self, model: str, config: ModelConfig, room: Room, number: int) -> None:
+    def __init__(
+        self, model: str, config: ModelConfig, room: Room, number: int, recorded: Mapping[str, Learned] | None = None
+    ) -> None:
         self.deployed: str | None = None
+        self.choice = Choice()  # of their baselines
+        self.recorded = recorded or {}
+        assert config.baseline == WARM_UP or config.baseline in self.recorded, "a baseline was not loaded"
         self._model = model
         self._config = config
         self._policy = Policy.of(config.retrain)
@@ -116,10 +126,41 @@ class Scopes:
             return key
         return ScopeKey(self._model, version, f"{name}={OTHER}", challenger)
 
+    # -- their baselines ----------------------------------------------------------------------------------------------
+
+    @property
+    def rule(self) -> LossRule | None:
+        """What the labels of the configured baseline show of the task."""
+        learned = self.recorded.get(self._config.baseline)
+        return learned.rule if learned else None
+
+    def checksum(self, choice: Choice | None = None) -> int:
+        """Of all that they are made from but the stream; ``choice``: had they this one."""
+        return checksum(self._config, self.recorded, choice or self.choice)
+
+    def unknown(self, moment: Moment, name: str | None) -> list[Decided]:
+        """That there is no baseline of that name, and which there are."""
+        if name is None or self._knows(name):
+            return []
+        known = ", ".join((WARM_UP, *sorted(self.recorded)))
+        why = f"there is no baseline {name[:NAME_CHARACTERS_MAX]!r}: this model has {known}"
+        return [Reports(ScopeKey(self._model, None, None, False)).baseline(moment, "baseline", 0, "unknown", why)]
+
+    def choose(self, event: Control) -> None:
+        """The baseline that the event names is that of the monitors to be opened."""
+        name = event.baseline
+        self.choice = self.choice.after(event, name if name is not None and self._knows(name) else None)
+
+    def _knows(self, name: str) -> bool:
+        return name == WARM_UP or name in self.recorded
+
     # -- opening and retiring -----------------------------------------------------------------------------------------
 
     def _open(self, key: ScopeKey) -> Scope:
         scope = self._by_key[key] = self._by_number[self._opened] = self._new(key, self._opened)
+        learned = self.recorded.get(self.choice.of(key, self._config.baseline))
+        if learned is not None:
+            scope.start_from(learned)
         self._opened += 1
         return scope
 
@@ -150,6 +191,7 @@ class Scopes:
             self._opened,
             list(self._segment_values.items()),
             self.deployed,
+            self.choice,
         )
 
     def restore(self, state: ScopesState) -> None:
@@ -161,17 +203,17 @@ class Scopes:
         self._opened = state.opened
         self._segment_values = dict(state.segment_values)
         self.deployed = state.deployed
+        self.choice = state.choice
 
     def start_afresh(self, state: ScopesState) -> Sequence[Scope]:
         """Under another configuration nothing is known of what is normal. Returned are those with open alarms."""
         self._opened = state.opened
         self.deployed = state.deployed
+        self.choice = state.choice.without(self.recorded)
         clear_all(self._room, self._model_number)  # what they count is amended no more
-        return [
-            self._with(held.key, number, held.lifecycle) for number, held in state.scopes if held.lifecycle.incidents
-        ]
+        return [self._with(held, number) for number, held in state.scopes if held.lifecycle.incidents]
 
-    def _with(self, key: ScopeKey, number: int, lifecycle: LifecycleState) -> Scope:
-        scope = self._new(key, number)
-        scope.adopt(lifecycle)
+    def _with(self, held: ScopeState, number: int) -> Scope:
+        scope = self._new(held.key, number)
+        scope.adopt(held)
         return scope

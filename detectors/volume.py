@@ -99,6 +99,10 @@ class Volume:
     def begun(self) -> bool:
         return self._began >= 0
 
+    def due(self, now: int) -> bool:
+        """Whether a bin is over that may say something. Before, bins may as well end with the next record."""
+        return self.begun and now >= self.bin_ends and now - self._began >= LEAST_HISTORY_MS
+
     def close_bins(self, now: int) -> Iterator[Sequence[Deviation]]:
         """Ends the bins that are over and says what each shows: a deviation for each window that is known.
 

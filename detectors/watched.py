@@ -4,7 +4,7 @@ What comes out are *happenings*, in the order of the records that caused them: f
 full. They come piece by piece, as whoever lives through them may watch anew for what is over.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -17,14 +17,16 @@ from detectors.banks.contract import Matrix
 from detectors.banks.packed import pack, unpack
 from detectors.baseline import Blocks, Row
 from detectors.budget import ARRIVAL_COLUMNS, LOSS_COLUMNS, Family, allowance
+from detectors.cells import Cell
 from detectors.config import ModelConfig
 from detectors.encoded import Encoded, Run, watch_alone
-from detectors.encoding import Cell, Column, EncoderState
+from detectors.encoding import Column, EncoderState
 from detectors.evidence import of_given
 from detectors.group import Found, Group, GroupState
 from detectors.lifecycle import RECOVERED_ROWS, Lifecycle, Suspect, floor_of
 from detectors.loss import Losses
 from detectors.moment import Item
+from detectors.recorded import Recorded
 from detectors.timeline import Mark, Timeline, TimelineState
 from detectors.together import Together
 from schemas.events import Kind, Prediction
@@ -80,17 +82,58 @@ class Watched:
         self._config, self._lifecycle, self._segment = config, lifecycle, segment
         self._objective_ms = duration_ms(config.latency_objective)
         self._freshness_ms = duration_ms(config.freshness_objective)
+        self._learns: Mapping[str, int] = {}  # how many values teach a column of these signals, where not as usual
         self._inputs, self._outcomes = Encoded(config), Encoded(config, labels=True)
         self._together = Together(config.baseline_rows)
         self._joint = Group(config, watch, rate=False)
-        self._service = Group(config, watch, rate=True)
         # How predictions come is the whole model's; and it is told within a budget or not at all.
-        self._arrival = ARRIVAL if self._service.watched and not segment else ()
-        self._begin_service(self._arrival)
-        self._errors = Group(config, config.loss_detectors, rate=True)
-        self._costs = Group(config, config.loss_detectors, rate=False)
-        of_rows = (*self._inputs.groups, self._joint, self._service)
+        self._arrival = () if segment or not watch else ARRIVAL
+        self._arriving = Group(config, watch, rate=True)
+        self._latency = Group(config, watch, rate=True)
+        self.forget_losses()
+
+    def forget_losses(self) -> None:
+        """Whatever is known of losses is of another kind than those that come."""
+        self._errors = Group(self._config, self._config.loss_detectors, rate=True)
+        self._costs = Group(self._config, self._config.loss_detectors, rate=False)
+        of_rows = (*self._inputs.groups, self._joint, self._arriving, self._latency)
         self.groups = (*of_rows, *self._outcomes.groups, self._errors, self._costs)
+        for group in (self._errors, self._costs):
+            group.baseline.rows = self.losses.rows  # so that blocks end at the same rows in every group
+
+    # -- a baseline that was recorded -------------------------------------------------------------------------------
+
+    def learn_from(self, inputs: Recorded, outcomes: Recorded, learns: Mapping[str, int]) -> None:
+        """The rows and losses that come until ``begin`` are all that there is to learn from."""
+        self._inputs.encoder.learn_from(inputs)
+        self._outcomes.encoder.learn_from(outcomes)
+        self._arrival = ()  # how these rows came, nobody knows
+        self._learns = learns
+
+    def begin(self) -> None:
+        """It has learned: rows are counted from here on, evidence and time begin, and nothing was found before."""
+        self._learns = {}
+        if self._together.width:
+            self._together.begin_again()
+        elif len(self._features) > 1 and self._joint.watched:
+            self._together.begin(len(self._features))  # all there are; they are standardised from the first row on
+            self._share_out()
+        self._inputs.begin()
+        self._outcomes.begin()
+        for group in (self._joint, self._arriving, self._latency, self._errors, self._costs):
+            group.begin()
+        self.rows, self.losses = Timeline(), Timeline()
+
+    def ready(self) -> dict[str, bool]:
+        """Of each signal, whether it is known what is normal."""
+        return {
+            column.signal: group.ready(index) for group in self.groups for index, column in enumerate(group.columns)
+        }
+
+    def start_from(self, state: WatchedState) -> None:
+        """Goes on from what one like this one has learned elsewhere."""
+        self.restore(state)
+        self._doubt_given(self._inputs.values.columns, 0)
 
     # -- state, between two batches ---------------------------------------------------------------------------------
 
@@ -113,7 +156,8 @@ class Watched:
         columns: tuple[Sequence[Column], ...] = (
             *self._inputs.columns,
             _TOGETHER,
-            (*self._arrival, SLOW),
+            self._arrival,
+            (SLOW,),
             *self._outcomes.columns,
             *self._loss_columns(),
         )
@@ -141,24 +185,25 @@ class Watched:
 
     # -- a batch ------------------------------------------------------------------------------------------------------
 
-    def predicted(self, rows: list[Item], repeated: Collection[int]) -> Iterator[Happening]:
+    def predicted(self, rows: list[Item], repeated: Collection[int] = ()) -> Iterator[Happening]:
         """What the predictions of a batch make happen. ``repeated``: which of them had one come again before them."""
         first = self.rows.rows
         self.rows.extend(len(rows), lambda row: Mark(first + row, rows[row][1], rows[row][2].offset))
         events: list[Prediction] = [row[3] for row in rows]
-        service = slow(rows, self._objective_ms)
-        if self._arrival:
-            service = np.hstack((arrived(rows, repeated, self._freshness_ms), service))
+        self._grow(self._arriving, self._arrival, Family.ARRIVAL, ARRIVAL_COLUMNS)
+        arriving = arrived(rows, repeated, self._freshness_ms) if self._arrival else np.empty((len(rows), 0))
+        took = slow(rows, self._objective_ms)
         for runs in self._inputs.runs(
             [event.prediction for event in events],
-            [event.score if event.scores is None else _score(event) for event in events],
+            [event.score if event.scores is None else score_of(event) for event in events],
             [event.features for event in events],
         ):
             for run in runs:
                 self._doubt_given(run.columns[len(run.group.columns) :], first + run.start)
             self._share_out()
             start, stop = runs[0].start, runs[0].start + len(runs[0].matrix)
-            runs.append(Run(self._service, self._service.columns, service[start:stop], start))
+            runs.append(Run(self._arriving, self._arriving.columns, arriving[start:stop], start))
+            runs.append(Run(self._latency, self._latency.columns, took[start:stop], start))
             yield from self._pieces(runs, rows, first, self.rows)
 
     def joined(self, losses: list[Loss]) -> Iterator[Happening]:
@@ -182,6 +227,11 @@ class Watched:
             yield from self._pieces(runs, items, first, self.losses)
 
     def _grow(self, group: Group, columns: Sequence[Column], family: Family, of_family: int) -> None:
+        if self._learns:
+            columns = [
+                msgspec.structs.replace(column, learns=self._learns.get(column.signal, column.learns))
+                for column in columns
+            ]
         group.grow(columns, allowance(self._config, family, of_family, segment=self._segment))
 
     def _doubt_given(self, columns: Sequence[Column], row: int) -> None:
@@ -220,7 +270,7 @@ class Watched:
         begins = 2 * self._config.baseline_rows
         if row < begins:
             return begins - row
-        if row == begins and len(self._features) > 1 and self._joint.watched:
+        if row == begins and not self._together.width and len(self._features) > 1 and self._joint.watched:
             self._together.begin(len(self._features))
             self._share_out()
         return RECOVERED_ROWS
@@ -239,22 +289,15 @@ class Watched:
 
     def _begin_latency(self, run: Run, row: int) -> int:
         """From the first row on that says how long it took. Says for how many rows it stays as it is."""
-        if self._says_latency or not self._service.watched:
+        if self._latency.columns or not self._latency.watched:
             return RECOVERED_ROWS
-        (said,) = np.nonzero(~np.isnan(run.matrix[row - run.start :, -1]))
+        (said,) = np.nonzero(~np.isnan(run.matrix[row - run.start :, 0]))
         if not len(said):
             return RECOVERED_ROWS
         if said[0] > 0:
             return int(said[0])
-        self._begin_service((*self._arrival, SLOW))
+        self._grow(self._latency, [SLOW], Family.ARRIVAL, ARRIVAL_COLUMNS)
         return RECOVERED_ROWS
-
-    @property
-    def _says_latency(self) -> bool:
-        return len(self._service.columns) > len(self._arrival)
-
-    def _begin_service(self, columns: Sequence[Column]) -> None:
-        self._grow(self._service, columns, Family.ARRIVAL, ARRIVAL_COLUMNS)
 
     def _share_out(self) -> None:
         """Features, predictions and scores share one part of the budget, from the same row on."""
@@ -278,7 +321,7 @@ def _detect(
     return happenings
 
 
-def _score(event: Prediction) -> Cell:
+def score_of(event: Prediction) -> Cell:
     """The score, or of many how far the first is ahead of the second: how sure the model was."""
     if event.score is not None or not event.scores:
         return event.score

@@ -203,7 +203,7 @@ class Control(_In, tag="control", frozen=True, kw_only=True):
     signal: Annotated[str | None, Meta(description="The signal that is meant; every one where absent.")] = None
     segment: Annotated[str | None, Meta(description="The segment that is meant; every one where absent.")] = None
     verdict: Annotated[Verdict | None, Meta(description="What a person found an incident to be.")] = None
-    baseline: Annotated[str | None, Meta(description="The baseline from now on; a fresh warm-up where absent.")] = None
+    baseline: Annotated[str | None, Meta(description="The baseline from now on, by its configured name.")] = None
     partition: Annotated[
         Annotated[int, Meta(ge=0, le=EXACT_INT_MAX)] | None, Meta(description="The partition a tick was written for.")
     ] = None

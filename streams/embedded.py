@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from detectors.engine import Engine
 from schemas.records import RecordLike
+from streams import baselines
 from streams.errors import SourceError
 from streams.sections import Settings
 from streams.state import EffectLike, EngineFactory
@@ -17,9 +18,13 @@ Advance = Callable[[int], object]
 
 
 def engines(settings: Settings, *, any_stream: bool) -> EngineFactory:
-    """``any_stream``: records of a file, where predictions, outcomes and control events are mixed."""
+    """``any_stream``: records of a file, where predictions, outcomes and control events are mixed.
+
+    Baselines are read here, so that every way to run begins with them, or not at all.
+    """
+    recordings = baselines.load(settings)
     return lambda partition, kept: Engine(
-        partition, settings.monitor, settings.kafka.topics, any_stream=any_stream, kept=kept
+        partition, settings.monitor, settings.kafka.topics, any_stream=any_stream, kept=kept, recordings=recordings
     )
 
 

@@ -189,7 +189,12 @@ SETTINGS: Mapping[str, Setting] = {
     "defaults.task": Setting("What the model does; found out from the stream where not said"),
     "defaults.positive": Setting("The positive class of a binary model; found out where not said"),
     "defaults.loss": Setting("How wrong a prediction was: zero_one for classes, absolute or squared for numbers"),
-    "defaults.baseline": Setting('What is normal: "warm-up" learns it from the first values', NOT_EMPTY),
+    "defaults.baseline": Setting(
+        'What is normal: "warm-up" learns it from the first values; else a file, or a name from `baselines`', NOT_EMPTY
+    ),
+    "defaults.baselines.BASELINE": Setting(
+        "A file under a name that control events can choose; paths begin where the configuration lies"
+    ),
     "defaults.baseline_rows": Setting("Values of each signal that warm-up learns from", Between(30, _MILLION)),
     "defaults.label_horizon": Setting(
         "An outcome that comes later than this after its prediction is late", Lasting("1s", "3650d")

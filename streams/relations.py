@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from detectors.config import FeatureConfig, ModelConfig
+from detectors.config import WARM_UP, FeatureConfig, ModelConfig
 from schemas.times import duration_ms
 from schemas.topics import TopicNames
 from streams.problems import Path as Key
@@ -18,6 +18,7 @@ from streams.shape import Table
 _HEARTBEATS_A_SESSION = 3  # two may be lost before a worker that lives loses its partitions; Kafka's own advice
 TICK_INTERVAL_MIN_MS = 100  # ten records a second and partition on a topic that is kept for years
 S3 = "s3://"
+BASELINE_FILES = (".parquet", ".csv", ".jsonl", ".jsonl.gz")
 OWN_DIRECTORIES = ("partitions", "quarantine")  # of a worker, in ``state.dir``
 _LOSSES = {
     "binary": ("auto", "zero_one"),
@@ -136,9 +137,20 @@ def _feature(feature: FeatureConfig, path: Key) -> Iterator[Problem]:
 
 
 def _baseline(model: ModelConfig, path: Key) -> Iterator[Problem]:
-    if model.baseline != "warm-up":
-        allowed = 'must be "warm-up": a baseline from a file is not supported yet'
+    endings = f"must end in {', '.join(BASELINE_FILES[:-1])} or {BASELINE_FILES[-1]}"
+    if model.baseline != WARM_UP and model.baseline not in model.baselines and not _is_table(model.baseline):
+        names = f", a name of baselines ({', '.join(model.baselines)})" if model.baselines else ""
+        allowed = f'must be "{WARM_UP}"{names} or a file, which {endings}'
         yield Problem((*path, "baseline"), allowed, shown(model.baseline))
+    for name, file in model.baselines.items():
+        if name == WARM_UP:
+            yield Problem((*path, "baselines", name), "must have another name: this one means the first values")
+        elif not _is_table(file):
+            yield Problem((*path, "baselines", name), endings, shown(file))
+
+
+def _is_table(file: str) -> bool:
+    return file.lower().endswith(BASELINE_FILES)
 
 
 def _task(model: ModelConfig, path: Key) -> Iterator[Problem]:

@@ -20,8 +20,7 @@ _COLOURS = {"critical": "bold red", "warning": "yellow"}
 
 
 def show(summary: Summary, opened: Sequence[Alert], more: int, where: str, stream: TextIO) -> None:
-    plain = not stream.isatty()
-    console = Console(file=stream, highlight=False, soft_wrap=plain, width=_PLAIN_WIDTH if plain else None)
+    console = console_on(stream)
     console.print(_records(summary.partitions))
     for line in _refused(summary.dead_letters):
         console.print(line)
@@ -34,6 +33,11 @@ def show(summary: Summary, opened: Sequence[Alert], more: int, where: str, strea
     if more:
         console.print(Text(f"… and {more:,} more, in alerts.jsonl"))
     console.print(Text(_closing(summary, where)))
+
+
+def console_on(stream: TextIO) -> Console:
+    plain = not stream.isatty()
+    return Console(file=stream, highlight=False, soft_wrap=plain, width=_PLAIN_WIDTH if plain else None)
 
 
 def _records(partitions: Mapping[str, Mapping[str, Counts]]) -> Table:

@@ -89,7 +89,10 @@ class Layout(_Section, frozen=True):
 
 
 class Settings(_Section, frozen=True):
-    """Valid as a whole: ``streams.settings.load`` lets nothing else out."""
+    """Valid as a whole: ``streams.settings.load`` lets nothing else out.
+
+    ``folder``: where the file lies. Paths of baselines begin there; it is no setting, and decides nothing else.
+    """
 
     kafka: KafkaSettings = KafkaSettings()
     state: StateSettings = StateSettings()
@@ -97,3 +100,4 @@ class Settings(_Section, frozen=True):
     worker: WorkerSettings = WorkerSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
+    folder: str = ""

@@ -4,6 +4,8 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from detectors.config import MonitorConfig
 from streams import environment, problems, shape
 from streams.errors import SettingsError
@@ -38,7 +40,7 @@ def load(path: Path | None = None, env: Mapping[str, str] | None = None) -> Sett
     found += [problem for problem in relations(layout, fitting) if problem.key not in touched]
     if found:
         raise SettingsError([_placed(problem, origins, path) for problem in found])
-    return settings
+    return msgspec.structs.replace(settings, folder=str(path.parent)) if path is not None else settings
 
 
 def _parse(path: Path) -> Table:

@@ -32,6 +32,10 @@ from detectors.banks.packed import pack, unpack
 from detectors.banks.sealed import Parameters, name_of, unseal
 from detectors.banks.shiryaev_steps import (
     BIT_CELLS,
+    BLOCK_N,
+    BLOCK_SQUARES,
+    BLOCK_SUM,
+    BLOCKS,
     CLOCK,
     FIRST,
     FIRST_MAX,
@@ -43,11 +47,17 @@ from detectors.banks.shiryaev_steps import (
     MOMENTS_OF_BITS,
     NEED,
     PHASE,
+    PHI,
     PREVIOUS,
+    RENEWING,
+    SCORES,
     SECOND,
+    SEEN,
     SIDED,
+    SQUARES,
     TEMPER,
     WATCHED,
+    WHOLE,
     Cube,
     N,
     Row,
@@ -163,7 +173,7 @@ class ShiryaevBank:
     def grow(self, columns: int) -> None:
         more = max(0, columns - self.columns)
         lines = np.zeros((more, LINE))
-        lines[:, NEED] = self._learned()
+        lines[:, NEED] = lines[:, WHOLE] = self._learned()
         lines[:, PHASE] = SECOND if self._parameters["bits"] else FIRST
         lines[:, PREVIOUS] = lines[:, CLOCK] = np.nan
         lines[:, LIMIT] = np.inf
@@ -195,9 +205,12 @@ class ShiryaevBank:
         """Whether only a rise is damage."""
         return bool(self._lines[checked_column(column, self.columns)][SIDED])
 
-    def learn_briefly(self, column: int) -> None:
-        """Its share is known well already; how its values follow one another is not, and half the rows show that."""
-        self._lines[checked_column(column, self.columns), NEED] = self._learned() // 2
+    def learn_from(self, column: int, rows: int) -> None:
+        """Another number of values teaches this column, of which none has come yet."""
+        line = self._lines[checked_column(column, self.columns)]
+        line[NEED] = line[WHOLE] = max(4, min(rows, self._learned()))
+        if not self._parameters["bits"]:
+            self._patterns[column] = daily.fresh(1, int(line[WHOLE]) // 2)
 
     def update(
         self,
@@ -222,7 +235,7 @@ class ShiryaevBank:
             day = clock if times is None else times
             phases = 2.0 * math.pi * (day / float(self._parameters["day"]))
             matrix = daily.removed(matrix, phases, self._patterns)
-            self._lines[:, NEED] = self._learned() - daily.taken(self._patterns)
+            self._lines[:, NEED] = self._lines[:, WHOLE] - daily.taken(self._patterns)
         own = (
             self._lines,
             self._buffer,
@@ -234,11 +247,11 @@ class ShiryaevBank:
         )
         found = advance(matrix, measured, clock, *own, scores, shares, tilts, weights, learn_max)
         if self._buffer.size and not _buffering(self._lines):
-            self._buffer = np.zeros((0, 0))
+            self._buffer = self._empty_buffer(0)
         return findings(found)
 
     def _empty_buffer(self, columns: int) -> Matrix:
-        return np.zeros((columns, min(FIRST_MAX, self._learned() // 2)))
+        return np.zeros((columns, min(FIRST_MAX, self._learned() // 2) if columns else 0))
 
     def reset(self, column: int) -> None:
         """Watches again from now on, with the baseline there is."""
@@ -246,6 +259,29 @@ class ShiryaevBank:
         if line[PHASE] == LATCHED:
             line[PHASE] = WATCHED
         calm(line, self._pending[column], self._evidence[column], 0.0)
+
+    def begin(self) -> None:
+        """What taught the columns lies elsewhere: from the next value on they are watched with what they have learned.
+
+        A column that has not learned enough forgets that, and learns from the values to come.
+        """
+        for column, line in enumerate(self._lines):
+            if line[PHASE] >= WATCHED:
+                line[PHASE] = WATCHED
+                line[RENEWING] = 0.0
+                calm(line, self._pending[column], self._evidence[column], line[HEAD])
+            else:
+                line[[N, PHI, BLOCK_SUM, BLOCK_N, BLOCKS, BLOCK_SQUARES, SCORES, SQUARES]] = 0.0
+                line[PHASE] = SECOND if self._parameters["bits"] else FIRST
+                self._counts[column] = 0.0
+                self.learn_from(column, self._learned())
+            line[PREVIOUS] = line[CLOCK] = np.nan
+            line[SEEN] = 0.0
+        self._buffer = self._empty_buffer(self.columns if _buffering(self._lines) else 0)
+
+    def ready(self, column: int) -> bool:
+        """Whether it has learned what is normal."""
+        return bool(self._lines[checked_column(column, self.columns), PHASE] >= WATCHED)
 
     def _arrays(self) -> tuple[Matrix, ...]:
         return self._lines, self._patterns, self._cuts, self._counts, self._pending, self._evidence

@@ -20,10 +20,8 @@ FIRST_MAX = 1_024  # values that the cuts and the correlation are found from
 CERTAIN, CORRELATED, CORRELATED_BITS = 5.0, 3.0, 4.0  # standard errors: of repetition, and of lag-one correlation
 
 # A column's line of floats.
-NEED = 0  # values that teach it before it is watched
-N = 1  # values that have taught it
-PHASE = 2
-PENDING_N = 3
+NEED, N = 0, 1  # values that teach it before it is watched, and those that have
+PHASE, PENDING_N = 2, 3
 PHI = 4  # lag-one correlation that is taken out; of bits, how much likelier a 1 is after a 1
 PREVIOUS = 5
 BEGAN, CLOCK, SEEN = 6, 7, 8  # when its first value and its newest came, and how many
@@ -33,10 +31,9 @@ TEMPER = 12  # which of the tempers
 BLOCK_SUM, BLOCK_N = 13, 14  # of scores: from blocks of them follows how much rows repeat each other
 BLOCKS, BLOCK_SQUARES, SCORES, SQUARES = 15, 16, 17, 18
 BASE = 19  # the mean of what came to be the baseline of a number, as standardised
-RENEWING = 20  # whether a better baseline than the old one is being learned
-BASE_NEXT = 21  # and its mean
-TOTAL = 22  # the evidence of all alternatives together
-LINE = 23
+RENEWING, BASE_NEXT = 20, 21  # whether a better baseline than the old one is being learned, and its mean
+TOTAL, WHOLE = 22, 23  # the evidence of all alternatives together; values that teach it, those of its day included
+LINE = 24
 # Phases: the cuts are sought, the shares are learned, changes are looked for, one was found.
 FIRST, SECOND, WATCHED, LATCHED = 0.0, 1.0, 2.0, 3.0
 BLOCK = 32
@@ -189,6 +186,9 @@ def _learn(
                 previous = buffer[i]
                 buffer[i] = 0.0
             line[N] = counts.sum()
+            lost = len(first) - line[N]  # the first value, where one is held against the one before
+            line[NEED] -= lost
+            line[WHOLE] -= lost
         return
     cell = _place(line, cuts, value)
     counts[cell] += 1.0
@@ -277,12 +277,14 @@ def _pass(line: Row, now: float) -> float:
 
 @compiled
 def _place(line: Row, cuts: Row, value: float) -> int:
-    """The cell of the value without what the value before says of it; of a bit, with it."""
+    """The cell of the value without what the value before says of it; of a bit, with it. -1: that one is not known."""
     before = line[PREVIOUS]
     line[PREVIOUS] = value
     if len(cuts) == 1:
         return (1 if value > cuts[0] else 0) + (2 if before > cuts[0] else 0)
-    return _cell(cuts, value - line[PHI] * before if line[PHI] != 0.0 else value)
+    if line[PHI] == 0.0:
+        return _cell(cuts, value)
+    return -1 if np.isnan(before) else _cell(cuts, value - line[PHI] * before)
 
 
 @compiled
@@ -348,7 +350,7 @@ def _watch(
             likelier = _likelier(tilts[int(line[TEMPER])], norms) if line[PHASE] == WATCHED else likelier
             continue
         cell = _place(line, cuts, value)
-        if line[PHASE] == LATCHED:
+        if line[PHASE] == LATCHED or cell < 0:
             continue
         _weigh(own, likelier[cell], passed, measured[row, column])
         rise = _sum(up, own)

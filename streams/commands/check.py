@@ -1,6 +1,7 @@
 """``driftline check``: is this configuration right, and what can one say in it?"""
 
 import argparse
+import sys
 from pathlib import Path
 
 from streams.commands import Command
@@ -33,12 +34,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from streams.settings import load  # noqa: PLC0415 - brings the detectors
+    from streams.baseline_report import show  # noqa: PLC0415 - these bring the detectors
+    from streams.baselines import loaded  # noqa: PLC0415
+    from streams.settings import load  # noqa: PLC0415
 
     settings = load(args.file, environment())
+    baselines = loaded(settings)
     models = len(settings.monitor.models)
     said = "1 model with settings of its own" if models == 1 else f"{models:,} models with settings of their own"
     say(f"{args.file}: all right; {said}, the defaults for the rest")
+    for baseline in baselines:
+        show(baseline, sys.stdout)
     if args.calibration:
         from streams.calibration import Traffic, explained  # noqa: PLC0415 - brings the detectors
 

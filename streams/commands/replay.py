@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     shown = Opened()
     with ExitStack() as stack:
         source = _open(args.sources, settings, stack)
+        engines = embedded.engines(settings, any_stream=source.any_stream)
         files = stack.enter_context(ResultFiles(args.out))
         prepare()
         progress = stack.enter_context(progress_on(sys.stderr, source.fraction))
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
             settings,
             sinks=(files, shown),
             progress=progress,
-            any_stream=source.any_stream,
+            engine_of=engines,
         )
         summary = msgspec.structs.replace(summary, blank_lines=source.blank_lines())
         where = files.finish(summary)

@@ -25,8 +25,8 @@ def run(args: argparse.Namespace) -> int:
     registry = CollectorRegistry()
     metrics = WorkerMetrics(registry, topics=list(settings.kafka.topics.inputs))
     prepare()
+    engines = embedded.engines(settings, any_stream=False)
     with serving(settings.metrics, registry, ready=metrics.is_ready):
-        engines = embedded.engines(settings, any_stream=False)
         return running.run(settings, engines, permissions=permissions(settings.kafka), telemetry=metrics)
 
 

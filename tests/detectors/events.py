@@ -9,6 +9,7 @@ from detectors.config import ModelConfig, MonitorConfig, Scalar
 from detectors.effects import Effect
 from detectors.engine import Counts, Engine
 from detectors.kept import Kept
+from detectors.learning import Recordings
 from schemas.codec import decode_output
 from schemas.events import Alert, AlertEvent, DeadLetter, Metrics, Output, Retrain, Signal
 from schemas.records import Record
@@ -63,10 +64,12 @@ def records(events: Iterable[Event | bytes | None]) -> list[Record]:
     return [record(event, offset) for offset, event in enumerate(events)]
 
 
-def engine(config: MonitorConfig | ModelConfig | None = None, kept: Kept | None = None) -> Engine:
+def engine(
+    config: MonitorConfig | ModelConfig | None = None, kept: Kept | None = None, recordings: Recordings | None = None
+) -> Engine:
     config = MonitorConfig() if config is None else config
     config = MonitorConfig(defaults=config) if isinstance(config, ModelConfig) else config
-    return Engine(0, config, TOPICS, kept=kept)
+    return Engine(0, config, TOPICS, kept=kept, recordings=recordings)
 
 
 class Run(NamedTuple):
@@ -109,9 +112,10 @@ def run(
     config: MonitorConfig | ModelConfig | None = None,
     sizes: Sequence[int] = (1_000,),
     restoring: bool = False,
+    recordings: Recordings | None = None,
 ) -> Run:
     """Drives an engine over the events in batches of these sizes, in turn; with a new engine for each if asked to."""
-    return run_records(records(events), config, sizes, restoring)
+    return run_records(records(events), config, sizes, restoring, recordings)
 
 
 def run_records(
@@ -119,9 +123,10 @@ def run_records(
     config: MonitorConfig | ModelConfig | None = None,
     sizes: Sequence[int] = (1_000,),
     restoring: bool = False,
+    recordings: Recordings | None = None,
 ) -> Run:
     kept = Memory()
-    working = engine(config, kept if restoring else None)
+    working = engine(config, kept if restoring else None, recordings)
     effects: list[Effect] = []
     counts: dict[str, Counts] = {}
     start = turn = 0
@@ -133,7 +138,7 @@ def run_records(
             counts.setdefault(topic, Counts()).add(count)
         if restoring:
             kept.take(working.changes())
-            working = engine(config, kept)
+            working = engine(config, kept, recordings)
         start, turn = start + size, turn + 1
     return Run(effects, counts)
 

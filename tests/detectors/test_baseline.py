@@ -117,3 +117,18 @@ def test_no_cut_and_no_restore_changes_a_bit(values: list[float], sizes: list[in
         start = stop
     assert np.vstack(parts).tobytes() == expected.tobytes()
     assert (cut.rows, cut.numbers().tobytes()) == (whole.rows, whole.numbers().tobytes())
+
+
+def test_taught_elsewhere_rows_and_blocks_are_counted_anew_and_what_is_not_known_yet_is_learned_anew() -> None:
+    baseline = Baseline()
+    baseline.learn(20)
+    baseline.learn(20)
+    taught = np.column_stack((normal(1, 40), np.where(np.arange(40) < 19, 1e6, np.nan)))
+    baseline.measure(taught)
+    assert (baseline.ready(0), baseline.ready(1)) == (True, False)
+    baseline.begin(10)
+    values, blocks = baseline.measure(np.full((BLOCK, 2), 5.0))
+    assert blocks.ends == [BLOCK - 1]
+    assert blocks.counts[0].tolist() == [BLOCK, BLOCK - 10]
+    assert np.isnan(values[:, 1]).sum() == 10
+    assert baseline.mean[1] == 5.0

@@ -106,14 +106,20 @@ def test_every_mistake_is_said_at_once_with_key_value_and_what_is_allowed(tmp_pa
 
 
 def test_a_mistake_in_the_defaults_is_told_once_not_for_every_model(tmp_path: Path) -> None:
-    found = mistakes(tmp_path, '[defaults]\nbaseline = "b.parquet"\n[models.a]\n[models.b]\n')
-    expected = 'defaults.baseline = "b.parquet": must be "warm-up": a baseline from a file is not supported yet'
-    assert found == [expected]
+    found = mistakes(tmp_path, '[defaults]\nbaseline = "b.xlsx"\n[models.a]\n[models.b]\n')
+    files = "a file, which must end in .parquet, .csv, .jsonl or .jsonl.gz"
+    assert found == [f'defaults.baseline = "b.xlsx": must be "warm-up" or {files}']
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("[models.m.baselines]\nwarm-up = 'a.csv'", "models.m.baselines.warm-up: must have another name"),
+        ("[models.m.baselines]\nq1 = 'a.txt'", 'models.m.baselines.q1 = "a.txt": must end in .parquet'),
+        (
+            "[models.m]\nbaseline = 'q2'\nbaselines.q1 = 'a.csv'",
+            'models.m.baseline = "q2": must be "warm-up", a name of',
+        ),
         ("[models.m]\ndetectors = ['adwim']", "models.m.detectors: no detector 'adwim'"),
         ("[models.m]\ndetectors = ['ddm']", "models.m.detectors: ddm takes zeros and ones only"),
         ("[models.m]\nloss_detectors = ['ddm']\ntask = 'regression'", "models.m.loss_detectors: ddm takes zeros"),

@@ -1,6 +1,6 @@
 """The detector that keeps to a budget: the same however it is cut, and soon to find what it is to find."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -318,9 +318,62 @@ def test_where_both_ways_matter_better_is_a_change_like_any() -> None:
 
 def test_a_share_that_is_known_is_learned_from_half_the_rows() -> None:
     briefly, whole = bank(bits=True), bank(bits=True)
-    briefly.learn_briefly(0)
+    briefly.learn_from(0, 500)
     rows = np.concatenate((chances(9, 600, 0.1), chances(10, 200, 0.7)))
     (found,) = clocked(briefly, rows)
     assert 600 <= found.row < 630
     assert found.mean_before == pytest.approx(0.1, abs=0.03)
     assert clocked(whole, rows) == []
+
+
+# -- taught elsewhere --------------------------------------------------------------------------------------------------
+
+
+def correlated(seed: int, rows: int) -> Stream:
+    values = normal(seed, rows)
+    for row in range(1, rows):
+        values[row] += 0.95 * values[row - 1]
+    return values + 100.0
+
+
+def begun(taught: Stream, rows: int = 1_000) -> ShiryaevBank:
+    made = bank(rows=rows)
+    made.update(taught, np.arange(len(taught), dtype=float), taught)
+    made.begin()
+    return made
+
+
+def test_the_first_value_after_a_gap_is_held_against_no_other() -> None:
+    """Held against the last one before the gap, or against none, it would be the wildest there ever was."""
+    taught = correlated(17, 2_000)
+    far, near = begun(taught), begun(taught)
+    for watching, value in ((far, taught.min()), (near, taught[-1, 0])):
+        assert clocked(watching, np.array([[value]])) == []
+    assert (far._evidence == near._evidence).all()
+
+
+def test_a_gap_is_no_time_that_passed_and_evidence_begins_anew() -> None:
+    stream = normal(18, 1_500)
+    stream[1_400:] += 0.6  # not enough to be found
+    watching = begun(stream)
+    assert clocked(watching, normal(19, 500), first=10**12) == []
+    (found,) = clocked(watching, normal(20, 100) + 2.0, first=10**12 + 500)
+    assert 500 <= found.row - 10**12 < 520
+
+
+def test_one_that_has_alarmed_watches_again_and_one_that_has_not_learned_enough_learns_anew() -> None:
+    stream = np.concatenate((normal(21, 1_200), normal(22, 400) + 3.0))
+    assert clocked(begun(stream), normal(23, 60) + 3.0) != []
+    assert clocked(begun(normal(24, 900) + 9.0), normal(25, 1_500)) == []
+    (found,) = clocked(begun(normal(24, 900) + 9.0), np.concatenate((normal(25, 1_100), normal(26, 60) + 3.0)))
+    assert found.row >= 1_100
+
+
+@pytest.mark.parametrize("make", [normal, correlated])
+def test_a_column_can_learn_from_fewer_values_all_of_which_count(make: Callable[[int, int], Stream]) -> None:
+    made = bank(rows=5_000)
+    made.learn_from(0, 300)
+    made.update(make(27, 299))
+    assert not made.ready(0)
+    made.update(make(28, 1))
+    assert made.ready(0)

@@ -1,0 +1,55 @@
+"""What stands in one place of an event, and how it is read: as a number, as the length of a text, as a category."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.events import class_name
+
+Cell = float | str | bool | None
+Numbers = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+NUMBERS = {float, int}
+
+
+def numbers_of(cells: Sequence[Cell]) -> Numbers:
+    if NUMBERS.issuperset(map(type, cells)):
+        return np.array(cells, dtype=np.float64)
+    return np.array([cell if type(cell) in NUMBERS else np.nan for cell in cells], dtype=np.float64)
+
+
+def lengths_of(cells: Sequence[Cell]) -> Numbers:
+    return np.array([len(cell) if isinstance(cell, str) else np.nan for cell in cells], dtype=np.float64)
+
+
+def unreadable_in(column: Numbers, allowed: tuple[float, float] | None) -> Flags:
+    unreadable = np.isnan(column)
+    if allowed is not None:
+        unreadable |= (column < allowed[0]) | (column > allowed[1])
+    return unreadable
+
+
+def category_of(cell: Cell, forced: bool) -> str | None:
+    if isinstance(cell, str):
+        return cell
+    if cell is None or not forced:
+        return None
+    return class_name(cell)
+
+
+def fits(cell: Cell, kind: str, *, forced: bool = False) -> bool:
+    """Whether a cell is of this kind; ``forced``: categorical because it was said, so numbers are codes."""
+    if kind == "numeric":
+        return type(cell) in NUMBERS
+    if kind == "boolean":
+        return isinstance(cell, bool)
+    return isinstance(cell, str) or (kind == "categorical" and category_of(cell, forced) is not None)
+
+
+def kind_of(cell: Cell) -> str:
+    """What a feature is that shows this value first."""
+    if isinstance(cell, bool):
+        return "boolean"
+    return "categorical" if isinstance(cell, str) else "numeric"

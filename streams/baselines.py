@@ -1,0 +1,112 @@
+"""Baselines from files: found where the configuration names them, read, and taught to the detectors before the start.
+
+What is wrong with a file is said in one line, with the row and the column, and nothing starts.
+"""
+
+from collections.abc import Iterator, Mapping
+from hashlib import file_digest
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from detectors.config import WARM_UP, ModelConfig
+from detectors.learning import Learned, Recordings, Row, learn
+from detectors.recorded import LEARN_MIN
+from detectors.reports import Origin
+from streams.baseline_events import read_events
+from streams.baseline_tables import Limits, read_csv, read_parquet, rows_of
+from streams.errors import MistakesError, UsageError
+from streams.sections import Settings
+
+# More teach nothing new: a column stops learning at 25,000 values. What is read is held in memory while it teaches,
+# some 150 bytes a cell: 150 MB at most.
+LIMITS = Limits(rows=100_000, cells=1_000_000)
+_DIGITS = 12  # of the content's hash: two of a thousand files are alike once in 500 million times
+
+
+class BaselineError(MistakesError, UsageError):
+    """Files that cannot be what they are to be, a line each."""
+
+
+class Baseline(NamedTuple):
+    """For whoever wants to see it."""
+
+    model: str | None  # ``None``: of all that nobody configured
+    learned: Learned
+    path: Path
+    more: bool  # rows that were not read
+
+
+def load(settings: Settings) -> Recordings:
+    """All that the configuration names; raises ``BaselineError`` with every file that is wrong."""
+    models: dict[str, dict[str, Learned]] = {name: {} for name in settings.monitor.models}
+    defaults: dict[str, Learned] = {}
+    for baseline in loaded(settings):
+        own = defaults if baseline.model is None else models[baseline.model]
+        own[baseline.learned.origin.name] = baseline.learned
+    return Recordings(defaults, models)
+
+
+def loaded(settings: Settings) -> list[Baseline]:
+    found: list[Baseline] = []
+    mistakes: list[UsageError] = []
+    folder = Path(settings.folder)
+    # Many models may share the defaults' file: what is the same is learned once.
+    known: dict[tuple[str, Path, bytes, str | None], Baseline] = {}
+    for model, name, path, config in _named(settings):
+        same_config = msgspec.msgpack.encode(config, order="deterministic")
+        key = (name, folder / path, same_config, model if _says_whose(path) else "")
+        try:
+            if key not in known:
+                known[key] = _learned(model, name, folder / path, config)
+            found.append(known[key]._replace(model=model))
+        except UsageError as error:
+            mistakes.append(error)
+    if mistakes:
+        raise BaselineError(list(dict.fromkeys(map(str, mistakes))))
+    return found
+
+
+def files_of(config: ModelConfig) -> Mapping[str, str]:
+    """Paths by the names that events give."""
+    named = dict(config.baselines)
+    if config.baseline != WARM_UP and config.baseline not in named:
+        named[config.baseline] = config.baseline
+    return named
+
+
+def _named(settings: Settings) -> Iterator[tuple[str | None, str, str, ModelConfig]]:
+    everyone: list[tuple[str | None, ModelConfig]] = [(None, settings.monitor.defaults)]
+    everyone += settings.monitor.models.items()
+    for model, config in everyone:
+        for name, path in files_of(config).items():
+            yield model, name, path, config
+
+
+def _says_whose(path: str) -> bool:
+    """Only events name their model."""
+    return not path.lower().endswith((".csv", ".parquet"))
+
+
+def _learned(model: str | None, name: str, path: Path, config: ModelConfig) -> Baseline:
+    rows, more = _read(path, model, config)
+    least = min(LEARN_MIN, config.baseline_rows)
+    if len(rows) < least:
+        what = f"has {len(rows):,} rows, and a baseline needs {least}"
+        raise UsageError(what, where=str(path), advice='record more, or leave it to baseline = "warm-up"')
+    return Baseline(model, learn(config, Origin(name, _digest(path)), rows), path, more)
+
+
+def _read(path: Path, model: str | None, config: ModelConfig) -> tuple[list[Row], bool]:
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".parquet"):
+        table = read_csv(path, LIMITS) if suffix == ".csv" else read_parquet(path, LIMITS)
+        return rows_of(table, config.segments, str(path)), table.more
+    events = read_events(path, model, LIMITS)
+    return events.rows, events.more
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()[:_DIGITS]
