@@ -98,6 +98,7 @@ def test_a_name_that_is_not_known_changes_nothing_and_is_told(action: str) -> No
     (signal,) = [signal for signal in told.signals if signal.detector == "baseline"]
     assert (signal.kind, signal.disposition, signal.position.offset) == (Kind.SYSTEM, "unknown", 300)
     assert signal.evidence.detail["why"] == "there is no baseline 'q3': this model has warm-up, q1, q2"
+    assert signal.evidence.detail["baseline_name"] == "q1"
     assert names(told) == ["q1"]
 
 
