@@ -10,7 +10,7 @@ from detectors.effects import Decided
 from detectors.learning import Learned
 from detectors.loss import LossRule
 from detectors.moment import Moment
-from detectors.reports import Reports, ScopeKey
+from detectors.reports import FROM_STREAM, Reports, ScopeKey
 from detectors.retrain import Policy
 from detectors.scope import Scope, ScopeState
 from detectors.shelf import Pending, Room
@@ -139,12 +139,15 @@ class Scopes:
         return checksum(self._config, self.recorded, choice or self.choice)
 
     def unknown(self, moment: Moment, name: str | None) -> list[Decided]:
-        """That there is no baseline of that name, and which there are."""
+        """That there is no baseline of that name, which there are, and which one stays."""
         if name is None or self._knows(name):
             return []
         known = ", ".join((WARM_UP, *sorted(self.recorded)))
         why = f"there is no baseline {name[:NAME_CHARACTERS_MAX]!r}: this model has {known}"
-        return [Reports(ScopeKey(self._model, None, None, False)).baseline(moment, "baseline", 0, "unknown", why)]
+        key = ScopeKey(self._model, None, None, False)
+        stays = self.choice.of(key, self._config.baseline)
+        origin = self.recorded[stays].origin if stays in self.recorded else FROM_STREAM
+        return [Reports(key, origin).baseline(moment, "baseline", 0, "unknown", why)]
 
     def choose(self, event: Control) -> None:
         """The baseline that the event names is that of the monitors to be opened."""

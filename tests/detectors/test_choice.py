@@ -98,15 +98,16 @@ def test_a_name_that_is_not_known_changes_nothing_and_is_told(action: str) -> No
     (signal,) = [signal for signal in told.signals if signal.detector == "baseline"]
     assert (signal.kind, signal.disposition, signal.position.offset) == (Kind.SYSTEM, "unknown", 300)
     assert signal.evidence.detail["why"] == "there is no baseline 'q3': this model has warm-up, q1, q2"
+    assert signal.evidence.detail["baseline_name"] == "q1"
     assert names(told) == ["q1"]
 
 
 def test_labels_of_another_task_in_the_file_teach_no_losses() -> None:
     """The stream has shown by then that answers are right or wrong; the file has quantities."""
     draw = Random(1)
-    base = [event for n in range(1_000) for event in (prediction(n), outcome(n, draw.gauss(5.0, 1.0)))]
-    stream = [*balanced(chances(1, 600, 0.1)), control("baseline", "c", baseline="q1", at=600 * SECOND)]
-    stream += balanced([*chances(2, 600, 0.1), *chances(3, 300, 0.5)], 600)
+    base = [event for n in range(1_000) for event in (prediction(n), outcome(n, draw.gauss(1.0, 0.1)))]
+    stream = [*balanced(chances(1, 600, 0.1), score=0.5), control("baseline", "c", baseline="q1", at=600 * SECOND)]
+    stream += balanced([*chances(2, 600, 0.1), *chances(3, 300, 0.5)], 600, score=0.5)
     told = run(stream, WARM, recordings=recordings(learned(base, WARM)))
     (alert,) = [alert for alert in told.opened if alert.signal == "loss"]
     assert 1_200 * SECOND <= alert.ts - START < 1_300 * SECOND
