@@ -187,6 +187,7 @@ def test_check_shows_what_a_baseline_says_and_what_it_cannot(
     of = {line.split()[0]: " ".join(line.split()) for line in shown.splitlines() if line.split()}
     assert of["age"].startswith("age numeric 1,500 0.0% ")
     assert of["age"].endswith(" ready")
+    assert {"free", "pro"} < set(of["plan"].split())
     assert of["same"].endswith("3 ± 0 ready; constant, so a change is measured by its size")
     assert of["gone"] == "gone not known 0 100.0% " + (
         "not reportable: all values are missing; only how many are missing is watched"
@@ -289,8 +290,10 @@ def test_events_of_other_models_challengers_and_repeats_are_left_out_and_labels_
     perhaps = corrected | {"id": "r2", "label": "perhaps", "revision": 3, "provisional": True}
     more = [json.dumps(event).encode() for event in (shadow, corrected, perhaps)]
     path = tmp_path / "b.jsonl"
-    path.write_bytes(b"\n".join([*events(other, "eta"), *events(mine), *events(mine), *more]))
+    repeated = [line | {"age": 0.0} for line in mine]
+    path.write_bytes(b"\n".join([*events(other, "eta"), *events(mine), *events(repeated), *more]))
     taken = baseline_events.read_events(path, "churn", Limits(1_000, 1_000_000)).rows
+    assert [row.prediction.features["age"] for row in taken] == [line["age"] for line in mine]
     assert [row.prediction.id for row in taken] == ["r0", "r1", "r2"]
     assert [row.label for row in taken] == [mine[0]["label"], "sure", mine[2]["label"]]
 
@@ -322,6 +325,7 @@ GOOD = f"{START},40,1\n"
         ("b.csv", (HEAD + GOOD + "2026-01-01,4,1\n").encode(), 'row 2, column "ts": "2026-01-01" has no time zone;'),
         ("b.csv", (HEAD + GOOD + "soon,4,1\n").encode(), 'row 2, column "ts": "soon" is no time; write epoch milli'),
         ("b.csv", b"score,age\n0.5,1\nhigh,2\n", 'row 2, column "score": "high" is no finite number; leave the cell'),
+        ("b.csv", b"score,age\n0.5,1\n1_0,2\n", 'row 2, column "score": "1_0" is no finite number; leave the cell'),
         ("b.csv", b",age\n0,1\n", "column \"\": a feature's name has 1 to 256 characters; leave the column out"),
         ("b.csv", b"age,age\n1,2\n", 'has the column "age" twice; give each its own name'),
         ("b.csv", b"ts,version\n1,2\n", "has no feature, no prediction and no label; see docs/detection.md"),
@@ -366,6 +370,29 @@ def test_every_file_that_is_wrong_is_told_and_each_once(tmp_path: Path) -> None:
         baselines.load(load(configured(tmp_path, "", text)))
     missing = "cannot be read: No such file or directory"
     assert caught.value.lines == (f"{tmp_path}/a.csv: {missing}", f"{tmp_path}/b.csv: {missing}")
+
+
+def test_one_file_may_have_two_names_and_serve_two_models(tmp_path: Path) -> None:
+    text = '[models.{0}.baselines]\nq1 = "b.jsonl"\nq2 = "b.jsonl"\n'
+    config = configured(tmp_path, "", (text.format("one") + text.format("two")))
+    (tmp_path / "b.jsonl").write_bytes(b"\n".join([*events(rows(1, 300), "one"), *events(rows(2, 200), "two")]))
+    found = baselines.load(load(config))
+    taught = {
+        (model, name, one.origin.name, one.rows) for model in ("one", "two") for name, one in found.of(model).items()
+    }
+    assert taught == {
+        ("one", "q1", "q1", 300),
+        ("one", "q2", "q2", 300),
+        ("two", "q1", "q1", 200),
+        ("two", "q2", "q2", 200),
+    }
+
+
+def test_events_for_every_model_must_be_of_one(tmp_path: Path) -> None:
+    config = configured(tmp_path, "", '[defaults]\nbaseline = "b.jsonl"\n')
+    (tmp_path / "b.jsonl").write_bytes(b"\n".join([*events(rows(1, 300), "one"), *events(rows(2, 200), "two")]))
+    with pytest.raises(BaselineError, match='has events of "one", "two"; name the baseline under'):
+        baselines.load(load(config))
 
 
 def test_without_pyarrow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
