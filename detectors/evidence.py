@@ -6,9 +6,11 @@ import msgspec
 
 from detectors import wording
 from detectors.banks.shiryaev import LIMIT_FACTORS, WATCH
+from detectors.baseline import CLIP
 from detectors.budget import in_unit
 from detectors.config import ModelConfig
 from detectors.group import Found, Group, Recent
+from detectors.likeness import Name
 from detectors.timeline import Timeline
 from schemas.events import ChangePoint, Evidence, JsonScalar
 
@@ -86,6 +88,20 @@ def borne_out(group: Group, index: int, before: Evidence, recent: Recent, spread
     if before.value is None:  # no detector spoke: it is these rows alone that speak
         before = msgspec.structs.replace(before, value=_finite(abs(effect)), n=recent.rows)
     return msgspec.structs.replace(before, effect=_finite(effect), detail=detail)
+
+
+def named(group: Group, index: int, before: Evidence, name: Name) -> Evidence:
+    """The same, with what it looks like; and with how large it is, where no detector looks so far."""
+    detail: dict[str, JsonScalar] = {**before.detail, "looks_like": name.word}
+    if name.times is not None:
+        detail["times"] = name.times
+    baseline = before.baseline if before.baseline is not None else float(group.baseline.mean[index])
+    effect = 0.0 if name.mean is None else (name.mean - baseline) / float(group.baseline.scale[index])
+    if abs(effect) < CLIP:
+        return msgspec.structs.replace(before, detail=detail)
+    detail = {key: what for key, what in detail.items() if key not in ("spread", "effect_low", "effect_high")}
+    detail["after"] = _finite(name.mean or 0.0)
+    return msgspec.structs.replace(before, detail=detail, effect=_finite(effect))
 
 
 def _finite(value: float) -> float | None:

@@ -1,12 +1,11 @@
 """Columns of one family with their baseline and their detectors: numbers in, findings out."""
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from detectors.banks import registry
 from detectors.banks.contract import Bank, Finding, Matrix, StateError
@@ -16,8 +15,7 @@ from detectors.baseline import BLOCK, Baseline, Blocks, Row
 from detectors.budget import Allowance
 from detectors.config import ModelConfig
 from detectors.encoding import ONE_SIDED, Column
-
-HISTORY = 32  # blocks kept: about a thousand rows decide that something is over
+from detectors.history import HISTORY, History, Seen
 
 # Page-Hinkley's own defaults alarm 66 times in 100,000 rows of N(0, 1). Half of the smallest shift worth a page as
 # allowance leaves one false report in millions there, and finds one standard deviation in about 60 rows.
@@ -52,67 +50,6 @@ class Recent(NamedTuple):
 
     def of(self, *, spread: bool) -> float:
         return self.spread if spread else self.effect
-
-
-class History:
-    """The last blocks of all columns, in a ring. A column that came later has nothing in the blocks before."""
-
-    __slots__ = ("_counts", "_squares", "_sums", "blocks")
-
-    def __init__(self) -> None:
-        self.blocks = 0  # ever
-        self._sums: Matrix = np.zeros((HISTORY, 0))
-        self._squares: Matrix = np.zeros((HISTORY, 0))
-        self._counts: NDArray[np.uint8] = np.zeros((HISTORY, 0), dtype=np.uint8)  # at most BLOCK each
-
-    def add(self, sums: Row, squares: Row, counts: Row) -> None:
-        more = len(sums) - self._sums.shape[1]
-        if more:
-            self._sums = np.pad(self._sums, ((0, 0), (0, more)))
-            self._squares = np.pad(self._squares, ((0, 0), (0, more)))
-            self._counts = np.pad(self._counts, ((0, 0), (0, more)))
-        place = self.blocks % HISTORY
-        self._sums[place] = sums
-        self._squares[place] = squares
-        self._counts[place] = counts
-        self.blocks += 1
-
-    def last(self, column: int, blocks: int) -> Iterator[tuple[float, float, int]]:
-        """Sums, sums of squares and counts of one column, oldest first."""
-        if column >= self._sums.shape[1]:
-            return
-        sums, squares = self._sums[:, column].tolist(), self._squares[:, column].tolist()
-        counts = self._counts[:, column].tolist()
-        for block in range(max(0, self.blocks - min(blocks, HISTORY)), self.blocks):
-            yield sums[block % HISTORY], squares[block % HISTORY], counts[block % HISTORY]
-
-    def numbers(self, wanted: int) -> tuple[NDArray[np.number[Any]], ...]:
-        """All there is to know but for ``blocks``: the counts, and of so many last blocks the sums."""
-        counts = self._counts[: self.blocks].ravel()
-        if not wanted:
-            return (counts,)
-        places = self._places(wanted)
-        return counts, self._sums[places].ravel(), self._squares[places].ravel()
-
-    def _places(self, wanted: int) -> list[int]:
-        return [block % HISTORY for block in range(self.blocks - wanted, self.blocks)]
-
-    @classmethod
-    def of(cls, blocks: int, wanted: int, numbers: Row) -> "History":
-        """What gave these numbers; ``ValueError`` where there are too many or too few."""
-        history = cls()
-        history.blocks = blocks
-        if blocks:
-            used = min(blocks, HISTORY)
-            rows = numbers.reshape(used + 2 * wanted, -1)
-            history._sums = np.zeros((HISTORY, rows.shape[1]))
-            history._squares = np.zeros(history._sums.shape)
-            history._counts = np.zeros(history._sums.shape, dtype=np.uint8)
-            history._counts[:used] = rows[:used]
-            if wanted:
-                places = history._places(wanted)
-                history._sums[places], history._squares[places] = rows[used : used + wanted], rows[used + wanted :]
-        return history
 
 
 class GroupState(msgspec.Struct, array_like=True, frozen=True):
@@ -207,8 +144,8 @@ class Group:
         if not self.columns:
             self.baseline.rows += len(x)  # so that blocks end at the same rows in every group
             self._standardised = np.empty((len(x), 0))
-            return [], Blocks([], *[np.empty((0, 0))] * 3)
-        z, blocks = self.baseline.measure(x)
+            return [], Blocks.of([], 0)
+        z, blocks = self.baseline.measure(x, rate=self.rate)
         self._standardised = z
         raw = np.where(np.isnan(z), np.nan, x) if self.rate else z
         found: list[Found] = []
@@ -258,7 +195,11 @@ class Group:
     # -- blocks: what the rows since then were like -----------------------------------------------------------------
 
     def remember(self, blocks: Blocks, number: int) -> None:
-        self._history.add(blocks.sums[number], blocks.squares[number], blocks.counts[number])
+        self._history.add(blocks, number)
+
+    def seen(self, column: int, blocks: int) -> Seen:
+        """The last blocks of one column as they were."""
+        return self._history.seen(column, max(0, blocks))
 
     def recent(self, column: int, blocks: int, base: float = 0.0) -> Recent:
         """The mean of one column over the last blocks, against its baseline; ``base``: or what became normal since."""

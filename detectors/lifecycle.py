@@ -12,7 +12,7 @@ A detector picks the worst stretch out of thousands of rows, so the stretch that
 that come after were not picked: their mean has the error that statistics say it has, and an alarm rests on them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -22,7 +22,8 @@ from detectors.banks.shiryaev import WATCH
 from detectors.baseline import BLOCK
 from detectors.effects import alert_id, derived_id, place
 from detectors.encoding import ONE_SIDED, Column
-from detectors.group import HISTORY, Found, Group, Recent
+from detectors.group import Found, Group, Recent
+from detectors.history import HISTORY
 from schemas.events import AlertEvent, Evidence, Kind, Position, Severity
 
 # Smaller changes are real and not worth a page. Of a value: baseline standard deviations; of a rate: the difference.
@@ -86,6 +87,11 @@ class Suspect(msgspec.Struct, array_like=True, frozen=True):
     evidence: Evidence
     base: float = 0.0
     spread: bool = False
+
+
+def blocks_since(row: int, now: int) -> int:
+    """How many whole blocks lie between the block of a row and the end of another one."""
+    return (now + 1) // BLOCK - row // BLOCK - 1
 
 
 def floor_of(column: Column, rate: bool) -> float:
@@ -185,7 +191,7 @@ class Lifecycle:
         suspect = self.suspects[column.signal]
         if column.signal == together.SIGNAL and self._explained:
             return None
-        fresh = (row + 1) // BLOCK - suspect.row // BLOCK - 1  # whole blocks since the report
+        fresh = blocks_since(suspect.row, row)
         recent = group.recent(index, min(fresh, HISTORY), suspect.base)
         if suspect.detector == WATCH and column.kind not in ONE_SIDED and not group.rate:
             # What follows may be another change than the one that was found, and the larger one is told.
@@ -219,6 +225,14 @@ class Lifecycle:
         another = 0.0 if group.rate or column.kind in ONE_SIDED else abs(recent.of(spread=not incident.spread))
         return recent if another < floor else None
 
+    def changed(self, group: Group, row: int) -> Iterator[int]:
+        """The columns of a group whose suspicion or alarm is at most so many rows from this one as end an alarm."""
+        for index, column in enumerate(group.columns):
+            incident, suspect = self.incidents.get(column.signal), self.suspects.get(column.signal)
+            known = incident.opened_row if incident else suspect.row if suspect else None
+            if known is not None and abs(known - row) <= RECOVERED_ROWS:
+                yield index
+
     def wanted(self, group: Group) -> int:
         """How many of a group's last blocks may still be asked for: those since its oldest suspicion or alarm."""
         if not self.restless:
@@ -226,7 +240,7 @@ class Lifecycle:
         signals = {column.signal for column in group.columns}
         rows = [suspect.row for signal, suspect in self.suspects.items() if signal in signals]
         rows += [incident.opened_row for signal, incident in self.incidents.items() if signal in signals]
-        fresh = group.baseline.rows // BLOCK - min(rows, default=group.baseline.rows) // BLOCK - 1
+        fresh = blocks_since(min(rows, default=group.baseline.rows), group.baseline.rows - 1)
         return max(0, min(fresh, HISTORY))
 
     def certain(self, groups: Sequence[Group], row: int) -> int:

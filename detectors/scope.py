@@ -16,7 +16,7 @@ from detectors import wording
 from detectors.config import ModelConfig
 from detectors.effects import Decided
 from detectors.encoding import Column
-from detectors.evidence import borne_out, of_finding
+from detectors.evidence import borne_out, named, of_finding
 from detectors.group import Found
 from detectors.join import Labelled
 from detectors.lifecycle import (
@@ -26,9 +26,11 @@ from detectors.lifecycle import (
     Lifecycle,
     LifecycleState,
     Suspect,
+    blocks_since,
     floor_of,
     severity_of,
 )
+from detectors.likeness import CHANGED_MAX, NAMED_BLOCKS, Name
 from detectors.loss import Losses
 from detectors.moment import Item, Moment, position_of
 from detectors.reports import Reports, ScopeKey
@@ -195,15 +197,45 @@ class Scope:
                     shown = borne_out(group, index, incident.evidence, over, incident.spread)
                     shown = msgspec.structs.replace(shown, n=over.rows)
                     yield self._resolve(moment, column.signal, Closing.RECOVERED, shown)
+                elif not muted(column.signal, moment.now):
+                    yield from self._explained(at, moment, index)
             elif column.signal in lifecycle.suspects and not muted(column.signal, moment.now):
                 confirmed = lifecycle.confirmed(column, group, index, at.row)
                 if confirmed is not None:
                     suspect, recent = confirmed
                     evidence = borne_out(group, index, suspect.evidence, recent, suspect.spread)
-                    yield self._open(at, moment, column, suspect, recent.of(spread=suspect.spread), evidence)
+                    name = self._name(at, index, suspect.row)
+                    if name is not None:
+                        evidence = named(group, index, evidence, name)
+                    yield self._open(at, moment, column, suspect, recent.of(spread=suspect.spread), evidence, name)
+
+    def _explained(self, at: Happening, moment: Moment, index: int) -> Iterator[Decided]:
+        """What an alarm looks like shows in the rows after it, and is told once."""
+        column = at.group.columns[index]
+        incident = self._lifecycle.incidents[column.signal]
+        blocks = blocks_since(incident.opened_row, at.row)
+        if "looks_like" in incident.evidence.detail or blocks > NAMED_BLOCKS:
+            return
+        name = self._name(at, index, incident.opened_row)
+        if name is not None:
+            incident.evidence = named(at.group, index, incident.evidence, name)
+            yield self._told(at, moment, column, incident, AlertEvent.UPDATED, name)
+
+    def _name(self, at: Happening, index: int, since: int) -> Name | None:
+        blocks = blocks_since(since, at.row)
+        changed = [each for each in self._lifecycle.changed(at.group, since) if each != index]
+        changed = changed if len(changed) <= CHANGED_MAX else []
+        return self._watched.name_of(at.group, index, blocks, changed, last=blocks >= NAMED_BLOCKS)
 
     def _open(
-        self, at: Happening, moment: Moment, column: Column, suspect: Suspect, effect: float, evidence: Evidence
+        self,
+        at: Happening,
+        moment: Moment,
+        column: Column,
+        suspect: Suspect,
+        effect: float,
+        evidence: Evidence,
+        name: Name | None = None,
     ) -> Decided:
         # Labels since the change, where it is labels that showed it.
         labels = at.row - suspect.row + 1 if at.timeline is self._watched.losses else 0
@@ -218,13 +250,14 @@ class Scope:
             self.key.text,
             moment.position,
         )
-        return self._reports.alert(
-            moment,
-            incident,
-            AlertEvent.OPENED,
-            evidence,
-            wording.opened(self.key.model, column, evidence, at.group.rate),
-        )
+        return self._told(at, moment, column, incident, AlertEvent.OPENED, name)
+
+    def _told(
+        self, at: Happening, moment: Moment, column: Column, incident: Incident, step: AlertEvent, name: Name | None
+    ) -> Decided:
+        looks = name.words if name is not None else ""
+        summary = wording.opened(self.key.model, column, incident.evidence, at.group.rate, looks)
+        return self._reports.alert(moment, incident, step, incident.evidence, summary)
 
     def resolve_all(self, moment: Moment, why: Closing) -> Iterator[Decided]:
         for signal in sorted(self._lifecycle.incidents):

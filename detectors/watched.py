@@ -4,7 +4,7 @@ What comes out are *happenings*, in the order of the records that caused them: f
 full. They come piece by piece, as whoever lives through them may watch anew for what is over.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ from detectors.encoding import Cell, Column, EncoderState
 from detectors.evidence import of_given
 from detectors.group import Found, Group, GroupState
 from detectors.lifecycle import RECOVERED_ROWS, Lifecycle, Suspect, floor_of
+from detectors.likeness import Name
 from detectors.loss import Losses
 from detectors.moment import Item
 from detectors.timeline import Mark, Timeline, TimelineState
@@ -127,6 +128,13 @@ class Watched:
         """The batch is over."""
         self.rows.settle()
         self.losses.settle()
+
+    def name_of(self, group: Group, index: int, blocks: int, changed: Iterable[int], *, last: bool) -> Name | None:
+        """What the change of a column looks like in so many last blocks, beside those ``changed`` too."""
+        for encoded in (self._inputs, self._outcomes):
+            if group in encoded.groups:
+                return encoded.name_of(group, index, blocks, changed, last=last)
+        return None
 
     def watch_again(self, signal: str) -> None:
         """What was found of it is dealt with."""

@@ -21,8 +21,12 @@ _LOOK = {
 }
 
 
-def opened(model: str, column: Column, evidence: Evidence, rate: bool) -> str:
-    return f"{model}: {_subject(column, rate)} {_change(evidence, rate)}{_since(evidence)}; {_LOOK[column.kind]}."
+def opened(model: str, column: Column, evidence: Evidence, rate: bool, looks: str = "") -> str:
+    """``looks``: what the change looks like, in words."""
+    looks = f", {looks}" if looks else ""
+    return (
+        f"{model}: {_subject(column, rate)} {_change(evidence, rate)}{_since(evidence)}{looks}; {_LOOK[column.kind]}."
+    )
 
 
 def resolved(model: str, column_signal: str, why: Closing) -> str:

@@ -30,6 +30,8 @@ def test_the_long_example_has_everything_in_it(whole: Run) -> None:
     counts = whole.counts[TOPICS.predictions]
     assert set(streams) == {Stream.ALERTS, Stream.RETRAIN, Stream.SIGNALS, Stream.METRICS, Stream.DEAD_LETTERS}
     assert closings >= {None, "recovered", "deployed"}
+    names = {alert.evidence.detail.get("looks_like") for alert in whole.alerts}
+    assert names >= {None, "unit change"}
     assert {signal.disposition for signal in whole.signals} >= {"suspected", "already_open", "improvement"}
     assert {alert.segment for alert in whole.opened} > {None, "country=*"}
     assert {str(alert.kind) for alert in whole.opened} >= {"feature_drift", "concept_drift", "data_quality"}

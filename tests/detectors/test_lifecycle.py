@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 
 from detectors.banks.contract import Finding
@@ -11,7 +10,8 @@ from detectors.baseline import BLOCK, Blocks
 from detectors.budget import Allowance
 from detectors.config import ModelConfig
 from detectors.encoding import Column
-from detectors.group import HISTORY, Found, Group
+from detectors.group import Found, Group
+from detectors.history import HISTORY
 from detectors.lifecycle import (
     RECOVERED_ROWS,
     Disposition,
@@ -38,9 +38,12 @@ def group(column: Column, rate: bool = False, detectors: tuple[str, ...] = ("adw
 
 def live(held: Group, mean: float, blocks: int = 1, sd: float = 1.0) -> None:
     """Blocks of standardised values with such a mean and such a standard deviation."""
-    sums = [np.array([[each * BLOCK]]) for each in (mean, mean**2 + sd**2, 1.0)]
+    block = Blocks.of([0], 1)
+    block.sums[0, :, 0] = mean * BLOCK, (mean**2 + sd**2) * BLOCK
+    block.far[0, :, 0] = mean, sd
+    block.counts[0, :, 0] = BLOCK, 0, 0
     for _ in range(blocks):
-        held.remember(Blocks([0], *sums), 0)
+        held.remember(block, 0)
 
 
 def found(effect: float, detector: str = "adwin", *, base: float = 0.0, spread: bool = False) -> Found:
