@@ -169,11 +169,14 @@ class Blocks(msgspec.Struct, frozen=True):
     sums: Cube
     far: Cube
     counts: Cube
+    first: int = 0  # the matrix begins with this row
+    chunks: Cube | None = None  # of the chunks of blocks that are full: counts by column and cell
 
     @classmethod
-    def of(cls, ends: list[int], columns: int) -> "Blocks":
+    def of(cls, ends: list[int], columns: int, first: int = 0) -> "Blocks":
         lines = ((2, np.float64), (2, np.float32), (3, np.int8))
-        return cls(ends, *[np.zeros((len(ends), count, columns), dtype=kind) for count, kind in lines])
+        sums, far, counts = (np.zeros((len(ends), count, columns), dtype=kind) for count, kind in lines)
+        return cls(ends, sums, far, counts, first)
 
 
 class Baseline:
@@ -241,10 +244,15 @@ class Baseline:
         full = (self.rows + len(x)) // BLOCK - self.rows // BLOCK
         z = np.empty_like(x)
         first = BLOCK - self.rows % BLOCK - 1
-        blocks = Blocks.of([first + BLOCK * i for i in range(full)], self.columns)
+        blocks = Blocks.of([first + BLOCK * i for i in range(full)], self.columns, self.rows)
         _measure(x, self._known, z, self.rows, rate, blocks.sums, blocks.far, blocks.counts)
         self.rows += len(x)
         return z, blocks
+
+    def range(self, column: int) -> tuple[float, float]:
+        """Of the values that it learned from."""
+        low, high = self._known[[_LOW, _HIGH], column].tolist()
+        return low, high
 
     def numbers(self) -> Row:
         """All there is to know but for ``rows``."""

@@ -4,10 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
 from detectors.banks.contract import Matrix
 from detectors.banks.shiryaev import WATCH
 from detectors.config import ModelConfig
+from detectors.distances import told
 from detectors.encoding import Cell, Column, Encoder, EncoderState, Feature
 from detectors.group import Group
 from detectors.likeness import (
@@ -19,7 +21,7 @@ from detectors.likeness import (
     of_numbers,
     of_share,
 )
-from schemas.events import Kind
+from schemas.events import JsonScalar, Kind
 
 LABEL = "label"
 
@@ -92,6 +94,15 @@ class Encoded:
         rest = of_share(group, feature.rest, blocks, seen)
         category = next((each for each, column in feature.categories.items() if column == index), None)
         return name_of_category(category, shares, rest) if rest is not None else None
+
+    def distances(self, group: Group, index: int, row: int) -> dict[str, JsonScalar] | None:
+        """How far a feature's categories, all of them together, have moved since a row. ``None`` of anything else."""
+        feature = self._feature_of(index) if group is self.shares else None
+        if feature is None or index == feature.missing or feature.kind != "categorical":
+            return None
+        columns = [*feature.categories.values(), feature.rest]
+        shares = np.array([group.columns[column].given_share or 0.0 for column in columns])
+        return told(feature.seen * shares, np.array([group.ones(column, row) for column in columns]))
 
     def _feature_of(self, share: int) -> Feature | None:
         """Whose share a column is."""

@@ -10,12 +10,16 @@ import numpy as np
 from detectors.banks import registry
 from detectors.banks.contract import Bank, Finding, Matrix, StateError
 from detectors.banks.packed import pack, unpack
-from detectors.banks.shiryaev import WATCH, ShiryaevBank
+from detectors.banks.shiryaev import CELLS, WATCH, ShiryaevBank
+from detectors.banks.shiryaev_steps import BIT_CELLS, CHUNK
 from detectors.baseline import BLOCK, Baseline, Blocks, Row
 from detectors.budget import Allowance
 from detectors.config import ModelConfig
+from detectors.distances import rounded, told, wasserstein
 from detectors.encoding import ONE_SIDED, Column
 from detectors.history import HISTORY, History, Seen
+from detectors.shapes import Shapes
+from schemas.events import JsonScalar
 
 # Page-Hinkley's own defaults alarm 66 times in 100,000 rows of N(0, 1). Half of the smallest shift worth a page as
 # allowance leaves one false report in millions there, and finds one standard deviation in about 60 rows.
@@ -69,7 +73,9 @@ class Group:
         "_banks",
         "_config",
         "_detectors",
+        "_end",
         "_history",
+        "_shapes",
         "_standardised",
         "_watch",
         "baseline",
@@ -87,6 +93,8 @@ class Group:
         self._watch: ShiryaevBank | None = None
         self._allowance: Allowance | None = None
         self._history = History()
+        self._end = 0  # the row after the last block that is remembered
+        self._shapes = Shapes(BIT_CELLS if rate else CELLS // 2)
         self._standardised: Matrix = _NOTHING
 
     @property
@@ -128,7 +136,11 @@ class Group:
                 watch.learn_briefly(index)
 
     def _built_watch(self) -> ShiryaevBank | None:
-        return ShiryaevBank(bits=self.rate, rows=self._config.baseline_rows) if self.watched else None
+        if not self.watched:
+            return None
+        watch = ShiryaevBank(bits=self.rate, rows=self._config.baseline_rows)
+        watch.begin_at(self.baseline.rows)
+        return watch
 
     def _built(self) -> list[tuple[str, Bank]]:
         given = self._config.parameters
@@ -156,6 +168,7 @@ class Group:
         if self._watch is not None and self._allowance is not None:
             clock = np.arange(first, first + len(x), dtype=float) if self._allowance.in_rows else times
             reports = self._watch.update(x, clock, z, times)
+            blocks = msgspec.structs.replace(blocks, chunks=self._watch.chunks)
             found.extend(map(self._found_by_watch, reports))
         if len(found) > 1:
             found.sort(key=lambda item: (item.row, item.column))
@@ -196,6 +209,42 @@ class Group:
 
     def remember(self, blocks: Blocks, number: int) -> None:
         self._history.add(blocks, number)
+        self._end = end = blocks.first + blocks.ends[number] + 1
+        if blocks.chunks is not None and end % CHUNK == 0:
+            self._shapes.add(end, blocks.chunks[end // CHUNK - blocks.first // CHUNK - 1])
+
+    def shape(self, column: int, row: int) -> tuple[Row, Row] | None:
+        """How many values fell into each cell: of what taught the watch's baseline, and since this row.
+
+        To be asked of a column that the watch has reported: its baseline learns no more.
+        """
+        if self._watch is None:
+            return None
+        before, since = self._watch.usual(column), self._shapes.since(column, row)
+        return (_of_bits(before), _of_bits(since)) if self.rate else (before, since)
+
+    def distances(self, column: int, row: int) -> dict[str, JsonScalar]:
+        """How far apart these are, as evidence."""
+        shape = self.shape(column, row)
+        if shape is None or self._watch is None:
+            return {}
+        distances, (low, high) = told(*shape), self.baseline.range(column)
+        if distances and not self.rate and math.isfinite(high - low):
+            inside = wasserstein(*shape, self._watch.edges(column), low, high) / float(self.baseline.scale[column])
+            levels, counts, first = self.levels(column)
+            lately = first + BLOCK * np.arange(len(levels)) >= row
+            moved = abs(float((levels * counts)[lately].sum())) / max(1.0, float(counts[lately].sum()))
+            distances["wasserstein"] = rounded(max(inside, moved))  # what lies outside has moved by its mean at least
+        return distances
+
+    def levels(self, column: int) -> tuple[Row, Row, int]:
+        """How far the mean of each block lies from the baseline, roughly; of how many values; and the first's row."""
+        levels, counts = self._history.levels(column)
+        return levels, counts, self._end - BLOCK * len(levels)
+
+    def ones(self, column: int, row: int) -> float:
+        """How many of a share's values since this row are 1."""
+        return float(_of_bits(self._shapes.since(column, row))[1])
 
     def seen(self, column: int, blocks: int) -> Seen:
         """The last blocks of one column as they were."""
@@ -234,7 +283,8 @@ class Group:
         """``wanted``: so many of the last blocks may still be asked for by ``recent``."""
         blocks = self._history.blocks
         wanted = min(wanted, blocks, HISTORY)
-        numbers = pack(np.concatenate((self.baseline.numbers(), *self._history.numbers(wanted))))
+        shapes = [self._shapes.numbers()] if self.columns else []
+        numbers = pack(np.concatenate((self.baseline.numbers(), *shapes, *self._history.numbers(wanted))))
         banks = [bank.snapshot() for _, bank in self._banks]
         if self._watch is not None:
             banks.append(self._watch.snapshot())
@@ -245,7 +295,9 @@ class Group:
         self.columns = list(columns[: state.columns])
         numbers, first = unpack(state.numbers), Baseline.size(state.columns)
         self.baseline = Baseline.of(state.rows, numbers[:first])
-        self._history = History.of(state.blocks, state.wanted, numbers[first:])
+        self._end = state.rows // BLOCK * BLOCK
+        rest = self._shapes.restore(numbers[first:]) if state.columns else numbers[first:]
+        self._history = History.of(state.blocks, state.wanted, rest)
         self._banks = self._built() if self.columns else []
         self._watch = self._built_watch() if self.columns else None
         banks: list[Bank] = [bank for _, bank in self._banks]
@@ -255,6 +307,11 @@ class Group:
             bank.restore(held)
         if any(count != state.columns for count in (len(self.columns), *(bank.columns for bank in banks))):
             raise StateError(f"a state of {state.columns} columns does not fit the columns that are watched")
+
+
+def _of_bits(cells: Row) -> Row:
+    """Zeros and ones, whatever came before them."""
+    return np.array([cells[0] + cells[2], cells[1] + cells[3]])
 
 
 def _sd(share: float) -> float:

@@ -77,6 +77,7 @@ class Incident(msgspec.Struct, array_like=True):
     retrained: bool = False
     base: float = 0.0  # what was normal before, where it is not the baseline any more; in the unit of effects
     spread: bool = False  # it is the standard deviation that changed
+    row: int = 0  # since when rows are of the new kind
 
 
 class Suspect(msgspec.Struct, array_like=True, frozen=True):
@@ -176,6 +177,7 @@ class Lifecycle:
             evidence=evidence,
             base=suspect.base,
             spread=suspect.spread,
+            row=suspect.row,
         )
         self.suspects.pop(column.signal, None)
         self.incidents[column.signal] = opened

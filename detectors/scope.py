@@ -13,6 +13,7 @@ from operator import attrgetter, itemgetter
 import msgspec
 
 from detectors import wording
+from detectors.banks.shiryaev import WATCH
 from detectors.config import ModelConfig
 from detectors.effects import Decided
 from detectors.encoding import Column
@@ -181,7 +182,7 @@ class Scope:
         if disposition is Disposition.OPENED:
             since = max(1, at.group.rows_spanned(found.column, found.finding.since))
             cause = self._lifecycle.cause(found, at.row - since + 1, evidence)
-            yield self._open(at, moment, column, cause, found.effect, evidence)
+            yield self._open(at, moment, found.column, cause, found.effect, evidence)
             yield from self._retrain(moment, pending)
         elif disposition in (Disposition.SUSPECTED, Disposition.MUTED):
             self._lifecycle.suspect(column, found, at.row, evidence)
@@ -207,19 +208,30 @@ class Scope:
                     name = self._name(at, index, suspect.row)
                     if name is not None:
                         evidence = named(group, index, evidence, name)
-                    yield self._open(at, moment, column, suspect, recent.of(spread=suspect.spread), evidence, name)
+                    yield self._open(at, moment, index, suspect, recent.of(spread=suspect.spread), evidence, name)
 
     def _explained(self, at: Happening, moment: Moment, index: int) -> Iterator[Decided]:
         """What an alarm looks like shows in the rows after it, and is told once."""
         column = at.group.columns[index]
         incident = self._lifecycle.incidents[column.signal]
         blocks = blocks_since(incident.opened_row, at.row)
-        if "looks_like" in incident.evidence.detail or blocks > NAMED_BLOCKS:
+        if blocks > NAMED_BLOCKS:
             return
-        name = self._name(at, index, incident.opened_row)
+        name = None
+        if "looks_like" not in incident.evidence.detail:
+            name = self._name(at, index, incident.opened_row)
+        if name is not None or blocks == NAMED_BLOCKS:
+            incident.evidence = self._with_shape(at, index, incident.detector, incident.row, incident.evidence)
         if name is not None:
             incident.evidence = named(at.group, index, incident.evidence, name)
             yield self._told(at, moment, column, incident, AlertEvent.UPDATED, name)
+
+    def _with_shape(self, at: Happening, index: int, detector: str, row: int, evidence: Evidence) -> Evidence:
+        """How far the distribution has moved, where it is the watch that knows what it was."""
+        if detector != WATCH:
+            return evidence
+        distances = self._watched.distances(at.group, index, row)
+        return msgspec.structs.replace(evidence, detail={**evidence.detail, **distances})
 
     def _name(self, at: Happening, index: int, since: int) -> Name | None:
         blocks = blocks_since(since, at.row)
@@ -231,12 +243,14 @@ class Scope:
         self,
         at: Happening,
         moment: Moment,
-        column: Column,
+        index: int,
         suspect: Suspect,
         effect: float,
         evidence: Evidence,
         name: Name | None = None,
     ) -> Decided:
+        column = at.group.columns[index]
+        evidence = self._with_shape(at, index, suspect.detector, suspect.row, evidence)
         # Labels since the change, where it is labels that showed it.
         labels = at.row - suspect.row + 1 if at.timeline is self._watched.losses else 0
         incident = self._lifecycle.open(

@@ -27,7 +27,7 @@ from detectors.loss import Losses
 from detectors.moment import Item
 from detectors.timeline import Mark, Timeline, TimelineState
 from detectors.together import Together
-from schemas.events import Kind, Prediction
+from schemas.events import JsonScalar, Kind, Prediction
 from schemas.times import duration_ms
 
 _LOSS = (Column("loss", Kind.CONCEPT_DRIFT),)
@@ -135,6 +135,14 @@ class Watched:
             if group in encoded.groups:
                 return encoded.name_of(group, index, blocks, changed, last=last)
         return None
+
+    def distances(self, group: Group, index: int, row: int) -> dict[str, JsonScalar]:
+        """How far the values since this row lie from the baseline of the watch, which has reported the column."""
+        for encoded in (self._inputs, self._outcomes):
+            together = encoded.distances(group, index, row)
+            if together is not None:
+                return together
+        return group.distances(index, row)
 
     def watch_again(self, signal: str) -> None:
         """What was found of it is dealt with."""

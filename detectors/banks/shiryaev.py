@@ -32,6 +32,7 @@ from detectors.banks.packed import pack, unpack
 from detectors.banks.sealed import Parameters, name_of, unseal
 from detectors.banks.shiryaev_steps import (
     BIT_CELLS,
+    CHUNK,
     CLOCK,
     FIRST,
     FIRST_MAX,
@@ -128,8 +129,8 @@ class ShiryaevBank:
 
     kind = WATCH
     __slots__ = (
-        "_buffer", "_counts", "_cuts", "_evidence", "_lines", "_made", "_name", "_norms", "_parameters", "_patterns",
-        "_pending", "_row",
+        "_buffer", "_chunk", "_chunks", "_counts", "_cuts", "_evidence", "_lines", "_made", "_name", "_norms",
+        "_parameters", "_patterns", "_pending", "_row",
     )  # fmt: skip
 
     def __init__(
@@ -146,6 +147,8 @@ class ShiryaevBank:
         self._cuts: Matrix = np.zeros((0, 1 if bits else cells - 1))
         self._counts: Matrix = np.zeros((0, cells))
         self._pending: Matrix = np.zeros((0, cells))
+        self._chunk: Matrix = np.zeros((0, cells if bits else cells // 2))  # how many of the chunk at hand fell where
+        self._chunks: Cube = np.zeros((0, *self._chunk.shape))  # and of those that the last rows have filled
         self._evidence: Matrix = np.zeros((0, (MOMENTS_OF_BITS if bits else MOMENTS) * alternatives))
         self._norms: Matrix = np.ones((0, 2 * alternatives if bits else alternatives))  # of bits, after a 0 and a 1
         self.grow(columns)
@@ -176,6 +179,7 @@ class ShiryaevBank:
         self._cuts = np.concatenate((self._cuts, np.full((more, self._cuts.shape[1]), cut)))
         self._counts = np.concatenate((self._counts, np.zeros((more, self._counts.shape[1]))))
         self._pending = np.concatenate((self._pending, np.zeros((more, self._pending.shape[1]))))
+        self._chunk = np.concatenate((self._chunk, np.zeros((more, self._chunk.shape[1]))))
         self._evidence = np.concatenate((self._evidence, np.zeros((more, self._evidence.shape[1]))))
         self._norms = np.concatenate((self._norms, np.ones((more, self._norms.shape[1]))))
 
@@ -214,7 +218,10 @@ class ShiryaevBank:
         matrix = checked(values, self.columns)
         if clock is None:
             clock = np.arange(self._row, self._row + len(matrix))
+        ahead = int(self._row % CHUNK)
         self._row += len(matrix)
+        chunks = np.zeros(((ahead + len(matrix)) // CHUNK + 1, *self._chunk.shape))
+        chunks[0] = self._chunk
         measured = matrix if standardised is None or self._parameters["bits"] else np.ascontiguousarray(standardised)
         scores, shares, tilts, weights = self._made
         learn_max = float(self._parameters["learn_max"])
@@ -232,10 +239,29 @@ class ShiryaevBank:
             self._evidence,
             self._norms,
         )
-        found = advance(matrix, measured, clock, *own, scores, shares, tilts, weights, learn_max)
+        found = advance(matrix, measured, clock, *own, scores, shares, tilts, weights, learn_max, chunks, ahead)
+        self._chunks, self._chunk = chunks[:-1], chunks[-1].copy()
         if self._buffer.size and not _buffering(self._lines):
             self._buffer = np.zeros((0, 0))
         return findings(found)
+
+    def begin_at(self, row: int) -> None:
+        """Chunks are counted from the row 0, and this is to be the next."""
+        self._row = float(row)
+
+    @property
+    def chunks(self) -> Cube:
+        """Of the chunks that the last rows filled: how many values of a column fell into each cell, or each two."""
+        return self._chunks
+
+    def usual(self, column: int) -> Row:
+        """The same of all that taught the baseline."""
+        counts: Row = self._counts[checked_column(column, self.columns)].copy()
+        return counts if self._parameters["bits"] else counts[::2] + counts[1::2]
+
+    def edges(self, column: int) -> Row:
+        """Where one such cell of a number ends and the next begins."""
+        return self._cuts[checked_column(column, self.columns), 1::2].copy()
 
     def _empty_buffer(self, columns: int) -> Matrix:
         return np.zeros((columns, min(FIRST_MAX, self._learned() // 2)))
@@ -248,7 +274,7 @@ class ShiryaevBank:
         calm(line, self._pending[column], self._evidence[column], 0.0)
 
     def _arrays(self) -> tuple[Matrix, ...]:
-        return self._lines, self._patterns, self._cuts, self._counts, self._pending, self._evidence
+        return self._lines, self._patterns, self._cuts, self._counts, self._pending, self._evidence, self._chunk
 
     def _sound(self, lines: Matrix, buffered: int) -> bool:
         """Whether all that machine code finds its place by is a place."""
@@ -269,7 +295,7 @@ class ShiryaevBank:
         widths = [array.shape[1] for array in self._arrays()]
         columns = int(flat[1]) if len(flat) > 1 and 0 <= flat[1] <= len(flat) else -1
         ends = np.cumsum([2, *[columns * width for width in widths]])
-        if columns < 0 or ends[-1] > len(flat):
+        if columns < 0 or ends[-1] > len(flat) or not 0.0 <= flat[0] < 2.0**53:
             raise StateError(f"{self.kind}: {len(flat)} numbers are no whole columns")
         cut = np.split(flat, ends)[1:-1]
         parts = [part.reshape(columns, width).copy() for part, width in zip(cut, widths, strict=True)]
@@ -281,7 +307,8 @@ class ShiryaevBank:
             raise StateError(f"{self.kind}: {len(flat)} numbers are no whole columns")
         buffer = flat[ends[-1] :].reshape(shape).copy()
         self._row = float(flat[0])
-        self._lines, self._patterns, self._cuts, self._counts, self._pending, self._evidence = parts
+        self._lines, self._patterns, self._cuts, self._counts, self._pending, self._evidence, self._chunk = parts
+        self._chunks = np.zeros((0, *self._chunk.shape))
         self._buffer = buffer
         self._norms = np.ones((columns, self._norms.shape[1]))
         for line, counts, norms in zip(self._lines, self._counts, self._norms, strict=True):

@@ -39,7 +39,7 @@ TOTAL = 22  # the evidence of all alternatives together
 LINE = 23
 # Phases: the cuts are sought, the shares are learned, changes are looked for, one was found.
 FIRST, SECOND, WATCHED, LATCHED = 0.0, 1.0, 2.0, 3.0
-BLOCK = 32
+BLOCK, CHUNK = 32, 128  # values; rows of which is told how many values fell into each cell, or into each two
 
 # Of each alternative its evidence; and that times the values since its change, their sum, and of numbers their squares.
 # Each its own: one that finds a large change at once knows nothing of what others took for a small one.
@@ -332,9 +332,10 @@ def _teach(
 def _watch(
     column: int, values: Matrix, measured: Matrix, clock: Row, line: Row, first: Row,
     cuts: Row, counts: Row, pending: Row, own: Row, norms: Row, scores: Row, shares: Row, tilts: Cube,
-    weights: Matrix, learn_max: float, found: Matrix, count: int,
+    weights: Matrix, learn_max: float, chunks: Matrix, ahead: int, found: Matrix, count: int,
 ) -> tuple[Matrix, int]:  # fmt: skip
     """The rows of one column. What is looked at for each value is made ready for all of them."""
+    fold = chunks.shape[1] < len(counts)
     sided = line[SIDED] != 0.0
     up, down = weights[1 if sided else 0], weights[2]
     likelier = _likelier(tilts[int(line[TEMPER])], norms)
@@ -348,6 +349,7 @@ def _watch(
             likelier = _likelier(tilts[int(line[TEMPER])], norms) if line[PHASE] == WATCHED else likelier
             continue
         cell = _place(line, cuts, value)
+        chunks[(ahead + row) // CHUNK, cell >> 1 if fold else cell] += 1.0
         if line[PHASE] == LATCHED:
             continue
         _weigh(own, likelier[cell], passed, measured[row, column])
@@ -384,7 +386,7 @@ def _watch(
 def advance(
     values: Matrix, measured: Matrix, clock: Row, lines: Matrix, buffer: Matrix,
     cuts: Matrix, counts: Matrix, pending: Matrix, evidence: Matrix, norms: Matrix, scores: Row, shares: Row,
-    tilts: Cube, weights: Matrix, learn_max: float,
+    tilts: Cube, weights: Matrix, learn_max: float, chunks: Cube, ahead: int,
 ) -> Matrix:  # fmt: skip
     found = np.empty((4, 9))  # reports are rare; it doubles when they are not
     count = 0
@@ -393,6 +395,6 @@ def advance(
         found, count = _watch(
             column, values, measured, clock, lines[column], buffer[column] if len(buffer) else spare, cuts[column],
             counts[column], pending[column], evidence[column], norms[column], scores, shares, tilts, weights,
-            learn_max, found, count,
+            learn_max, chunks[:, column], ahead, found, count,
         )  # fmt: skip
     return found[:count]
