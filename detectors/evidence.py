@@ -11,15 +11,14 @@ from detectors.budget import in_unit
 from detectors.config import ModelConfig
 from detectors.group import Found, Group, Recent
 from detectors.likeness import Name
-from detectors.timeline import Timeline
+from detectors.moment import Moment
+from detectors.timeline import COARSEST_PART, STRIDE, Timeline
 from schemas.events import ChangePoint, Evidence, JsonScalar
 
 TWO_SIDED_95 = 1.96  # standard errors: the interval in which the effect lies 95 times in 100
 
 
-def of_finding(
-    group: Group, found: Found, row: int, timeline: Timeline, config: ModelConfig, trace: str | None
-) -> Evidence:
+def of_finding(group: Group, found: Found, row: int, timeline: Timeline, config: ModelConfig, at: Moment) -> Evidence:
     """What the detector saw, and when it thinks that the change began."""
     finding = found.finding
     since = group.rows_spanned(found.column, finding.since)
@@ -27,6 +26,7 @@ def of_finding(
     detail: dict[str, JsonScalar] = {"after": _finite(found.after)}
     if since >= 0:
         detail["rows_since_change"] = since
+        detail |= _dates(group, found, row, timeline, at.now)
     if found.spread:
         detail["spread"] = _finite(finding.spread)
     value, threshold = finding.value, finding.threshold
@@ -43,8 +43,22 @@ def of_finding(
         effect=_finite(found.effect),
         change_point=ChangePoint(ts=mark.time, offset=mark.offset) if mark is not None else None,
         detail=detail,
-        trace=trace,
+        trace=at.trace,
     )
+
+
+def _dates(group: Group, found: Found, row: int, timeline: Timeline, now: int) -> dict[str, JsonScalar]:
+    """Between which times the change began, as epoch milliseconds. Where rows lie in time is known roughly."""
+    if found.finding.since_high < 0:
+        return {}
+    high, low = (
+        group.rows_spanned(found.column, since) for since in (found.finding.since_high, found.finding.since_low)
+    )
+    earliest = timeline.at(max(0, row - high + 1), row)
+    latest_row = row - low + 1 + max(STRIDE, low // COARSEST_PART)
+    latest = timeline.at(latest_row, row) if latest_row <= row else None
+    dates: dict[str, JsonScalar] = {"change_point_high": latest.time if latest is not None else now}
+    return dates | ({"change_point_low": earliest.time} if earliest is not None else {})
 
 
 def _error(found: Found) -> float:

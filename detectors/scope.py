@@ -175,7 +175,7 @@ class Scope:
 
     def _found(self, at: Happening, found: Found, muted: Callable[[str, int], bool], pending: int) -> Iterator[Decided]:
         column, moment = at.group.columns[found.column], Moment.of(at.item)
-        evidence = of_finding(at.group, found, at.row, at.timeline, self._config, moment.trace)
+        evidence = of_finding(at.group, found, at.row, at.timeline, self._config, moment)
         silent = muted(column.signal, moment.now)
         disposition = self._lifecycle.judge(column, found, evidence, silent, at.group)
         yield self._reports.signal(moment, at.row, column, found.detector, evidence, disposition)

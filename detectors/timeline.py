@@ -14,6 +14,7 @@ STRIDE = 16  # rows between marks on the finest level
 FACTOR = 4  # each level is so many times coarser than the one below
 LEVELS = 8  # the coarsest: a mark each 16 * 4**7 = 262,144 rows, which go 16 million rows back
 KEPT = 64  # marks on the finest level; a row's mark is at most a tenth of its age away
+COARSEST_PART = 10  # or STRIDE rows
 KEPT_ABOVE = KEPT - KEPT // FACTOR  # on the others, which begin where the one below ends
 
 TimelineState = bytes

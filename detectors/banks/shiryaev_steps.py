@@ -84,7 +84,7 @@ def _ones(line: Row, counts: Row) -> tuple[float, float]:
 
 
 @compiled
-def _likelier(tilt: Matrix, norms: Row) -> Matrix:
+def likelier_of(tilt: Matrix, norms: Row) -> Matrix:
     """How much likelier each alternative makes each cell."""
     alternatives = tilt.shape[1]
     likelier = tilt * norms[:alternatives]
@@ -338,7 +338,7 @@ def _watch(
     fold = chunks.shape[1] < len(counts)
     sided = line[SIDED] != 0.0
     up, down = weights[1 if sided else 0], weights[2]
-    likelier = _likelier(tilts[int(line[TEMPER])], norms)
+    likelier = likelier_of(tilts[int(line[TEMPER])], norms)
     for row in range(values.shape[0]):
         value = values[row, column]
         if np.isnan(value):
@@ -346,7 +346,7 @@ def _watch(
         passed = _pass(line, clock[row])
         if line[PHASE] < WATCHED:
             _learn(line, value, first, cuts, counts, scores, tilts, own, norms, shares)
-            likelier = _likelier(tilts[int(line[TEMPER])], norms) if line[PHASE] == WATCHED else likelier
+            likelier = likelier_of(tilts[int(line[TEMPER])], norms) if line[PHASE] == WATCHED else likelier
             continue
         cell = _place(line, cuts, value)
         chunks[(ahead + row) // CHUNK, cell >> 1 if fold else cell] += 1.0
@@ -363,7 +363,7 @@ def _watch(
         if rise <= line[LIMIT] and (fall <= line[LIMIT] or line[RENEWING] != 0.0):
             # A call that hands on so many arrays takes longer than all the rest.
             if line[PENDING_N] >= RELEASE and _teach(line, pending, counts, shares, tilts, norms, own, learn_max):
-                likelier = _likelier(tilts[int(line[TEMPER])], norms)
+                likelier = likelier_of(tilts[int(line[TEMPER])], norms)
             continue
         firing = up if rise > line[LIMIT] else down
         harm = rise > line[LIMIT] and (not sided or _worse(line, counts, up, own))
