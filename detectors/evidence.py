@@ -9,7 +9,9 @@ from detectors.banks.shiryaev import LIMIT_FACTORS, WATCH
 from detectors.baseline import CLIP
 from detectors.budget import in_unit
 from detectors.config import ModelConfig
+from detectors.course import AT_ONCE, Course, course
 from detectors.group import Found, Group, Recent
+from detectors.lifecycle import RECOVERED_ROWS, Closing, Past
 from detectors.likeness import Name
 from detectors.moment import Moment
 from detectors.timeline import COARSEST_PART, STRIDE, Timeline
@@ -57,7 +59,10 @@ def _dates(group: Group, found: Found, row: int, timeline: Timeline, now: int) -
     earliest = timeline.at(max(0, row - high + 1), row)
     latest_row = row - low + 1 + max(STRIDE, low // COARSEST_PART)
     latest = timeline.at(latest_row, row) if latest_row <= row else None
-    dates: dict[str, JsonScalar] = {"change_point_high": latest.time if latest is not None else now}
+    dates: dict[str, JsonScalar] = {
+        "rows_since_change_max": high,
+        "change_point_high": latest.time if latest is not None else now,
+    }
     return dates | ({"change_point_low": earliest.time} if earliest is not None else {})
 
 
@@ -116,6 +121,28 @@ def named(group: Group, index: int, before: Evidence, name: Name) -> Evidence:
     detail = {key: what for key, what in detail.items() if key not in ("spread", "effect_low", "effect_high")}
     detail["after"] = _finite(name.mean or 0.0)
     return msgspec.structs.replace(before, detail=detail, effect=_finite(effect))
+
+
+def of_course(
+    group: Group, index: int, before: Evidence, past: Past | None, base: float, *, spread: bool
+) -> dict[str, JsonScalar]:
+    """How the change came, where that can be told."""
+    if past is not None:
+        return {"change": str(Course.RECURRING), "times_before": past.times, "last_ended": past.ended}
+    said = before.detail.get("rows_since_change_max")
+    if isinstance(said, int) and said <= AT_ONCE:
+        return {"change": str(Course.SUDDEN)}
+    levels, counts, _ = group.levels(index)
+    come = None if spread else course(levels - (2.0 * base if group.rate else base), counts)
+    return {"change": str(come)} if come is not None else {}
+
+
+def of_end(before: Evidence, why: Closing, opened_ts: int, now: int, rows: int | None) -> dict[str, JsonScalar]:
+    """``rows``: how many there were since it opened, where it is they that ended it."""
+    ended: dict[str, JsonScalar] = {**before.detail, "why": str(why), "lasted_ms": now - opened_ts}
+    if rows is not None and rows < 2 * RECOVERED_ROWS:  # half of them at least were normal again
+        ended["change"] = str(Course.SPIKE)
+    return ended
 
 
 def _finite(value: float) -> float | None:

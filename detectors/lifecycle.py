@@ -36,6 +36,7 @@ SHARE_FLOOR = 0.05
 # reports a few times a day for nothing, each report is looked at up to 32 times: a false page of this kind in years.
 CERTAIN = 4.5
 RECOVERED_ROWS = BLOCK * HISTORY
+PAST_MAX = 64  # signals of a scope of which it is remembered that they had alarms
 
 
 class Disposition(StrEnum):
@@ -80,6 +81,15 @@ class Incident(msgspec.Struct, array_like=True):
     row: int = 0  # since when rows are of the new kind
 
 
+class Past(msgspec.Struct, array_like=True, frozen=True):
+    """What is remembered of a signal whose alarms have ended by themselves, the last of them this way."""
+
+    ended: int
+    rising: bool
+    spread: bool
+    times: int  # one after the other, the same way
+
+
 class Suspect(msgspec.Struct, array_like=True, frozen=True):
     """A finding that waits for the rows after it."""
 
@@ -112,6 +122,7 @@ def harmful(kind: Kind, effect: float) -> bool:
 class LifecycleState(msgspec.Struct, array_like=True, frozen=True):
     incidents: dict[str, Incident]
     suspects: dict[str, Suspect]
+    past: dict[str, Past] = {}
 
 
 class Lifecycle:
@@ -120,6 +131,7 @@ class Lifecycle:
     def __init__(self) -> None:
         self.incidents: dict[str, Incident] = {}
         self.suspects: dict[str, Suspect] = {}
+        self.past: dict[str, Past] = {}  # the one that ended last comes last
 
     @property
     def restless(self) -> bool:
@@ -183,8 +195,21 @@ class Lifecycle:
         self.incidents[column.signal] = opened
         return opened
 
-    def close(self, signal: str) -> Incident:
-        return self.incidents.pop(signal)
+    def close(self, signal: str, now: int, *, recovered: bool) -> Incident:
+        incident = self.incidents.pop(signal)
+        if recovered:
+            rising, before = (incident.evidence.effect or 0.0) > 0.0, self.past.pop(signal, None)
+            again = before is not None and (before.rising, before.spread) == (rising, incident.spread)
+            times = before.times + 1 if again and before is not None else 1
+            self.past[signal] = Past(now, rising, incident.spread, times)
+            if len(self.past) > PAST_MAX:
+                del self.past[next(iter(self.past))]
+        return incident
+
+    def before(self, signal: str, effect: float, *, spread: bool) -> Past | None:
+        """The alarms of a signal that went the same way as this one and ended by themselves."""
+        past = self.past.get(signal)
+        return past if past is not None and (past.rising, past.spread) == (effect > 0.0, spread) else None
 
     # -- what a full block of rows shows ------------------------------------------------------------------------------
 
@@ -254,10 +279,10 @@ class Lifecycle:
         return rows if rows > 0 else BLOCK - row % BLOCK
 
     def state(self) -> LifecycleState:
-        return LifecycleState(self.incidents, self.suspects)
+        return LifecycleState(self.incidents, self.suspects, self.past)
 
     def restore(self, state: LifecycleState) -> None:
-        self.incidents, self.suspects = state.incidents, state.suspects
+        self.incidents, self.suspects, self.past = state.incidents, state.suspects, state.past
 
 
 def _plain(evidence: Evidence) -> bool:

@@ -15,9 +15,10 @@ import msgspec
 from detectors import wording
 from detectors.banks.shiryaev import WATCH
 from detectors.config import ModelConfig
+from detectors.course import Course
 from detectors.effects import Decided
 from detectors.encoding import Column
-from detectors.evidence import borne_out, named, of_finding
+from detectors.evidence import borne_out, named, of_course, of_end, of_finding
 from detectors.group import Found
 from detectors.join import Labelled
 from detectors.lifecycle import (
@@ -197,7 +198,7 @@ class Scope:
                     incident = lifecycle.incidents[column.signal]
                     shown = borne_out(group, index, incident.evidence, over, incident.spread)
                     shown = msgspec.structs.replace(shown, n=over.rows)
-                    yield self._resolve(moment, column.signal, Closing.RECOVERED, shown)
+                    yield self._resolve(moment, column.signal, Closing.RECOVERED, shown, at.row)
                 elif not muted(column.signal, moment.now):
                     yield from self._explained(at, moment, index)
             elif column.signal in lifecycle.suspects and not muted(column.signal, moment.now):
@@ -217,21 +218,28 @@ class Scope:
         blocks = blocks_since(incident.opened_row, at.row)
         if blocks > NAMED_BLOCKS:
             return
-        name = None
+        name, before = None, incident.evidence.detail.get("change")
         if "looks_like" not in incident.evidence.detail:
             name = self._name(at, index, incident.opened_row)
         if name is not None or blocks == NAMED_BLOCKS:
-            incident.evidence = self._with_shape(at, index, incident.detector, incident.row, incident.evidence)
+            cause = Suspect(incident.detector, incident.row, incident.evidence, incident.base, incident.spread)
+            incident.evidence = self._told_more(at, index, cause, incident.evidence)
         if name is not None:
             incident.evidence = named(at.group, index, incident.evidence, name)
+        if name is not None or (before, incident.evidence.detail.get("change")) == (None, Course.GRADUAL):
             yield self._told(at, moment, column, incident, AlertEvent.UPDATED, name)
 
-    def _with_shape(self, at: Happening, index: int, detector: str, row: int, evidence: Evidence) -> Evidence:
-        """How far the distribution has moved, where it is the watch that knows what it was."""
-        if detector != WATCH:
-            return evidence
-        distances = self._watched.distances(at.group, index, row)
-        return msgspec.structs.replace(evidence, detail={**evidence.detail, **distances})
+    def _told_more(self, at: Happening, index: int, cause: Suspect, evidence: Evidence) -> Evidence:
+        """How the change came; and how far the distribution moved, where it is the watch that knows what it was."""
+        detail, signal = dict(evidence.detail), at.group.columns[index].signal
+        if detail.get("change") != Course.RECURRING:
+            past = None
+            if signal not in self._lifecycle.incidents:
+                past = self._lifecycle.before(signal, evidence.effect or 0.0, spread=cause.spread)
+            detail |= of_course(at.group, index, evidence, past, cause.base, spread=cause.spread)
+        if cause.detector == WATCH:
+            detail |= self._watched.distances(at.group, index, cause.row)
+        return msgspec.structs.replace(evidence, detail=detail)
 
     def _name(self, at: Happening, index: int, since: int) -> Name | None:
         blocks = blocks_since(since, at.row)
@@ -250,7 +258,7 @@ class Scope:
         name: Name | None = None,
     ) -> Decided:
         column = at.group.columns[index]
-        evidence = self._with_shape(at, index, suspect.detector, suspect.row, evidence)
+        evidence = self._told_more(at, index, suspect, evidence)
         # Labels since the change, where it is labels that showed it.
         labels = at.row - suspect.row + 1 if at.timeline is self._watched.losses else 0
         incident = self._lifecycle.open(
@@ -280,18 +288,21 @@ class Scope:
     def resolve(self, moment: Moment, signal: str, why: Closing) -> Decided:
         return self._resolve(moment, signal, why, None)
 
-    def _resolve(self, moment: Moment, signal: str, why: Closing, shown: Evidence | None) -> Decided:
-        """``shown`` is what the recent rows say, where it is they that end it."""
-        incident = self._lifecycle.close(signal)
+    def _resolve(
+        self, moment: Moment, signal: str, why: Closing, shown: Evidence | None, row: int | None = None
+    ) -> Decided:
+        """``shown`` is what the recent rows say, up to this row, where it is they that end it."""
+        incident = self._lifecycle.close(signal, moment.now, recovered=why is Closing.RECOVERED)
         self._watched.watch_again(signal)
-        last = shown or incident.evidence
-        evidence = msgspec.structs.replace(last, detail={**last.detail, "why": str(why)}, trace=moment.trace)
+        last, rows = shown or incident.evidence, None if row is None else row - incident.opened_row
+        ended = of_end(last, why, incident.opened_ts, moment.now, rows)
+        evidence = msgspec.structs.replace(last, detail=ended, trace=moment.trace)
         return self._reports.alert(
             moment,
             incident,
             AlertEvent.RESOLVED,
             evidence,
-            wording.resolved(self.key.model, signal, why),
+            wording.resolved(self.key.model, signal, why, moment.now - incident.opened_ts),
         )
 
     def acknowledge(self, moment: Moment, incident: Incident, by: str | None) -> Decided:

@@ -6,6 +6,7 @@ from detectors import together
 from detectors.banks.shiryaev import WATCH
 from detectors.budget import in_words
 from detectors.config import ModelConfig
+from detectors.course import Course
 from detectors.encoding import Column
 from detectors.lifecycle import Closing
 from schemas.events import Evidence, Kind
@@ -29,7 +30,7 @@ def opened(model: str, column: Column, evidence: Evidence, rate: bool, looks: st
     )
 
 
-def resolved(model: str, column_signal: str, why: Closing) -> str:
+def resolved(model: str, column_signal: str, why: Closing, lasted_ms: int) -> str:
     reasons = {
         Closing.RECONFIGURED: "is closed: the model has another configuration now",
         Closing.RECOVERED: "is back at its baseline",
@@ -39,7 +40,15 @@ def resolved(model: str, column_signal: str, why: Closing) -> str:
         Closing.REPLACED: "is closed: newer versions took its place",
         Closing.BY_HAND: "was resolved by hand",
     }
-    return f"{model}: {column_signal} {reasons[why]}."
+    return f"{model}: {column_signal} {reasons[why]}, after {lasting(lasted_ms)}."
+
+
+def lasting(ms: int) -> str:
+    """So long, in the largest unit of which there are two."""
+    for unit, length in (("days", 86_400_000), ("hours", 3_600_000), ("minutes", 60_000)):
+        if ms >= 2 * length:
+            return f"{ms // length} {unit}"
+    return f"{ms // 1_000} seconds"
 
 
 def _subject(column: Column, rate: bool) -> str:
@@ -62,10 +71,11 @@ def _change(evidence: Evidence, rate: bool) -> str:
     before, after = evidence.baseline, evidence.detail.get("after")
     if before is None or not isinstance(after, float) or evidence.effect is None:
         return "changed"
+    slowly = " little by little" if evidence.detail.get("change") == Course.GRADUAL else ""
     spread = evidence.detail.get("spread")
     if isinstance(spread, float):
         return f"has {spread:.2g} times the spread that it had"
-    verb = "rose" if evidence.effect > 0 else "fell"
+    verb = ("rose" if evidence.effect > 0 else "fell") + slowly
     if rate:
         return f"{verb} from {before:.1%} to {max(0.0, min(after, 1.0)):.1%}"
     return f"{verb} from {before:.4g} to {after:.4g} ({abs(evidence.effect):.1f} standard deviations)"

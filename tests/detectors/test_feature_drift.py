@@ -95,7 +95,9 @@ def test_the_detector_that_keeps_to_the_budget_opens_at_once_and_the_others_are_
     assert became <= {(True, "opened"), (False, "noted"), (False, "already_open")}
     opened = [signal for signal in watched.signals if signal.disposition == "opened"]
     assert [signal.ts for signal in opened] == [alert.ts for alert in watched.opened]
-    assert [signal.evidence for signal in opened] == [alert.evidence for alert in watched.opened]
+    for signal, alert in zip(opened, watched.opened, strict=True):
+        assert signal.evidence.detail.items() <= alert.evidence.detail.items()
+        assert msgspec.structs.replace(alert.evidence, detail=signal.evidence.detail) == signal.evidence
     assert {alert.detector for alert in watched.alerts} == {WATCH}
 
 

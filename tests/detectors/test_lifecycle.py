@@ -289,5 +289,5 @@ def test_closing_leaves_it_quiet_and_a_restored_lifecycle_is_as_restless() -> No
     restored = Lifecycle()
     restored.restore(lifecycle.state())
     assert (restored.restless, restored.incidents == lifecycle.incidents) == (True, True)
-    assert isinstance(lifecycle.close("feature:age"), Incident)
+    assert isinstance(lifecycle.close("feature:age", 5, recovered=True), Incident)
     assert not lifecycle.restless
