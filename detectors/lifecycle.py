@@ -111,6 +111,10 @@ def floor_of(column: Column, rate: bool) -> float:
     return RATE_FLOORS.get(column.kind, SHARE_FLOOR)
 
 
+def loss_floor(rate: bool) -> float:
+    return RATE_FLOORS[Kind.CONCEPT_DRIFT] if rate else VALUE_FLOOR
+
+
 def harmful(kind: Kind, effect: float) -> bool:
     """Only a worsening loss is damage, and only more missing values are trouble; other changes matter both ways.
 

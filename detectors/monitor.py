@@ -1,7 +1,6 @@
 """Everything about one model on one partition: its join, its loss rule, its scopes, and what operators said of it."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from zlib import crc32
 
 import msgspec
@@ -147,14 +146,8 @@ class Monitor:
 
     def decide(self) -> list[Decided]:
         """What the records taken in since the last time say, in their order: many rows at once, as columns."""
-        decided = [
-            event
-            for scope in self._scopes
-            for event in scope.decide(self._waiting, partial(self._mutes.holds, scope.key.segment or ""))
-        ]
+        decided = self._scopes.decide(self._waiting, self._mutes)
         self._waiting.settle()
-        if len(self._scopes) > 1:
-            decided.sort(key=lambda event: event.at)  # stable: scopes by their number
         return decided
 
     def _close_windows(self, item: Item) -> Iterator[Decided]:
@@ -360,7 +353,7 @@ class Monitor:
             if not scope.key.challenger:
                 yield from scope.resolve_all(moment, why)
         if event.action is not ControlAction.BASELINE:
-            self._scopes.deployed = event.version
+            self._scopes.turned(event.version, moment.now, back=event.action is ControlAction.ROLLBACK)
         every = event.action is ControlAction.BASELINE
         self._scopes.retire(lambda version: every or version in (None, event.version))
 

@@ -5,20 +5,20 @@ found in the order of the records that caused it. Nothing it decides depends on 
 """
 
 from bisect import bisect_right
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from heapq import merge
 from operator import attrgetter, itemgetter
 
 import msgspec
 
 from detectors import wording
-from detectors.banks.shiryaev import WATCH
+from detectors.causes import NOT_KNOWN
 from detectors.config import ModelConfig
-from detectors.course import Course
 from detectors.effects import Decided
 from detectors.encoding import Column
-from detectors.evidence import borne_out, named, of_course, of_end, of_finding
+from detectors.evidence import borne_out, named, of_end, of_finding
+from detectors.explaining import Around, Explainer, is_news
 from detectors.group import Found
 from detectors.join import Labelled
 from detectors.lifecycle import (
@@ -32,9 +32,10 @@ from detectors.lifecycle import (
     floor_of,
     severity_of,
 )
-from detectors.likeness import CHANGED_MAX, NAMED_BLOCKS, Name
+from detectors.likeness import NAMED_BLOCKS, Name
 from detectors.loss import Losses
 from detectors.moment import Item, Moment, position_of
+from detectors.mutes import Mutes
 from detectors.reports import Reports, ScopeKey
 from detectors.retrain import Policy, RetrainReason, request
 from detectors.shelf import Pending
@@ -60,7 +61,9 @@ class ScopeState(msgspec.Struct, array_like=True, frozen=True):
 class Scope:
     """State and logic of one monitor."""
 
-    def __init__(self, key: ScopeKey, config: ModelConfig, policy: Policy, number: int, archive: Archive) -> None:
+    def __init__(
+        self, key: ScopeKey, config: ModelConfig, policy: Policy, number: int, archive: Archive, around: Around
+    ) -> None:
         self.key = key
         self.number = number  # of the model's scopes, in the order in which they were met
         self.retired = False  # replaced by a deployment or a new baseline: counts late labels, decides nothing
@@ -72,6 +75,7 @@ class Scope:
         self._losses: list[Loss] = []
         self._lifecycle = Lifecycle()
         self._watched = Watched(config, self._lifecycle, segment=key.segment is not None)
+        self.explainer = Explainer(key, self._watched, self._lifecycle, around)
         self._book = Book(archive)
         self._labels = Labels()
         self._retrains: dict[RetrainReason, int] = {}  # when each reason last led to one
@@ -129,15 +133,15 @@ class Scope:
 
     # -- deciding -----------------------------------------------------------------------------------------------------
 
-    def decide(self, pending: Level, muted: Callable[[str, int], bool]) -> Iterator[Decided]:
-        """Runs what was taken in since the last time through the detectors; events come in record order."""
-        happenings = merge(self._run_rows(), self._run_losses(), key=attrgetter("at"))  # stable: rows before losses
-        if self.retired:
-            deque(happenings, maxlen=0)
-        else:
-            yield from self._live(happenings, pending, muted)
+    def happenings(self) -> Iterator[Happening]:
+        """Runs what was taken in since the last time through the detectors, in record order."""
+        return merge(self._run_rows(), self._run_losses(), key=attrgetter("at"))  # stable: rows before losses
+
+    def settle(self) -> None:
+        """The batch has been lived through."""
         self._labels.settle()
         self._watched.settle()
+        self.explainer.judged = []
         if self._seen:
             self._last = position_of(self._seen[-1][2])
             self._seen = []
@@ -147,18 +151,18 @@ class Scope:
         if not self.retired:
             yield from self._retrain(moment, pending)
 
-    def _live(
-        self, happenings: Iterable[Happening], pending: Level, muted: Callable[[str, int], bool]
-    ) -> Iterator[Decided]:
-        """Lives through a batch in the order of its records."""
-        for happening in happenings:
-            if happening.found is not None:
-                yield from self._found(happening, happening.found, muted, pending.at(happening.item[0]))
-            else:
-                happening.group.remember(happening.blocks, happening.block)
-                if self._lifecycle.restless:
-                    yield from self._block(happening, muted)
-                    yield from self._retrain(Moment.of(happening.item), pending.at(happening.item[0]))
+    def live(self, happening: Happening, pending: Level, mutes: Mutes) -> Iterator[Decided]:
+        """Lives through what one record made happen."""
+        if self.retired:
+            return
+        muted = partial(mutes.holds, self.key.segment or "")
+        if happening.found is not None:
+            yield from self._found(happening, happening.found, muted, pending.at(happening.at))
+            return
+        happening.group.remember(happening.blocks, happening.block)
+        if self._lifecycle.restless:
+            yield from self._block(happening, muted)
+            yield from self._retrain(Moment.of(happening.item), pending.at(happening.at))
 
     def _run_rows(self) -> Iterator[Happening]:
         rows, self._rows = self._rows, []
@@ -170,6 +174,7 @@ class Scope:
     def _run_losses(self) -> Iterator[Happening]:
         losses, self._losses = self._losses, []
         if losses:
+            self.explainer.judged = losses
             yield from self._watched.joined(losses)
 
     # -- living through it --------------------------------------------------------------------------------------------
@@ -206,7 +211,7 @@ class Scope:
                 if confirmed is not None:
                     suspect, recent = confirmed
                     evidence = borne_out(group, index, suspect.evidence, recent, suspect.spread)
-                    name = self._name(at, index, suspect.row)
+                    name = self.explainer.name(at, index, suspect.row)
                     if name is not None:
                         evidence = named(group, index, evidence, name)
                     yield self._open(at, moment, index, suspect, recent.of(spread=suspect.spread), evidence, name)
@@ -217,35 +222,25 @@ class Scope:
         incident = self._lifecycle.incidents[column.signal]
         blocks = blocks_since(incident.opened_row, at.row)
         if blocks > NAMED_BLOCKS:
+            self._see_harm(incident, column, moment)
             return
-        name, before = None, incident.evidence.detail.get("change")
+        name, before = None, incident.evidence.detail
         if "looks_like" not in incident.evidence.detail:
-            name = self._name(at, index, incident.opened_row)
+            name = self.explainer.name(at, index, incident.opened_row)
         if name is not None or blocks == NAMED_BLOCKS:
             cause = Suspect(incident.detector, incident.row, incident.evidence, incident.base, incident.spread)
-            incident.evidence = self._told_more(at, index, cause, incident.evidence)
+            incident.evidence = self.explainer.more(at, index, cause, incident.evidence)
         if name is not None:
             incident.evidence = named(at.group, index, incident.evidence, name)
-        if name is not None or (before, incident.evidence.detail.get("change")) == (None, Course.GRADUAL):
+        if name is not None or is_news(before, incident.evidence.detail):
             yield self._told(at, moment, column, incident, AlertEvent.UPDATED, name)
 
-    def _told_more(self, at: Happening, index: int, cause: Suspect, evidence: Evidence) -> Evidence:
-        """How the change came; and how far the distribution moved, where it is the watch that knows what it was."""
-        detail, signal = dict(evidence.detail), at.group.columns[index].signal
-        if detail.get("change") != Course.RECURRING:
-            past = None
-            if signal not in self._lifecycle.incidents:
-                past = self._lifecycle.before(signal, evidence.effect or 0.0, spread=cause.spread)
-            detail |= of_course(at.group, index, evidence, past, cause.base, spread=cause.spread)
-        if cause.detector == WATCH:
-            detail |= self._watched.distances(at.group, index, cause.row)
-        return msgspec.structs.replace(evidence, detail=detail)
-
-    def _name(self, at: Happening, index: int, since: int) -> Name | None:
-        blocks = blocks_since(since, at.row)
-        changed = [each for each in self._lifecycle.changed(at.group, since) if each != index]
-        changed = changed if len(changed) <= CHANGED_MAX else []
-        return self._watched.name_of(at.group, index, blocks, changed, last=blocks >= NAMED_BLOCKS)
+    def _see_harm(self, incident: Incident, column: Column, moment: Moment) -> None:
+        """Labels may come long after what they are of: they are waited for, and told of when it is over."""
+        detail, began = incident.evidence.detail, incident.evidence.change_point
+        if detail.get("harm") == NOT_KNOWN and began is not None:
+            told = detail | self.explainer.harm(column, began.ts, moment.at)
+            incident.evidence = msgspec.structs.replace(incident.evidence, detail=told)
 
     def _open(
         self,
@@ -258,7 +253,7 @@ class Scope:
         name: Name | None = None,
     ) -> Decided:
         column = at.group.columns[index]
-        evidence = self._told_more(at, index, suspect, evidence)
+        evidence = self.explainer.more(at, index, suspect, evidence)
         # Labels since the change, where it is labels that showed it.
         labels = at.row - suspect.row + 1 if at.timeline is self._watched.losses else 0
         incident = self._lifecycle.open(

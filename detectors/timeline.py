@@ -94,6 +94,22 @@ class Timeline:
             stride *= FACTOR
         return oldest
 
+    def since(self, time: int, now: int) -> int:
+        """The row after the last mark before a time, as remembered when ``now`` was the newest row; or the oldest."""
+        self.settle(now)
+        first, stride = self._marks * STRIDE, STRIDE
+        after = first
+        for held in self._levels:
+            count = len(held) // _PAIR
+            newest = (first - 1) // stride * stride
+            first = newest - (count - 1) * stride
+            for place in range(count - 1, -1, -1):
+                if held[_PAIR * place] < time:
+                    return after
+                after = first + place * stride
+            stride *= FACTOR
+        return after
+
     def state(self) -> TimelineState:
         """Between two batches: nothing is ahead."""
         assert not self._ahead

@@ -21,6 +21,9 @@ _LOOK = {
     Kind.CHALLENGER: "the challenger differs; nobody is served by it",
 }
 
+# What is told as the cause of an alarm where inputs are watched and show none.
+NONE_SEEN = "none seen in inputs: the relation between inputs and labels changed"
+
 
 def opened(model: str, column: Column, evidence: Evidence, rate: bool, looks: str = "") -> str:
     """``looks``: what the change looks like, in words."""
