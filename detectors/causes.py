@@ -23,7 +23,7 @@ EXPLAINED = (Kind.CONCEPT_DRIFT, Kind.PREDICTION_DRIFT, Kind.LABEL_DRIFT, Kind.L
 HARMLESS = (*OF_INPUTS, Kind.PREDICTION_DRIFT)  # as long as labels do not say otherwise
 PARTS_MAX = 200  # segments looked at for one alarm
 LABELS_MIN = 2 * BLOCK  # of fewer nothing is said
-CERTAIN = 3.0  # standard errors
+CERTAIN, UNCERTAIN = 3.0, 2.0  # standard errors from which a rise is one, and within which there is none to be seen
 MIX_MIN = 0.1  # of all: a smaller change of a segment's share explains little
 _SIZE_MAX = 10.0  # an effect of so many units weighs no more than any larger one
 
@@ -74,9 +74,9 @@ def of_turn(turn: Turn | None, since: int) -> list[Cause]:
     if turn is None or not -NEAR_MS <= since - turn.at <= TURN_MS:
         return []
     apart = since - turn.at
-    what = "the model was rolled back to" if turn.back else "a deployment was told of, of"
     version = f"version {turn.version}" if turn.version is not None else "another version"
-    return [Cause(_SIZE_MAX / (1.0 + abs(apart) / (0.05 * TURN_MS)), f"{what} {version} {_when(apart)}")]
+    what = f"the model was rolled back to {version}" if turn.back else f"{version} was deployed"
+    return [Cause(_SIZE_MAX / (1.0 + abs(apart) / (0.05 * TURN_MS)), f"{what} {_when(apart)}")]
 
 
 class Rise(NamedTuple):
@@ -104,7 +104,7 @@ def of_segments(parts: Sequence[Part], floor: float, *, rate: bool) -> list[Caus
     """A loss that rises within one segment alone; or in none of them, where the mix of segments is another one."""
     known = [part for part in parts if part.rise.values >= LABELS_MIN]
     up = [part for part in known if part.rise.certain(floor / 2.0)]
-    still = [part for part in known if abs(part.rise.effect) < floor / 2.0]
+    still = [part for part in known if abs(part.rise.effect) <= max(floor / 2.0, UNCERTAIN * part.rise.error)]
     if len(known) < 2 or len(up) + len(still) < len(known):
         return []
     if len(up) == 1:

@@ -1,6 +1,6 @@
 """What an alarm tells of itself beside its size: what it looks like, how it came, what caused it, whom it harms.
 
-All of it is looked up when an alarm opens, and once more some rows later, as of the record in hand.
+All of it is looked up when an alarm opens, and again some rows later, as of the record in hand.
 """
 
 from bisect import bisect_right
@@ -26,6 +26,7 @@ from detectors.causes import (
 from detectors.course import Course
 from detectors.encoding import Column
 from detectors.evidence import of_course
+from detectors.history import HISTORY
 from detectors.lifecycle import Lifecycle, Suspect, blocks_since, loss_floor
 from detectors.likeness import CHANGED_MAX, NAMED_BLOCKS, Name
 from detectors.moment import Moment
@@ -33,6 +34,8 @@ from detectors.reports import ScopeKey
 from detectors.watched import Happening, Loss, Watched
 from detectors.wording import NONE_SEEN
 from schemas.events import Evidence, JsonScalar, Kind
+
+LOOKS = (NAMED_BLOCKS, 2 * NAMED_BLOCKS, HISTORY)  # blocks after it opened: others may show their change only then
 
 
 class Around(Protocol):

@@ -18,7 +18,7 @@ from detectors.config import ModelConfig
 from detectors.effects import Decided
 from detectors.encoding import Column
 from detectors.evidence import borne_out, named, of_end, of_finding
-from detectors.explaining import Around, Explainer, is_news
+from detectors.explaining import LOOKS, Around, Explainer, is_news
 from detectors.group import Found
 from detectors.join import Labelled
 from detectors.lifecycle import (
@@ -217,19 +217,17 @@ class Scope:
                     yield self._open(at, moment, index, suspect, recent.of(spread=suspect.spread), evidence, name)
 
     def _explained(self, at: Happening, moment: Moment, index: int) -> Iterator[Decided]:
-        """What an alarm looks like shows in the rows after it, and is told once."""
+        """What an alarm looks like and where it comes from shows in the rows after it, and is told then."""
         column = at.group.columns[index]
         incident = self._lifecycle.incidents[column.signal]
-        blocks = blocks_since(incident.opened_row, at.row)
-        if blocks > NAMED_BLOCKS:
-            self._see_harm(incident, column, moment)
-            return
-        name, before = None, incident.evidence.detail
-        if "looks_like" not in incident.evidence.detail:
+        blocks, before, name = blocks_since(incident.opened_row, at.row), incident.evidence.detail, None
+        if blocks <= NAMED_BLOCKS and "looks_like" not in before:
             name = self.explainer.name(at, index, incident.opened_row)
-        if name is not None or blocks == NAMED_BLOCKS:
+        if name is not None or blocks in LOOKS:
             cause = Suspect(incident.detector, incident.row, incident.evidence, incident.base, incident.spread)
             incident.evidence = self.explainer.more(at, index, cause, incident.evidence)
+        elif blocks > NAMED_BLOCKS:
+            self._see_harm(incident, column, moment)
         if name is not None:
             incident.evidence = named(at.group, index, incident.evidence, name)
         if name is not None or is_news(before, incident.evidence.detail):

@@ -28,9 +28,22 @@ NONE_SEEN = "none seen in inputs: the relation between inputs and labels changed
 def opened(model: str, column: Column, evidence: Evidence, rate: bool, looks: str = "") -> str:
     """``looks``: what the change looks like, in words."""
     looks = f", {looks}" if looks else ""
-    return (
-        f"{model}: {_subject(column, rate)} {_change(evidence, rate)}{_since(evidence)}{looks}; {_LOOK[column.kind]}."
-    )
+    told = f"{_change(evidence, rate)}{_since(evidence)}{looks}{_cause(evidence)}{_harm(evidence)}"
+    return f"{model}: {_subject(column, rate)} {told}; {_LOOK[column.kind]}."
+
+
+def _cause(evidence: Evidence) -> str:
+    cause = evidence.detail.get("cause_1")
+    if cause == NONE_SEEN:
+        return ", while no change is seen in its inputs"
+    return f", likely because {cause}" if cause is not None else ""
+
+
+def _harm(evidence: Evidence) -> str:
+    harm = str(evidence.detail.get("harm", ""))
+    if harm.startswith("none seen"):
+        return f", no harm{harm.removeprefix('none')}"
+    return f", with {harm}" if harm.startswith("loss") else ""
 
 
 def resolved(model: str, column_signal: str, why: Closing, lasted_ms: int) -> str:
