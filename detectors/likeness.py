@@ -66,7 +66,7 @@ class Side(NamedTuple):
     def like(self, other: "Side") -> bool:
         """Whether both may be of the same values."""
         near = abs(self.mean - other.mean) <= CERTAIN * math.hypot(self.error, other.error)
-        return near and min(self.sd, other.sd) > 0.0 and abs(math.log(self.sd / other.sd)) <= ALIKE
+        return near and min(self.sd, other.sd) > 0.0 and abs(math.log(self.sd) - math.log(other.sd)) <= ALIKE
 
     def turned(self, times: float, plus: float = 0.0) -> "Side":
         return Side(self.mean * times + plus, self.sd * abs(times), self.error * abs(times))
@@ -148,7 +148,8 @@ def _other_unit(before: Side, since: Side) -> Name | None:
 
 def _factor(before: Side, since: Side) -> Name | None:
     """The mean tells the factor where values differ little for their size, and their spread bears it out."""
-    times, spread = math.log(since.mean / before.mean), math.log(since.sd / before.sd)
+    times = math.log(abs(since.mean)) - math.log(abs(before.mean))
+    spread = math.log(since.sd) - math.log(before.sd)
     error = math.hypot(before.error / before.mean, since.error / since.mean)
     for factor, (small, large) in _FACTORS.items():
         if _is_factor(math.log(factor), times, spread, error):

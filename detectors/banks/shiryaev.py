@@ -22,8 +22,10 @@ so that it need not be long to be exact.
 
 import math
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.banks import daily
 from detectors.banks.contract import Finding, Matrix, StateError
@@ -76,6 +78,7 @@ LIMIT_FACTORS = {True: 0.9, False: 0.8}
 # Where evidence starts, as a part of A. It costs as much of the time between alarms, and saves a third of the delay.
 HEAD_SHARE = 1e-3
 DAY_MS = 86_400_000.0
+Counts = NDArray[np.uint8]
 DATED = 2.5  # nats by which an alternative may be wrong about when its change began: nine dates in ten are right
 
 
@@ -150,8 +153,9 @@ class ShiryaevBank:
         self._cuts: Matrix = np.zeros((0, 1 if bits else cells - 1))
         self._counts: Matrix = np.zeros((0, cells))
         self._pending: Matrix = np.zeros((0, cells))
-        self._chunk: Matrix = np.zeros((0, cells if bits else cells // 2))  # how many of the chunk at hand fell where
-        self._chunks: Cube = np.zeros((0, *self._chunk.shape))  # and of those that the last rows have filled
+        # How many values of the chunk at hand fell where; and of those that the last rows have filled.
+        self._chunk: Counts = np.zeros((0, cells if bits else cells // 2), dtype=np.uint8)
+        self._chunks: Counts = np.zeros((0, *self._chunk.shape), dtype=np.uint8)
         self._evidence: Matrix = np.zeros((0, (MOMENTS_OF_BITS if bits else MOMENTS) * alternatives))
         self._norms: Matrix = np.ones((0, 2 * alternatives if bits else alternatives))  # of bits, after a 0 and a 1
         self.grow(columns)
@@ -182,7 +186,7 @@ class ShiryaevBank:
         self._cuts = np.concatenate((self._cuts, np.full((more, self._cuts.shape[1]), cut)))
         self._counts = np.concatenate((self._counts, np.zeros((more, self._counts.shape[1]))))
         self._pending = np.concatenate((self._pending, np.zeros((more, self._pending.shape[1]))))
-        self._chunk = np.concatenate((self._chunk, np.zeros((more, self._chunk.shape[1]))))
+        self._chunk = np.pad(self._chunk, ((0, more), (0, 0)))
         self._evidence = np.concatenate((self._evidence, np.zeros((more, self._evidence.shape[1]))))
         self._norms = np.concatenate((self._norms, np.ones((more, self._norms.shape[1]))))
 
@@ -243,7 +247,7 @@ class ShiryaevBank:
             self._norms,
         )
         found = advance(matrix, measured, clock, *own, scores, shares, tilts, weights, learn_max, chunks, ahead)
-        self._chunks, self._chunk = chunks[:-1], chunks[-1].copy()
+        self._chunks, self._chunk = chunks[:-1].astype(np.uint8), chunks[-1].astype(np.uint8)
         if self._buffer.size and not _buffering(self._lines):
             self._buffer = np.zeros((0, 0))
         return self._dated(findings(found))
@@ -280,7 +284,7 @@ class ShiryaevBank:
         self._row = float(row)
 
     @property
-    def chunks(self) -> Cube:
+    def chunks(self) -> Counts:
         """Of the chunks that the last rows filled: how many values of a column fell into each cell, or each two."""
         return self._chunks
 
@@ -303,7 +307,7 @@ class ShiryaevBank:
             line[PHASE] = WATCHED
         calm(line, self._pending[column], self._evidence[column], 0.0)
 
-    def _arrays(self) -> tuple[Matrix, ...]:
+    def _arrays(self) -> tuple[NDArray[Any], ...]:
         return self._lines, self._patterns, self._cuts, self._counts, self._pending, self._evidence, self._chunk
 
     def _sound(self, lines: Matrix, buffered: int) -> bool:
@@ -337,8 +341,9 @@ class ShiryaevBank:
             raise StateError(f"{self.kind}: {len(flat)} numbers are no whole columns")
         buffer = flat[ends[-1] :].reshape(shape).copy()
         self._row = float(flat[0])
-        self._lines, self._patterns, self._cuts, self._counts, self._pending, self._evidence, self._chunk = parts
-        self._chunks = np.zeros((0, *self._chunk.shape))
+        self._lines, self._patterns, self._cuts, self._counts, self._pending, self._evidence, chunk = parts
+        self._chunk = np.clip(np.nan_to_num(chunk), 0, CHUNK).astype(np.uint8)
+        self._chunks = np.zeros((0, *self._chunk.shape), dtype=np.uint8)
         self._buffer = buffer
         self._norms = np.ones((columns, self._norms.shape[1]))
         for line, counts, norms in zip(self._lines, self._counts, self._norms, strict=True):

@@ -31,7 +31,19 @@ def test_the_long_example_has_everything_in_it(whole: Run) -> None:
     assert set(streams) == {Stream.ALERTS, Stream.RETRAIN, Stream.SIGNALS, Stream.METRICS, Stream.DEAD_LETTERS}
     assert closings >= {None, "recovered", "deployed"}
     names = {alert.evidence.detail.get("looks_like") for alert in whole.alerts}
+    told = {name for alert in whole.alerts for name in alert.evidence.detail}
     assert names >= {None, "unit change"}
+    assert told >= {
+        "psi",
+        "wasserstein",
+        "change",
+        "change_point_low",
+        "lasted_ms",
+        "harm",
+        "cause_1",
+        "cause_3",
+        "times",
+    }
     assert {signal.disposition for signal in whole.signals} >= {"suspected", "already_open", "improvement"}
     assert {alert.segment for alert in whole.opened} > {None, "country=*"}
     assert {str(alert.kind) for alert in whole.opened} >= {"feature_drift", "concept_drift", "data_quality"}
