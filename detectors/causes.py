@@ -65,7 +65,7 @@ def of_inputs(column: Column, lifecycle: Lifecycle, since: int, now: int) -> lis
         if isinstance(other, Suspect):
             weight /= 4.0
         sort = f" ({looks})" if looks is not None else ""
-        verb = "may have changed" if isinstance(other, Suspect) else "changed"
+        verb = "seems to have changed" if isinstance(other, Suspect) else "changed"
         found.append(Cause(weight, f"{_plain(signal)} {verb}{sort} {_when(apart)}"))
     return found
 
@@ -108,12 +108,8 @@ def of_segments(parts: Sequence[Part], floor: float, *, rate: bool) -> list[Caus
     if len(known) < 2 or len(up) + len(still) < len(known):
         return []
     if len(up) == 1:
-        return [
-            Cause(
-                _SIZE_MAX,
-                f"within {up[0].name} alone: loss up by {_much(up[0].rise.effect, rate)}, elsewhere as before",
-            )
-        ]
+        text = f"change within {up[0].name} alone: loss up by {_much(up[0].rise.effect, rate)}, elsewhere as before"
+        return [Cause(_SIZE_MAX, text)]
     return _mix(parts) if not up else []
 
 

@@ -36,7 +36,7 @@ def _cause(evidence: Evidence) -> str:
     cause = evidence.detail.get("cause_1")
     if cause == NONE_SEEN:
         return ", while no change is seen in its inputs"
-    return f", likely because {cause}" if cause is not None else ""
+    return f", likely cause: {cause}" if cause is not None else ""
 
 
 def _harm(evidence: Evidence) -> str:

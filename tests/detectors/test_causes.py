@@ -65,7 +65,7 @@ def step(before: float, after: float, rows: int = WARM + SINCE) -> list[float]:
 def test_a_feature_that_changed_at_the_same_time() -> None:
     opened, *_ = of(alarms(answered(ages(2.0), step(0.1, 0.4))))
     assert causes(opened) == ["feature age changed at the same time"]
-    assert ", likely because feature age changed at the same time; the model is wrong" in opened.summary
+    assert ", likely cause: feature age changed at the same time; the model is wrong" in opened.summary
 
 
 def test_where_inputs_are_quiet_it_is_the_relation_that_changed() -> None:
@@ -133,7 +133,7 @@ def by_country(shares: Sequence[tuple[float, float]], errors: dict[str, tuple[fl
 def test_one_segment_that_got_worse_alone() -> None:
     events = by_country([(1, 1)] * 3, {"de": (0.1, 0.6), "fr": (0.1, 0.1), "it": (0.1, 0.1)})
     told_last = of(alarms(events, BY_COUNTRY))[-1]
-    assert causes(told_last)[0].startswith("within country=de alone: loss up by ")
+    assert causes(told_last)[0].startswith("change within country=de alone: loss up by ")
 
 
 def test_a_mix_of_segments_that_are_each_as_they_were() -> None:

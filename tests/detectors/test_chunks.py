@@ -1,11 +1,14 @@
 """However records are cut into batches, and wherever an engine is replaced by a restored one: the same bytes."""
 
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import schemas
 from detectors.config import ModelConfig
 from schemas.topics import Stream
 from tests.detectors.events import TOPICS, Event, Run, balanced, chances, normal, of_feature, prediction, run
@@ -50,6 +53,12 @@ def test_the_long_example_has_everything_in_it(whole: Run) -> None:
     assert "too_many_models" in {letter.reason for letter in whole.dead_letters}
     assert min(counts.applied, counts.duplicate, counts.conflicts, counts.dead_lettered) > 0
     assert whole.counts[TOPICS.outcomes].late > 0
+
+
+def test_every_detail_that_evidence_has_stands_in_the_page_of_events(whole: Run) -> None:
+    page = (Path(schemas.__file__).parents[1] / "docs" / "events.md").read_text()
+    told = {name for event in (*whole.alerts, *whole.signals) for name in event.evidence.detail}
+    assert told <= set(re.findall(r"`([^`\n]+)`", page))
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 1_000])
