@@ -52,7 +52,9 @@ def test_what_is_neither_or_has_too_few_blocks_is_not_told() -> None:
 
 
 def alarms(values: list[float]) -> list[Alert]:
-    return run(of_feature("x", values), CONFIG).alerts
+    whole = run(of_feature("x", values), CONFIG)
+    assert run(of_feature("x", values), CONFIG, (97, 310), restoring=True) == whole
+    return whole.alerts
 
 
 def test_a_large_change_is_known_to_be_sudden_as_it_opens() -> None:

@@ -23,7 +23,9 @@ def told(alerts: list[Alert]) -> dict[str, Any]:
 
 def lasting(values: list[Any], config: ModelConfig = CONFIG) -> Alert:
     """The last word on the one alarm of a feature."""
-    alerts = run(of_feature("x", values), config).alerts
+    whole = run(of_feature("x", values), config)
+    assert run(of_feature("x", values), config, (131,), restoring=True) == whole
+    alerts = whole.alerts
     assert len({alert.incident for alert in alerts}) == 1
     return alerts[-1]
 
