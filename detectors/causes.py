@@ -17,7 +17,7 @@ from schemas.events import Evidence, JsonScalar, Kind
 NOT_KNOWN = "not known yet"  # whether there is harm
 TOLD = 3  # causes, the likeliest first
 NEAR_MS = 60_000  # what lies no further apart has changed at the same time
-TURN_MS = 86_400_000  # how long before a change a deployment may still be its cause
+BEFORE_MS = 86_400_000  # how long before a change something else may still be its cause
 OF_INPUTS = (Kind.FEATURE_DRIFT, Kind.DATA_QUALITY)
 EXPLAINED = (Kind.CONCEPT_DRIFT, Kind.PREDICTION_DRIFT, Kind.LABEL_DRIFT, Kind.LATENCY)
 HARMLESS = (*OF_INPUTS, Kind.PREDICTION_DRIFT)  # as long as labels do not say otherwise
@@ -56,7 +56,7 @@ def of_inputs(column: Column, lifecycle: Lifecycle, since: int, now: int) -> lis
         if signal in (column.signal, together.SIGNAL) or not _of_input(signal) or began is None:
             continue
         apart = since - began.ts
-        if apart < -2 * span:
+        if not -2 * span <= apart <= BEFORE_MS:
             continue
         weight = _size(signal, other.evidence) / (1.0 + abs(apart) / span)
         looks = other.evidence.detail.get("looks_like")
@@ -71,12 +71,12 @@ def of_inputs(column: Column, lifecycle: Lifecycle, since: int, now: int) -> lis
 
 
 def of_turn(turn: Turn | None, since: int) -> list[Cause]:
-    if turn is None or not -NEAR_MS <= since - turn.at <= TURN_MS:
+    if turn is None or not -NEAR_MS <= since - turn.at <= BEFORE_MS:
         return []
     apart = since - turn.at
     version = f"version {turn.version}" if turn.version is not None else "another version"
     what = f"the model was rolled back to {version}" if turn.back else f"{version} was deployed"
-    return [Cause(_SIZE_MAX / (1.0 + abs(apart) / (0.05 * TURN_MS)), f"{what} {_when(apart)}")]
+    return [Cause(_SIZE_MAX / (1.0 + abs(apart) / (0.05 * BEFORE_MS)), f"{what} {_when(apart)}")]
 
 
 class Rise(NamedTuple):

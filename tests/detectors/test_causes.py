@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
-from detectors.causes import LABELS_MIN, TOLD, Cause, Part, Rise, Turn, harm, of_segments, of_turn, told
+from detectors.banks.shiryaev import WATCH
+from detectors.causes import LABELS_MIN, TOLD, Cause, Part, Rise, Turn, harm, of_inputs, of_segments, of_turn, told
 from detectors.config import ModelConfig
+from detectors.encoding import Column
+from detectors.lifecycle import Lifecycle, Suspect
 from detectors.timeline import Mark, Timeline
 from detectors.wording import NONE_SEEN
-from schemas.events import Alert, AlertEvent
+from schemas.events import Alert, AlertEvent, ChangePoint, Evidence, Kind
 from tests.detectors.events import HOUR, SECOND, START, Event, control, outcome, prediction, run
 
 CONFIG = ModelConfig(baseline_rows=600, metrics_window="1d")
@@ -79,7 +82,16 @@ def test_where_no_inputs_are_watched_nothing_is_said_of_them() -> None:
     assert causes(opened) == []
 
 
-def test_what_changed_long_after_is_no_cause_and_what_is_broken_comes_first() -> None:
+@pytest.mark.parametrize(("ago", "told_of"), [(HOUR, True), (30 * HOUR, False), (-HOUR, False)])
+def test_what_changed_days_before_or_long_after_is_no_cause(ago: int, told_of: bool) -> None:
+    lifecycle, now = Lifecycle(), START + 100 * HOUR
+    began = ChangePoint(ts=now - ago, offset=1)
+    seen = Evidence(value=1.0, threshold=1.0, threshold_origin="", n=1, baseline=0.0, effect=1.0, change_point=began)
+    lifecycle.suspects["feature:age"] = Suspect(WATCH, 0, seen)
+    assert bool(of_inputs(Column("loss", Kind.CONCEPT_DRIFT), lifecycle, now, now + 60 * SECOND)) is told_of
+
+
+def test_what_is_broken_comes_first() -> None:
     rows = ages(3.0)
     for row in rows[WARM:]:
         row["features"]["other"] = None
