@@ -5,7 +5,7 @@ found in the order of the records that caused it. Nothing it decides depends on 
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from heapq import merge
 from operator import attrgetter, itemgetter
@@ -151,18 +151,20 @@ class Scope:
         if not self.retired:
             yield from self._retrain(moment, pending)
 
-    def live(self, happening: Happening, pending: Level, mutes: Mutes) -> Iterator[Decided]:
+    def live(self, happening: Happening, pending: Level, mutes: Mutes) -> Iterable[Decided]:
         """Lives through what one record made happen."""
         if self.retired:
-            return
+            return ()
         muted = partial(mutes.holds, self.key.segment or "")
         if happening.found is not None:
-            yield from self._found(happening, happening.found, muted, pending.at(happening.at))
-            return
+            return self._found(happening, happening.found, muted, pending.at(happening.at))
         happening.group.remember(happening.blocks, happening.block)
-        if self._lifecycle.restless:
-            yield from self._block(happening, muted)
-            yield from self._retrain(Moment.of(happening.item), pending.at(happening.at))
+        return self._full(happening, muted, pending) if self._lifecycle.restless else ()
+
+    def _full(self, at: Happening, muted: Callable[[str, int], bool], pending: Level) -> Iterator[Decided]:
+        """A block is, while something is open or suspected."""
+        yield from self._block(at, muted)
+        yield from self._retrain(Moment.of(at.item), pending.at(at.at))
 
     def _run_rows(self) -> Iterator[Happening]:
         rows, self._rows = self._rows, []

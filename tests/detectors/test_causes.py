@@ -71,6 +71,15 @@ def test_a_feature_that_changed_at_the_same_time() -> None:
     assert ", likely cause: feature age changed at the same time; the model is wrong" in opened.summary
 
 
+def test_what_the_model_answers_follows_what_it_is_asked() -> None:
+    draw, events = Random(8), []
+    for number, row in enumerate(ages(2.0)):
+        events.append(prediction(number, row["features"], prediction=row["features"]["age"] + draw.gauss(0, 1)))
+    opened, *_ = of(alarms(events), "prediction")
+    assert causes(opened) == ["feature age changed at the same time"]
+    assert opened.evidence.detail["harm"] == "not known yet"
+
+
 def test_where_inputs_are_quiet_it_is_the_relation_that_changed() -> None:
     opened, *_ = of(alarms(answered(ages(0.0), step(0.1, 0.4))))
     assert causes(opened) == [NONE_SEEN]
