@@ -7,6 +7,7 @@ twelve standard deviations off says what it has to say.
 """
 
 import math
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,16 +19,28 @@ from detectors.banks.jit import compiled
 CLIP = 12.0  # standard deviations
 WILD = 8.0  # standard deviations; of the first values, from their median
 BLOCK = 32  # rows whose mean is handed on: what confirms an alarm and what ends it
+FARTHEST = 1e15  # standard deviations: what is told of values as they came ends here
+LEVELS_A_UNIT = 16  # steps in which a block's level is kept, of a standard deviation or of half a share
+_LEVEL_MAX = 127.0  # as far as a byte goes
+
+# The lines of blocks: of sums, of what lies far, of counts.
+SUMS, SQUARES = 0, 1
+CENTRES, WIDTHS = 0, 1
+COUNTS, LEVELS, OUTSIDE = 0, 1, 2
 
 
 # What is known of a column, a line each: how many values teach it, how many have, their moments, the unit that it is
 # measured in, and the block at hand.
 _NEED, _N, _MEAN, _M2, _M3, _SCALE, _BLOCK_SUM, _BLOCK_N, _BLOCK_SQUARES = range(9)
+# The range of what taught it. And of the block at hand what clipping hides: how many lie outside that range, the first
+# value, and the sums of distances from it, as they are exact even where all values are nearly the same.
+_LOW, _HIGH, _OUTSIDE, _SHIFT, _FAR_SUM, _FAR_SQUARES = range(9, 15)
 # And as long as there are no more, the first values themselves.
-_FIRST, TRUSTED = 9, 16
+_FIRST, TRUSTED = 15, 16
 _LINES = _FIRST + TRUSTED
 
 Row = NDArray[np.float64]
+Cube = NDArray[Any]
 
 
 @compiled
@@ -69,6 +82,8 @@ def _begin_again(known: Matrix, j: int) -> None:
 def _learn(known: Matrix, j: int, v: float) -> None:
     """One wild value must not widen the unit that all effects are measured in."""
     n = known[_N, j]
+    known[_LOW, j] = min(known[_LOW, j], v) if n > 0.0 else v
+    known[_HIGH, j] = max(known[_HIGH, j], v) if n > 0.0 else v
     if n < TRUSTED:
         known[_FIRST + int(n), j] = v
     else:
@@ -83,10 +98,14 @@ def _learn(known: Matrix, j: int, v: float) -> None:
 
 
 @compiled
-def _measure(x: Matrix, known: Matrix, z: Matrix, rows: int, sums: Matrix, squares: Matrix, counts: Matrix) -> None:
+def _measure(
+    x: Matrix, known: Matrix, z: Matrix, rows: int, rate: bool, sums: Cube, far: Cube, counts: Cube
+) -> None:  # fmt: skip
     """Row by row, so that no cut of the rows can change the order of an addition."""
     need, n, mean, scale = known[_NEED], known[_N], known[_MEAN], known[_SCALE]
     block_sum, block_n, block_squares = known[_BLOCK_SUM], known[_BLOCK_N], known[_BLOCK_SQUARES]
+    low, high, beyond, shift = known[_LOW], known[_HIGH], known[_OUTSIDE], known[_SHIFT]
+    far_sum, far_squares = known[_FAR_SUM], known[_FAR_SQUARES]
     done = 0
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
@@ -100,6 +119,13 @@ def _measure(x: Matrix, known: Matrix, z: Matrix, rows: int, sums: Matrix, squar
             s = (v - mean[j]) / scale[j]
             if np.isnan(s):
                 continue
+            away = min(max(s, -FARTHEST), FARTHEST)
+            if block_n[j] == 0.0:
+                shift[j] = away
+            away -= shift[j]
+            far_sum[j] += away
+            far_squares[j] += away * away
+            beyond[j] += (v < low[j]) | (v > high[j])
             if s > CLIP:
                 s = CLIP
             elif s < -CLIP:
@@ -111,22 +137,46 @@ def _measure(x: Matrix, known: Matrix, z: Matrix, rows: int, sums: Matrix, squar
         rows += 1
         if rows % BLOCK == 0:
             for j in range(x.shape[1]):
-                sums[done, j] = block_sum[j]
-                squares[done, j] = block_squares[j]
-                counts[done, j] = block_n[j]
-                block_sum[j] = 0.0
-                block_squares[j] = 0.0
-                block_n[j] = 0.0
+                _end(known, j, rate, sums[done], far[done], counts[done])
             done += 1
 
 
+@compiled
+def _end(known: Matrix, j: int, rate: bool, sums: Matrix, far: Matrix, counts: Matrix) -> None:
+    """Hands a block on, and begins the next."""
+    n = max(known[_BLOCK_N, j], 1.0)
+    unit = (2.0 * known[_SCALE, j] if rate else 1.0) if known[_BLOCK_N, j] > 0.0 else 0.0
+    away = known[_FAR_SUM, j] / n
+    sums[SUMS, j], sums[SQUARES, j] = known[_BLOCK_SUM, j], known[_BLOCK_SQUARES, j]
+    far[CENTRES, j] = known[_SHIFT, j] + away
+    far[WIDTHS, j] = math.sqrt(max(0.0, known[_FAR_SQUARES, j] / n - away * away))
+    level = np.rint(LEVELS_A_UNIT * unit * known[_BLOCK_SUM, j] / n)
+    counts[COUNTS, j] = known[_BLOCK_N, j]
+    counts[LEVELS, j] = min(max(level, -_LEVEL_MAX), _LEVEL_MAX)
+    counts[OUTSIDE, j] = known[_OUTSIDE, j]
+    for line in (_BLOCK_SUM, _BLOCK_N, _BLOCK_SQUARES, _OUTSIDE, _SHIFT, _FAR_SUM, _FAR_SQUARES):
+        known[line, j] = 0.0
+
+
 class Blocks(msgspec.Struct, frozen=True):
-    """Sums of standardised values and of their squares, a row for each full block; ``ends``: rows of the matrix."""
+    """What full blocks were like; ``ends``: their last rows in the matrix. By block, line and column.
+
+    Sums of standardised values and of their squares; without a clip the mean and the standard deviation, in the same
+    unit; and how many values there were, at what level, and how many outside the range of the baseline.
+    """
 
     ends: list[int]
-    sums: Matrix
-    squares: Matrix
-    counts: Matrix
+    sums: Cube
+    far: Cube
+    counts: Cube
+    first: int = 0  # the matrix begins with this row
+    chunks: Cube | None = None  # of the chunks of blocks that are full: counts by column and cell
+
+    @classmethod
+    def of(cls, ends: list[int], columns: int, first: int = 0) -> "Blocks":
+        lines = ((2, np.float64), (2, np.float32), (3, np.int8))
+        sums, far, counts = (np.zeros((len(ends), count, columns), dtype=kind) for count, kind in lines)
+        return cls(ends, sums, far, counts, first)
 
 
 class Baseline:
@@ -169,6 +219,7 @@ class Baseline:
 
     def _append(self, need: float, mean: float, scale: float) -> None:
         column = np.zeros((_LINES, 1))
+        column[_LOW], column[_HIGH] = -math.inf, math.inf  # no value is outside of what was not seen
         column[_NEED], column[_MEAN], column[_SCALE] = need, mean, scale
         self._known = np.concatenate((self._known, column), axis=1)
 
@@ -200,15 +251,20 @@ class Baseline:
         skewness = n**0.5 * m3 / spread if spread > 0 else 0.0
         return skewness if math.isfinite(skewness) else 0.0
 
-    def measure(self, x: Matrix) -> tuple[Matrix, Blocks]:
+    def measure(self, x: Matrix, *, rate: bool = False) -> tuple[Matrix, Blocks]:
         """Standardised values (NaN where the baseline is still learning), and the blocks that were filled."""
         full = (self.rows + len(x)) // BLOCK - self.rows // BLOCK
         z = np.empty_like(x)
-        sums, squares, counts = (np.empty((full, self.columns)) for _ in range(3))
-        _measure(x, self._known, z, self.rows, sums, squares, counts)
         first = BLOCK - self.rows % BLOCK - 1
+        blocks = Blocks.of([first + BLOCK * i for i in range(full)], self.columns, self.rows)
+        _measure(x, self._known, z, self.rows, rate, blocks.sums, blocks.far, blocks.counts)
         self.rows += len(x)
-        return z, Blocks([first + BLOCK * i for i in range(full)], sums, squares, counts)
+        return z, blocks
+
+    def range(self, column: int) -> tuple[float, float]:
+        """Of the values that it learned from."""
+        low, high = self._known[[_LOW, _HIGH], column].tolist()
+        return low, high
 
     def numbers(self) -> Row:
         """All there is to know but for ``rows``."""

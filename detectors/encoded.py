@@ -1,17 +1,28 @@
 """What comes as cells, watched as columns: an encoder with the groups of its values and of its shares."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
 from detectors.banks.contract import Matrix
 from detectors.banks.shiryaev import WATCH
 from detectors.cells import Cell
 from detectors.config import ModelConfig
-from detectors.encoding import Column, Encoder, EncoderState
+from detectors.distances import told
+from detectors.encoding import Column, Encoder, EncoderState, Feature
 from detectors.group import Group
-from schemas.events import Kind
+from detectors.likeness import (
+    Name,
+    name_of_bit,
+    name_of_category,
+    name_of_missing,
+    name_of_numbers,
+    of_numbers,
+    of_share,
+)
+from schemas.events import JsonScalar, Kind
 
 LABEL = "label"
 
@@ -69,6 +80,41 @@ class Encoded:
         self.encoder.forget_counts()
         for group in self.groups:
             group.begin()
+
+    def name_of(self, group: Group, index: int, blocks: int, changed: Iterable[int], *, last: bool) -> Name | None:
+        """What a change looks like in the last blocks. ``changed``: which columns have at about the same time."""
+        if group is self.values:
+            own = of_numbers(group, index, blocks)
+            others = ((group.columns[other].signal, of_numbers(group, other, blocks)) for other in changed)
+            there = [(signal, numbers) for signal, numbers in others if numbers is not None]
+            return name_of_numbers(own, there, last=last) if own is not None else None
+        share, feature = of_share(group, index, blocks), self._feature_of(index)
+        if share is None or feature is None:
+            return None
+        if index == feature.missing:
+            return name_of_missing(share)
+        if feature.kind == "boolean":
+            return name_of_bit(share)
+        seen = float(feature.seen)
+        every = {category: of_share(group, column, blocks, seen) for category, column in feature.categories.items()}
+        shares = {category: each for category, each in every.items() if each is not None}
+        rest = of_share(group, feature.rest, blocks, seen)
+        category = next((each for each, column in feature.categories.items() if column == index), None)
+        return name_of_category(category, shares, rest) if rest is not None else None
+
+    def distances(self, group: Group, index: int, row: int) -> dict[str, JsonScalar] | None:
+        """How far a feature's categories, all of them together, have moved since a row. ``None`` of anything else."""
+        feature = self._feature_of(index) if group is self.shares else None
+        if feature is None or index == feature.missing or feature.kind != "categorical":
+            return None
+        columns = [*feature.categories.values(), feature.rest]
+        shares = np.array([group.columns[column].given_share or 0.0 for column in columns])
+        return told(feature.seen * shares, np.array([group.ones(column, row) for column in columns]))
+
+    def _feature_of(self, share: int) -> Feature | None:
+        """Whose share a column is."""
+        features = self.encoder.state().features
+        return next((each for each in features if share in (each.missing, each.rest, *each.categories.values())), None)
 
     def restore(self, state: EncoderState) -> None:
         """The groups are restored after it, with its ``columns``."""

@@ -6,18 +6,21 @@ import msgspec
 
 from detectors import wording
 from detectors.banks.shiryaev import LIMIT_FACTORS, WATCH
+from detectors.baseline import CLIP
 from detectors.budget import in_unit
 from detectors.config import ModelConfig
+from detectors.course import AT_ONCE, Course, course
 from detectors.group import Found, Group, Recent
-from detectors.timeline import Timeline
+from detectors.lifecycle import RECOVERED_ROWS, Closing, Past
+from detectors.likeness import Name
+from detectors.moment import Moment
+from detectors.timeline import COARSEST_PART, STRIDE, Timeline
 from schemas.events import ChangePoint, Evidence, JsonScalar
 
 TWO_SIDED_95 = 1.96  # standard errors: the interval in which the effect lies 95 times in 100
 
 
-def of_finding(
-    group: Group, found: Found, row: int, timeline: Timeline, config: ModelConfig, trace: str | None
-) -> Evidence:
+def of_finding(group: Group, found: Found, row: int, timeline: Timeline, config: ModelConfig, at: Moment) -> Evidence:
     """What the detector saw, and when it thinks that the change began."""
     finding = found.finding
     since = group.rows_spanned(found.column, finding.since)
@@ -25,6 +28,7 @@ def of_finding(
     detail: dict[str, JsonScalar] = {"after": _finite(found.after)}
     if since >= 0:
         detail["rows_since_change"] = since
+        detail |= _dates(group, found, row, timeline, at.now)
     if found.spread:
         detail["spread"] = _finite(finding.spread)
     value, threshold = finding.value, finding.threshold
@@ -41,8 +45,25 @@ def of_finding(
         effect=_finite(found.effect),
         change_point=ChangePoint(ts=mark.time, offset=mark.offset) if mark is not None else None,
         detail=detail,
-        trace=trace,
+        trace=at.trace,
     )
+
+
+def _dates(group: Group, found: Found, row: int, timeline: Timeline, now: int) -> dict[str, JsonScalar]:
+    """Between which times the change began, as epoch milliseconds. Where rows lie in time is known roughly."""
+    if found.finding.since_high < 0:
+        return {}
+    high, low = (
+        group.rows_spanned(found.column, since) for since in (found.finding.since_high, found.finding.since_low)
+    )
+    earliest = timeline.at(max(0, row - high + 1), row)
+    latest_row = row - low + 1 + max(STRIDE, low // COARSEST_PART)
+    latest = timeline.at(latest_row, row) if latest_row <= row else None
+    dates: dict[str, JsonScalar] = {
+        "rows_since_change_max": high,
+        "change_point_high": latest.time if latest is not None else now,
+    }
+    return dates | ({"change_point_low": earliest.time} if earliest is not None else {})
 
 
 def _error(found: Found) -> float:
@@ -86,6 +107,42 @@ def borne_out(group: Group, index: int, before: Evidence, recent: Recent, spread
     if before.value is None:  # no detector spoke: it is these rows alone that speak
         before = msgspec.structs.replace(before, value=_finite(abs(effect)), n=recent.rows)
     return msgspec.structs.replace(before, effect=_finite(effect), detail=detail)
+
+
+def named(group: Group, index: int, before: Evidence, name: Name) -> Evidence:
+    """The same, with what it looks like; and with how large it is, where no detector looks so far."""
+    detail: dict[str, JsonScalar] = {**before.detail, "looks_like": name.word}
+    if name.times is not None:
+        detail["times"] = name.times
+    baseline = before.baseline if before.baseline is not None else float(group.baseline.mean[index])
+    effect = 0.0 if name.mean is None else (name.mean - baseline) / float(group.baseline.scale[index])
+    if abs(effect) < CLIP:
+        return msgspec.structs.replace(before, detail=detail)
+    detail = {key: what for key, what in detail.items() if key not in ("spread", "effect_low", "effect_high")}
+    detail["after"] = _finite(name.mean or 0.0)
+    return msgspec.structs.replace(before, detail=detail, effect=_finite(effect))
+
+
+def of_course(
+    group: Group, index: int, before: Evidence, past: Past | None, base: float, *, spread: bool
+) -> dict[str, JsonScalar]:
+    """How the change came, where that can be told."""
+    if past is not None:
+        return {"change": str(Course.RECURRING), "times_before": past.times, "last_ended": past.ended}
+    said = before.detail.get("rows_since_change_max")
+    if isinstance(said, int) and said <= AT_ONCE:
+        return {"change": str(Course.SUDDEN)}
+    levels, counts, _ = group.levels(index)
+    come = None if spread else course(levels - (2.0 * base if group.rate else base), counts)
+    return {"change": str(come)} if come is not None else {}
+
+
+def of_end(before: Evidence, why: Closing, opened_ts: int, now: int, rows: int | None) -> dict[str, JsonScalar]:
+    """``rows``: how many there were since it opened, where it is they that ended it."""
+    ended: dict[str, JsonScalar] = {**before.detail, "why": str(why), "lasted_ms": now - opened_ts}
+    if rows is not None and rows < 2 * RECOVERED_ROWS:  # half of them at least were normal again
+        ended["change"] = str(Course.SPIKE)
+    return ended
 
 
 def _finite(value: float) -> float | None:

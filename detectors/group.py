@@ -1,23 +1,25 @@
 """Columns of one family with their baseline and their detectors: numbers in, findings out."""
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from detectors.banks import registry
 from detectors.banks.contract import Bank, Finding, Matrix, StateError
 from detectors.banks.packed import pack, unpack
-from detectors.banks.shiryaev import WATCH, ShiryaevBank
+from detectors.banks.shiryaev import CELLS, WATCH, ShiryaevBank
+from detectors.banks.shiryaev_steps import BIT_CELLS, CHUNK
 from detectors.baseline import BLOCK, Baseline, Blocks, Row
 from detectors.budget import Allowance
 from detectors.config import ModelConfig
+from detectors.distances import rounded, told, wasserstein
 from detectors.encoding import ONE_SIDED, Column
-
-HISTORY = 32  # blocks kept: about a thousand rows decide that something is over
+from detectors.history import HISTORY, History, Seen
+from detectors.shapes import Shapes
+from schemas.events import JsonScalar
 
 # Page-Hinkley's own defaults alarm 66 times in 100,000 rows of N(0, 1). Half of the smallest shift worth a page as
 # allowance leaves one false report in millions there, and finds one standard deviation in about 60 rows.
@@ -54,67 +56,6 @@ class Recent(NamedTuple):
         return self.spread if spread else self.effect
 
 
-class History:
-    """The last blocks of all columns, in a ring. A column that came later has nothing in the blocks before."""
-
-    __slots__ = ("_counts", "_squares", "_sums", "blocks")
-
-    def __init__(self) -> None:
-        self.blocks = 0  # ever
-        self._sums: Matrix = np.zeros((HISTORY, 0))
-        self._squares: Matrix = np.zeros((HISTORY, 0))
-        self._counts: NDArray[np.uint8] = np.zeros((HISTORY, 0), dtype=np.uint8)  # at most BLOCK each
-
-    def add(self, sums: Row, squares: Row, counts: Row) -> None:
-        more = len(sums) - self._sums.shape[1]
-        if more:
-            self._sums = np.pad(self._sums, ((0, 0), (0, more)))
-            self._squares = np.pad(self._squares, ((0, 0), (0, more)))
-            self._counts = np.pad(self._counts, ((0, 0), (0, more)))
-        place = self.blocks % HISTORY
-        self._sums[place] = sums
-        self._squares[place] = squares
-        self._counts[place] = counts
-        self.blocks += 1
-
-    def last(self, column: int, blocks: int) -> Iterator[tuple[float, float, int]]:
-        """Sums, sums of squares and counts of one column, oldest first."""
-        if column >= self._sums.shape[1]:
-            return
-        sums, squares = self._sums[:, column].tolist(), self._squares[:, column].tolist()
-        counts = self._counts[:, column].tolist()
-        for block in range(max(0, self.blocks - min(blocks, HISTORY)), self.blocks):
-            yield sums[block % HISTORY], squares[block % HISTORY], counts[block % HISTORY]
-
-    def numbers(self, wanted: int) -> tuple[NDArray[np.number[Any]], ...]:
-        """All there is to know but for ``blocks``: the counts, and of so many last blocks the sums."""
-        counts = self._counts[: self.blocks].ravel()
-        if not wanted:
-            return (counts,)
-        places = self._places(wanted)
-        return counts, self._sums[places].ravel(), self._squares[places].ravel()
-
-    def _places(self, wanted: int) -> list[int]:
-        return [block % HISTORY for block in range(self.blocks - wanted, self.blocks)]
-
-    @classmethod
-    def of(cls, blocks: int, wanted: int, numbers: Row) -> "History":
-        """What gave these numbers; ``ValueError`` where there are too many or too few."""
-        history = cls()
-        history.blocks = blocks
-        if blocks:
-            used = min(blocks, HISTORY)
-            rows = numbers.reshape(used + 2 * wanted, -1)
-            history._sums = np.zeros((HISTORY, rows.shape[1]))
-            history._squares = np.zeros(history._sums.shape)
-            history._counts = np.zeros(history._sums.shape, dtype=np.uint8)
-            history._counts[:used] = rows[:used]
-            if wanted:
-                places = history._places(wanted)
-                history._sums[places], history._squares[places] = rows[used : used + wanted], rows[used + wanted :]
-        return history
-
-
 class GroupState(msgspec.Struct, array_like=True, frozen=True):
     columns: int
     rows: int
@@ -132,7 +73,9 @@ class Group:
         "_banks",
         "_config",
         "_detectors",
+        "_end",
         "_history",
+        "_shapes",
         "_standardised",
         "_watch",
         "baseline",
@@ -150,6 +93,8 @@ class Group:
         self._watch: ShiryaevBank | None = None
         self._allowance: Allowance | None = None
         self._history = History()
+        self._end = 0  # the row after the last block that is remembered
+        self._shapes = Shapes(BIT_CELLS if rate else CELLS // 2)
         self._standardised: Matrix = _NOTHING
 
     @property
@@ -193,7 +138,11 @@ class Group:
                 watch.learn_from(index, rows // 2 if column.given_share is not None else rows)
 
     def _built_watch(self) -> ShiryaevBank | None:
-        return ShiryaevBank(bits=self.rate, rows=self._config.baseline_rows) if self.watched else None
+        if not self.watched:
+            return None
+        watch = ShiryaevBank(bits=self.rate, rows=self._config.baseline_rows)
+        watch.begin_at(self.baseline.rows)
+        return watch
 
     def _built(self) -> list[tuple[str, Bank]]:
         given = self._config.parameters
@@ -209,8 +158,8 @@ class Group:
         if not self.columns:
             self.baseline.rows += len(x)  # so that blocks end at the same rows in every group
             self._standardised = np.empty((len(x), 0))
-            return [], Blocks([], *[np.empty((0, 0))] * 3)
-        z, blocks = self.baseline.measure(x)
+            return [], Blocks.of([], 0)
+        z, blocks = self.baseline.measure(x, rate=self.rate)
         self._standardised = z
         raw = np.where(np.isnan(z), np.nan, x) if self.rate else z
         found: list[Found] = []
@@ -221,6 +170,7 @@ class Group:
         if self._watch is not None and self._allowance is not None:
             clock = np.arange(first, first + len(x), dtype=float) if self._allowance.in_rows else times
             reports = self._watch.update(x, clock, z, times)
+            blocks = msgspec.structs.replace(blocks, chunks=self._watch.chunks)
             found.extend(map(self._found_by_watch, reports))
         if len(found) > 1:
             found.sort(key=lambda item: (item.row, item.column))
@@ -274,7 +224,47 @@ class Group:
     # -- blocks: what the rows since then were like -----------------------------------------------------------------
 
     def remember(self, blocks: Blocks, number: int) -> None:
-        self._history.add(blocks.sums[number], blocks.squares[number], blocks.counts[number])
+        self._history.add(blocks, number)
+        self._end = end = blocks.first + blocks.ends[number] + 1
+        if blocks.chunks is not None and end % CHUNK == 0:
+            self._shapes.add(end, blocks.chunks[end // CHUNK - blocks.first // CHUNK - 1])
+
+    def shape(self, column: int, row: int) -> tuple[Row, Row] | None:
+        """How many values fell into each cell: of what taught the watch's baseline, and since this row.
+
+        To be asked of a column that the watch has reported: its baseline learns no more.
+        """
+        if self._watch is None:
+            return None
+        before, since = self._watch.usual(column), self._shapes.since(column, row)
+        return (_of_bits(before), _of_bits(since)) if self.rate else (before, since)
+
+    def distances(self, column: int, row: int) -> dict[str, JsonScalar]:
+        """How far apart these are, as evidence."""
+        shape = self.shape(column, row)
+        if shape is None or self._watch is None:
+            return {}
+        distances, (low, high) = told(*shape), self.baseline.range(column)
+        if distances and not self.rate and math.isfinite(high - low):
+            inside = wasserstein(*shape, self._watch.edges(column), low, high) / float(self.baseline.scale[column])
+            levels, counts, first = self.levels(column)
+            lately = first + BLOCK * np.arange(len(levels)) >= row
+            moved = abs(float((levels * counts)[lately].sum())) / max(1.0, float(counts[lately].sum()))
+            distances["wasserstein"] = rounded(max(inside, moved))  # what lies outside has moved by its mean at least
+        return distances
+
+    def levels(self, column: int) -> tuple[Row, Row, int]:
+        """How far the mean of each block lies from the baseline, roughly; of how many values; and the first's row."""
+        levels, counts = self._history.levels(column)
+        return levels, counts, self._end - BLOCK * len(levels)
+
+    def ones(self, column: int, row: int) -> float:
+        """How many of a share's values since this row are 1."""
+        return float(_of_bits(self._shapes.since(column, row))[1])
+
+    def seen(self, column: int, blocks: int) -> Seen:
+        """The last blocks of one column as they were."""
+        return self._history.seen(column, max(0, blocks))
 
     def recent(self, column: int, blocks: int, base: float = 0.0) -> Recent:
         """The mean of one column over the last blocks, against its baseline; ``base``: or what became normal since."""
@@ -309,7 +299,8 @@ class Group:
         """``wanted``: so many of the last blocks may still be asked for by ``recent``."""
         blocks = self._history.blocks
         wanted = min(wanted, blocks, HISTORY)
-        numbers = pack(np.concatenate((self.baseline.numbers(), *self._history.numbers(wanted))))
+        shapes = [self._shapes.numbers()] if self.columns else []
+        numbers = pack(np.concatenate((self.baseline.numbers(), *shapes, *self._history.numbers(wanted))))
         banks = [bank.snapshot() for _, bank in self._banks]
         if self._watch is not None:
             banks.append(self._watch.snapshot())
@@ -320,7 +311,9 @@ class Group:
         self.columns = list(columns[: state.columns])
         numbers, first = unpack(state.numbers), Baseline.size(state.columns)
         self.baseline = Baseline.of(state.rows, numbers[:first])
-        self._history = History.of(state.blocks, state.wanted, numbers[first:])
+        self._end = state.rows // BLOCK * BLOCK
+        rest = self._shapes.restore(numbers[first:]) if state.columns else numbers[first:]
+        self._history = History.of(state.blocks, state.wanted, rest)
         self._banks = self._built() if self.columns else []
         self._watch = self._built_watch() if self.columns else None
         banks: list[Bank] = [bank for _, bank in self._banks]
@@ -330,6 +323,11 @@ class Group:
             bank.restore(held)
         if any(count != state.columns for count in (len(self.columns), *(bank.columns for bank in banks))):
             raise StateError(f"a state of {state.columns} columns does not fit the columns that are watched")
+
+
+def _of_bits(cells: Row) -> Row:
+    """Zeros and ones, whatever came before them."""
+    return np.array([cells[0] + cells[2], cells[1] + cells[3]])
 
 
 def _sd(share: float) -> float:

@@ -12,7 +12,7 @@ A detector picks the worst stretch out of thousands of rows, so the stretch that
 that come after were not picked: their mean has the error that statistics say it has, and an alarm rests on them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -23,7 +23,8 @@ from detectors.banks.shiryaev import WATCH
 from detectors.baseline import BLOCK
 from detectors.effects import alert_id, derived_id, place
 from detectors.encoding import ONE_SIDED, Column
-from detectors.group import HISTORY, Found, Group, Recent
+from detectors.group import Found, Group, Recent
+from detectors.history import HISTORY
 from schemas.events import AlertEvent, Evidence, Kind, Position, Severity
 
 # Smaller changes are real and not worth a page. Of a value: baseline standard deviations; of a rate: the difference.
@@ -36,6 +37,7 @@ SHARE_FLOOR = 0.05
 # reports a few times a day for nothing, each report is looked at up to 32 times: a false page of this kind in years.
 CERTAIN = 4.5
 RECOVERED_ROWS = BLOCK * HISTORY
+PAST_MAX = 64  # signals of a scope of which it is remembered that they had alarms
 
 
 # What may be explained by the next rows, or over with them: an alarm rests on these.
@@ -84,6 +86,16 @@ class Incident(msgspec.Struct, array_like=True):
     retrained: bool = False
     base: float = 0.0  # what was normal before, where it is not the baseline any more; in the unit of effects
     spread: bool = False  # it is the standard deviation that changed
+    row: int = 0  # since when rows are of the new kind
+
+
+class Past(msgspec.Struct, array_like=True, frozen=True):
+    """What is remembered of a signal whose alarms have ended by themselves, the last of them this way."""
+
+    ended: int
+    rising: bool
+    spread: bool
+    times: int  # one after the other, the same way
 
 
 class Suspect(msgspec.Struct, array_like=True, frozen=True):
@@ -96,10 +108,19 @@ class Suspect(msgspec.Struct, array_like=True, frozen=True):
     spread: bool = False
 
 
+def blocks_since(row: int, now: int) -> int:
+    """How many whole blocks lie between the block of a row and the end of another one."""
+    return (now + 1) // BLOCK - row // BLOCK - 1
+
+
 def floor_of(column: Column, rate: bool) -> float:
     if not rate:
         return TOGETHER_FLOOR if column.signal == together.SIGNAL else VALUE_FLOOR
     return RATE_FLOORS.get(column.kind, SHARE_FLOOR)
+
+
+def loss_floor(rate: bool) -> float:
+    return RATE_FLOORS[Kind.CONCEPT_DRIFT] if rate else VALUE_FLOOR
 
 
 def harmful(kind: Kind, effect: float) -> bool:
@@ -113,6 +134,7 @@ def harmful(kind: Kind, effect: float) -> bool:
 class LifecycleState(msgspec.Struct, array_like=True, frozen=True):
     incidents: dict[str, Incident]
     suspects: dict[str, Suspect]
+    past: dict[str, Past] = {}
 
 
 class Lifecycle:
@@ -121,6 +143,7 @@ class Lifecycle:
     def __init__(self) -> None:
         self.incidents: dict[str, Incident] = {}
         self.suspects: dict[str, Suspect] = {}
+        self.past: dict[str, Past] = {}  # the one that ended last comes last
 
     @property
     def restless(self) -> bool:
@@ -177,13 +200,27 @@ class Lifecycle:
             evidence=evidence,
             base=suspect.base,
             spread=suspect.spread,
+            row=suspect.row,
         )
         self.suspects.pop(column.signal, None)
         self.incidents[column.signal] = opened
         return opened
 
-    def close(self, signal: str) -> Incident:
-        return self.incidents.pop(signal)
+    def close(self, signal: str, now: int, *, recovered: bool) -> Incident:
+        incident = self.incidents.pop(signal)
+        if recovered:
+            rising, before = (incident.evidence.effect or 0.0) > 0.0, self.past.pop(signal, None)
+            again = before is not None and (before.rising, before.spread) == (rising, incident.spread)
+            times = before.times + 1 if again and before is not None else 1
+            self.past[signal] = Past(now, rising, incident.spread, times)
+            if len(self.past) > PAST_MAX:
+                del self.past[next(iter(self.past))]
+        return incident
+
+    def before(self, signal: str, effect: float, *, spread: bool) -> Past | None:
+        """The alarms of a signal that went the same way as this one and ended by themselves."""
+        past = self.past.get(signal)
+        return past if past is not None and (past.rising, past.spread) == (effect > 0.0, spread) else None
 
     # -- what a full block of rows shows ------------------------------------------------------------------------------
 
@@ -192,7 +229,7 @@ class Lifecycle:
         suspect = self.suspects[column.signal]
         if column.signal == together.SIGNAL and self._explained:
             return None
-        fresh = (row + 1) // BLOCK - suspect.row // BLOCK - 1  # whole blocks since the report
+        fresh = blocks_since(suspect.row, row)
         recent = group.recent(index, min(fresh, HISTORY), suspect.base)
         if suspect.detector == WATCH and column.kind not in ONE_SIDED and not group.rate:
             # What follows may be another change than the one that was found, and the larger one is told.
@@ -227,6 +264,14 @@ class Lifecycle:
         another = 0.0 if group.rate or column.kind in ONE_SIDED else abs(recent.of(spread=not incident.spread))
         return recent if another < floor else None
 
+    def changed(self, group: Group, row: int) -> Iterator[int]:
+        """The columns of a group whose suspicion or alarm is at most so many rows from this one as end an alarm."""
+        for index, column in enumerate(group.columns):
+            incident, suspect = self.incidents.get(column.signal), self.suspects.get(column.signal)
+            known = incident.opened_row if incident else suspect.row if suspect else None
+            if known is not None and abs(known - row) <= RECOVERED_ROWS:
+                yield index
+
     def wanted(self, group: Group) -> int:
         """How many of a group's last blocks may still be asked for: those since its oldest suspicion or alarm."""
         if not self.restless:
@@ -234,7 +279,7 @@ class Lifecycle:
         signals = {column.signal for column in group.columns}
         rows = [suspect.row for signal, suspect in self.suspects.items() if signal in signals]
         rows += [incident.opened_row for signal, incident in self.incidents.items() if signal in signals]
-        fresh = group.baseline.rows // BLOCK - min(rows, default=group.baseline.rows) // BLOCK - 1
+        fresh = blocks_since(min(rows, default=group.baseline.rows), group.baseline.rows - 1)
         return max(0, min(fresh, HISTORY))
 
     def certain(self, groups: Sequence[Group], row: int) -> int:
@@ -246,10 +291,10 @@ class Lifecycle:
         return rows if rows > 0 else BLOCK - row % BLOCK
 
     def state(self) -> LifecycleState:
-        return LifecycleState(self.incidents, self.suspects)
+        return LifecycleState(self.incidents, self.suspects, self.past)
 
     def restore(self, state: LifecycleState) -> None:
-        self.incidents, self.suspects = state.incidents, state.suspects
+        self.incidents, self.suspects, self.past = state.incidents, state.suspects, state.past
 
 
 def _plain(evidence: Evidence) -> bool:

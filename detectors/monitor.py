@@ -1,7 +1,6 @@
 """Everything about one model on one partition: its join, its loss rule, its scopes, and what operators said of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from zlib import crc32
 
 import msgspec
@@ -152,14 +151,8 @@ class Monitor:
 
     def decide(self) -> list[Decided]:
         """What the records taken in since the last time say, in their order: many rows at once, as columns."""
-        decided = [
-            event
-            for scope in self._scopes
-            for event in scope.decide(self._waiting, partial(self._mutes.holds, scope.key.segment or ""))
-        ]
+        decided = self._scopes.decide(self._waiting, self._mutes)
         self._waiting.settle()
-        if len(self._scopes) > 1:
-            decided.sort(key=lambda event: event.at)  # stable: scopes by their number
         return decided
 
     def _close_windows(self, item: Item) -> Iterator[Decided]:
@@ -299,7 +292,7 @@ class Monitor:
             if now > join.due:
                 join.expire(now)
                 changed = True
-        closes = now >= self._window_end and any(scope.has_news for scope in self._scopes)
+        closes = now >= self._window_end and any(scope.book.has_news for scope in self._scopes)
         if not closes and not self.open_incidents and not self._orphaned and not self._flow.due(now):
             return [], changed
         self._now = max(self._now, now)
@@ -384,7 +377,7 @@ class Monitor:
         if every:
             yield from self._flow.start_afresh(moment, why)
         else:
-            self._scopes.deployed = event.version
+            self._scopes.turned(event.version, moment.now, back=event.action is ControlAction.ROLLBACK)
         self._scopes.choose(event)
         self._scopes.retire(lambda version: every or version in (None, event.version))
 

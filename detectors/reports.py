@@ -7,6 +7,7 @@ import msgspec
 from detectors import wording
 from detectors.config import WARM_UP
 from detectors.effects import Decided, alert_id, derived_id, place
+from detectors.evidence import of_end
 from detectors.lifecycle import Closing, Disposition, Incident
 from detectors.moment import Moment
 from detectors.retrain import Request
@@ -111,9 +112,14 @@ class Reports:
         )
         return Decided(moment.at, event)
 
-    def resolved(self, moment: Moment, incident: Incident, last: Evidence, why: Closing) -> Decided:
-        evidence = msgspec.structs.replace(last, detail={**last.detail, "why": str(why)}, trace=moment.trace)
-        summary = wording.resolved(self._key.model, incident.signal, why)
+    def resolved(
+        self, moment: Moment, incident: Incident, last: Evidence, why: Closing, rows: int | None = None
+    ) -> Decided:
+        """``rows``: for how many it was open, where it is they that end it."""
+        lasted = moment.now - incident.opened_ts
+        detail = of_end(last, why, incident.opened_ts, moment.now, rows)
+        evidence = msgspec.structs.replace(last, detail=detail, trace=moment.trace)
+        summary = wording.resolved(self._key.model, incident.signal, why, lasted)
         return self.alert(moment, incident, AlertEvent.RESOLVED, evidence, summary)
 
     def acknowledged(self, moment: Moment, incident: Incident, by: str | None) -> Decided:

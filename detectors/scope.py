@@ -5,8 +5,8 @@ found in the order of the records that caused it. Nothing it decides depends on 
 """
 
 from bisect import bisect_right
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from heapq import merge
 from operator import attrgetter, itemgetter
 
@@ -14,10 +14,12 @@ import msgspec
 
 from detectors import wording
 from detectors.awaited import Awaited, AwaitedState
+from detectors.causes import NOT_KNOWN
 from detectors.config import ModelConfig
 from detectors.effects import Decided
 from detectors.encoding import Column
-from detectors.evidence import borne_out, of_finding
+from detectors.evidence import borne_out, named, of_finding
+from detectors.explaining import LOOKS, Around, Explainer, is_news
 from detectors.group import Found
 from detectors.join import Labelled
 from detectors.learning import Learned
@@ -28,11 +30,14 @@ from detectors.lifecycle import (
     Lifecycle,
     LifecycleState,
     Suspect,
+    blocks_since,
     floor_of,
     severity_of,
 )
+from detectors.likeness import NAMED_BLOCKS, Name
 from detectors.loss import Losses
 from detectors.moment import Item, Moment, position_of
+from detectors.mutes import Mutes
 from detectors.reports import FROM_STREAM, Origin, Reports, ScopeKey
 from detectors.retrain import Policy, RetrainReason, request
 from detectors.shelf import Pending
@@ -61,7 +66,9 @@ class ScopeState(msgspec.Struct, array_like=True, frozen=True):
 class Scope:
     """State and logic of one monitor."""
 
-    def __init__(self, key: ScopeKey, config: ModelConfig, policy: Policy, number: int, archive: Archive) -> None:
+    def __init__(
+        self, key: ScopeKey, config: ModelConfig, policy: Policy, number: int, archive: Archive, around: Around
+    ) -> None:
         self.key = key
         self.number = number  # of the model's scopes, in the order in which they were met
         self.retired = False  # replaced by a deployment or a new baseline: counts late labels, decides nothing
@@ -74,7 +81,8 @@ class Scope:
         self._lifecycle = Lifecycle()
         self._watched = Watched(config, self._lifecycle, segment=key.segment is not None)
         self._awaited = Awaited(config)
-        self._book = Book(archive)
+        self.explainer = Explainer(key, self._watched, self._lifecycle, around)
+        self.book = Book(archive)
         self._labels = Labels()
         self._retrains: dict[RetrainReason, int] = {}  # when each reason last led to one
         self._seen: list[Item] = []  # the predictions of this batch
@@ -95,7 +103,7 @@ class Scope:
             self.seen_at,
             self._watched.state(retired=self.retired),
             self._lifecycle.state(),
-            self._book.state(),
+            self.book.state(),
             self._labels.joined,
             list(self._labels.delays),
             self._retrains,
@@ -110,7 +118,7 @@ class Scope:
         self.seen_at = state.seen_at
         self._watched.restore(state.watched)
         self._lifecycle.restore(state.lifecycle)
-        self._book.restore(state.book)
+        self.book.restore(state.book)
         self._labels = Labels.of(state.joined, state.delays)
         self._retrains = state.retrains
         self._last = state.last
@@ -147,29 +155,35 @@ class Scope:
             self._watched.forget_losses()
         self._watched.rate_loss = rate
         self._labels.add(item[0], max(0, item[1] - predicted_at))
-        self._book.window.lost(Counted(losses.loss, losses.log_loss, weight))
+        self.book.window.lost(Counted(losses.loss, losses.log_loss, weight))
         if weight > 0:
             self._losses.append(Loss(item, losses, label.label, predicted_at, entry.offset))
 
     def corrected(self, counted_in: int, current: int, before: Counted, after: Counted) -> None:
         """A label turned out to be another one. Windows are named by their start."""
-        self._book.corrected(counted_in, current, before, after)
+        self.book.corrected(counted_in, current, before, after)
 
     # -- deciding -----------------------------------------------------------------------------------------------------
 
-    def decide(self, pending: Level, muted: Callable[[str, int], bool]) -> Iterator[Decided]:
-        """Runs what was taken in since the last time through the detectors; events come in record order."""
+    def unfit(self) -> Sequence[Decided]:
+        """Where what was taken in since the last time does not come as a recorded baseline has it; before it is run."""
         missed = list(self._awaited.look(self._rows, self._watched.rows.rows))
-        happenings = merge(self._run_rows(), self._run_losses(), key=attrgetter("at"))  # stable: rows before losses
         if self.retired:
-            deque(happenings, maxlen=0)
-        else:
-            yield from self._live(happenings, pending, muted)
-            for item, signal, why in missed:
-                moment = Moment.of(item)
-                yield self._reports.baseline(moment, signal, self._config.baseline_rows, "not_reportable", why)
+            return ()
+        rows = self._config.baseline_rows
+        return [
+            self._reports.baseline(Moment.of(item), signal, rows, "not_reportable", why) for item, signal, why in missed
+        ]
+
+    def happenings(self) -> Iterator[Happening]:
+        """Runs what was taken in since the last time through the detectors, in record order."""
+        return merge(self._run_rows(), self._run_losses(), key=attrgetter("at"))  # stable: rows before losses
+
+    def settle(self) -> None:
+        """The batch has been lived through."""
         self._labels.settle()
         self._watched.settle()
+        self.explainer.judged = []
         if self._seen:
             self._last = position_of(self._seen[-1][2])
             self._seen = []
@@ -179,44 +193,47 @@ class Scope:
         if not self.retired:
             yield from self._retrain(moment, pending)
 
-    def _live(
-        self, happenings: Iterable[Happening], pending: Level, muted: Callable[[str, int], bool]
-    ) -> Iterator[Decided]:
-        """Lives through a batch in the order of its records."""
-        for happening in happenings:
-            if happening.found is not None:
-                yield from self._found(happening, happening.found, muted, pending.at(happening.item[0]))
-            else:
-                happening.group.remember(happening.blocks, happening.block)
-                if self._lifecycle.restless:
-                    yield from self._block(happening, muted)
-                    yield from self._retrain(Moment.of(happening.item), pending.at(happening.item[0]))
+    def live(self, happening: Happening, pending: Level, mutes: Mutes) -> Iterable[Decided]:
+        """Lives through what one record made happen."""
+        if self.retired:
+            return ()
+        muted = partial(mutes.holds, self.key.segment or "")
+        if happening.found is not None:
+            return self._found(happening, happening.found, muted, pending.at(happening.at))
+        happening.group.remember(happening.blocks, happening.block)
+        return self._full(happening, muted, pending) if self._lifecycle.restless else ()
+
+    def _full(self, at: Happening, muted: Callable[[str, int], bool], pending: Level) -> Iterator[Decided]:
+        """A block is, while something is open or suspected."""
+        yield from self._block(at, muted)
+        yield from self._retrain(Moment.of(at.item), pending.at(at.at))
 
     def _run_rows(self) -> Iterator[Happening]:
         rows, self._rows = self._rows, []
         repeated, self._repeated = self._repeated, []
         if rows:
             self._seen = rows
-            self._book.window.saw([row[3] for row in rows])
+            self.book.window.saw([row[3] for row in rows])
             yield from self._watched.predicted(rows, repeated)
 
     def _run_losses(self) -> Iterator[Happening]:
         losses, self._losses = self._losses, []
         if losses:
+            self.explainer.judged = losses
             yield from self._watched.joined(losses)
 
     # -- living through it --------------------------------------------------------------------------------------------
 
     def _found(self, at: Happening, found: Found, muted: Callable[[str, int], bool], pending: int) -> Iterator[Decided]:
         column, moment = at.group.columns[found.column], Moment.of(at.item)
-        evidence = of_finding(at.group, found, at.row, at.timeline, self._config, moment.trace)
+        evidence = of_finding(at.group, found, at.row, at.timeline, self._config, moment)
         silent = muted(column.signal, moment.now)
         disposition = self._lifecycle.judge(column, found, evidence, silent, at.group)
         yield self._reports.signal(moment, at.row, column.signal, column.kind, found.detector, evidence, disposition)
         if disposition is Disposition.OPENED:
             since = max(1, at.group.rows_spanned(found.column, found.finding.since))
             cause = self._lifecycle.cause(found, at.row - since + 1, evidence)
-            yield self._open(at, moment, column, cause, found.effect, evidence)
+            yield self._open(at, moment, found.column, cause, found.effect, evidence)
             yield from self._retrain(moment, pending)
         elif disposition in (Disposition.SUSPECTED, Disposition.MUTED):
             self._lifecycle.suspect(column, found, at.row, evidence)
@@ -231,17 +248,55 @@ class Scope:
                     incident = lifecycle.incidents[column.signal]
                     shown = borne_out(group, index, incident.evidence, over, incident.spread)
                     shown = msgspec.structs.replace(shown, n=over.rows)
-                    yield self._resolve(moment, column.signal, Closing.RECOVERED, shown)
+                    yield self.resolve(moment, column.signal, Closing.RECOVERED, shown, at.row)
+                elif not muted(column.signal, moment.now):
+                    yield from self._explained(at, moment, index)
             elif column.signal in lifecycle.suspects and not muted(column.signal, moment.now):
                 confirmed = lifecycle.confirmed(column, group, index, at.row)
                 if confirmed is not None:
                     suspect, recent = confirmed
                     evidence = borne_out(group, index, suspect.evidence, recent, suspect.spread)
-                    yield self._open(at, moment, column, suspect, recent.of(spread=suspect.spread), evidence)
+                    name = self.explainer.name(at, index, suspect.row)
+                    if name is not None:
+                        evidence = named(group, index, evidence, name)
+                    yield self._open(at, moment, index, suspect, recent.of(spread=suspect.spread), evidence, name)
+
+    def _explained(self, at: Happening, moment: Moment, index: int) -> Iterator[Decided]:
+        """What an alarm looks like and where it comes from shows in the rows after it, and is told then."""
+        column = at.group.columns[index]
+        incident = self._lifecycle.incidents[column.signal]
+        blocks, before, name = blocks_since(incident.opened_row, at.row), incident.evidence.detail, None
+        if blocks <= NAMED_BLOCKS and "looks_like" not in before:
+            name = self.explainer.name(at, index, incident.opened_row)
+        if name is not None or blocks in LOOKS:
+            cause = Suspect(incident.detector, incident.row, incident.evidence, incident.base, incident.spread)
+            incident.evidence = self.explainer.more(at, index, cause, incident.evidence)
+        elif blocks > NAMED_BLOCKS:
+            self._see_harm(incident, column, moment)
+        if name is not None:
+            incident.evidence = named(at.group, index, incident.evidence, name)
+        if name is not None or is_news(before, incident.evidence.detail):
+            yield self._told(at, moment, column, incident, AlertEvent.UPDATED, name)
+
+    def _see_harm(self, incident: Incident, column: Column, moment: Moment) -> None:
+        """Labels may come long after what they are of: they are waited for, and told of when it is over."""
+        detail, began = incident.evidence.detail, incident.evidence.change_point
+        if detail.get("harm") == NOT_KNOWN and began is not None:
+            told = detail | self.explainer.harm(column, began.ts, moment.at)
+            incident.evidence = msgspec.structs.replace(incident.evidence, detail=told)
 
     def _open(
-        self, at: Happening, moment: Moment, column: Column, suspect: Suspect, effect: float, evidence: Evidence
+        self,
+        at: Happening,
+        moment: Moment,
+        index: int,
+        suspect: Suspect,
+        effect: float,
+        evidence: Evidence,
+        name: Name | None = None,
     ) -> Decided:
+        column = at.group.columns[index]
+        evidence = self.explainer.more(at, index, suspect, evidence)
         # Labels since the change, where it is labels that showed it.
         labels = at.row - suspect.row + 1 if at.timeline is self._watched.losses else 0
         incident = self._lifecycle.open(
@@ -255,27 +310,27 @@ class Scope:
             self.key.text,
             moment.position,
         )
-        return self._reports.alert(
-            moment,
-            incident,
-            AlertEvent.OPENED,
-            evidence,
-            wording.opened(self.key.model, column, evidence, at.group.rate),
-        )
+        return self._told(at, moment, column, incident, AlertEvent.OPENED, name)
+
+    def _told(
+        self, at: Happening, moment: Moment, column: Column, incident: Incident, step: AlertEvent, name: Name | None
+    ) -> Decided:
+        looks = name.words if name is not None else ""
+        summary = wording.opened(self.key.model, column, incident.evidence, at.group.rate, looks)
+        return self._reports.alert(moment, incident, step, incident.evidence, summary)
 
     def resolve_all(self, moment: Moment, why: Closing) -> Iterator[Decided]:
         for signal in sorted(self._lifecycle.incidents):
-            yield self._resolve(moment, signal, why, None)
+            yield self.resolve(moment, signal, why)
 
-    def resolve(self, moment: Moment, signal: str, why: Closing) -> Decided:
-        return self._resolve(moment, signal, why, None)
-
-    def _resolve(self, moment: Moment, signal: str, why: Closing, shown: Evidence | None) -> Decided:
-        """``shown`` is what the recent rows say, where it is they that end it."""
-        incident = self._lifecycle.close(signal)
+    def resolve(
+        self, moment: Moment, signal: str, why: Closing, shown: Evidence | None = None, row: int | None = None
+    ) -> Decided:
+        """``shown`` is what the recent rows say, up to this row, where it is they that end it."""
+        incident = self._lifecycle.close(signal, moment.now, recovered=why is Closing.RECOVERED)
         self._watched.watch_again(signal)
-        last = shown or incident.evidence
-        return self._reports.resolved(moment, incident, last, why)
+        rows = None if row is None else row - incident.opened_row
+        return self._reports.resolved(moment, incident, shown or incident.evidence, why, rows)
 
     def acknowledge(self, moment: Moment, incident: Incident, by: str | None) -> Decided:
         return self._reports.acknowledged(moment, incident, by)
@@ -298,14 +353,9 @@ class Scope:
         before = bisect_right(self._seen, moment.at, key=itemgetter(0))
         return position_of(self._seen[before - 1][2]) if before else self._last or moment.position
 
-    @property
-    def has_news(self) -> bool:
-        """Whether the end of a window would say anything."""
-        return self._book.has_news
-
     def close_window(self, moment: Moment, start: int, end: int, whole_model: dict[str, int]) -> Iterator[Decided]:
         """What the window held, where anything happened in it, and before that what was amended meanwhile."""
-        for since, window in self._book.close(start, {} if self.key.segment else whole_model, moment.now):
+        for since, window in self.book.close(start, {} if self.key.segment else whole_model, moment.now):
             yield self._reports.metrics(moment, self.number, window, since, since + end - start)
 
     def adopt(self, state: ScopeState) -> None:
@@ -313,6 +363,3 @@ class Scope:
         self.retired = True
         self._lifecycle.restore(state.lifecycle)
         self._reports.origin = state.origin
-
-    def forget_windows(self) -> None:
-        self._book.archive.clear()

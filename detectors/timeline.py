@@ -14,6 +14,7 @@ STRIDE = 16  # rows between marks on the finest level
 FACTOR = 4  # each level is so many times coarser than the one below
 LEVELS = 8  # the coarsest: a mark each 16 * 4**7 = 262,144 rows, which go 16 million rows back
 KEPT = 64  # marks on the finest level; a row's mark is at most a tenth of its age away
+COARSEST_PART = 10  # or STRIDE rows
 KEPT_ABOVE = KEPT - KEPT // FACTOR  # on the others, which begin where the one below ends
 
 TimelineState = bytes
@@ -92,6 +93,22 @@ class Timeline:
             oldest = Mark(first, held[0], held[1])
             stride *= FACTOR
         return oldest
+
+    def since(self, time: int, now: int) -> int:
+        """The row after the last mark before a time, as remembered when ``now`` was the newest row; or the oldest."""
+        self.settle(now)
+        first, stride = self._marks * STRIDE, STRIDE
+        after = first
+        for held in self._levels:
+            count = len(held) // _PAIR
+            newest = (first - 1) // stride * stride
+            first = newest - (count - 1) * stride
+            for place in range(count - 1, -1, -1):
+                if held[_PAIR * place] < time:
+                    return after
+                after = first + place * stride
+            stride *= FACTOR
+        return after
 
     def state(self) -> TimelineState:
         """Between two batches: nothing is ahead."""

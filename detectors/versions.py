@@ -1,19 +1,26 @@
 """The monitors of one model: one of each version as a whole, and one of each of its declared segment values."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from heapq import merge
+from itertools import repeat
 
 import msgspec
 
+from detectors.causes import Turn
 from detectors.choice import Choice, checksum
 from detectors.config import WARM_UP, ModelConfig
 from detectors.effects import Decided
+from detectors.explaining import Explainer
 from detectors.learning import Learned
 from detectors.loss import LossRule
 from detectors.moment import Moment
+from detectors.mutes import Mutes
 from detectors.reports import FROM_STREAM, Reports, ScopeKey
 from detectors.retrain import Policy
 from detectors.scope import Scope, ScopeState
 from detectors.shelf import Pending, Room
+from detectors.tally import Level
+from detectors.watched import Happening
 from detectors.windows import Archive, clear_all
 from schemas.events import NAME_CHARACTERS_MAX, Control, Prediction
 from schemas.times import duration_ms
@@ -30,6 +37,7 @@ class ScopesState(msgspec.Struct, array_like=True, frozen=True):
     segment_values: list[tuple[tuple[str | None, str, bool], int]]
     deployed: str | None
     choice: Choice = Choice()
+    turn: Turn | None = None
 
 
 class Scopes:
@@ -42,6 +50,7 @@ class Scopes:
         self.choice = Choice()  # of their baselines
         self.recorded = recorded or {}
         assert config.baseline == WARM_UP or config.baseline in self.recorded, "a baseline was not loaded"
+        self.turn: Turn | None = None  # when that was
         self._model = model
         self._config = config
         self._policy = Policy.of(config.retrain)
@@ -60,6 +69,32 @@ class Scopes:
 
     def __len__(self) -> int:
         return len(self._by_number)
+
+    # -- deciding -----------------------------------------------------------------------------------------------------
+
+    def decide(self, pending: Level, mutes: Mutes) -> list[Decided]:
+        """What the records taken in since the last time say: all scopes live through them together, record by record.
+
+        So each may ask what the others have seen before the same record, wherever a batch was cut.
+        """
+        decided: list[Decided] = []
+        scopes = list(self)
+        unfit = [event for scope in scopes for event in scope.unfit()]
+        lives = [zip(repeat(scope), scope.happenings()) for scope in scopes]
+        for scope, happening in merge(*lives, key=_at):  # stable: scopes by their number
+            decided.extend(scope.live(happening, pending, mutes))
+        for scope in scopes:
+            scope.settle()
+        return decided + unfit
+
+    def turned(self, version: str | None, at: int, *, back: bool) -> None:
+        """Another version is the deployed one."""
+        self.deployed, self.turn = version, Turn(at, version, back)
+
+    def parts(self, of: ScopeKey) -> list[Explainer]:
+        """The segments of a whole model."""
+        own = [(key, scope) for key, scope in self._by_key.items() if key.segment is not None]
+        return [scope.explainer for key, scope in own if msgspec.structs.replace(key, segment=None) == of]
 
     # -- finding one --------------------------------------------------------------------------------------------------
 
@@ -169,7 +204,7 @@ class Scopes:
 
     def _new(self, key: ScopeKey, number: int) -> Scope:
         archive = Archive(self._room, self._model_number, number, self._window_ms, self._horizon_ms)
-        return Scope(key, self._config, self._policy, number, archive)
+        return Scope(key, self._config, self._policy, number, archive, self)
 
     def retire(self, gone: Callable[[str | None], bool], challenger: bool = False) -> None:
         """Versions that are met anew, and their segment values counted anew. The old monitors stay for late labels."""
@@ -184,7 +219,7 @@ class Scopes:
         }
         retired = [number for number, scope in self._by_number.items() if scope.retired]
         for number in retired[: max(0, len(retired) - RETIRED_MAX)]:
-            self._by_number.pop(number).forget_windows()
+            self._by_number.pop(number).book.archive.clear()
 
     # -- state, between two batches -----------------------------------------------------------------------------------
 
@@ -195,6 +230,7 @@ class Scopes:
             list(self._segment_values.items()),
             self.deployed,
             self.choice,
+            self.turn,
         )
 
     def restore(self, state: ScopesState) -> None:
@@ -205,13 +241,13 @@ class Scopes:
                 self._by_key[held.key] = scope
         self._opened = state.opened
         self._segment_values = dict(state.segment_values)
-        self.deployed = state.deployed
+        self.deployed, self.turn = state.deployed, state.turn
         self.choice = state.choice
 
     def start_afresh(self, state: ScopesState) -> Sequence[Scope]:
         """Under another configuration nothing is known of what is normal. Returned are those with open alarms."""
         self._opened = state.opened
-        self.deployed = state.deployed
+        self.deployed, self.turn = state.deployed, state.turn
         self.choice = state.choice.without(self.recorded)
         clear_all(self._room, self._model_number)  # what they count is amended no more
         return [self._with(held, number) for number, held in state.scopes if held.lifecycle.incidents]
@@ -220,3 +256,7 @@ class Scopes:
         scope = self._new(held.key, number)
         scope.adopt(held)
         return scope
+
+
+def _at(life: tuple[Scope, Happening]) -> int:
+    return life[1].at

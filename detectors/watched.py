@@ -4,7 +4,8 @@ What comes out are *happenings*, in the order of the records that caused them: f
 full. They come piece by piece, as whoever lives through them may watch anew for what is over.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -15,8 +16,9 @@ from detectors import together
 from detectors.arrival import ARRIVAL, SLOW, arrived, slow
 from detectors.banks.contract import Matrix
 from detectors.banks.packed import pack, unpack
-from detectors.baseline import Blocks, Row
+from detectors.baseline import BLOCK, Blocks, Row
 from detectors.budget import ARRIVAL_COLUMNS, LOSS_COLUMNS, Family, allowance
+from detectors.causes import Rise
 from detectors.cells import Cell
 from detectors.config import ModelConfig
 from detectors.encoded import Encoded, Run, watch_alone
@@ -24,12 +26,13 @@ from detectors.encoding import Column, EncoderState
 from detectors.evidence import of_given
 from detectors.group import Found, Group, GroupState
 from detectors.lifecycle import RECOVERED_ROWS, Lifecycle, Suspect, floor_of
+from detectors.likeness import Name
 from detectors.loss import Losses
 from detectors.moment import Item
 from detectors.recorded import Recorded
 from detectors.timeline import Mark, Timeline, TimelineState
 from detectors.together import Together
-from schemas.events import Kind, Prediction
+from schemas.events import JsonScalar, Kind, Prediction
 from schemas.times import duration_ms
 
 _LOSS = (Column("loss", Kind.CONCEPT_DRIFT),)
@@ -175,6 +178,53 @@ class Watched:
         """The batch is over."""
         self.rows.settle()
         self.losses.settle()
+
+    def name_of(self, group: Group, index: int, blocks: int, changed: Iterable[int], *, last: bool) -> Name | None:
+        """What the change of a column looks like in so many last blocks, beside those ``changed`` too."""
+        for encoded in (self._inputs, self._outcomes):
+            if group in encoded.groups:
+                return encoded.name_of(group, index, blocks, changed, last=last)
+        return None
+
+    def distances(self, group: Group, index: int, row: int) -> dict[str, JsonScalar]:
+        """How far the values since this row lie from the baseline of the watch, which has reported the column."""
+        for encoded in (self._inputs, self._outcomes):
+            together = encoded.distances(group, index, row)
+            if together is not None:
+                return together
+        return group.distances(index, row)
+
+    @property
+    def of_loss(self) -> Group:
+        return self._errors if self.rate_loss else self._costs
+
+    def rise(self, row: int) -> Rise:
+        """How much higher the loss is since this row of it, in whole blocks that are remembered."""
+        group = self.of_loss
+        levels, counts, first = group.levels(0)
+        lately = first + BLOCK * np.arange(len(levels)) >= row
+        values = float(counts[lately].sum())
+        if not values:
+            return Rise(0.0, 0, math.inf)
+        effect = float((levels * counts)[lately].sum()) / values
+        usual = min(max(float(group.baseline.mean[0]), 0.01), 0.99)
+        spread = (usual * (1.0 - usual)) ** 0.5 if group.rate else 1.0
+        error = spread * (1.0 / values + 1.0 / max(1.0, float(group.baseline.n[0]))) ** 0.5
+        return Rise(effect / 2.0 if group.rate else effect, int(values), error)
+
+    @property
+    def usual_loss(self) -> float:
+        """``nan`` before blocks of losses have been held against it: it is still being learned."""
+        group = self.of_loss
+        _, counts, _ = group.levels(0)
+        return float(group.baseline.mean[0]) if counts.any() else math.nan
+
+    def watched_signals(self) -> Iterator[str]:
+        """Of what goes in and comes out, as far as values have been held against a baseline lately."""
+        for group in self._inputs.groups:
+            for index, column in enumerate(group.columns):
+                if group.levels(index)[1].any():
+                    yield column.signal
 
     def watch_again(self, signal: str) -> None:
         """What was found of it is dealt with."""

@@ -7,6 +7,7 @@ from detectors.arrival import DUPLICATES, LATENCY, STALE
 from detectors.banks.shiryaev import WATCH
 from detectors.budget import in_words
 from detectors.config import ModelConfig
+from detectors.course import Course
 from detectors.encoding import Column
 from detectors.lifecycle import Closing
 from schemas.events import Evidence, Kind
@@ -29,13 +30,32 @@ _SHARES = {
     DUPLICATES: "predictions that were followed by one of the same id",
     STALE: "predictions that came long after or before their own time",
 }
+# What is told as the cause of an alarm where inputs are watched and show none.
+NONE_SEEN = "none seen in inputs: the relation between inputs and labels changed"
 
 
-def opened(model: str, column: Column, evidence: Evidence, rate: bool) -> str:
-    return f"{model}: {_subject(column, rate)} {_change(evidence, rate)}{_since(evidence)}; {_LOOK[column.kind]}."
+def opened(model: str, column: Column, evidence: Evidence, rate: bool, looks: str = "") -> str:
+    """``looks``: what the change looks like, in words."""
+    looks = f", {looks}" if looks else ""
+    told = f"{_change(evidence, rate)}{_since(evidence)}{looks}{_cause(evidence)}{_harm(evidence)}"
+    return f"{model}: {_subject(column, rate)} {told}; {_LOOK[column.kind]}."
 
 
-def resolved(model: str, column_signal: str, why: Closing) -> str:
+def _cause(evidence: Evidence) -> str:
+    cause = evidence.detail.get("cause_1")
+    if cause == NONE_SEEN:
+        return ", while no change is seen in its inputs"
+    return f", likely cause: {cause}" if cause is not None else ""
+
+
+def _harm(evidence: Evidence) -> str:
+    harm = str(evidence.detail.get("harm", ""))
+    if harm.startswith("none seen"):
+        return f", no harm{harm.removeprefix('none')}"
+    return f", with {harm}" if harm.startswith("loss") else ""
+
+
+def resolved(model: str, column_signal: str, why: Closing, lasted_ms: int) -> str:
     reasons = {
         Closing.RECONFIGURED: "is closed: the model has another configuration now",
         Closing.RECOVERED: "is back at its baseline",
@@ -45,7 +65,15 @@ def resolved(model: str, column_signal: str, why: Closing) -> str:
         Closing.REPLACED: "is closed: newer versions took its place",
         Closing.BY_HAND: "was resolved by hand",
     }
-    return f"{model}: {column_signal} {reasons[why]}."
+    return f"{model}: {column_signal} {reasons[why]}, after {lasting(lasted_ms)}."
+
+
+def lasting(ms: int) -> str:
+    """So long, in the largest unit of which there are two."""
+    for unit, length in (("days", 86_400_000), ("hours", 3_600_000), ("minutes", 60_000)):
+        if ms >= 2 * length:
+            return f"{ms // length} {unit}"
+    return f"{ms // 1_000} seconds"
 
 
 def acknowledged(model: str, signal: str, by: str | None) -> str:
@@ -53,9 +81,9 @@ def acknowledged(model: str, signal: str, by: str | None) -> str:
 
 
 def silent(model: str, what: str, pause_ms: int, usual_ms: int | None) -> str:
-    usual = "" if usual_ms is None else f", and at these hours never for longer than {_duration(usual_ms)} before"
+    usual = "" if usual_ms is None else f", and at these hours never for longer than {lasting(usual_ms)} before"
     look = _LOOK[Kind.SILENCE if what == "predictions" else Kind.LABEL_DELAY]
-    return f"{model}: no {what} for {_duration(pause_ms)}{usual}; {look}."
+    return f"{model}: no {what} for {lasting(pause_ms)}{usual}; {look}."
 
 
 def volume(model: str, minutes: int, seen: int, usual: float) -> str:
@@ -64,14 +92,6 @@ def volume(model: str, minutes: int, seen: int, usual: float) -> str:
     return (
         f"{model}: {verb}{seen:,} predictions in the last {span}, where {usual:,.0f} are usual; {_LOOK[Kind.VOLUME]}."
     )
-
-
-def _duration(ms: int) -> str:
-    """As a person would say it: in the largest unit of which there are two or more."""
-    for unit, name in ((86_400_000, "days"), (3_600_000, "hours"), (60_000, "minutes")):
-        if ms >= 2 * unit:
-            return f"{ms / unit:.3g} {name}"
-    return f"{ms / 1000:.3g} seconds"
 
 
 def _subject(column: Column, rate: bool) -> str:
@@ -94,10 +114,11 @@ def _change(evidence: Evidence, rate: bool) -> str:
     before, after = evidence.baseline, evidence.detail.get("after")
     if before is None or not isinstance(after, float) or evidence.effect is None:
         return "changed"
+    slowly = " little by little" if evidence.detail.get("change") == Course.GRADUAL else ""
     spread = evidence.detail.get("spread")
     if isinstance(spread, float):
         return f"has {spread:.2g} times the spread that it had"
-    verb = "rose" if evidence.effect > 0 else "fell"
+    verb = ("rose" if evidence.effect > 0 else "fell") + slowly
     if rate:
         return f"{verb} from {before:.1%} to {max(0.0, min(after, 1.0)):.1%}"
     return f"{verb} from {before:.4g} to {after:.4g} ({abs(evidence.effect):.1f} standard deviations)"

@@ -26,7 +26,8 @@ from detectors.banks.shiryaev import ShiryaevBank
 from detectors.budget import Family, allowance
 from detectors.config import ModelConfig
 from detectors.encoding import Column
-from detectors.group import HISTORY, Group
+from detectors.group import Group
+from detectors.history import HISTORY
 from load.arguments import seed
 from load.output import result, say
 from schemas.events import Kind

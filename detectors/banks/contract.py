@@ -33,6 +33,8 @@ class Finding(NamedTuple):
     mean_after: float
     since: int  # values of this column since the change as the detector dates it, the reporting one included
     spread: float = math.nan  # of the values since: their standard deviation as a factor of that before
+    since_low: int = -1  # values between which ``since`` lies about nine times in ten
+    since_high: int = -1
 
 
 class Bank(Protocol):

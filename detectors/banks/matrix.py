@@ -38,7 +38,8 @@ def findings(found: Matrix) -> list[Finding]:
 
 def _finding(line: list[float]) -> Finding:
     row, column, value, threshold, n, before, after, since, *spread = line
-    return Finding(int(row), int(column), value, threshold, int(n), before, after, int(since), *spread)
+    finding = Finding(int(row), int(column), value, threshold, int(n), before, after, int(since))
+    return finding._replace(spread=spread[0]) if spread else finding
 
 
 def _place(finding: Finding) -> tuple[int, int]:

@@ -22,8 +22,10 @@ so that it need not be long to be exact.
 
 import math
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.banks import daily
 from detectors.banks.contract import Finding, Matrix, StateError
@@ -36,9 +38,11 @@ from detectors.banks.shiryaev_steps import (
     BLOCK_SQUARES,
     BLOCK_SUM,
     BLOCKS,
+    CHUNK,
     CLOCK,
     FIRST,
     FIRST_MAX,
+    GOOD_PART,
     HEAD,
     LATCHED,
     LIMIT,
@@ -63,6 +67,7 @@ from detectors.banks.shiryaev_steps import (
     Row,
     advance,
     calm,
+    likelier_of,
     normalise,
 )
 
@@ -83,6 +88,8 @@ LIMIT_FACTORS = {True: 0.9, False: 0.8}
 # Where evidence starts, as a part of A. It costs as much of the time between alarms, and saves a third of the delay.
 HEAD_SHARE = 1e-3
 DAY_MS = 86_400_000.0
+Counts = NDArray[np.uint8]
+DATED = 2.5  # nats by which an alternative may be wrong about when its change began: nine dates in ten are right
 
 
 def _cells(shares: Row) -> Row:
@@ -138,8 +145,8 @@ class ShiryaevBank:
 
     kind = WATCH
     __slots__ = (
-        "_buffer", "_counts", "_cuts", "_evidence", "_lines", "_made", "_name", "_norms", "_parameters", "_patterns",
-        "_pending", "_row",
+        "_buffer", "_chunk", "_chunks", "_counts", "_cuts", "_evidence", "_lines", "_made", "_name", "_norms",
+        "_parameters", "_patterns", "_pending", "_row",
     )  # fmt: skip
 
     def __init__(
@@ -156,6 +163,9 @@ class ShiryaevBank:
         self._cuts: Matrix = np.zeros((0, 1 if bits else cells - 1))
         self._counts: Matrix = np.zeros((0, cells))
         self._pending: Matrix = np.zeros((0, cells))
+        # How many values of the chunk at hand fell where; and of those that the last rows have filled.
+        self._chunk: Counts = np.zeros((0, cells if bits else cells // 2), dtype=np.uint8)
+        self._chunks: Counts = np.zeros((0, *self._chunk.shape), dtype=np.uint8)
         self._evidence: Matrix = np.zeros((0, (MOMENTS_OF_BITS if bits else MOMENTS) * alternatives))
         self._norms: Matrix = np.ones((0, 2 * alternatives if bits else alternatives))  # of bits, after a 0 and a 1
         self.grow(columns)
@@ -186,6 +196,7 @@ class ShiryaevBank:
         self._cuts = np.concatenate((self._cuts, np.full((more, self._cuts.shape[1]), cut)))
         self._counts = np.concatenate((self._counts, np.zeros((more, self._counts.shape[1]))))
         self._pending = np.concatenate((self._pending, np.zeros((more, self._pending.shape[1]))))
+        self._chunk = np.pad(self._chunk, ((0, more), (0, 0)))
         self._evidence = np.concatenate((self._evidence, np.zeros((more, self._evidence.shape[1]))))
         self._norms = np.concatenate((self._norms, np.ones((more, self._norms.shape[1]))))
 
@@ -227,7 +238,10 @@ class ShiryaevBank:
         matrix = checked(values, self.columns)
         if clock is None:
             clock = np.arange(self._row, self._row + len(matrix))
+        ahead = int(self._row % CHUNK)
         self._row += len(matrix)
+        chunks = np.zeros(((ahead + len(matrix)) // CHUNK + 1, *self._chunk.shape))
+        chunks[0] = self._chunk
         measured = matrix if standardised is None or self._parameters["bits"] else np.ascontiguousarray(standardised)
         scores, shares, tilts, weights = self._made
         learn_max = float(self._parameters["learn_max"])
@@ -245,10 +259,56 @@ class ShiryaevBank:
             self._evidence,
             self._norms,
         )
-        found = advance(matrix, measured, clock, *own, scores, shares, tilts, weights, learn_max)
+        found = advance(matrix, measured, clock, *own, scores, shares, tilts, weights, learn_max, chunks, ahead)
+        self._chunks, self._chunk = chunks[:-1].astype(np.uint8), chunks[-1].astype(np.uint8)
         if self._buffer.size and not _buffering(self._lines):
             self._buffer = self._empty_buffer(0)
-        return findings(found)
+        return self._dated(findings(found))
+
+    def _dated(self, found: list[Finding]) -> list[Finding]:
+        """Those with which a column fell silent, of each the last: what they rest on is still there."""
+        last = {finding.column: place for place, finding in enumerate(found)}
+        for column, place in last.items():
+            if self._lines[column, PHASE] == LATCHED:
+                with np.errstate(all="ignore"):
+                    low, high = self._between(column)
+                if math.isfinite(low + high):
+                    found[place] = found[place]._replace(since_low=int(low), since_high=int(high))
+        return found
+
+    def _between(self, column: int) -> tuple[float, float]:
+        """The youngest and the oldest change of alternatives that have a part of the evidence, and some doubt.
+
+        An alternative of whom a value says little is the less certain of when its change began.
+        """
+        line, own = self._lines[column], self._evidence[column]
+        _, shares, tilts, weights = self._made
+        weight = weights[1 if line[SIDED] else 0]
+        evidence, ages = own[: len(weight)], own[len(weight) : 2 * len(weight)]
+        told = weight * evidence >= GOOD_PART * (weight @ evidence)
+        likelier = likelier_of(tilts[int(line[TEMPER])], self._norms[column])[:, told]
+        usual = (self._counts[column] + shares) / (line[N] + 1.0)
+        said = (usual[:, None] * likelier * np.log(likelier)).sum(axis=0)  # by a value, in the mean
+        since, reach = ages[told] / evidence[told], DATED / said
+        return max(1.0, np.floor((since - reach).min()) - 1.0), np.ceil((since + reach).max()) + 1.0
+
+    def begin_at(self, row: int) -> None:
+        """Chunks are counted from the row 0, and this is to be the next."""
+        self._row = float(row)
+
+    @property
+    def chunks(self) -> Counts:
+        """Of the chunks that the last rows filled: how many values of a column fell into each cell, or each two."""
+        return self._chunks
+
+    def usual(self, column: int) -> Row:
+        """The same of all that taught the baseline."""
+        counts: Row = self._counts[checked_column(column, self.columns)].copy()
+        return counts if self._parameters["bits"] else counts[::2] + counts[1::2]
+
+    def edges(self, column: int) -> Row:
+        """Where one such cell of a number ends and the next begins."""
+        return self._cuts[checked_column(column, self.columns), 1::2].copy()
 
     def _empty_buffer(self, columns: int) -> Matrix:
         return np.zeros((columns, min(FIRST_MAX, self._learned() // 2) if columns else 0))
@@ -278,13 +338,15 @@ class ShiryaevBank:
             line[PREVIOUS] = line[CLOCK] = np.nan
             line[SEEN] = 0.0
         self._buffer = self._empty_buffer(self.columns if _buffering(self._lines) else 0)
+        self._chunk[:] = 0
+        self.begin_at(0)
 
     def ready(self, column: int) -> bool:
         """Whether it has learned what is normal."""
         return bool(self._lines[checked_column(column, self.columns), PHASE] >= WATCHED)
 
-    def _arrays(self) -> tuple[Matrix, ...]:
-        return self._lines, self._patterns, self._cuts, self._counts, self._pending, self._evidence
+    def _arrays(self) -> tuple[NDArray[Any], ...]:
+        return self._lines, self._patterns, self._cuts, self._counts, self._pending, self._evidence, self._chunk
 
     def _sound(self, lines: Matrix, buffered: int) -> bool:
         """Whether all that machine code finds its place by is a place."""
@@ -305,7 +367,7 @@ class ShiryaevBank:
         widths = [array.shape[1] for array in self._arrays()]
         columns = int(flat[1]) if len(flat) > 1 and 0 <= flat[1] <= len(flat) else -1
         ends = np.cumsum([2, *[columns * width for width in widths]])
-        if columns < 0 or ends[-1] > len(flat):
+        if columns < 0 or ends[-1] > len(flat) or not 0.0 <= flat[0] < 2.0**53:
             raise StateError(f"{self.kind}: {len(flat)} numbers are no whole columns")
         cut = np.split(flat, ends)[1:-1]
         parts = [part.reshape(columns, width).copy() for part, width in zip(cut, widths, strict=True)]
@@ -317,7 +379,9 @@ class ShiryaevBank:
             raise StateError(f"{self.kind}: {len(flat)} numbers are no whole columns")
         buffer = flat[ends[-1] :].reshape(shape).copy()
         self._row = float(flat[0])
-        self._lines, self._patterns, self._cuts, self._counts, self._pending, self._evidence = parts
+        self._lines, self._patterns, self._cuts, self._counts, self._pending, self._evidence, chunk = parts
+        self._chunk = np.clip(np.nan_to_num(chunk), 0, CHUNK).astype(np.uint8)
+        self._chunks = np.zeros((0, *self._chunk.shape), dtype=np.uint8)
         self._buffer = buffer
         self._norms = np.ones((columns, self._norms.shape[1]))
         for line, counts, norms in zip(self._lines, self._counts, self._norms, strict=True):

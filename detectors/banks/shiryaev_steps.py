@@ -12,8 +12,7 @@ Row = NDArray[np.float64]
 Cube = NDArray[np.float64]
 
 BIT_CELLS = 4  # of a bit and the one before it: 0 after 0, 1 after 0, 0 after 1, 1 after 1
-GAP_SHARE = 1e-3  # of A: the longest time between two values
-GOOD_PART = 0.05  # of the evidence: one alternative at least has as much
+GAP_SHARE, GOOD_PART = 1e-3, 0.05  # of A: the longest time between two values; of the evidence: what is not little
 RELEASE = 64  # values that teach the baseline together, when the evidence is low
 LOW = 3.0  # times the root of A, in units of the time from value to value: evidence that means little
 FIRST_MAX = 1_024  # values that the cuts and the correlation are found from
@@ -22,12 +21,10 @@ CERTAIN, CORRELATED, CORRELATED_BITS = 5.0, 3.0, 4.0  # standard errors: of repe
 # A column's line of floats.
 NEED, N = 0, 1  # values that teach it before it is watched, and those that have
 PHASE, PENDING_N = 2, 3
-PHI = 4  # lag-one correlation that is taken out; of bits, how much likelier a 1 is after a 1
-PREVIOUS = 5
+PHI, PREVIOUS = 4, 5  # lag-one correlation that is taken out; of bits, how much likelier a 1 is after a 1
 BEGAN, CLOCK, SEEN = 6, 7, 8  # when its first value and its newest came, and how many
 LIMIT, HEAD = 9, 10  # A, and where evidence starts
-SIDED = 11  # whether only a rise is damage: then a fall is watched for itself
-TEMPER = 12  # which of the tempers
+SIDED, TEMPER = 11, 12  # whether only a rise is damage: then a fall is watched for itself; and which of the tempers
 BLOCK_SUM, BLOCK_N = 13, 14  # of scores: from blocks of them follows how much rows repeat each other
 BLOCKS, BLOCK_SQUARES, SCORES, SQUARES = 15, 16, 17, 18
 BASE = 19  # the mean of what came to be the baseline of a number, as standardised
@@ -36,7 +33,7 @@ TOTAL, WHOLE = 22, 23  # the evidence of all alternatives together; values that 
 LINE = 24
 # Phases: the cuts are sought, the shares are learned, changes are looked for, one was found.
 FIRST, SECOND, WATCHED, LATCHED = 0.0, 1.0, 2.0, 3.0
-BLOCK = 32
+BLOCK, CHUNK = 32, 128  # values; rows of which is told how many values fell into each cell, or into each two
 
 # Of each alternative its evidence; and that times the values since its change, their sum, and of numbers their squares.
 # Each its own: one that finds a large change at once knows nothing of what others took for a small one.
@@ -81,7 +78,7 @@ def _ones(line: Row, counts: Row) -> tuple[float, float]:
 
 
 @compiled
-def _likelier(tilt: Matrix, norms: Row) -> Matrix:
+def likelier_of(tilt: Matrix, norms: Row) -> Matrix:
     """How much likelier each alternative makes each cell."""
     alternatives = tilt.shape[1]
     likelier = tilt * norms[:alternatives]
@@ -334,12 +331,13 @@ def _teach(
 def _watch(
     column: int, values: Matrix, measured: Matrix, clock: Row, line: Row, first: Row,
     cuts: Row, counts: Row, pending: Row, own: Row, norms: Row, scores: Row, shares: Row, tilts: Cube,
-    weights: Matrix, learn_max: float, found: Matrix, count: int,
+    weights: Matrix, learn_max: float, chunks: Matrix, ahead: int, found: Matrix, count: int,
 ) -> tuple[Matrix, int]:  # fmt: skip
     """The rows of one column. What is looked at for each value is made ready for all of them."""
+    fold = chunks.shape[1] < len(counts)
     sided = line[SIDED] != 0.0
     up, down = weights[1 if sided else 0], weights[2]
-    likelier = _likelier(tilts[int(line[TEMPER])], norms)
+    likelier = likelier_of(tilts[int(line[TEMPER])], norms)
     for row in range(values.shape[0]):
         value = values[row, column]
         if np.isnan(value):
@@ -347,9 +345,11 @@ def _watch(
         passed = _pass(line, clock[row])
         if line[PHASE] < WATCHED:
             _learn(line, value, first, cuts, counts, scores, tilts, own, norms, shares)
-            likelier = _likelier(tilts[int(line[TEMPER])], norms) if line[PHASE] == WATCHED else likelier
+            likelier = likelier_of(tilts[int(line[TEMPER])], norms) if line[PHASE] == WATCHED else likelier
             continue
         cell = _place(line, cuts, value)
+        if cell >= 0:
+            chunks[(ahead + row) // CHUNK, cell >> 1 if fold else cell] += 1.0
         if line[PHASE] == LATCHED or cell < 0:
             continue
         _weigh(own, likelier[cell], passed, measured[row, column])
@@ -363,7 +363,7 @@ def _watch(
         if rise <= line[LIMIT] and (fall <= line[LIMIT] or line[RENEWING] != 0.0):
             # A call that hands on so many arrays takes longer than all the rest.
             if line[PENDING_N] >= RELEASE and _teach(line, pending, counts, shares, tilts, norms, own, learn_max):
-                likelier = _likelier(tilts[int(line[TEMPER])], norms)
+                likelier = likelier_of(tilts[int(line[TEMPER])], norms)
             continue
         firing = up if rise > line[LIMIT] else down
         harm = rise > line[LIMIT] and (not sided or _worse(line, counts, up, own))
@@ -386,7 +386,7 @@ def _watch(
 def advance(
     values: Matrix, measured: Matrix, clock: Row, lines: Matrix, buffer: Matrix,
     cuts: Matrix, counts: Matrix, pending: Matrix, evidence: Matrix, norms: Matrix, scores: Row, shares: Row,
-    tilts: Cube, weights: Matrix, learn_max: float,
+    tilts: Cube, weights: Matrix, learn_max: float, chunks: Cube, ahead: int,
 ) -> Matrix:  # fmt: skip
     found = np.empty((4, 9))  # reports are rare; it doubles when they are not
     count = 0
@@ -395,6 +395,6 @@ def advance(
         found, count = _watch(
             column, values, measured, clock, lines[column], buffer[column] if len(buffer) else spare, cuts[column],
             counts[column], pending[column], evidence[column], norms[column], scores, shares, tilts, weights,
-            learn_max, found, count,
+            learn_max, chunks[:, column], ahead, found, count,
         )  # fmt: skip
     return found[:count]

@@ -1,14 +1,14 @@
 """What is normal, and each value against it."""
 
 import math
-from statistics import fmean, stdev
+from statistics import fmean, pstdev, stdev
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.baseline import BLOCK, CLIP, Baseline
+from detectors.baseline import BLOCK, CENTRES, CLIP, COUNTS, FARTHEST, LEVELS, OUTSIDE, SUMS, WIDTHS, Baseline
 from tests.detectors.events import normal
 
 
@@ -95,8 +95,8 @@ def test_blocks_sum_what_was_measured_and_say_where_they_end() -> None:
     assert none.ends == []
     _, blocks = baseline.measure(column(*[2.0, math.nan, *[1.0] * BLOCK]))
     assert blocks.ends == [0, BLOCK]
-    assert blocks.sums.ravel().tolist() == [BLOCK + 1, BLOCK - 1]
-    assert blocks.counts.ravel().tolist() == [BLOCK, BLOCK - 1]
+    assert blocks.sums[:, SUMS].ravel().tolist() == [BLOCK + 1, BLOCK - 1]
+    assert blocks.counts[:, COUNTS].ravel().tolist() == [BLOCK, BLOCK - 1]
 
 
 @settings(max_examples=40, deadline=None)
@@ -129,6 +129,35 @@ def test_taught_elsewhere_rows_and_blocks_are_counted_anew_and_what_is_not_known
     baseline.begin(10)
     values, blocks = baseline.measure(np.full((BLOCK, 2), 5.0))
     assert blocks.ends == [BLOCK - 1]
-    assert blocks.counts[0].tolist() == [BLOCK, BLOCK - 10]
+    assert blocks.counts[0, COUNTS].tolist() == [BLOCK, BLOCK - 10]
     assert np.isnan(values[:, 1]).sum() == 10
     assert baseline.mean[1] == 5.0
+
+
+def test_blocks_tell_what_a_clip_hides() -> None:
+    learning = normal(3, 200, 40, 5)
+    baseline = learned(*learning)
+    baseline.measure(column(*[40.0] * (BLOCK - 200 % BLOCK)))
+    far = normal(4, BLOCK, 40_000, 5_000)
+    _, blocks = baseline.measure(column(*far))
+    assert baseline.mean[0] + baseline.scale[0] * blocks.far[0, CENTRES, 0] == pytest.approx(fmean(far), rel=1e-5)
+    assert baseline.scale[0] * blocks.far[0, WIDTHS, 0] == pytest.approx(pstdev(far), rel=1e-5)
+    assert blocks.counts[0, :, 0].tolist() == [BLOCK, 127, BLOCK]  # 12 standard deviations are more than a byte takes
+    _, blocks = baseline.measure(column(*[1e300] * BLOCK, *[4.2] * BLOCK))
+    assert blocks.far[:, CENTRES, 0] == pytest.approx([FARTHEST, (4.2 - baseline.mean[0]) / baseline.scale[0]])
+    assert blocks.far[:, WIDTHS, 0].tolist() == [0.0, 0.0]
+
+
+def test_only_what_lies_beyond_the_first_values_is_outside() -> None:
+    baseline = learned(*normal(5, 100), -4.0, 4.5)
+    baseline.measure(column(*[0.0] * (BLOCK - 102 % BLOCK)))
+    _, blocks = baseline.measure(column(-4.1, 4.6, math.nan, *[4.5] * (BLOCK - 3)))
+    assert blocks.counts[0, [COUNTS, OUTSIDE], 0].tolist() == [BLOCK - 1, 2]
+
+
+@pytest.mark.parametrize(("rate", "steps"), [(False, 8), (True, 8)])
+def test_a_level_is_in_steps_of_a_sixteenth_of_an_sd_or_of_one_value_of_a_block(rate: bool, steps: int) -> None:
+    baseline = Baseline()
+    baseline.given(0.25, 0.5)
+    _, blocks = baseline.measure(column(*[0.5, 0.5] * (BLOCK // 2)), rate=rate)
+    assert blocks.counts[0, LEVELS, 0] == steps  # half a standard deviation, a quarter of all

@@ -1,11 +1,14 @@
 """However records are cut into batches, and wherever an engine is replaced by a restored one: the same bytes."""
 
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import schemas
 from detectors.config import ModelConfig
 from schemas.topics import Stream
 from tests.detectors.events import TOPICS, Event, Run, balanced, chances, normal, of_feature, prediction, run
@@ -30,12 +33,32 @@ def test_the_long_example_has_everything_in_it(whole: Run) -> None:
     counts = whole.counts[TOPICS.predictions]
     assert set(streams) == {Stream.ALERTS, Stream.RETRAIN, Stream.SIGNALS, Stream.METRICS, Stream.DEAD_LETTERS}
     assert closings >= {None, "recovered", "deployed"}
+    names = {alert.evidence.detail.get("looks_like") for alert in whole.alerts}
+    told = {name for alert in whole.alerts for name in alert.evidence.detail}
+    assert names >= {None, "unit change"}
+    assert told >= {
+        "psi",
+        "wasserstein",
+        "change",
+        "change_point_low",
+        "lasted_ms",
+        "harm",
+        "cause_1",
+        "cause_3",
+        "times",
+    }
     assert {signal.disposition for signal in whole.signals} >= {"suspected", "already_open", "improvement"}
     assert {alert.segment for alert in whole.opened} > {None, "country=*"}
     assert {str(alert.kind) for alert in whole.opened} >= {"feature_drift", "concept_drift", "data_quality"}
     assert "too_many_models" in {letter.reason for letter in whole.dead_letters}
     assert min(counts.applied, counts.duplicate, counts.conflicts, counts.dead_lettered) > 0
     assert whole.counts[TOPICS.outcomes].late > 0
+
+
+def test_every_detail_that_evidence_has_stands_in_the_page_of_events(whole: Run) -> None:
+    page = (Path(schemas.__file__).parents[1] / "docs" / "events.md").read_text()
+    told = {name for event in (*whole.alerts, *whole.signals) for name in event.evidence.detail}
+    assert told <= set(re.findall(r"`([^`\n]+)`", page))
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 1_000])

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from detectors.banks.contract import Matrix, StateError
 from detectors.banks.shiryaev import WATCH
-from detectors.baseline import BLOCK
+from detectors.baseline import BLOCK, Blocks
 from detectors.budget import Allowance
 from detectors.config import ModelConfig
 from detectors.encoding import Column
-from detectors.group import HISTORY, Found, Group, GroupState, History
+from detectors.group import Found, Group, GroupState
+from detectors.history import HISTORY, History
 from detectors.lifecycle import Lifecycle, Suspect
 from schemas.events import Evidence, Kind
 
@@ -61,7 +62,10 @@ def test_the_last_blocks_are_remembered_and_come_back(given_blocks: list[Any], w
     history, plain, width = History(), [], 1
     for more, total, count in given_blocks:
         width = max(width, more)
-        history.add(np.full(width, total), np.full(width, total**2), np.full(width, float(count)))
+        block = Blocks.of([0], width)
+        block.sums[0, 0], block.sums[0, 1], block.far[0, 0], block.far[0, 1] = total, total**2, total, abs(total)
+        block.counts[0, 0], block.counts[0, 1], block.counts[0, 2] = count, round(total), count // 2
+        history.add(block, 0)
         plain.append((width, total, count))
     wanted = min(wanted, history.blocks, HISTORY)
     after = History.of(history.blocks, wanted, np.concatenate(history.numbers(wanted)))
@@ -73,7 +77,11 @@ def test_the_last_blocks_are_remembered_and_come_back(given_blocks: list[Any], w
             lately = expected[max(0, len(expected) - min(blocks, HISTORY)) :]
             assert list(history.last(column, blocks)) == lately
             assert [count for *_, count in after.last(column, blocks)] == [count for *_, count in lately]
+            assert [line.tolist() for line in after.levels(column)] == [
+                line.tolist() for line in history.levels(column)
+            ]
         assert list(after.last(column, wanted)) == list(history.last(column, wanted))
+        assert repr(after.seen(column, wanted)) == repr(history.seen(column, wanted))
 
 
 @settings(max_examples=40, deadline=None)

@@ -143,6 +143,6 @@ def test_values_that_scatter_less_are_another_spread_too() -> None:
 def test_a_shift_of_the_mean_is_no_change_of_spread_and_lasts_as_long_as_it_does(shift: float) -> None:
     """Rows before and after a shift scatter more than either: a wrong date would make a spread of it."""
     told = run(of_feature("age", [*normal(1, CHANGE), *normal(2, 1_500, shift)]))
-    (alert,) = told.alerts
+    (alert,) = told.opened
     assert "spread" not in alert.evidence.detail
     assert alert.evidence.effect == pytest.approx(shift, rel=0.3)

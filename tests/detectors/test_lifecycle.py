@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 
 from detectors.arrival import ARRIVAL
@@ -12,7 +11,8 @@ from detectors.baseline import BLOCK, Blocks
 from detectors.budget import Allowance
 from detectors.config import ModelConfig
 from detectors.encoding import Column
-from detectors.group import HISTORY, Found, Group
+from detectors.group import Found, Group
+from detectors.history import HISTORY
 from detectors.lifecycle import (
     RECOVERED_ROWS,
     Disposition,
@@ -39,9 +39,12 @@ def group(column: Column, rate: bool = False, detectors: tuple[str, ...] = ("adw
 
 def live(held: Group, mean: float, blocks: int = 1, sd: float = 1.0) -> None:
     """Blocks of standardised values with such a mean and such a standard deviation."""
-    sums = [np.array([[each * BLOCK]]) for each in (mean, mean**2 + sd**2, 1.0)]
+    block = Blocks.of([0], 1)
+    block.sums[0, :, 0] = mean * BLOCK, (mean**2 + sd**2) * BLOCK
+    block.far[0, :, 0] = mean, sd
+    block.counts[0, :, 0] = BLOCK, 0, 0
     for _ in range(blocks):
-        held.remember(Blocks([0], *sums), 0)
+        held.remember(block, 0)
 
 
 def found(effect: float, detector: str = "adwin", *, base: float = 0.0, spread: bool = False) -> Found:
@@ -289,5 +292,5 @@ def test_closing_leaves_it_quiet_and_a_restored_lifecycle_is_as_restless() -> No
     restored = Lifecycle()
     restored.restore(lifecycle.state())
     assert (restored.restless, restored.incidents == lifecycle.incidents) == (True, True)
-    assert isinstance(lifecycle.close("feature:age"), Incident)
+    assert isinstance(lifecycle.close("feature:age", 5, recovered=True), Incident)
     assert not lifecycle.restless

@@ -68,7 +68,8 @@ def _prediction(draw: Random, number: int, rows: int) -> Event:
     drifted = rows // 4 <= number < rows // 2
     model = draw.choices(("churn", "eta", "intent", f"rare{number}"), (70, 15, 14, 1))[0]
     if model == "eta":
-        features = {"km": draw.gauss(9 if drifted else 5, 2), "who": str(number)}
+        weight = (60.0 + number * 7_919 % 31) * (1_000 if drifted else 1)
+        features = {"km": draw.gauss(9 if drifted else 5, 2), "who": str(number), "weight": weight}
         return prediction(number, features, model=model, prediction=draw.gauss(20, 5), latency_ms=draw.random())
     if model == "intent":
         sure = draw.uniform(0.4, 0.9)

@@ -1,0 +1,166 @@
+"""What sort of change an alarm names; and that it names none where it cannot know."""
+
+import math
+from random import Random
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from detectors.config import ModelConfig
+from schemas.events import Alert, AlertEvent
+from tests.detectors.events import SUSPICIOUS, chances, normal, of_feature, prediction, run, summary
+
+CONFIG = ModelConfig(baseline_rows=600, metrics_window="1d")
+WARM, SINCE = 1_000, 400
+
+
+def told(alerts: list[Alert]) -> dict[str, Any]:
+    """What each signal was last said to look like."""
+    return {alert.signal: alert.evidence.detail.get("looks_like") for alert in alerts}
+
+
+def lasting(values: list[Any], config: ModelConfig = CONFIG) -> Alert:
+    """The last word on the one alarm of a feature."""
+    whole = run(of_feature("x", values), config)
+    assert run(of_feature("x", values), config, (131,), restoring=True) == whole
+    alerts = whole.alerts
+    assert len({alert.incident for alert in alerts}) == 1
+    return alerts[-1]
+
+
+FACTORS = [10, 100, 1_000, 1e4, 1e5, 1e6, 60, 3_600, 24, 7, 2.54, 2.20462, 1.609344, 4.184]
+
+
+@pytest.mark.parametrize("factor", [*FACTORS, *[1 / factor for factor in FACTORS]])
+def test_another_unit_is_known_by_its_factor(factor: float) -> None:
+    alert = lasting([*normal(1, WARM, 40, 6), *normal(2, SINCE, 40 * factor, 6 * factor)])
+    assert (alert.event, alert.evidence.detail["looks_like"]) == (AlertEvent.UPDATED, "unit change")
+    assert alert.evidence.detail["times"] == pytest.approx(factor, rel=1e-3)
+
+
+def test_a_skewed_value_in_cents_and_no_longer_in_euros() -> None:
+    draw = Random(5)
+    euros = [math.exp(draw.gauss(3, 1)) for _ in range(WARM + SINCE)]
+    alert = lasting([*euros[:WARM], *[100 * value for value in euros[WARM:]]])
+    assert (alert.evidence.detail["looks_like"], alert.evidence.detail["times"]) == ("unit change", 100.0)
+    assert "it looks like another unit, 100 times as much; look at what feeds it" in alert.summary
+    assert alert.evidence.detail["after"] == pytest.approx(100 * math.exp(3.5), rel=0.3)  # though detectors clip it
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ((15, 5), (59, 9), "as from Celsius to Fahrenheit"),
+        ((59, 9), (15, 5), "as from Fahrenheit to Celsius"),
+        ((15, 5), (288.15, 5), "as from Celsius to kelvins"),
+    ],
+)
+def test_a_temperature_on_another_scale(before: tuple[float, float], after: tuple[float, float], words: str) -> None:
+    alert = lasting([*normal(1, WARM, *before), *normal(2, SINCE, *after)])
+    assert alert.evidence.detail["looks_like"] == "unit change"
+    assert words in alert.summary
+
+
+def test_a_flipped_sign() -> None:
+    assert lasting([*normal(1, WARM, 5, 2), *normal(2, SINCE, -5, 2)]).evidence.detail["looks_like"] == "sign flipped"
+
+
+def test_a_value_that_has_stopped_moving() -> None:
+    alert = lasting([*normal(1, WARM, 5, 2), *[4.2] * SINCE])
+    assert alert.evidence.detail["looks_like"] == "constant"
+    assert "it is always 4.2; look" in alert.summary
+
+
+def test_values_beyond_all_that_was_seen_are_told_only_when_nothing_better_is_to_be_waited_for() -> None:
+    values = [*normal(1, WARM, 40, 6), *normal(2, SINCE, 90, 4)]
+    alert = lasting(values)
+    assert alert.evidence.detail["looks_like"] == "out of range"
+    assert WARM + 8 * 32 < alert.position.offset < WARM + 11 * 32
+    assert summary(run(of_feature("x", values), CONFIG).alerts) == [("opened", "feature:x"), ("updated", "feature:x")]
+
+
+def test_the_rows_that_bear_a_suspicion_out_name_it_as_it_opens() -> None:
+    draw = Random(1)
+    values = [*draw.choices("abc", (6, 3, 1), k=WARM), *draw.choices("ab", (6, 3), k=600)]
+    (alert,) = run(of_feature("plan", values), msgspec.structs.replace(SUSPICIOUS, baseline_rows=600)).alerts
+    assert (alert.signal, alert.event) == ("feature:plan=c", AlertEvent.OPENED)
+    assert alert.evidence.detail["looks_like"] == "category vanished"
+
+
+def test_two_features_that_were_swapped() -> None:
+    draw = Random(7)
+    events = []
+    for number in range(WARM + SINCE):
+        age, income = draw.gauss(40, 12), draw.gauss(65, 10)
+        age, income = (income, age) if number >= WARM else (age, income)
+        events.append(prediction(number, {"age": age, "income": income, "other": draw.gauss(0, 1)}))
+    names = told(run(events, CONFIG).alerts)
+    assert names["feature:age"] == "swapped with income"
+    assert names["feature:income"] == "swapped with age"
+
+
+def test_most_changes_have_no_name() -> None:
+    """Moved by up to six and spread up to threefold, each a feature of its own; a few do look like another unit."""
+    draw, features = np.random.default_rng(11), 300
+    means, sds = draw.uniform(-20, 20, features), draw.uniform(1, 5, features)
+    rows = draw.normal(means, sds, (WARM, features))
+    shift, wider = draw.uniform(-6, 6, features), np.exp(draw.uniform(-1.1, 1.1, features))
+    rows = np.concatenate((rows, draw.normal(means + shift * sds, sds * wider, (SINCE, features))))
+    events = [
+        prediction(number, {f"f{column}": float(value) for column, value in enumerate(row)})
+        for number, row in enumerate(rows)
+    ]
+    names = told(run(events, CONFIG, (200,)).alerts)
+    named = {signal: name for signal, name in names.items() if name not in (None, "out of range")}
+    print(f"{len(named)} of {len(names)} were named: {sorted(named.values())}")  # noqa: T201
+    assert len(names) > 0.8 * features
+    assert len(named) <= 0.03 * features
+
+
+@pytest.mark.parametrize("always", [True, False])
+def test_yes_or_no_that_is_always_the_same(always: bool) -> None:
+    alert = lasting([*chances(1, WARM, 0.4), *[always] * SINCE])
+    assert alert.evidence.detail["looks_like"] == "constant"
+    assert f"it is always {str(always).lower()}" in alert.summary
+
+
+def test_a_feature_that_is_gone() -> None:
+    alerts = run(of_feature("x", [*normal(1, WARM), *[None] * SINCE]), CONFIG).alerts
+    assert told(alerts) == {"missing:x": "all missing"}
+    assert "all of it is missing" in alerts[-1].summary
+
+
+PLANS = ("free", "pro", "team")
+
+
+def plans(before: tuple[float, ...], after: tuple[float, ...], names: tuple[str, ...]) -> dict[str, Any]:
+    draw = Random(13)
+    values = [*draw.choices(PLANS, before, k=WARM), *draw.choices(names, after, k=SINCE)]
+    return told(run(of_feature("plan", values), CONFIG).alerts)
+
+
+def test_a_category_that_was_never_seen() -> None:
+    names = plans((5, 3, 2), (5, 3, 2, 2), (*PLANS, "new"))
+    assert names["feature:plan=*"] == "new category"
+    assert set(names.values()) <= {"new category", None}
+
+
+def test_a_category_that_is_gone() -> None:
+    names = plans((5, 3, 2), (5, 0, 5), PLANS)
+    assert names["feature:plan=pro"] == "category vanished"
+    assert names["feature:plan=team"] is None
+
+
+def test_a_category_that_has_another_name_now() -> None:
+    names = plans((5, 3, 2), (5, 3, 2), ("free", "Pro", "team"))
+    assert names == {"feature:plan=pro": "renamed", "feature:plan=*": "renamed"}
+
+
+def test_categories_that_all_have_other_names_now() -> None:
+    assert set(plans((5, 3, 2), (5, 3, 2), ("FREE", "PRO", "TEAM")).values()) == {"renamed"}
+
+
+def test_a_mix_of_known_categories_has_no_name() -> None:
+    assert set(plans((5, 3, 2), (2, 3, 5), PLANS).values()) == {None}
