@@ -18,9 +18,9 @@ NOT_KNOWN = "not known yet"  # whether there is harm
 TOLD = 3  # causes, the likeliest first
 NEAR_MS = 60_000  # what lies no further apart has changed at the same time
 BEFORE_MS = 86_400_000  # how long before a change a deployment may still be its cause
-# How long before it another change may: an hour, or some times as long as it took to be found. What changed in the
-# morning and what goes wrong in the evening are mostly two things.
-INPUT_BEFORE_MS, INPUT_SPANS = 3_600_000, 4
+# How long before it another change may, or as long as it took to be found. What changed in the morning and what goes
+# wrong in the evening are mostly two things.
+INPUT_BEFORE_MS = 3_600_000
 OF_INPUTS = (Kind.FEATURE_DRIFT, Kind.DATA_QUALITY)
 EXPLAINED = (Kind.CONCEPT_DRIFT, Kind.PREDICTION_DRIFT, Kind.LABEL_DRIFT, Kind.LATENCY)
 HARMLESS = (*OF_INPUTS, Kind.PREDICTION_DRIFT)  # as long as labels do not say otherwise
@@ -59,7 +59,7 @@ def of_inputs(column: Column, lifecycle: Lifecycle, since: int, now: int) -> lis
         if signal in (column.signal, together.SIGNAL) or not _of_input(signal) or began is None:
             continue
         apart = since - began.ts
-        if not -2 * span <= apart <= max(INPUT_BEFORE_MS, INPUT_SPANS * span):
+        if not -2 * span <= apart <= max(INPUT_BEFORE_MS, span):
             continue
         weight = _size(signal, other.evidence) / (1.0 + abs(apart) / span)
         looks = other.evidence.detail.get("looks_like")
