@@ -52,12 +52,14 @@ def _line(incident: Incident) -> str:
 
 
 def _table(incidents: Sequence[Incident]) -> Table:
+    """Two things in a cell, so that 80 columns are enough."""
     table = Table(box=box.SIMPLE_HEAD)
-    for name in ("incident", "opened", "severity", "status", "model", "what"):
-        table.add_column(name, no_wrap=name not in ("model", "what"), overflow="fold")
+    for name in ("incident", "opened", "is", "what"):
+        table.add_column(name, no_wrap=name != "what", overflow="fold")
     for incident in incidents:
-        severity = Text(incident.severity, style=COLOURS.get(incident.severity, ""))
-        named, when = Text(printable(incident.incident[:ID_SHOWN])), time_of(incident.opened_ts)
-        words = (Text(printable(part)) for part in (incident.status, incident.model, incident.summary))
-        table.add_row(named, when, severity, *words)
+        named, when = Text(printable(incident.incident[:ID_SHOWN])), time_of(incident.opened_ts).partition(" ")
+        how = Text.assemble((incident.severity, COLOURS.get(incident.severity, "")), f"\n{incident.status}")
+        about = printable(f"  {incident.signal}")
+        what = Text.assemble((printable(incident.model), "bold"), f"{about}\n{printable(incident.summary)}")
+        table.add_row(named, f"{when[0]}\n{when[2]}", how, what)
     return table

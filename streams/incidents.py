@@ -140,7 +140,7 @@ class Story:
         self._named: set[str] = set()
 
     def add(self, alert: Alert) -> None:
-        if not alert.incident.startswith(self._beginning) or alert.id in self._steps:
+        if not alert.incident.startswith(self._beginning):
             return
         if len(self._named) <= NAMED_MAX:
             self._named.add(alert.incident)

@@ -313,6 +313,12 @@ def test_what_to_do_next_is_commands_that_run(tmp_path: Path, capsys: pytest.Cap
     assert json.loads(capsys.readouterr().out.splitlines()[1])["signal"] == "feature:it's"
 
 
+def test_a_command_is_one_line_on_any_terminal() -> None:
+    stream = Terminal()
+    incident_story.show([alert("5d0c" * 20)], 0, console_on(stream), ())
+    assert f"  driftline control acknowledge --model churn --incident {'5d0c' * 20}\n" in stream.getvalue()
+
+
 def test_of_what_is_over_only_a_verdict_is_asked() -> None:
     (stands,) = kept(alert(), alert(event="resolved")).chosen(Choice(over_too=True))
     commands = [line for line in next_steps(stands, ()) if line.startswith("  ")]
