@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Never
 
-from streams.commands import Command, check, dead_letters, replay, schema, topics, worker
+from streams.commands import Command, check, control, dead_letters, incidents, replay, schema, topics, worker
 from streams.errors import DriftlineError, UsageError
 from streams.terminal import complain, quieten_libraries, say
 from streams.text import printable
@@ -26,6 +26,8 @@ COMMANDS: tuple[Command, ...] = (
     replay.command,
     worker.command,
     topics.command,
+    incidents.command,
+    control.command,
     check.command,
     schema.command,
     dead_letters.command,

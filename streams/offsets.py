@@ -3,7 +3,7 @@
 A client of its own asks them. On the worker's consumer they would stand in line behind fetches that wait for records.
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -74,10 +74,17 @@ class Offsets:
         names: set[str] = await self._consumer_or_fail().topics()
         return names
 
-    async def read(self, start: Mapping[TopicPartition, int | None]) -> AsyncIterator[Sequence[Any]]:
-        """What lies on the partitions from the given offsets, or the beginning, to their present ends, in pieces."""
+    async def read(
+        self, start: Mapping[TopicPartition, int | None], until: Mapping[TopicPartition, int] | None = None
+    ) -> AsyncGenerator[Sequence[Any], None]:
+        """What lies on the partitions from the given offsets, or the beginning, to their present ends, in pieces.
+
+        ``until`` says where to stop before the end; what a piece holds beyond it is its reader's to leave out.
+        """
         partitions = list(start)
         ends = await self.ends(partitions)
+        if until is not None:
+            ends = {tp: min(end, until.get(tp, end)) for tp, end in ends.items()}
         firsts = await self.beginnings(partitions)
         seeks = {tp: max(firsts[tp], start[tp] or 0) for tp in partitions}
         unread = {tp for tp in partitions if seeks[tp] < ends[tp]}

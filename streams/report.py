@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from rich import box
 from rich.console import Console
@@ -11,12 +11,24 @@ from rich.text import Text
 
 from detectors.engine import Counts
 from schemas.events import Alert
+from schemas.times import TS_END, TS_MIN
 from streams.summary import Summary
 from streams.text import printable
 
 _PLAIN_WIDTH = 200  # where there is no terminal: more than any table needs, so that no name is cut
 _COLUMNS = ("consumed", "applied", "duplicate", "late", "dead_lettered")
-_COLOURS = {"critical": "bold red", "warning": "yellow"}
+COLOURS = {"critical": "bold red", "warning": "yellow"}
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> NoReturn:
+        raise  # noqa: PLE0704 - the command's own way with whoever stops reading; rich would end the process
+
+
+def console_on(stream: TextIO) -> Console:
+    """Where there is no terminal, a line stays one line."""
+    plain = not stream.isatty()
+    return _Console(file=stream, highlight=False, soft_wrap=plain, width=_PLAIN_WIDTH if plain else None)
 
 
 def show(summary: Summary, opened: Sequence[Alert], more: int, where: str, stream: TextIO) -> None:
@@ -33,11 +45,6 @@ def show(summary: Summary, opened: Sequence[Alert], more: int, where: str, strea
     if more:
         console.print(Text(f"… and {more:,} more, in alerts.jsonl"))
     console.print(Text(_closing(summary, where)))
-
-
-def console_on(stream: TextIO) -> Console:
-    plain = not stream.isatty()
-    return Console(file=stream, highlight=False, soft_wrap=plain, width=_PLAIN_WIDTH if plain else None)
 
 
 def _records(partitions: Mapping[str, Mapping[str, Counts]]) -> Table:
@@ -68,7 +75,7 @@ def _alerts(opened: Sequence[Alert]) -> Table:
     for name in ("opened", "severity", "model", "kind", "what"):
         table.add_column(name, no_wrap=name == "opened", overflow="fold")
     for alert in opened:
-        severity = Text(alert.severity, style=_COLOURS.get(alert.severity, ""))
+        severity = Text(alert.severity, style=COLOURS.get(alert.severity, ""))
         words = (Text(printable(part)) for part in (alert.model, alert.kind, alert.summary))
         table.add_row(time_of(alert.ts), severity, *words)
     return table
@@ -78,15 +85,17 @@ def _closing(summary: Summary, where: str) -> str:
     span = summary.time_range
     period = f" from {time_of(span.from_ts)} to {time_of(span.to_ts)}" if span else ""
     alerts = sum(count for kinds in summary.alerts.values() for count in kinds.values())
-    models = f" on {_counted(len(summary.alerts), 'model')}" if alerts else ""
+    models = f" on {counted(len(summary.alerts), 'model')}" if alerts else ""
     rate = f"{summary.records_per_second:,.0f} a second"
-    said = f"{_counted(summary.records, 'record')}{period} in {summary.seconds:.1f} s, {rate}."
-    return f"{said} {_counted(alerts, 'alert')}{models}. Results: {printable(where)}"
+    said = f"{counted(summary.records, 'record')}{period} in {summary.seconds:.1f} s, {rate}."
+    return f"{said} {counted(alerts, 'alert')}{models}. Results: {printable(where)}"
 
 
-def _counted(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def time_of(milliseconds: int) -> str:
+    if not TS_MIN <= milliseconds < TS_END:  # somebody else's number: no date has it
+        return f"{milliseconds} ms"
     return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M:%S}Z"

@@ -3,6 +3,7 @@
 Results go to standard output, everything else to standard error.
 """
 
+import getpass
 import logging
 import os
 import sys
@@ -13,6 +14,14 @@ LIBRARIES = ("aiokafka", "faust", "mode", "asyncio")  # those that log what a us
 
 def environment() -> Mapping[str, str]:
     return os.environ
+
+
+def user() -> str | None:
+    """Who runs this, as the system calls them; ``None`` where it has no name for them, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return None
 
 
 def say(text: str) -> None:

@@ -1,0 +1,204 @@
+"""``driftline control``: says something to the monitor, as one event on the control topic."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from streams.commands import Command, add_config
+from streams.errors import UsageError
+from streams.terminal import complain, environment, say, user
+from streams.text import json_line, printable
+
+if TYPE_CHECKING:  # what is heavy is imported when the command runs
+    from schemas.events import Control
+    from streams.settings import Settings
+
+WORDS_MAX = 4_096  # characters of one field: a reason that is longer is a document, and belongs where it can be linked
+
+
+def _word(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty")
+    if len(text) > WORDS_MAX:
+        raise argparse.ArgumentTypeError(f"has {len(text):,} characters: at most {WORDS_MAX:,} are allowed")
+    return text
+
+
+_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "--model": {"metavar": "NAME", "help": "the model's name"},
+    "--version": {"metavar": "VERSION", "help": "the version that serves from now on, as in its predictions"},
+    "--incident": {"metavar": "ID", "help": "the incident; without --model, how it begins is enough"},
+    "--verdict": {"choices": ("true_alarm", "false_alarm"), "help": "what the incident turned out to be"},
+    "--signal": {"metavar": "SIGNAL", "help": "only this signal, such as feature:age; without it, every one"},
+    "--segment": {"metavar": "SEGMENT", "help": "only this segment, such as country=de; without it, every one"},
+    "--baseline": {"metavar": "NAME", "help": "what is normal from now on: one of the model's baselines, or warm-up"},
+    "--reason": {"metavar": "TEXT", "help": "why, for whoever asks later"},
+    "--until": {"metavar": "WHEN", "help": "its end: 2h from now, or 2026-01-31T12:00:00Z"},
+    "--for-ever": {"action": "store_true", "help": "it has no end but an unmute"},
+}
+_ENDS = ("--until", "--for-ever")  # a mute has one of them
+
+
+class _Action(NamedTuple):
+    about: str
+    needs: Sequence[str]
+    takes: Sequence[str]
+    example: str
+
+
+_ACTIONS: Mapping[str, _Action] = {
+    "deploy": _Action(
+        "Another version serves: alarms of the one before are closed",
+        ("--model", "--version"),
+        ("--baseline", "--reason"),
+        "--model churn --version 2026.02.1",
+    ),
+    "rollback": _Action(
+        "An earlier version serves again",
+        ("--model", "--version"),
+        ("--baseline", "--reason"),
+        "--model churn --version 2026.01.3 --reason 'worse on new customers'",
+    ),
+    "baseline": _Action(
+        "What comes from now on is what is normal, or what a baseline of that name says: alarms are closed",
+        ("--model",),
+        ("--baseline", "--reason"),
+        "--model churn --reason 'prices changed for good'",
+    ),
+    "mute": _Action(
+        "Open no alarm of a model, or of one signal or segment of it, for a time",
+        ("--model", "--reason"),
+        ("--signal", "--segment", *_ENDS),
+        "--model churn --signal feature:age --until 2h --reason backfill",
+    ),
+    "unmute": _Action(
+        "End a mute: name signal and segment as the mute did",
+        ("--model",),
+        ("--signal", "--segment", "--reason"),
+        "--model churn --signal feature:age",
+    ),
+    "acknowledge": _Action(
+        "Somebody looks after an incident", ("--incident",), ("--model", "--reason"), "--incident 5d0c3f9a1b7e4c26"
+    ),
+    "resolve": _Action(
+        "Close an incident by hand",
+        ("--incident",),
+        ("--model", "--reason"),
+        "--incident 5d0c3f9a1b7e4c26 --reason 'the upstream table is mended'",
+    ),
+    "verdict": _Action(
+        "Say whether an incident was a true or a false alarm",
+        ("--incident", "--verdict"),
+        ("--model", "--reason"),
+        "--incident 5d0c3f9a1b7e4c26 --verdict false_alarm",
+    ),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(metavar="ACTION", required=True, dest="action")
+    for name, action in _ACTIONS.items():
+        child = actions.add_parser(
+            name,
+            help=action.about,
+            description=action.about,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            epilog=f"example: driftline control {name} {action.example}",
+        )
+        for option in action.needs:
+            _add(child, option, required=True)
+        ends = [option for option in action.takes if option in _ENDS]
+        for option in action.takes:
+            if option not in ends:
+                _add(child, option)
+        if ends:
+            group = child.add_mutually_exclusive_group(required=True)
+            for option in ends:
+                _add(group, option)
+        child.add_argument("--by", type=_word, metavar="WHO", help="who says so; without it, the system's user")
+        child.add_argument("--dry-run", action="store_true", help="print the event as JSON and send nothing")
+        add_config(child)
+
+
+def _add(parser: Any, option: str, **more: Any) -> None:
+    settings = dict(_OPTIONS[option])
+    if "action" not in settings and "choices" not in settings:
+        settings["type"] = _word
+    parser.add_argument(option, **settings, **more)
+
+
+def run(args: argparse.Namespace) -> int:
+    import asyncio  # noqa: PLC0415 - this and the Kafka client are not wanted for a quick --help
+
+    from streams.settings import load  # noqa: PLC0415
+
+    by = args.by or user()
+    if by is None:
+        raise UsageError("the system has no name for whoever runs this", advice="say it with --by")
+    return asyncio.run(_run(args, by, load(args.config, environment())))
+
+
+async def _run(args: argparse.Namespace, by: str, settings: "Settings") -> int:
+    from schemas.codec import encode  # noqa: PLC0415 - these bring the Kafka client
+    from streams.connection import check_login  # noqa: PLC0415
+    from streams.control import find, send  # noqa: PLC0415
+    from streams.permissions import permissions  # noqa: PLC0415
+
+    event = _event(args, by)  # what is wrong with the call is said before any broker is asked
+    if event.model is None or not args.dry_run:
+        check_login(settings.kafka, permissions(settings.kafka))
+    if event.model is None:
+        named = await find(settings.kafka, args.incident, lambda line: complain(printable(line)))
+        args.incident, args.model = named
+        event = _event(args, by)
+    if args.dry_run:
+        say(json_line(encode(event)))
+        return 0
+    place = await send(settings.kafka, event)
+    of = f" of {event.incident}" if event.incident else ""
+    say(printable(f"{place}: {event.action}{of} for {event.model}, id {event.id}"))
+    return 0
+
+
+def _event(args: argparse.Namespace, by: str) -> "Control":
+    """The event that the call means. Where the incident says whose it is, any name will do until that is known."""
+    import time  # noqa: PLC0415
+    from uuid import uuid4  # noqa: PLC0415
+
+    import msgspec  # noqa: PLC0415
+
+    from schemas.events import Control, ControlAction, Verdict  # noqa: PLC0415
+    from streams.control import checked  # noqa: PLC0415
+    from streams.moments import when  # noqa: PLC0415
+
+    now = int(time.time() * 1000)
+    given = {
+        name: getattr(args, name, None) for name in ("version", "incident", "signal", "segment", "baseline", "verdict")
+    }
+    verdict = given.pop("verdict")
+    until = when(args.until, "--until").after(now) if getattr(args, "until", None) else None
+    if until is not None and until <= now:
+        raise UsageError(f"{args.until!r} is over already", where="--until")
+    event = Control(
+        v=1,
+        id=str(uuid4()),
+        ts=now,
+        action=ControlAction(args.action),
+        model=args.model,
+        by=by,
+        reason=args.reason,
+        until=until,
+        verdict=Verdict(verdict) if verdict else None,
+        **given,
+    )
+    checked(event if event.model is not None else msgspec.structs.replace(event, model="unknown"))
+    return event
+
+
+command = Command(
+    "control",
+    "Tell the monitor of a deployment, a mute, or what became of an incident",
+    add_arguments,
+    run,
+    "driftline control mute --model churn --signal feature:age --until 2h --reason backfill",
+)

@@ -1,0 +1,182 @@
+"""One incident told from its first step to its last: evidence in words and as a plot of text, and what to do next."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.text import Text
+
+from schemas.events import EVERY_MODEL, Alert, Evidence, JsonScalar
+from streams.incidents import OVER, Choice, Incident, Incidents
+from streams.report import COLOURS, counted, time_of
+from streams.text import printable, quoted
+
+PLOT_WIDTH = 41  # odd, so that nothing lies in the middle where both sides are alike
+_LABEL_WIDTH = 11
+# Told in words or drawn by themselves, so not once more among the details.
+_TOLD = frozenset({"after", "effect_low", "effect_high"})
+_NUMBER_MAX = 1e300  # beyond it differences overflow
+
+
+class Interval(NamedTuple):
+    low: float
+    high: float
+
+
+def show(steps: Sequence[Alert], left_out: int, console: Console, config: Sequence[str] | None) -> None:
+    """``config`` are the words that make a command speak to this monitor; ``None`` where there is none to speak to."""
+    stands = _standing(steps)
+    for line in _head(stands, len(steps)):
+        console.print(Text(line))
+    told: Evidence | None = None
+    for number, step in enumerate(steps):
+        if left_out and number == 1:
+            console.print(Text(f"\n… {counted(left_out, 'step')} between these are left out"))
+        console.print()
+        style = COLOURS.get(step.severity, "")
+        console.print(Text.assemble(f"{time_of(step.ts)}  ", (step.event, "bold"), "  ", (step.severity, style)))
+        console.print(Text(f"  {printable(step.summary)}"))
+        for line in _evidence(step, told):
+            console.print(Text(f"  {line}"))
+        told = step.evidence
+    if config is not None:
+        console.print()
+        for line in next_steps(stands, config):
+            console.print(Text(line), soft_wrap=True)  # one that was cut in two could not be copied
+
+
+def _standing(steps: Sequence[Alert]) -> Incident:
+    incidents = Incidents()
+    for step in steps:
+        incidents.add(step)
+    (stands,) = incidents.chosen(Choice(over_too=True))
+    return stands
+
+
+def _head(stands: Incident, steps: int) -> Iterator[str]:
+    version = f", version {stands.version}" if stands.version is not None else ""
+    segment = f", segment {stands.segment}" if stands.segment is not None else ""
+    yield _row("incident", f"{stands.incident}  {stands.status}")
+    yield _row("model", f"{stands.model}{version}{segment}")
+    yield _row("signal", f"{stands.signal} ({stands.kind})")
+    yield _row("time", f"{time_of(stands.opened_ts)} to {time_of(stands.last_ts)}, {counted(steps, 'step')}")
+
+
+# -- evidence -------------------------------------------------------------------------------------------------------
+
+
+def _evidence(step: Alert, told: Evidence | None) -> Iterator[str]:
+    evidence, place = step.evidence, step.position
+    yield _row("decided", f"by {step.detector} at {place.topic}[{place.partition}]@{place.offset}")
+    if evidence.trace is not None:
+        yield _row("trace", evidence.trace)
+    if told is not None and _without_trace(told) == _without_trace(evidence):
+        yield _row("evidence", "as before")
+        return
+    yield _row("value", f"{_number(evidence.value)}, threshold {_number(evidence.threshold)}")
+    yield _row("threshold", evidence.threshold_origin)
+    yield _row("values", f"{evidence.n:,}")
+    if evidence.change_point is not None:
+        since = evidence.change_point
+        yield _row("since", f"{time_of(since.ts)}, offset {since.offset}")
+    if detail := {name: value for name, value in evidence.detail.items() if name not in _TOLD}:
+        yield _row("detail", ", ".join(f"{name} {_shown(value)}" for name, value in detail.items()))
+    yield from plots(evidence)
+
+
+def _without_trace(evidence: Evidence) -> tuple[object, ...]:
+    return tuple(getattr(evidence, name) for name in evidence.__struct_fields__ if name != "trace")
+
+
+def plots(evidence: Evidence) -> Iterator[str]:
+    """Before and after on one scale, the effect with its interval on another; a scale always holds nothing, ``│``."""
+    before, after = _finite(evidence.baseline), _finite(evidence.detail.get("after"))
+    if before is not None and after is not None:
+        yield _row("before", f"{axis(before, (before, after))}  {_number(before)}")
+        yield _row("after", f"{axis(after, (before, after))}  {_number(after)}")
+    elif before is not None:
+        yield _row("before", _number(before))
+    effect = _finite(evidence.effect)
+    low, high = (_finite(evidence.detail.get(name)) for name in ("effect_low", "effect_high"))
+    if effect is None:
+        return
+    if low is None or high is None or low > high:
+        yield _row("effect", _number(effect))
+        return
+    drawn = axis(effect, (effect, low, high), Interval(low, high))
+    yield _row("effect", f"{drawn}  {_number(effect)} ({_number(low)} to {_number(high)})")
+
+
+def axis(point: float, scale: Sequence[float], interval: Interval | None = None) -> str:
+    """A line from the least to the greatest of the scale and 0.
+
+    >>> axis(2.0, (0.0, 2.0))
+    '│───────────────────────────────────────●'
+    >>> axis(-1.0, (-1.0, 1.0))
+    '●───────────────────│────────────────────'
+    """
+    low, high = min(0.0, *scale), max(0.0, *scale)
+    span = high - low
+
+    def place(value: float) -> int:
+        return round((value - low) / span * (PLOT_WIDTH - 1)) if span else 0
+
+    cells = ["─"] * PLOT_WIDTH
+    cells[place(0.0)] = "│"
+    if interval is not None:
+        cells[place(interval.low)], cells[place(interval.high)] = "├", "┤"
+    cells[place(point)] = "●"
+    return "".join(cells)
+
+
+def _row(label: str, what: str) -> str:
+    return f"{label:<{_LABEL_WIDTH}}{printable(what)}"
+
+
+def _finite(value: JsonScalar) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _NUMBER_MAX:
+        return None
+    return float(value)
+
+
+def _number(value: float | None) -> str:
+    """Four digits that count; whole where there are more before the point."""
+    if value is None or not math.isfinite(value):
+        return "unknown"
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
+
+
+def _shown(value: JsonScalar) -> str:
+    return _number(value) if isinstance(value, float) else str(value)
+
+
+# -- what to do next ------------------------------------------------------------------------------------------------
+
+
+def next_steps(stands: Incident, config: Sequence[str]) -> Iterator[str]:
+    """Commands to copy. They name the model, so that none has to look for it."""
+    if stands.model == EVERY_MODEL:
+        yield "It is of every model of a partition: no command closes it."
+        return
+
+    def control(action: str, *words: str) -> str:
+        whole = ("driftline", "control", action, "--model", stands.model, *words, *config)
+        return "  " + " ".join(map(quoted, whole))
+
+    incident = ("--incident", stands.incident)
+    if stands.status not in OVER:
+        segment = ("--segment", stands.segment) if stands.segment is not None else ()
+        yield "To say that somebody looks after it:"
+        yield control("acknowledge", *incident)
+        yield "To hear no more of its signal for a time, because the cause is known:"
+        yield control("mute", "--signal", stands.signal, *segment, "--until", "4h", "--reason", "WHY")
+        yield "When another version of the model serves:"
+        yield control("rollback", "--version", "VERSION")
+        yield control("deploy", "--version", "VERSION")
+        yield "When it is over, or when what comes now is normal from now on:"
+        yield control("resolve", *incident, "--reason", "WHY")
+        yield control("baseline", "--reason", "WHY")
+    yield "To say whether it was worth an alarm:"
+    yield control("verdict", *incident, "--verdict", "true_alarm")
+    yield control("verdict", *incident, "--verdict", "false_alarm")
