@@ -55,6 +55,13 @@ def removed(values: Matrix, phases: Row, lines: Matrix) -> Matrix:
     return out
 
 
+def expected(values: Matrix, phases: Row, lines: Matrix) -> Matrix:
+    """What would be taken out of each value; nothing as long as it is not known. None of them is kept back."""
+    out = np.zeros(values.shape)
+    _expect(values, phases, lines, out)
+    return out
+
+
 @compiled
 def _waves(phase: float, terms: Row) -> None:
     one, other = math.sin(phase), math.cos(phase)
@@ -160,9 +167,32 @@ def _remove(values: Matrix, phases: Row, lines: Matrix) -> None:
                 _seek(line, value, terms, phases[row])
                 values[row, column] = np.nan
                 continue
-            expected = 0.0
-            for k in range(1, _TERMS):
-                expected += line[_WEIGHTS + k] * terms[k]
-            values[row, column] = value - expected
+            values[row, column] = value - _usual(line, terms)
+            if line[_NEXT] > 0.0:
+                _refine(line, terms, value)
+
+
+@compiled
+def _usual(line: Row, terms: Row) -> float:
+    usual = 0.0
+    for k in range(1, _TERMS):
+        usual += line[_WEIGHTS + k] * terms[k]
+    return usual
+
+
+@compiled
+def _expect(values: Matrix, phases: Row, lines: Matrix, out: Matrix) -> None:
+    terms = np.empty(_PRODUCTS)
+    for column in range(values.shape[1]):
+        line = lines[column]
+        for row in range(values.shape[0]):
+            value = values[row, column]
+            if np.isnan(value) or (line[_NEED] == 0.0 and line[_WEIGHTS] == 0.0):
+                continue
+            _waves(phases[row], terms)
+            if line[_NEED] > 0.0:
+                _seek(line, value, terms, phases[row])
+                continue
+            out[row, column] = _usual(line, terms)
             if line[_NEXT] > 0.0:
                 _refine(line, terms, value)

@@ -88,6 +88,7 @@ LIMIT_FACTORS = {True: 0.9, False: 0.8}
 # Where evidence starts, as a part of A. It costs as much of the time between alarms, and saves a third of the delay.
 HEAD_SHARE = 1e-3
 DAY_MS = 86_400_000.0
+DAY_PARTS = 48.0  # in each of which a bit's share is the same
 Counts = NDArray[np.uint8]
 DATED = 2.5  # nats by which an alternative may be wrong about when its change began: nine dates in ten are right
 
@@ -145,8 +146,8 @@ class ShiryaevBank:
 
     kind = WATCH
     __slots__ = (
-        "_buffer", "_chunk", "_chunks", "_counts", "_cuts", "_evidence", "_lines", "_made", "_name", "_norms",
-        "_parameters", "_patterns", "_pending", "_row",
+        "_buffer", "_chunk", "_chunks", "_counts", "_cuts", "_evidence", "_halves", "_lines", "_made", "_name",
+        "_norms", "_parameters", "_patterns", "_pending", "_row",
     )  # fmt: skip
 
     def __init__(
@@ -155,11 +156,12 @@ class ShiryaevBank:
         self._parameters: Parameters = {"bits": bits, "rows": rows, "learn_max": learn_max, "day": day}
         self._name = name_of(self.kind, self._parameters)
         self._made = _BITS if bits else _NUMBERS
+        self._halves = 1 if bits else 2  # a number's day is found in the first half of what teaches it, and taken out
         cells, alternatives = self._made[2].shape[1:]
         self._row = 0.0  # how many there have been: the time, where no other is given
         self._lines: Matrix = np.zeros((0, LINE))
         self._buffer: Matrix = np.zeros((0, 0))  # of those columns' first values, as long as one is at them
-        self._patterns: Matrix = np.zeros((0, 0 if bits else daily.LINE))
+        self._patterns: Matrix = np.zeros((0, daily.LINE))
         self._cuts: Matrix = np.zeros((0, 1 if bits else cells - 1))
         self._counts: Matrix = np.zeros((0, cells))
         self._pending: Matrix = np.zeros((0, cells))
@@ -191,7 +193,7 @@ class ShiryaevBank:
         if more and not self._parameters["bits"]:
             held, self._buffer = self._buffer, self._empty_buffer(self.columns)
             self._buffer[: len(held), : held.shape[1]] = held
-            self._patterns = np.concatenate((self._patterns, daily.fresh(more, self._learned() // 2)))
+        self._patterns = np.concatenate((self._patterns, daily.fresh(more, self._learned() // self._halves)))
         cut = 0.5 if self._parameters["bits"] else 0.0
         self._cuts = np.concatenate((self._cuts, np.full((more, self._cuts.shape[1]), cut)))
         self._counts = np.concatenate((self._counts, np.zeros((more, self._counts.shape[1]))))
@@ -220,8 +222,7 @@ class ShiryaevBank:
         """Another number of values teaches this column, of which none has come yet."""
         line = self._lines[checked_column(column, self.columns)]
         line[NEED] = line[WHOLE] = max(4, min(rows, self._learned()))
-        if not self._parameters["bits"]:
-            self._patterns[column] = daily.fresh(1, int(line[WHOLE]) // 2)
+        self._patterns[column] = daily.fresh(1, int(line[WHOLE]) // self._halves)
 
     def update(
         self,
@@ -245,10 +246,13 @@ class ShiryaevBank:
         measured = matrix if standardised is None or self._parameters["bits"] else np.ascontiguousarray(standardised)
         scores, shares, tilts, weights = self._made
         learn_max = float(self._parameters["learn_max"])
-        if not self._parameters["bits"]:
-            day = clock if times is None else times
-            phases = 2.0 * math.pi * (day / float(self._parameters["day"]))
-            matrix = daily.removed(matrix, phases, self._patterns)
+        days = (clock if times is None else times) / float(self._parameters["day"])
+        shifts = np.empty((0, 0))
+        if self._parameters["bits"]:
+            # What a value says is made ready for each part of a day.
+            shifts = daily.expected(matrix, 2.0 * math.pi * np.floor(DAY_PARTS * days) / DAY_PARTS, self._patterns)
+        else:
+            matrix = daily.removed(matrix, 2.0 * math.pi * days, self._patterns)
             self._lines[:, NEED] = self._lines[:, WHOLE] - daily.taken(self._patterns)
         own = (
             self._lines,
@@ -259,7 +263,7 @@ class ShiryaevBank:
             self._evidence,
             self._norms,
         )
-        found = advance(matrix, measured, clock, *own, scores, shares, tilts, weights, learn_max, chunks, ahead)
+        found = advance(matrix, measured, clock, *own, scores, shares, tilts, weights, learn_max, chunks, ahead, shifts)
         self._chunks, self._chunk = chunks[:-1].astype(np.uint8), chunks[-1].astype(np.uint8)
         if self._buffer.size and not _buffering(self._lines):
             self._buffer = self._empty_buffer(0)
@@ -386,7 +390,7 @@ class ShiryaevBank:
         self._norms = np.ones((columns, self._norms.shape[1]))
         for line, counts, norms in zip(self._lines, self._counts, self._norms, strict=True):
             if line[PHASE] >= WATCHED:
-                normalise(line, counts, self._made[1], self._made[2], norms)
+                normalise(line, counts, self._made[1], self._made[2], norms, 0.0)
 
 
 def _buffering(lines: Matrix) -> bool:

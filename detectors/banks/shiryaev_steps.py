@@ -27,10 +27,10 @@ LIMIT, HEAD = 9, 10  # A, and where evidence starts
 SIDED, TEMPER = 11, 12  # whether only a rise is damage: then a fall is watched for itself; and which of the tempers
 BLOCK_SUM, BLOCK_N = 13, 14  # of scores: from blocks of them follows how much rows repeat each other
 BLOCKS, BLOCK_SQUARES, SCORES, SQUARES = 15, 16, 17, 18
-BASE = 19  # the mean of what came to be the baseline of a number, as standardised
-RENEWING, BASE_NEXT = 20, 21  # whether a better baseline than the old one is being learned, and its mean
+# The mean of what is the baseline of a number, as standardised; whether a better one is being learned; and its mean.
+BASE, RENEWING, BASE_NEXT = 19, 20, 21
 TOTAL, WHOLE = 22, 23  # the evidence of all alternatives together; values that teach it, those of its day included
-LINE = 24
+DAILY, LINE = 24, 25  # whether a bit's share is known to depend on the time of the day
 # Phases: the cuts are sought, the shares are learned, changes are looked for, one was found.
 FIRST, SECOND, WATCHED, LATCHED = 0.0, 1.0, 2.0, 3.0
 BLOCK, CHUNK = 32, 128  # values; rows of which is told how many values fell into each cell, or into each two
@@ -41,12 +41,14 @@ MOMENTS, MOMENTS_OF_BITS = 4, 3
 
 
 @compiled
-def normalise(line: Row, counts: Row, shares: Row, tilts: Cube, norms: Row) -> None:
-    """Makes each alternative's shares sum to 1 over the baseline. An empty cell is worth its part of one value."""
+def normalise(line: Row, counts: Row, shares: Row, tilts: Cube, norms: Row, shift: float) -> None:
+    """Makes each alternative's shares sum to 1, with ``shift`` more ones. An empty cell is worth a part of a value."""
     tilt = tilts[int(line[TEMPER])]
     if len(counts) == BIT_CELLS:
         alternatives = len(norms) // 2
         after_0, after_1 = _ones(line, counts)
+        after_0 = min(max(after_0 + shift, 0.1 * after_0), 0.9 + 0.1 * after_0)
+        after_1 = min(max(after_1 + shift, 0.1 * after_1), 0.9 + 0.1 * after_1)
         for k in range(alternatives):
             norms[k] = 1.0 / (1.0 - after_0 + after_0 * tilt[1, k])
             norms[alternatives + k] = 1.0 / (1.0 - after_1 + after_1 * tilt[1, k])
@@ -88,6 +90,18 @@ def likelier_of(tilt: Matrix, norms: Row) -> Matrix:
 
 
 @compiled
+def _likelier_now(line: Row, counts: Row, shares: Row, tilts: Cube, norms: Row, shift: float) -> Matrix:
+    if shift == 0.0:
+        return likelier_of(tilts[int(line[TEMPER])], norms)
+    if line[DAILY] == 0.0:  # a part of how blocks wandered is explained: what is left shows in those to come
+        line[DAILY] = 1.0
+        line[BLOCK_SUM : SQUARES + 1] = 0.0
+    shifted = norms.copy()
+    normalise(line, counts, shares, tilts, shifted, shift)
+    return likelier_of(tilts[int(line[TEMPER])], shifted)
+
+
+@compiled
 def calm(line: Row, pending: Row, evidence: Row, head: float) -> None:
     pending[:] = 0.0
     evidence[:] = 0.0
@@ -101,8 +115,7 @@ def _cut(line: Row, first: Row, cuts: Row, shares: Row) -> None:
     """The first values are there: what correlates them is found, and the cells are cut."""
     n = len(first)
     mean = first.mean()
-    square = 0.0
-    lagged = 0.0
+    square = lagged = 0.0
     for i in range(n):
         square += (first[i] - mean) * (first[i] - mean)
         if i:
@@ -140,16 +153,15 @@ def _score(line: Row, score: float) -> None:
     if line[BLOCK_N] == BLOCK:
         line[BLOCKS] += 1.0
         line[BLOCK_SQUARES] += line[BLOCK_SUM] * line[BLOCK_SUM]
-        line[BLOCK_SUM] = 0.0
-        line[BLOCK_N] = 0.0
+        line[BLOCK_SUM] = line[BLOCK_N] = 0.0
 
 
 @compiled
 def _temper(line: Row) -> None:
     blocks, values = line[BLOCKS], line[BLOCKS] * BLOCK
-    line[TEMPER] = 0.0
     if blocks < 8.0:
         return
+    line[TEMPER] = 0.0
     seen = values + line[BLOCK_N]
     mean = line[SCORES] / seen
     variance = line[SQUARES] / seen - mean * mean
@@ -194,37 +206,29 @@ def _learn(
     if line[N] >= line[NEED]:
         line[PHASE] = WATCHED
         _temper(line)
-        normalise(line, counts, shares, tilts, norms)
+        normalise(line, counts, shares, tilts, norms, 0.0)
         calm(line, np.zeros(len(counts)), evidence, line[HEAD])
 
 
 @compiled
 def _improved(line: Row, pending: Row, evidence: Row, weights: Row) -> None:
-    """Better than the baseline is to be the new baseline, once there is as much of it as the old was learned from.
-
-    Until then a rise is still one above the old. What showed the fall was luckier than what follows: it is left out.
-    """
+    """Better is to be the new baseline, once there is as much of it as the old has. What showed it was luckier."""
     line[BASE_NEXT] = _moment(weights, evidence, 2) / _moment(weights, evidence, 1)
     line[RENEWING] = 1.0
     calm(line, pending, evidence, 0.0)
 
 
 @compiled
-def _worse(line: Row, counts: Row, weights: Row, own: Row) -> bool:
+def _worse(line: Row, weights: Row, own: Row) -> bool:
     """Where wider is a rise, the mean may have fallen: a detector must not fall silent over that."""
-    if len(counts) == BIT_CELLS:
-        return True
-    worse: bool = _moment(weights, own, 2) > line[BASE] * _moment(weights, own, 1)
-    return worse
+    return bool(_moment(weights, own, 2) > line[BASE] * _moment(weights, own, 1))
 
 
 @compiled
 def _renew(line: Row, pending: Row, counts: Row, shares: Row, tilts: Cube, norms: Row, evidence: Row) -> None:
     counts[:] = pending
-    line[N] = line[PENDING_N]
-    line[BASE] = line[BASE_NEXT]
-    line[RENEWING] = 0.0
-    normalise(line, counts, shares, tilts, norms)
+    line[N], line[BASE], line[RENEWING] = line[PENDING_N], line[BASE_NEXT], 0.0
+    normalise(line, counts, shares, tilts, norms, 0.0)
     calm(line, pending, evidence, 0.0)
 
 
@@ -260,10 +264,7 @@ def _sum(weights: Row, own: Row) -> float:
 
 @compiled
 def _pass(line: Row, now: float) -> float:
-    """How much time has passed since the value before.
-
-    A clock that leaps by years says nothing of the values, and a silence not much: neither is to raise an alarm.
-    """
+    """How much time has passed since the value before. No clock that leaps and no silence is to raise an alarm."""
     if np.isnan(line[CLOCK]):
         line[BEGAN] = line[CLOCK] = now
     passed: float = min(now - line[CLOCK], max(1.0, GAP_SHARE * line[LIMIT]))
@@ -295,8 +296,7 @@ def _report(line: Row, counts: Row, row: int, column: int, weights: Row, own: Ro
     age = own[alternatives + k]
     mean = own[2 * alternatives + k] / age
     squares = mean if len(counts) == BIT_CELLS else own[3 * alternatives + k] / age
-    out[0], out[1] = row, column
-    out[2], out[3], out[4] = total, line[LIMIT], line[N]
+    out[0], out[1], out[2], out[3], out[4] = row, column, total, line[LIMIT], line[N]
     out[5] = (counts[1] + counts[3]) / line[N] if len(counts) == BIT_CELLS else line[BASE]
     out[6] = mean
     out[7] = max(1.0, np.round(age / own[k]))
@@ -321,7 +321,7 @@ def _teach(
         counts += pending
         line[N] += line[PENDING_N]
         _temper(line)
-        normalise(line, counts, shares, tilts, norms)
+        normalise(line, counts, shares, tilts, norms, 0.0)
     pending[:] = 0.0
     line[PENDING_N] = 0.0
     return learns
@@ -331,45 +331,46 @@ def _teach(
 def _watch(
     column: int, values: Matrix, measured: Matrix, clock: Row, line: Row, first: Row,
     cuts: Row, counts: Row, pending: Row, own: Row, norms: Row, scores: Row, shares: Row, tilts: Cube,
-    weights: Matrix, learn_max: float, chunks: Matrix, ahead: int, found: Matrix, count: int,
+    weights: Matrix, learn_max: float, chunks: Matrix, ahead: int, shifts: Matrix, found: Matrix, count: int,
 ) -> tuple[Matrix, int]:  # fmt: skip
     """The rows of one column. What is looked at for each value is made ready for all of them."""
     fold = chunks.shape[1] < len(counts)
     sided = line[SIDED] != 0.0
     up, down = weights[1 if sided else 0], weights[2]
-    likelier = likelier_of(tilts[int(line[TEMPER])], norms)
+    shift, likelier = np.nan, likelier_of(tilts[int(line[TEMPER])], norms)  # made anew where the shift is another one
     for row in range(values.shape[0]):
         value = values[row, column]
         if np.isnan(value):
             continue
+        usual = shifts[row, column] if len(shifts) else 0.0
+        if usual != shift:
+            shift = usual
+            likelier = _likelier_now(line, counts, shares, tilts, norms, shift)
         passed = _pass(line, clock[row])
         if line[PHASE] < WATCHED:
             _learn(line, value, first, cuts, counts, scores, tilts, own, norms, shares)
-            likelier = likelier_of(tilts[int(line[TEMPER])], norms) if line[PHASE] == WATCHED else likelier
+            shift = np.nan
             continue
         cell = _place(line, cuts, value)
-        if cell >= 0:
-            chunks[(ahead + row) // CHUNK, cell >> 1 if fold else cell] += 1.0
+        chunks[(ahead + row) // CHUNK, max(cell >> 1 if fold else cell, 0)] += 1.0 if cell >= 0 else 0.0
         if line[PHASE] == LATCHED or cell < 0:
             continue
-        _weigh(own, likelier[cell], passed, measured[row, column])
+        _weigh(own, likelier[cell], passed, measured[row, column] - shift)
         rise = _sum(up, own)
         fall = _sum(down, own) if sided else 0.0
         line[TOTAL] = rise + fall
         pending[cell] += 1.0
         line[PENDING_N] += 1.0
         if line[N] < learn_max:
-            _score(line, scores[cell] - (line[PHI] if len(cuts) == 1 and cell > 1 else 0.0))
+            _score(line, scores[cell] - shift - (line[PHI] if len(cuts) == 1 and cell > 1 else 0.0))
         if rise <= line[LIMIT] and (fall <= line[LIMIT] or line[RENEWING] != 0.0):
-            # A call that hands on so many arrays takes longer than all the rest.
             if line[PENDING_N] >= RELEASE and _teach(line, pending, counts, shares, tilts, norms, own, learn_max):
-                likelier = likelier_of(tilts[int(line[TEMPER])], norms)
+                shift = np.nan
             continue
         firing = up if rise > line[LIMIT] else down
-        harm = rise > line[LIMIT] and (not sided or _worse(line, counts, up, own))
+        harm = rise > line[LIMIT] and (not sided or len(counts) == BIT_CELLS or _worse(line, up, own))
         if line[RENEWING] != 0.0 and not harm:  # that it got better has been told
-            own[:] = 0.0
-            line[TOTAL] = 0.0
+            own[:] = line[TOTAL] = 0.0
             continue
         if count == len(found):
             found = np.concatenate((found, np.empty_like(found)))
@@ -386,15 +387,14 @@ def _watch(
 def advance(
     values: Matrix, measured: Matrix, clock: Row, lines: Matrix, buffer: Matrix,
     cuts: Matrix, counts: Matrix, pending: Matrix, evidence: Matrix, norms: Matrix, scores: Row, shares: Row,
-    tilts: Cube, weights: Matrix, learn_max: float, chunks: Cube, ahead: int,
+    tilts: Cube, weights: Matrix, learn_max: float, chunks: Cube, ahead: int, shifts: Matrix,
 ) -> Matrix:  # fmt: skip
     found = np.empty((4, 9))  # reports are rare; it doubles when they are not
-    count = 0
-    spare = np.empty(0)
+    count, spare = 0, np.empty(0)
     for column in range(values.shape[1]):
         found, count = _watch(
             column, values, measured, clock, lines[column], buffer[column] if len(buffer) else spare, cuts[column],
             counts[column], pending[column], evidence[column], norms[column], scores, shares, tilts, weights,
-            learn_max, chunks[:, column], ahead, found, count,
+            learn_max, chunks[:, column], ahead, shifts, found, count,
         )  # fmt: skip
     return found[:count]

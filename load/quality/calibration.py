@@ -35,6 +35,11 @@ def calibration(seed: int, streams: int = STREAMS) -> dict[str, Any]:
             ratio = _ratio(bank, _bits(draw, rate, streams), asked)
             found[f"errors_{rate}_at_{asked}"] = ratio
             say(f"calibration: errors {rate} asked {asked:,}: {ratio}")
+    for asked in ASKED:
+        draw = np.random.default_rng([seed, asked, DAY_ROWS])
+        bank = _bank(streams, asked, bits=True, day=float(DAY_ROWS))
+        found[f"errors_by_day_at_{asked}"] = ratio = _ratio(bank, _bits_by_day(draw, streams), asked)
+        say(f"calibration: errors by day asked {asked:,}: {ratio}")
     for kind in NUMBERS:
         for asked in ASKED:
             draw = np.random.default_rng([seed, asked, NUMBERS.index(kind)])
@@ -172,6 +177,15 @@ def _seasonal(draw: np.random.Generator, streams: int) -> Iterator[Stream]:
         season = 0.5 * np.sin(2 * np.pi * np.arange(row, row + CHUNK) / DAY_ROWS)
         row += CHUNK
         yield draw.standard_normal((CHUNK, streams)) + season[:, None]
+
+
+def _bits_by_day(draw: np.random.Generator, streams: int) -> Iterator[Stream]:
+    """Three times as many errors at one time of the day as at another."""
+    row = 0
+    while True:
+        share = 0.2 + 0.1 * np.sin(2 * np.pi * np.arange(row, row + CHUNK) / DAY_ROWS)
+        row += CHUNK
+        yield (draw.random((CHUNK, streams)) < share[:, None]).astype(float)
 
 
 def _volume(draw: np.random.Generator, streams: int) -> Iterator[Stream]:

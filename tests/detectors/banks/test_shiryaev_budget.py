@@ -57,6 +57,34 @@ def test_what_comes_back_each_day_is_learned_and_no_change() -> None:
     assert len({each.column for each in unknown}) > 10
 
 
+def shares_by_day(seed: int, days: int, columns: int, rows: int = 500) -> tuple[Stream, NDArray[np.float64]]:
+    """Bits that are 1 three times as often at one time of the day as at another."""
+    times = np.arange(days * rows) / rows
+    draw = np.random.default_rng(seed)
+    return (draw.random((len(times), columns)) < (0.2 + 0.1 * np.sin(2 * np.pi * times))[:, None]).astype(float), times
+
+
+def bits_told_by_day(stream: Stream, times: NDArray[np.float64], day: float) -> list[Finding]:
+    watching = bank(stream.shape[1], bits=True, rows=3_000, day=day)
+    return watching.update(stream, np.arange(len(stream), dtype=float), None, times)
+
+
+def test_a_share_that_comes_and_goes_each_day_is_learned_and_no_change() -> None:
+    stream, times = shares_by_day(17, 60, 6)
+    assert bits_told_by_day(stream, times, 1.0) == []
+    assert {each.column for each in bits_told_by_day(stream, times, 1e9)} == set(range(6))
+
+
+def test_a_share_that_rises_on_top_of_what_comes_back_each_day_is_found() -> None:
+    stream, times = shares_by_day(18, 30, 6)
+    more = np.random.default_rng(19).random((7_000, 6)) < 0.2
+    stream[8_000:] = np.maximum(stream[8_000:], more)
+    found = [each for each in bits_told_by_day(stream, times, 1.0) if each.row >= 8_000]
+    assert {each.column for each in found} == set(range(6))
+    assert max(each.row for each in found) < 8_400
+    assert np.median([each.mean_after - each.mean_before for each in found]) == pytest.approx(0.16, abs=0.1)
+
+
 def weekends(seed: int, weeks: int, columns: int, rows: int = 100) -> tuple[Stream, NDArray[np.float64]]:
     """So many rows a day on top of a daily pattern; a standard deviation and a half more on days 2 and 3 of a week."""
     stream, times = waves(seed, 7 * weeks, columns, rows)
