@@ -158,7 +158,7 @@ def _end(known: Matrix, j: int, rate: bool, sums: Matrix, far: Matrix, counts: M
         known[line, j] = 0.0
 
 
-class Blocks(msgspec.Struct, frozen=True):
+class Blocks(msgspec.Struct):
     """What full blocks were like; ``ends``: their last rows in the matrix. By block, line and column.
 
     Sums of standardised values and of their squares; without a clip the mean and the standard deviation, in the same
@@ -174,9 +174,18 @@ class Blocks(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, ends: list[int], columns: int, first: int = 0) -> "Blocks":
-        lines = ((2, np.float64), (2, np.float32), (3, np.int8))
-        sums, far, counts = (np.zeros((len(ends), count, columns), dtype=kind) for count, kind in lines)
-        return cls(ends, sums, far, counts, first)
+        if not ends:  # most batches of one of many models fill none
+            return cls(ends, *_NO_BLOCKS, first)
+        return cls(ends, *_lines(len(ends), columns), first)
+
+
+def _lines(blocks: int, columns: int) -> tuple[Cube, Cube, Cube]:
+    lines = ((2, np.float64), (2, np.float32), (3, np.int8))
+    sums, far, counts = (np.zeros((blocks, count, columns), dtype=kind) for count, kind in lines)
+    return sums, far, counts
+
+
+_NO_BLOCKS = _lines(0, 0)
 
 
 class Baseline:

@@ -161,7 +161,7 @@ class Group:
             return [], Blocks.of([], 0)
         z, blocks = self.baseline.measure(x, rate=self.rate)
         self._standardised = z
-        raw = np.where(np.isnan(z), np.nan, x) if self.rate else z
+        raw = np.where(np.isnan(z), np.nan, x) if self.rate and self._banks else z
         found: list[Found] = []
         for name, bank in self._banks:
             standardised = name == "page_hinkley" or not self.rate
@@ -170,7 +170,8 @@ class Group:
         if self._watch is not None and self._allowance is not None:
             clock = np.arange(first, first + len(x), dtype=float) if self._allowance.in_rows else times
             reports = self._watch.update(x, clock, z, times)
-            blocks = msgspec.structs.replace(blocks, chunks=self._watch.chunks)
+            if blocks.ends:
+                blocks.chunks = self._watch.chunks
             found.extend(map(self._found_by_watch, reports))
         if len(found) > 1:
             found.sort(key=lambda item: (item.row, item.column))

@@ -165,10 +165,15 @@ class Scope:
 
     # -- deciding -----------------------------------------------------------------------------------------------------
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything was taken in since the last time."""
+        return bool(self._rows or self._losses or self._labels.news)
+
     def unfit(self) -> Sequence[Decided]:
         """Where what was taken in since the last time does not come as a recorded baseline has it; before it is run."""
         missed = list(self._awaited.look(self._rows, self._watched.rows.rows))
-        if self.retired:
+        if self.retired or not missed:
             return ()
         rows = self._config.baseline_rows
         return [
@@ -177,6 +182,8 @@ class Scope:
 
     def happenings(self) -> Iterator[Happening]:
         """Runs what was taken in since the last time through the detectors, in record order."""
+        if not self._losses:
+            return self._run_rows()
         return merge(self._run_rows(), self._run_losses(), key=attrgetter("at"))  # stable: rows before losses
 
     def settle(self) -> None:

@@ -19,6 +19,11 @@ class Labels:
         self._indices: list[int] = []
         self._new: list[int] = []
 
+    @property
+    def news(self) -> bool:
+        """Whether any came in this batch."""
+        return bool(self._indices)
+
     def add(self, index: int, delay: int) -> None:
         self._indices.append(index)
         self._new.append(delay)

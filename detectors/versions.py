@@ -78,10 +78,10 @@ class Scopes:
         So each may ask what the others have seen before the same record, wherever a batch was cut.
         """
         decided: list[Decided] = []
-        scopes = list(self)
+        scopes = [scope for scope in self if scope.busy]  # of many segments, few
         unfit = [event for scope in scopes for event in scope.unfit()]
         lives = [zip(repeat(scope), scope.happenings()) for scope in scopes]
-        for scope, happening in merge(*lives, key=_at):  # stable: scopes by their number
+        for scope, happening in merge(*lives, key=_at) if len(lives) != 1 else lives[0]:  # stable: scopes by number
             decided.extend(scope.live(happening, pending, mutes))
         for scope in scopes:
             scope.settle()

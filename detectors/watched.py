@@ -85,6 +85,7 @@ class Watched:
         self._config, self._lifecycle, self._segment = config, lifecycle, segment
         self._objective_ms = duration_ms(config.latency_objective)
         self._freshness_ms = duration_ms(config.freshness_objective)
+        self._sharing = 0  # columns that share the part of what is seen of a prediction
         self._learns: Mapping[str, int] = {}  # how many values teach a column of these signals, where not as usual
         self._inputs, self._outcomes = Encoded(config), Encoded(config, labels=True)
         self._together = Together(config.baseline_rows)
@@ -240,7 +241,8 @@ class Watched:
         first = self.rows.rows
         self.rows.extend(len(rows), lambda row: Mark(first + row, rows[row][1], rows[row][2].offset))
         events: list[Prediction] = [row[3] for row in rows]
-        self._grow(self._arriving, self._arrival, Family.ARRIVAL, ARRIVAL_COLUMNS)
+        if len(self._arriving.columns) < len(self._arrival):
+            self._grow(self._arriving, self._arrival, Family.ARRIVAL, ARRIVAL_COLUMNS)
         arriving = arrived(rows, repeated, self._freshness_ms) if self._arrival else np.empty((len(rows), 0))
         took = slow(rows, self._objective_ms)
         for runs in self._inputs.runs(
@@ -353,6 +355,9 @@ class Watched:
         """Features, predictions and scores share one part of the budget, from the same row on."""
         watched = (*self._inputs.columns, _TOGETHER[: self._together.width])
         columns = sum(map(len, watched))
+        if columns == self._sharing:
+            return
+        self._sharing = columns
         for group, of_group in zip(self.groups, watched, strict=False):
             self._grow(group, of_group, Family.INPUTS, columns)
 

@@ -48,6 +48,11 @@ def taken(lines: Matrix) -> Row:
     return taken_of_each
 
 
+def seen(lines: Matrix) -> bool:
+    """Whether there is a pattern, or may be one yet; otherwise values pass as they are from now on."""
+    return bool(((lines[:, _NEED] != 0.0) | (lines[:, _WEIGHTS] != 0.0)).any())
+
+
 def removed(values: Matrix, phases: Row, lines: Matrix) -> Matrix:
     """``phases`` say where in its day each row came, as an angle that goes on growing."""
     out = values.copy()

@@ -136,6 +136,7 @@ def _bits() -> tuple[Row, Row, Cube, Matrix]:
 
 
 _NUMBERS, _BITS = _numbers(), _bits()
+_NO_SHIFTS: Matrix = np.empty((0, 0))
 
 
 WATCH = "shiryaev_roberts"
@@ -147,7 +148,7 @@ class ShiryaevBank:
     kind = WATCH
     __slots__ = (
         "_buffer", "_chunk", "_chunks", "_counts", "_cuts", "_evidence", "_halves", "_lines", "_made", "_name",
-        "_norms", "_parameters", "_patterns", "_pending", "_row",
+        "_norms", "_parameters", "_patterns", "_pending", "_row", "_sees_days",
     )  # fmt: skip
 
     def __init__(
@@ -158,6 +159,7 @@ class ShiryaevBank:
         self._made = _BITS if bits else _NUMBERS
         self._halves = 1 if bits else 2  # a number's day is found in the first half of what teaches it, and taken out
         cells, alternatives = self._made[2].shape[1:]
+        self._sees_days = True  # whether the time of the day is looked for, or known to matter
         self._row = 0.0  # how many there have been: the time, where no other is given
         self._lines: Matrix = np.zeros((0, LINE))
         self._buffer: Matrix = np.zeros((0, 0))  # of those columns' first values, as long as one is at them
@@ -193,6 +195,7 @@ class ShiryaevBank:
         if more and not self._parameters["bits"]:
             held, self._buffer = self._buffer, self._empty_buffer(self.columns)
             self._buffer[: len(held), : held.shape[1]] = held
+        self._sees_days = True
         self._patterns = np.concatenate((self._patterns, daily.fresh(more, self._learned() // self._halves)))
         cut = 0.5 if self._parameters["bits"] else 0.0
         self._cuts = np.concatenate((self._cuts, np.full((more, self._cuts.shape[1]), cut)))
@@ -222,6 +225,7 @@ class ShiryaevBank:
         """Another number of values teaches this column, of which none has come yet."""
         line = self._lines[checked_column(column, self.columns)]
         line[NEED] = line[WHOLE] = max(4, min(rows, self._learned()))
+        self._sees_days = True
         self._patterns[column] = daily.fresh(1, int(line[WHOLE]) // self._halves)
 
     def update(
@@ -246,23 +250,17 @@ class ShiryaevBank:
         measured = matrix if standardised is None or self._parameters["bits"] else np.ascontiguousarray(standardised)
         scores, shares, tilts, weights = self._made
         learn_max = float(self._parameters["learn_max"])
-        days = (clock if times is None else times) / float(self._parameters["day"])
-        shifts = np.empty((0, 0))
-        if self._parameters["bits"]:
-            # What a value says is made ready for each part of a day.
-            shifts = daily.expected(matrix, 2.0 * math.pi * np.floor(DAY_PARTS * days) / DAY_PARTS, self._patterns)
-        else:
-            matrix = daily.removed(matrix, 2.0 * math.pi * days, self._patterns)
-            self._lines[:, NEED] = self._lines[:, WHOLE] - daily.taken(self._patterns)
-        own = (
-            self._lines,
-            self._buffer,
-            self._cuts,
-            self._counts,
-            self._pending,
-            self._evidence,
-            self._norms,
-        )
+        shifts = _NO_SHIFTS
+        if self._sees_days:
+            days = (clock if times is None else times) / float(self._parameters["day"])
+            if self._parameters["bits"]:
+                # What a value says is made ready for each part of a day.
+                shifts = daily.expected(matrix, 2.0 * math.pi * np.floor(DAY_PARTS * days) / DAY_PARTS, self._patterns)
+            else:
+                matrix = daily.removed(matrix, 2.0 * math.pi * days, self._patterns)
+                self._lines[:, NEED] = self._lines[:, WHOLE] - daily.taken(self._patterns)
+            self._sees_days = daily.seen(self._patterns)
+        own = (self._lines, self._buffer, self._cuts, self._counts, self._pending, self._evidence, self._norms)
         found = advance(matrix, measured, clock, *own, scores, shares, tilts, weights, learn_max, chunks, ahead, shifts)
         self._chunks, self._chunk = chunks[:-1].astype(np.uint8), chunks[-1].astype(np.uint8)
         if self._buffer.size and not _buffering(self._lines):
@@ -383,6 +381,7 @@ class ShiryaevBank:
             raise StateError(f"{self.kind}: {len(flat)} numbers are no whole columns")
         buffer = flat[ends[-1] :].reshape(shape).copy()
         self._row = float(flat[0])
+        self._sees_days = True
         self._lines, self._patterns, self._cuts, self._counts, self._pending, self._evidence, chunk = parts
         self._chunk = np.clip(np.nan_to_num(chunk), 0, CHUNK).astype(np.uint8)
         self._chunks = np.zeros((0, *self._chunk.shape), dtype=np.uint8)

@@ -337,7 +337,7 @@ def _watch(
     fold = chunks.shape[1] < len(counts)
     sided = line[SIDED] != 0.0
     up, down = weights[1 if sided else 0], weights[2]
-    shift, likelier = np.nan, likelier_of(tilts[int(line[TEMPER])], norms)  # made anew where the shift is another one
+    shift, likelier = np.nan, tilts[0]  # made where the shift is another one than before
     for row in range(values.shape[0]):
         value = values[row, column]
         if np.isnan(value):
