@@ -16,6 +16,8 @@ Table = dict[str, Any]
 # Where a table's keys are names that the user chooses, and what the names are called in ``SETTINGS``.
 _CHOSEN: Mapping[Path, str] = {
     ("models",): "NAME",
+    ("pager", "sinks"): "SINK",
+    ("pager", "routes"): "ROUTE",
     ("defaults", "features"): "FEATURE",
     ("defaults", "parameters"): "DETECTOR",
     ("defaults", "parameters", "DETECTOR"): "PARAMETER",
