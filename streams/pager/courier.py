@@ -80,7 +80,15 @@ class Courier:
             return
         standing = self._outbox.begin(delivery)
         page = Page(delivery.action, alert, delivery.value, now, delivery.note, standing.reference)
-        self._settle(delivery, await self._post.sink.deliver(page), self._clock())
+        self._settle(delivery, await self._delivered(page), self._clock())
+
+    async def _delivered(self, page: Page) -> Answer:
+        """A mistake of ours in one page must not keep all others from going out: it counts as refused."""
+        try:
+            return await self._post.sink.deliver(page)
+        except Exception as error:
+            log.exception("a page could not be made", sink=self._post.name, incident=page.alert.incident)
+            return Answer(Outcome.PERMANENT, "error", f"an unexpected {type(error).__name__}")
 
     def _settle(self, delivery: Delivery, answer: Answer, now: float) -> None:
         name = self._post.name
@@ -142,7 +150,7 @@ class Courier:
                 return
             if standing.value is None or self._outbox.is_waiting(self._post.name, incident):
                 continue
-            answer = await self._post.sink.deliver(_again(standing, standing.value, self._clock()))
+            answer = await self._delivered(_again(standing, standing.value, self._clock()))
             if answer.outcome is not Outcome.DELIVERED:
                 self._told.retried(self._post.name, answer.reason)
                 if answer.whole_sink:

@@ -98,8 +98,9 @@ async def until(place: Place, true: Callable[[], bool], what: str) -> None:
         raise AssertionError(f"not within {PATIENCE_S:g} s: {what}\n{place.said()[-3_000:]}") from None
 
 
-def pages(server: Endpoint) -> Sequence[tuple[str, str]]:
-    events = [got.content for got in server.got if got.path == "/page"]
+def pages(server: Endpoint, *, taken: bool = False) -> Sequence[tuple[str, str]]:
+    """``taken``: those alone that the endpoint did not refuse."""
+    events = [got.content for got in (server.took if taken else server.got) if got.path == "/page"]
     return [(event["dedup_key"], event["event_action"]) for event in events]
 
 
@@ -149,7 +150,7 @@ async def test_a_pager_that_is_killed_again_and_again_loses_nothing(bootstrap: s
                     await asyncio.to_thread(process.wait)
             server.script = []
             with place.pager():
-                await until(place, lambda: {name for name, _ in pages(server)} == set(opened), "every page")
+                await until(place, lambda: {name for name, _ in pages(server, taken=True)} == set(opened), "every page")
                 over = opened[::2]
                 for name in over:
                     await send("resolved", name)

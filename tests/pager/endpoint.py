@@ -29,6 +29,7 @@ class Endpoint:
         self.usual = usual
         self.script: list[Behaviour] = []
         self.got: list[Got] = []
+        self.took: list[Got] = []  # of these, the ones that it answered as usual
         self._news = asyncio.Event()
         self.port = 0
 
@@ -49,8 +50,10 @@ class Endpoint:
             body = await reader.readexactly(int(headers.get("content-length", 0)))
             method, path, _ = first.split(" ")
             self.got.append(Got(method, path, headers, body))
-            self._news.set()
             behaviour = self.script.pop(0) if self.script else self.usual
+            if behaviour is self.usual:
+                self.took.append(self.got[-1])
+            self._news.set()
             await behaviour(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             self.broken_off = True

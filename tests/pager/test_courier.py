@@ -227,6 +227,24 @@ async def test_after_hours_of_trying_the_fallback_is_told() -> None:
     assert 60 < len(one.pages) < 120, "every five minutes in the end"
 
 
+async def test_a_mistake_of_ours_in_one_page_keeps_no_other_from_going_out() -> None:
+    class Broken(Scripted):
+        async def deliver(self, page: Page) -> Answer:
+            if page.alert.incident == "odd":
+                raise ZeroDivisionError
+            return await super().deliver(page)
+
+    one, mail = Broken(), Scripted()
+    site = Site(one=one, mail=mail, fallback={"one": "mail"})
+    site.box.sinks = ("one",)
+    site.box.restart()
+    site.restart()
+    site.box.take(alert("opened", "odd"), alert("opened", "even"))
+    await site.until(NOW)
+    assert (one.said, mail.said) == ([("even", Action.TRIGGER)], [("odd", Action.TRIGGER)])
+    assert site.counts.of("failed") == [("one", "error")]
+
+
 async def test_a_fallback_that_fails_too_ends_it() -> None:
     one, mail = Scripted(permanent("refused", "no")), Scripted(permanent("refused", "no"))
     site = Site(one=one, mail=mail, fallback={"one": "mail"})
@@ -237,6 +255,18 @@ async def test_a_fallback_that_fails_too_ends_it() -> None:
     await site.until(NOW + 60)
     assert site.counts.of("failed") == [("one", "refused"), ("mail", "refused")]
     assert list(site.box.outbox.waiting()) == []
+
+
+async def test_a_sink_that_cannot_be_reached_is_asked_once_and_not_for_every_page() -> None:
+    one = Scripted(*[unreachable("away", arrived=False)] * 3)
+    site = Site(one=one)
+    site.box.take(*(alert("opened", name) for name in "abcde"))
+    await site.until(NOW)
+    assert len(one.pages) == 1
+    await site.until(NOW + 1)
+    assert len(one.pages) == 2
+    await site.until(NOW + 7)
+    assert {page.alert.incident for page in one.pages} == set("abcde")
 
 
 async def test_one_page_that_the_endpoint_chokes_on_does_not_hold_up_the_others() -> None:

@@ -194,6 +194,13 @@ def test_one_incident_that_waits_lets_the_others_pass() -> None:
     assert box.begin().incident == "b"
 
 
+def test_of_those_whose_turn_it_is_the_one_goes_first_that_was_tried_longest_ago() -> None:
+    box = Box()
+    box.take(alert("opened", "a"), alert("opened", "b"))
+    box.outbox.again(box.begin(), NOW, arrived=False)
+    assert box.begin().incident == "b"
+
+
 def test_sinks_that_are_gone_are_forgotten() -> None:
     box = Box("one", "two")
     box.take(alert("opened"))
