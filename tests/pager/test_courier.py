@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from load.endpoint import Behaviour, closes, drips, endpoint, hangs, resets_midway, says
 from streams.pager.answers import RETRY_AFTER_MAX_S, Answer, Outcome, delivered, permanent, unreachable
 from streams.pager.courier import SUMMARY_AFTER_S, Courier, Post
 from streams.pager.http import HttpClient, Limits, tls_context
@@ -13,7 +14,6 @@ from streams.pager.sinks.pagerduty import PagerDuty
 from streams.pager.sinks.sink import HttpSink, Sink
 from streams.pager.steps import Action, Page
 from streams.secrets import Secret
-from tests.pager.endpoint import Behaviour, closes, drips, endpoint, hangs, resets_midway, says
 from tests.pager.steps import NOW, Box, alert
 
 GOOD = says(202, b'{"status":"success"}')

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import pytest
 import trustme
 
+from load.endpoint import closes, drips, endpoint, hangs, resets_midway, says, sends
 from streams.errors import UsageError
 from streams.pager.address import Place, is_private, mistake_in
 from streams.pager.answers import Answer, Outcome, by_status, pause, retry_after
 from streams.pager.http import BODY_BYTES_MAX, HttpClient, Limits, Request, Response, tls_context
-from tests.pager.endpoint import closes, drips, endpoint, hangs, resets_midway, says, sends
 
 QUICK = Limits(connect_s=0.5, read_s=0.2, total_s=0.5)
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z

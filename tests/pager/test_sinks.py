@@ -7,6 +7,7 @@ from hashlib import sha256
 import orjson
 import pytest
 
+from load.endpoint import endpoint, says
 from schemas.events import Alert
 from streams.pager import build
 from streams.pager.answers import Outcome
@@ -20,7 +21,6 @@ from streams.pager.sinks.webhook import Webhook
 from streams.pager.steps import Action, Page, read_alert
 from streams.secrets import Secret
 from streams.sections import SinkSettings
-from tests.pager.endpoint import endpoint, says
 from tests.pager.steps import NOW, alert
 
 KEY = Secret("canary-secret")

@@ -2,9 +2,10 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from time import monotonic
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -16,9 +17,10 @@ class Got(NamedTuple):
     path: str
     headers: dict[str, str]  # in small letters
     body: bytes
+    at: float  # by ``time.monotonic``
 
     @property
-    def content(self):  # type: ignore[no-untyped-def]
+    def content(self) -> Any:
         return orjson.loads(self.body)
 
 
@@ -32,6 +34,7 @@ class Endpoint:
         self.took: list[Got] = []  # of these, the ones that it answered as usual
         self._news = asyncio.Event()
         self.port = 0
+        self.broken_off = 0  # connections
 
     def url(self, path: str = "/", scheme: str = "http", host: str = "127.0.0.1") -> str:
         return f"{scheme}://{host}:{self.port}{path}"
@@ -49,14 +52,14 @@ class Endpoint:
             headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
             body = await reader.readexactly(int(headers.get("content-length", 0)))
             method, path, _ = first.split(" ")
-            self.got.append(Got(method, path, headers, body))
+            self.got.append(Got(method, path, headers, body, monotonic()))
             behaviour = self.script.pop(0) if self.script else self.usual
             if behaviour is self.usual:
                 self.took.append(self.got[-1])
             self._news.set()
             await behaviour(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
-            self.broken_off = True
+            self.broken_off += 1
         finally:
             writer.close()
 
@@ -118,7 +121,3 @@ async def endpoint(usual: Behaviour | None = None, tls: ssl.SSLContext | None = 
     made.port = server.sockets[0].getsockname()[1]
     async with server:
         yield made
-
-
-def bodies(made: Endpoint) -> Sequence[object]:
-    return [got.content for got in made.got]
