@@ -11,6 +11,7 @@ RETRY_AFTER_MAX_S = (
     900.0  # an endpoint that asks for more is asked again all the same: an hour without pages is too long
 )
 FIRST_PAUSE_S = 1.0
+PAUSE_MAX_S = 2 * 3_600.0  # longer than what settings allow and what an endpoint may ask for together
 _DOUBLINGS_MAX = 30  # of the first pause, long past any cap: keeps the power of two small
 
 Chance = Callable[[], float]  # from 0 to 1
@@ -79,6 +80,11 @@ def retry_after(text: str | None, now: float) -> float | None:
             return None
         seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() - now
     return min(max(seconds, 0.0), RETRY_AFTER_MAX_S)
+
+
+def is_due(moment: float, now: float) -> bool:
+    """Also where it lies further ahead than any pause: then the clock was set back."""
+    return moment <= now or moment - now > PAUSE_MAX_S
 
 
 def pause(tries: int, longest_s: float, chance: Chance) -> float:

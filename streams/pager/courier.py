@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from streams.pager.answers import Answer, Chance, Outcome, pause
+from streams.pager.answers import Answer, Chance, Outcome, is_due, pause
 from streams.pager.outbox import Outbox
 from streams.pager.rate import MINUTE_S, Rate
 from streams.pager.rows import Delivery, Held, Standing
@@ -57,7 +57,7 @@ class Courier:
     async def step(self) -> float | None:
         """Makes one attempt where one is due; returns when the next may be, ``None`` where nothing waits."""
         now = self._clock()
-        if now < self._resting_until:
+        if not is_due(self._resting_until, now):
             return self._resting_until
         self._summarise(now)
         delivery = self._outbox.due(self._post.name, now)
@@ -142,7 +142,7 @@ class Courier:
     async def _repeat(self, now: float) -> None:
         """Tells again what is open, where the endpoint would forget it. A failure is made good by the next round."""
         every = self._post.sink.repeats_s
-        if every is None or now < self._repeat_at:
+        if every is None or not is_due(self._repeat_at, now):
             return
         self._repeat_at = now + every
         for incident, standing in self._outbox.standings(self._post.name):

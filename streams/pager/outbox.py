@@ -5,12 +5,14 @@ and is itself left out where nothing can have arrived: nobody is paged for what 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from heapq import heappop, heappush
 from itertools import dropwhile
 from typing import NamedTuple
 
 import msgspec
 
 from streams.durable import Disk
+from streams.pager.answers import is_due
 from streams.pager.rows import (
     DELIVERY,
     HELD,
@@ -74,6 +76,11 @@ class Outbox:
         self._waiting: dict[str, dict[str, list[Delivery]]] = {}
         for _, delivery in all_of(disk, DELIVERY, Delivery):
             self._queue(delivery.sink, delivery.incident).append(delivery)
+        # By sink, whose turn it is: moment, sequence, incident. Some are out of date, and passed over when they come.
+        self._turns: dict[str, list[tuple[float, int, str]]] = {}
+        for queues in self._waiting.values():
+            for queue in queues.values():
+                self._take_turn(queue[0])
         self._next = 1 + max((delivery.sequence for delivery in self.waiting()), default=-1)
         self._under_way: dict[str, tuple[Delivery, bool]] = {}  # by sink, and whether something had arrived before
 
@@ -162,6 +169,8 @@ class Outbox:
             delivery = Delivery(self._next, sink, incident, action, value, now, note=note)
             self._next += 1
             queue.append(delivery)
+            if queue[0] is delivery:
+                self._take_turn(delivery)
             changes.put(delivery_key(delivery.sequence), delivery)
         else:
             self._waiting[sink].pop(incident)
@@ -171,12 +180,12 @@ class Outbox:
 
     def due(self, sink: str, now: float) -> Delivery | None:
         """The first delivery of the incident whose turn it is; of several, the one that has waited longest."""
-        heads = [queue[0] for queue in self._waiting.get(sink, {}).values() if queue]
-        ready = [head for head in heads if head.due <= now]
-        return min(ready, key=lambda head: (head.due, head.sequence), default=None)
+        first = self._first(sink)
+        return first if first is not None and is_due(first.due, now) else None
 
     def next_due(self, sink: str) -> float | None:
-        return min((queue[0].due for queue in self._waiting.get(sink, {}).values() if queue), default=None)
+        first = self._first(sink)
+        return None if first is None else first.due
 
     def begin(self, delivery: Delivery) -> Standing:
         """Written before the attempt: after a crash in it nobody knows whether the page arrived."""
@@ -313,6 +322,19 @@ class Outbox:
     def _queue(self, sink: str, incident: str) -> list[Delivery]:
         return self._waiting.setdefault(sink, {}).setdefault(incident, [])
 
+    def _first(self, sink: str) -> Delivery | None:
+        turns = self._turns.get(sink, [])
+        while turns:
+            due, sequence, incident = turns[0]
+            queue = self._waiting.get(sink, {}).get(incident)
+            if queue and (queue[0].due, queue[0].sequence) == (due, sequence):
+                return queue[0]
+            heappop(turns)  # it went out, or its turn was moved
+        return None
+
+    def _take_turn(self, head: Delivery) -> None:
+        heappush(self._turns.setdefault(head.sink, []), (head.due, head.sequence, head.incident))
+
     def _remember(self, name: str, incident: Incident, changes: Changes) -> None:
         self._incidents[name] = incident
         changes.put(INCIDENT + name.encode(), incident)
@@ -348,6 +370,7 @@ class Outbox:
             queue = kept
         if queue:
             queues[delivery.incident] = queue
+            self._take_turn(queue[0])
         else:
             queues.pop(delivery.incident, None)
 

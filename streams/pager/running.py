@@ -44,6 +44,7 @@ ANSWER_S = 10.0
 # A pager without an outbox first reads what happened, so that nobody is paged for what is over; not for ever.
 CATCH_UP_S = 60.0
 PRUNE_EVERY_S = 3_600.0
+LOOK_AGAIN_S = 60.0  # a clock that was set back must not make a wait of a minute one of hours
 STOP_S = 25.0  # an attempt that is under way is waited for so long
 THE_ONE = 0  # the directory holds one database
 
@@ -254,7 +255,8 @@ class Pager:
                 await asyncio.sleep(0)
                 return
             with suppress(TimeoutError):
-                await asyncio.wait_for(wake.wait(), None if until is None else until - time())
+                left = LOOK_AGAIN_S if until is None else min(until - time(), LOOK_AGAIN_S)
+                await asyncio.wait_for(wake.wait(), left)
             wake.clear()
 
         return wait

@@ -269,6 +269,17 @@ async def test_a_sink_that_cannot_be_reached_is_asked_once_and_not_for_every_pag
     assert {page.alert.incident for page in one.pages} == set("abcde")
 
 
+@pytest.mark.parametrize("answer", [unreachable("away", arrived=False), Answer(Outcome.RETRY, "server_error", "500")])
+async def test_a_clock_that_is_set_back_does_not_make_pages_wait_for_it(answer: Answer) -> None:
+    one = Scripted(answer)
+    site = Site(one=one)
+    site.box.take(alert("opened"))
+    await site.until(NOW)
+    site.now = NOW - 86_400
+    await site.couriers["one"].step()
+    assert len(one.pages) == 2
+
+
 async def test_one_page_that_the_endpoint_chokes_on_does_not_hold_up_the_others() -> None:
     class Choking(Scripted):
         async def deliver(self, page: Page) -> Answer:
