@@ -41,6 +41,9 @@ def permanent(reason: str, detail: str) -> Answer:
     return Answer(Outcome.PERMANENT, reason, detail, arrived=False)
 
 
+GONE = "gone"  # what was told before is not there any more: it is told anew
+
+
 def unreachable(detail: str, *, arrived: bool) -> Answer:
     return Answer(Outcome.RETRY, "network", detail, arrived=arrived, whole_sink=True)
 

@@ -135,7 +135,7 @@ class Courier:
 
     def _summarise(self, now: float) -> None:
         held = self._outbox.held(self._post.name)
-        if held is not None and now - held.since >= SUMMARY_AFTER_S:
+        if held is not None and is_due(held.since + SUMMARY_AFTER_S, now):
             log.warning("pages were held back", sink=self._post.name, pages=held.count)
             self._outbox.summarise(self._post.name, _summary(self._post.name, held, now), now)
 

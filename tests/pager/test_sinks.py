@@ -135,6 +135,14 @@ async def test_slack_remembers_the_message_and_not_the_reply() -> None:
         assert (first.reference, second.reference) == ("C9/1.0", "C9/1.0")
 
 
+async def test_a_message_that_somebody_deleted_is_posted_anew() -> None:
+    async with endpoint(says(200, b'{"ok":true,"channel":"C9","ts":"3.0"}')) as server:
+        server.script = [says(200, b'{"ok":false,"error":"message_not_found"}')]
+        answer = await _sink(slack.SlackBot(server.url(), KEY, "C1")).deliver(page(reference="C9/1.0"))
+        assert (answer.outcome, answer.reference) == (Outcome.DELIVERED, "C9/3.0")
+        assert [got.path for got in server.got] == ["/chat.update", "/chat.postMessage"]
+
+
 NAMES = [
     "<!channel> <@U1> <https://evil|x> & *b* `c`",
     "<script>alert(1)</script><at>all</at>[x](https://evil)",

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from streams.pager.answers import Answer, Outcome, delivered
+from streams.pager.answers import GONE, Answer, Outcome, delivered
 from streams.pager.http import HttpClient
 from streams.pager.sinks.form import Form
 from streams.pager.sinks.mail import mail
@@ -32,6 +32,8 @@ class HttpSink:
         for request in self._form.requests(page):
             response = await self._client.send(request)
             answer = response if isinstance(response, Answer) else self._form.answer(response, self._clock())
+            if answer.reason == GONE and page.reference is not None:
+                return await self.deliver(page._replace(reference=None))
             if answer.outcome is not Outcome.DELIVERED:
                 return answer
             reference = reference or answer.reference

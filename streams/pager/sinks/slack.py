@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-from streams.pager.answers import Answer, Outcome, delivered, nonsense, permanent
+from streams.pager.answers import GONE, Answer, Outcome, delivered, nonsense, permanent
 from streams.pager.http import Request, Response
 from streams.pager.sinks.form import JSON, checked, json_request
 from streams.pager.sinks.text import details, short, title
@@ -17,6 +17,7 @@ from streams.secrets import Secret
 URL = "https://slack.com/api"
 TEXT_CHARACTERS_MAX = 3_000  # of a section block
 _MARKS = {"info": "large_blue_circle", "warning": "large_orange_circle", "critical": "red_circle"}
+_GONE = ("message_not_found", "edit_window_closed", "cant_update_message")
 _TRANSIENT = ("ratelimited", "rate_limited", "service_unavailable", "internal_error", "fatal_error", "request_timeout")
 
 
@@ -93,6 +94,8 @@ def _read(said: dict[str, Any] | None, status: int) -> Answer:
         known = isinstance(channel, str) and isinstance(ts, str)
         return delivered(f"status {status}", f"{channel}/{ts}" if known else None)
     error = said.get("error")
+    if error in _GONE:
+        return permanent(GONE, f"Slack said {error}")
     if error in _TRANSIENT:
         return Answer(Outcome.RETRY, "rate_limited", f"Slack said {error}", None, arrived=False, whole_sink=True)
     word = error if isinstance(error, str) and error.replace("_", "").isalnum() and len(error) <= 40 else "no"
