@@ -15,7 +15,7 @@ RUN pip install --no-cache-dir --quiet --no-deps --no-build-isolation --no-index
 
 FROM python:3.11-slim-bookworm
 RUN useradd --system --uid 10001 --user-group --create-home driftline \
- && install -d -o driftline -g driftline /var/lib/driftline/state /var/cache/driftline
+ && install -d -o driftline -g driftline /var/lib/driftline/state /var/lib/driftline/pager /var/cache/driftline
 COPY --from=build /opt/driftline /opt/driftline
 ENV PATH=/opt/driftline/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -55,7 +55,7 @@ class Flow:
     def __init__(self, model: str, config: ModelConfig) -> None:
         self.incidents: dict[str, Incident] = {}
         self._key = ScopeKey(model, None, None, False)
-        self._reports = Reports(self._key)
+        self.reports = Reports(self._key)
         self._watches_silence, self._watches_volume = config.silence_after != OFF, config.volume != OFF
         self._after_ms = duration_ms(config.silence_after) if config.silence_after not in (AUTO, OFF) else None
         self._muted: set[str] = set()  # what is on and would be open but for a mute
@@ -163,7 +163,7 @@ class Flow:
         meaning = _MEANINGS[signal]
         if not (silent and known):
             disposition = Disposition.MUTED if silent else Disposition.OPENED
-            yield self._reports.signal(moment, 0, signal, meaning.kind, meaning.detector, evidence, disposition)
+            yield self.reports.signal(moment, 0, signal, meaning.kind, meaning.detector, evidence, disposition)
         if silent:
             self._muted.add(signal)
             return
@@ -181,16 +181,13 @@ class Flow:
             opened_joined=0,
             evidence=evidence,
         )
-        yield self._reports.alert(moment, self.incidents[signal], AlertEvent.OPENED, evidence, summary)
+        yield self.reports.alert(moment, self.incidents[signal], AlertEvent.OPENED, evidence, summary)
 
     def resolve(self, moment: Moment, signal: str, why: Closing) -> Decided:
         incident = self.incidents.pop(signal)
         if signal == VOLUME:
             self._volume.begin_anew()
-        return self._reports.resolved(moment, incident, incident.evidence, why)
-
-    def acknowledge(self, moment: Moment, incident: Incident, by: str | None) -> Decided:
-        return self._reports.acknowledged(moment, incident, by)
+        return self.reports.resolved(moment, incident, incident.evidence, why)
 
     def start_afresh(self, moment: Moment, why: Closing) -> Iterator[Decided]:
         """What was usual is to be forgotten."""

@@ -387,6 +387,6 @@ class Monitor:
                 if incident.id != event.incident:
                     continue
                 if event.action is ControlAction.ACKNOWLEDGE:
-                    yield owner.acknowledge(moment, incident, event.by)
+                    yield owner.reports.acknowledged(moment, incident, event.by)
                 else:
                     yield owner.resolve(moment, incident.signal, Closing.BY_HAND)

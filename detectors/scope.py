@@ -73,7 +73,7 @@ class Scope:
         self.number = number  # of the model's scopes, in the order in which they were met
         self.retired = False  # replaced by a deployment or a new baseline: counts late labels, decides nothing
         self.seen_at = 0  # stream time of the newest prediction
-        self._reports = Reports(key)
+        self.reports = Reports(key)
         self._config = config
         self._policy = policy
         self._rows: list[Item] = []
@@ -109,7 +109,7 @@ class Scope:
             self._retrains,
             self._last,
             self._repeats,
-            self._reports.origin,
+            self.reports.origin,
             self._awaited.state,
         )
 
@@ -123,7 +123,7 @@ class Scope:
         self._retrains = state.retrains
         self._last = state.last
         self._repeats = state.repeats
-        self._reports.origin = state.origin
+        self.reports.origin = state.origin
         self._awaited.state = state.awaited
 
     def start_from(self, learned: Learned) -> None:
@@ -131,7 +131,7 @@ class Scope:
         state = learned.start(self.key.segment)
         if state is not None:
             self._watched.start_from(state)
-            self._reports.origin = learned.origin
+            self.reports.origin = learned.origin
             if self.key.segment is None:
                 self._awaited.start(learned.kinds)
 
@@ -177,7 +177,7 @@ class Scope:
             return ()
         rows = self._config.baseline_rows
         return [
-            self._reports.baseline(Moment.of(item), signal, rows, "not_reportable", why) for item, signal, why in missed
+            self.reports.baseline(Moment.of(item), signal, rows, "not_reportable", why) for item, signal, why in missed
         ]
 
     def happenings(self) -> Iterator[Happening]:
@@ -236,7 +236,7 @@ class Scope:
         evidence = of_finding(at.group, found, at.row, at.timeline, self._config, moment)
         silent = muted(column.signal, moment.now)
         disposition = self._lifecycle.judge(column, found, evidence, silent, at.group)
-        yield self._reports.signal(moment, at.row, column.signal, column.kind, found.detector, evidence, disposition)
+        yield self.reports.signal(moment, at.row, column.signal, column.kind, found.detector, evidence, disposition)
         if disposition is Disposition.OPENED:
             since = max(1, at.group.rows_spanned(found.column, found.finding.since))
             cause = self._lifecycle.cause(found, at.row - since + 1, evidence)
@@ -324,7 +324,7 @@ class Scope:
     ) -> Decided:
         looks = name.words if name is not None else ""
         summary = wording.opened(self.key.model, column, incident.evidence, at.group.rate, looks)
-        return self._reports.alert(moment, incident, step, incident.evidence, summary)
+        return self.reports.alert(moment, incident, step, incident.evidence, summary)
 
     def resolve_all(self, moment: Moment, why: Closing) -> Iterator[Decided]:
         for signal in sorted(self._lifecycle.incidents):
@@ -337,10 +337,7 @@ class Scope:
         incident = self._lifecycle.close(signal, moment.now, recovered=why is Closing.RECOVERED)
         self._watched.watch_again(signal)
         rows = None if row is None else row - incident.opened_row
-        return self._reports.resolved(moment, incident, shown or incident.evidence, why, rows)
-
-    def acknowledge(self, moment: Moment, incident: Incident, by: str | None) -> Decided:
-        return self._reports.acknowledged(moment, incident, by)
+        return self.reports.resolved(moment, incident, shown or incident.evidence, why, rows)
 
     def _retrain(self, moment: Moment, pending: int) -> Iterator[Decided]:
         if not self._lifecycle.incidents or self.key.segment is not None or self.key.challenger:
@@ -353,7 +350,7 @@ class Scope:
         for incident in asked.incidents:
             incident.retrained = True
         median_delay_ms = self._labels.median_delay_at(moment.at)
-        yield self._reports.retrain(moment, asked, self._newest(moment), pending, median_delay_ms)
+        yield self.reports.retrain(moment, asked, self._newest(moment), pending, median_delay_ms)
 
     def _newest(self, moment: Moment) -> Position:
         """The last prediction there was at that moment."""
@@ -363,10 +360,10 @@ class Scope:
     def close_window(self, moment: Moment, start: int, end: int, whole_model: dict[str, int]) -> Iterator[Decided]:
         """What the window held, where anything happened in it, and before that what was amended meanwhile."""
         for since, window in self.book.close(start, {} if self.key.segment else whole_model, moment.now):
-            yield self._reports.metrics(moment, self.number, window, since, since + end - start)
+            yield self.reports.metrics(moment, self.number, window, since, since + end - start)
 
     def adopt(self, state: ScopeState) -> None:
         """Takes over the alarms of a configuration before."""
         self.retired = True
         self._lifecycle.restore(state.lifecycle)
-        self._reports.origin = state.origin
+        self.reports.origin = state.origin

@@ -167,6 +167,10 @@ class Watched:
         )
         for group, held, watched in zip(self.groups, state.groups, columns, strict=True):
             group.restore(watched, held)
+        for group in (self._arriving, self._latency):
+            if group.columns:
+                self._grow(group, group.columns, Family.ARRIVAL, ARRIVAL_COLUMNS)  # what they may spend is not kept
+        self._sharing = 0  # nor what the others may: it is shared out with the next row
         self.rows, self.losses = Timeline.of(state.rows), Timeline.of(state.losses)
 
     def _loss_columns(self) -> tuple[tuple[Column, ...], tuple[Column, ...]]:

@@ -21,6 +21,7 @@ PROGRAMS = (
     "soak",
     "quality",
     "detectors",
+    "pagers",
     "demo-seeds",
     "produce",
 )  # a module of this package each, with underscores, that has a ``command``

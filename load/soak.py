@@ -40,12 +40,12 @@ MODELS = 20_000
 SEED = 1
 SAMPLE_EVERY_S = 10.0
 LOOK_EVERY_S = 0.2
-BACKLOG = 60_000  # records that the worker is kept behind; many times what it does between two looks
+BACKLOG = 160_000  # records that the worker is kept behind; many times what it does between two looks
 CHUNK = 2_000  # predictions sent at once
 WARM_SHARE = 1 / 3
 STARTS_WITHIN_S = 120.0
 SETTINGS: Keys = {
-    "worker.batch_records_max": 2_000,
+    "worker.batch_records_max": 10_000,  # several records a model at once: each has its own way to go
     "worker.tick_interval": "5s",
     "kafka.session_timeout": "45s",
     "kafka.heartbeat_interval": "3s",

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Never
 
-from streams.commands import Command, check, control, dead_letters, incidents, replay, schema, topics, worker
+from streams.commands import Command, check, control, dead_letters, incidents, pager, replay, schema, topics, worker
 from streams.errors import DriftlineError, UsageError
 from streams.terminal import complain, quieten_libraries, say
 from streams.text import printable
@@ -25,6 +25,7 @@ FAILED, INTERRUPTED, UNREAD = 1, 130, 141  # the last two: 128 and the signal's 
 COMMANDS: tuple[Command, ...] = (
     replay.command,
     worker.command,
+    pager.command,
     topics.command,
     incidents.command,
     control.command,

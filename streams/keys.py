@@ -97,6 +97,9 @@ STORE = Like(
     r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/\S*)?|(?![A-Za-z][A-Za-z0-9+.-]*:/)(?s:.*)",
     'a directory, "s3://BUCKET/PREFIX", or "" for none',
 )
+HOURS = Like(r"([01][0-9]|2[0-3]):[0-5][0-9]", 'a time such as "08:30"')
+HOST_AND_PORT = Like(r"[^\s,/@]+:\d{1,5}", '"host:port"')
+MAIL_ADDRESS = Like(r"[^\s,<>@\"]+@[^\s,<>@\"]+", 'an address such as "driftline@example.com"')
 IDENTIFIER = Like(r"[A-Za-z0-9._-]{1,200}", "1 to 200 letters, digits, dots, underscores or dashes")
 
 _MILLION = 1_000_000
@@ -178,6 +181,52 @@ SETTINGS: Mapping[str, Setting] = {
     "metrics.enabled": Setting("Whether to serve Prometheus metrics"),
     "metrics.host": Setting("Address to serve metrics on; 0.0.0.0 lets other machines read them", NOT_EMPTY),
     "metrics.port": Setting("Port to serve metrics on; 0 takes a free one", Between(0, 65_535)),
+    "pager.group": Setting("Consumer group of the pager, of its own", IDENTIFIER),
+    "pager.dir": Setting("Directory for what the pager still has to deliver; one pager uses it", NOT_EMPTY),
+    "pager.give_up_after": Setting(
+        "A page that was tried for so long goes to the fallback instead", Lasting("1m", "7d")
+    ),
+    "pager.retry_pause_max": Setting("The longest pause between two tries", Lasting("1s", "1h")),
+    "pager.heartbeat_url": Setting(
+        "Address that is asked every `pager.heartbeat_interval` while pages can go out; a dead man's switch"
+    ),
+    "pager.heartbeat_url_file": Setting("File whose content is that address", NOT_EMPTY),
+    "pager.heartbeat_interval": Setting("How often that is", Lasting("1s", "1h")),
+    "pager.heartbeat_allow_private": Setting("Whether that address may lie within a private network"),
+    "pager.metrics_port": Setting(
+        "Port to serve the pager's metrics on, at `metrics.host`; 0 takes a free one", Between(0, 65_535)
+    ),
+    "pager.sinks.SINK.type": Setting("What kind of endpoint it is; docs/pager.md says what each needs"),
+    "pager.sinks.SINK.url": Setting("Its address, with https:// or http://; never shown, since it may hold a token"),
+    "pager.sinks.SINK.url_file": Setting("File whose content is the address", NOT_EMPTY),
+    "pager.sinks.SINK.secret": Setting(
+        "Routing key, token, password, or the key that signs; better in the environment or in `secret_file`"
+    ),
+    "pager.sinks.SINK.secret_file": Setting("File whose content is the secret", NOT_EMPTY),
+    "pager.sinks.SINK.channel": Setting("Slack: the channel's id, for a bot's token", IDENTIFIER),
+    "pager.sinks.SINK.server": Setting("E-mail: the mail server", HOST_AND_PORT),
+    "pager.sinks.SINK.encryption": Setting("E-mail: how the connection is encrypted"),
+    "pager.sinks.SINK.username": Setting("E-mail: user to log in as, with `secret`", NOT_EMPTY),
+    "pager.sinks.SINK.sender": Setting("E-mail: whom it comes from", MAIL_ADDRESS),
+    "pager.sinks.SINK.recipients": Setting("E-mail: whom it goes to"),
+    "pager.sinks.SINK.ca_file": Setting(
+        "Certificates (PEM) of the authorities to trust; the system's where not said", NOT_EMPTY
+    ),
+    "pager.sinks.SINK.allow_private": Setting(
+        "Whether its address may lie within a private network, on this machine or on its link"
+    ),
+    "pager.sinks.SINK.fallback": Setting("Sink that gets the pages that this one does not take", IDENTIFIER),
+    "pager.sinks.SINK.pages_per_minute": Setting(
+        "New pages a minute, of each severity; those above are told together in a summary", Between(1, 10_000)
+    ),
+    "pager.routes.ROUTE.severity": Setting("The least severe alert that it takes"),
+    "pager.routes.ROUTE.models": Setting('Models that it takes, such as "churn" or "fraud-*"'),
+    "pager.routes.ROUTE.kinds": Setting("Kinds of alert that it takes; all where none is named"),
+    "pager.routes.ROUTE.after": Setting("Takes alerts from this time of day on", HOURS),
+    "pager.routes.ROUTE.before": Setting("And until this one, over midnight if need be; equal times: all day", HOURS),
+    "pager.routes.ROUTE.days": Setting("Days on which it does, such as mon; all where none is named"),
+    "pager.routes.ROUTE.timezone": Setting("Time zone of these times, such as Europe/Berlin", NOT_EMPTY),
+    "pager.routes.ROUTE.sinks": Setting("Sinks that it sends to; all where none is named"),
     "log.level": Setting("The least important line that is still logged"),
     "log.format": Setting("auto: for people on a terminal, JSON elsewhere"),
     "monitor.models_max": Setting(

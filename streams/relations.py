@@ -10,6 +10,7 @@ import msgspec
 from detectors.config import WARM_UP, FeatureConfig, ModelConfig
 from schemas.times import duration_ms
 from schemas.topics import TopicNames
+from streams.pager.relations import mistakes_in_pager
 from streams.problems import Path as Key
 from streams.problems import Problem, shown
 from streams.sections import KafkaSettings, Layout, StateSettings, WorkerSettings
@@ -35,6 +36,7 @@ def relations(layout: Layout, written: Table) -> Iterator[Problem]:
     yield from _state(layout.state, written.get("state", {}))
     yield from _ticks(layout.worker)
     yield from _pending(layout, written)
+    yield from mistakes_in_pager(layout.pager, layout.kafka)
     told = {problem._replace(key=problem.key[1:]) for problem in _model(layout.defaults, ("defaults",))}
     yield from _model(layout.defaults, ("defaults",))
     for name in written.get("models", {}):

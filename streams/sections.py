@@ -11,6 +11,9 @@ from streams.secrets import Secret
 Protocol = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
 SaslMechanism = Literal["plain", "scram-sha-256", "scram-sha-512"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+SinkType = Literal["webhook", "pagerduty", "alertmanager", "slack", "email", "opsgenie", "teams"]
+Encryption = Literal["starttls", "tls", "none"]
+SeverityName = Literal["info", "warning", "critical"]
 LogFormat = Literal["auto", "console", "json"]
 
 
@@ -68,6 +71,49 @@ class LogSettings(_Section, frozen=True):
     format: LogFormat = "auto"
 
 
+class SinkSettings(_Section, frozen=True):
+    type: SinkType | None = None
+    url: Secret | None = None
+    url_file: str | None = None
+    secret: Secret | None = None
+    secret_file: str | None = None
+    channel: str | None = None
+    server: str | None = None
+    encryption: Encryption = "starttls"
+    username: str | None = None
+    sender: str | None = None
+    recipients: tuple[str, ...] = ()
+    ca_file: str | None = None
+    allow_private: bool = False
+    fallback: str | None = None
+    pages_per_minute: int = 10
+
+
+class RouteSettings(_Section, frozen=True):
+    severity: SeverityName = "warning"
+    models: tuple[str, ...] = ("*",)
+    kinds: tuple[str, ...] = ()
+    after: str = "00:00"
+    before: str = "00:00"
+    days: tuple[str, ...] = ()
+    timezone: str = "UTC"
+    sinks: tuple[str, ...] = ()
+
+
+class PagerSettings(_Section, frozen=True):
+    group: str = "driftline-pager"
+    dir: str = "pager"
+    give_up_after: str = "6h"
+    retry_pause_max: str = "5m"
+    heartbeat_url: Secret | None = None
+    heartbeat_url_file: str | None = None
+    heartbeat_interval: str = "60s"
+    heartbeat_allow_private: bool = False
+    metrics_port: int = 9465
+    sinks: dict[str, SinkSettings] = {}
+    routes: dict[str, RouteSettings] = {}
+
+
 class MonitorLimits(_Section, frozen=True):
     """The rest of ``MonitorConfig``, beside its defaults and models."""
 
@@ -83,6 +129,7 @@ class Layout(_Section, frozen=True):
     worker: WorkerSettings = WorkerSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
+    pager: PagerSettings = PagerSettings()
     monitor: MonitorLimits = MonitorLimits()
     defaults: ModelConfig = ModelConfig()
     models: dict[str, ModelConfig] = {}
@@ -100,4 +147,5 @@ class Settings(_Section, frozen=True):
     worker: WorkerSettings = WorkerSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
+    pager: PagerSettings = PagerSettings()
     folder: str = ""

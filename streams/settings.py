@@ -11,19 +11,28 @@ from streams import environment, problems, shape
 from streams.errors import SettingsError
 from streams.problems import Problem
 from streams.relations import relations, same_topics
-from streams.secrets import Secret
 from streams.sections import (
     KafkaSettings,
     Layout,
     LogSettings,
     MetricsSettings,
+    PagerSettings,
     Settings,
     StateSettings,
     WorkerSettings,
 )
 from streams.shape import Table
 
-__all__ = ["KafkaSettings", "LogSettings", "MetricsSettings", "Settings", "StateSettings", "WorkerSettings", "load"]
+__all__ = [
+    "KafkaSettings",
+    "LogSettings",
+    "MetricsSettings",
+    "PagerSettings",
+    "Settings",
+    "StateSettings",
+    "WorkerSettings",
+    "load",
+]
 
 _FILE_BYTES_MAX = 16 * 1024 * 1024  # ten thousand models with features each are a few megabytes
 _PASSWORD_BYTES_MAX = 64 * 1024  # longer than any password or token; a wrong path must not be read whole
@@ -63,10 +72,13 @@ def _build(fitting: Table, found: list[Problem]) -> tuple[Settings, Layout]:
     defaults = fitting.get("defaults", {})
     models = {name: _merged(defaults, own) for name, own in fitting.get("models", {}).items()}
     kafka = _with_password(_with_topics(fitting.get("kafka", {}), found), found)
-    layout: Layout = shape.convert({**fitting, "kafka": kafka, "models": models}, Layout)
+    pager = _with_pager_secrets(fitting.get("pager", {}), found)
+    layout: Layout = shape.convert({**fitting, "kafka": kafka, "models": models, "pager": pager}, Layout)
     monitor_table = {**fitting.get("monitor", {}), "defaults": defaults, "models": models}
     monitor: MonitorConfig = shape.convert(monitor_table, MonitorConfig)
-    return Settings(layout.kafka, layout.state, monitor, layout.worker, layout.metrics, layout.log), layout
+    return Settings(
+        layout.kafka, layout.state, monitor, layout.worker, layout.metrics, layout.log, layout.pager
+    ), layout
 
 
 def _merged(below: Table, above: Table) -> Table:
@@ -85,24 +97,37 @@ def _with_topics(kafka: Table, found: list[Problem]) -> Table:
 
 
 def _with_password(kafka: Table, found: list[Problem]) -> Table:
-    name = kafka.get("password_file")
+    return _with_secret(kafka, ("kafka",), "password", found)
+
+
+def _with_pager_secrets(pager: Table, found: list[Problem]) -> Table:
+    sinks = {}
+    for name, sink in pager.get("sinks", {}).items():
+        path = ("pager", "sinks", name)
+        sinks[name] = _with_secret(_with_secret(sink, path, "secret", found), path, "url", found)
+    return _with_secret({**pager, "sinks": sinks}, ("pager",), "heartbeat_url", found)
+
+
+def _with_secret(table: Table, path: problems.Path, key: str, found: list[Problem]) -> Table:
+    """``key`` from the file that ``key_file`` names, if it names one."""
+    file_key = f"{key}_file"
+    name = table.get(file_key)
     if name is None:
-        return kafka
-    if "password" in kafka:
-        found.append(Problem(("kafka", "password_file"), "stands beside kafka.password; keep one of them"))
-        return kafka
+        return table
+    place = (*path, file_key)
+    if key in table:
+        found.append(Problem(place, f"stands beside {problems.dotted((*path, key))}; keep one of them"))
+        return table
     try:
         with Path(name).open("rb") as file:
             text = file.read(_PASSWORD_BYTES_MAX).decode().rstrip("\r\n")
     except (OSError, ValueError) as error:  # no UTF-8, or a name that no file can have
         reason = error.strerror if isinstance(error, OSError) else "is not text"
-        allowed = f"must be a file that can be read: {reason}"
-        found.append(Problem(("kafka", "password_file"), allowed, problems.shown(name)))
-        return kafka
+        found.append(Problem(place, f"must be a file that can be read: {reason}", problems.shown(name)))
+        return table
     if not text:
-        allowed = "must hold the password; the file is empty"
-        found.append(Problem(("kafka", "password_file"), allowed, problems.shown(name)))
-    return {**kafka, "password": Secret(text).reveal()}
+        found.append(Problem(place, f"must hold the {key.replace('_', ' ')}; the file is empty", problems.shown(name)))
+    return {**table, key: text}
 
 
 def _placed(problem: Problem, origins: Mapping[problems.Path, str], path: Path | None) -> Problem:

@@ -17,6 +17,8 @@ Table = dict[str, Any]
 _CHOSEN: Mapping[Path, str] = {
     ("models",): "NAME",
     ("defaults", "baselines"): "BASELINE",
+    ("pager", "sinks"): "SINK",
+    ("pager", "routes"): "ROUTE",
     ("defaults", "features"): "FEATURE",
     ("defaults", "parameters"): "DETECTOR",
     ("defaults", "parameters", "DETECTOR"): "PARAMETER",

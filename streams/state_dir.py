@@ -20,11 +20,14 @@ from streams.errors import StateDiskError, UsageError
 
 QUARANTINED_MAX = 3  # each may be as large as a state; the newest tell most
 
+IN_USE = {"worker": "another worker uses this directory", "pager": "another pager uses this directory"}
+
 
 class StateDir:
     """Use it as a context: within it, the directory is this process's alone."""
 
-    def __init__(self, root: Path, *, free_min: int = 0) -> None:
+    def __init__(self, root: Path, *, free_min: int = 0, setting: str = "state.dir", user: str = "worker") -> None:
+        self._setting, self._user = setting, user  # for what is said when it cannot be used
         self.root = root.absolute()  # should the process change its directory
         self._free_min = free_min
         self._partitions = self.root / "partitions"
@@ -46,7 +49,7 @@ class StateDir:
                 self._unlock()
                 raise
         except OSError as error:
-            advice = "state.dir must be a directory that the worker may write to"
+            advice = f"{self._setting} must be a directory that the {self._user} may write to"
             where = str(error.filename or self.root)
             raise UsageError(f"cannot keep state: {error.strerror}", where=where, advice=advice) from error
         return self
@@ -111,9 +114,9 @@ class StateDir:
             holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(handle)
             raise UsageError(
-                f"another worker uses this directory, process {holder}",
+                f"{IN_USE[self._user]}, process {holder}",
                 where=str(self.root),
-                advice="give each worker a state.dir of its own",
+                advice=f"give each {self._user} a {self._setting} of its own",
             ) from error
         except OSError:
             os.close(handle)

@@ -4,7 +4,7 @@ from random import Random
 
 from detectors.config import ModelConfig
 from schemas.events import AlertEvent, Kind, Severity
-from tests.detectors.events import SECOND, START, Event, prediction, run
+from tests.detectors.events import SECOND, START, Event, chances, prediction, run
 
 CONFIG = ModelConfig(baseline_rows=300, silence_after="off")
 
@@ -65,7 +65,9 @@ def test_without_the_detector_that_keeps_to_the_budget_they_are_only_counted() -
 
 def test_batches_and_restarts_make_no_difference() -> None:
     events = stream(2_500, 6, twice=range(1_000, 2_500), stale=range(1_500, 2_500))
+    slow = chances(7, len(events), 0.5)
+    events = [event | {"latency_ms": 500.0 if row > 1_800 and slow[row] else 20.0} for row, event in enumerate(events)]
     whole = run(events, CONFIG, (len(events),))
-    assert {alert.signal for alert in whole.alerts} == {"duplicates", "stale"}
+    assert {alert.signal for alert in whole.alerts} == {"duplicates", "stale", "latency"}
     for sizes in ((1_001, 3, 2), (97, 64)):
         assert run(events, CONFIG, sizes, restoring=True) == whole

@@ -1,0 +1,114 @@
+"""What must hold within ``[pager]``: each sink has what its kind needs and nothing else, and names lead somewhere."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from schemas.events import Kind
+from streams.keys import IDENTIFIER, MAIL_ADDRESS
+from streams.pager.address import mistake_in, mistake_in_host
+from streams.pager.routes import DAYS, zone
+from streams.problems import Path, Problem, shown
+from streams.sections import KafkaSettings, PagerSettings, RouteSettings, SinkSettings
+
+# By kind: what it must have, and what it may have besides.
+NEEDS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
+    "webhook": (("url",), ("secret",)),
+    "pagerduty": (("secret",), ("url",)),
+    "alertmanager": (("url",), ()),
+    "slack": ((), ("url", "secret", "channel")),
+    "email": (("server", "sender", "recipients"), ("username", "secret", "encryption")),
+    "opsgenie": (("secret",), ("url",)),
+    "teams": (("url",), ()),
+}
+_OF_SOME = ("url", "secret", "channel", "server", "sender", "recipients", "username", "encryption")
+
+
+def mistakes_in_pager(pager: PagerSettings, kafka: KafkaSettings) -> Iterator[Problem]:
+    if pager.group == kafka.group:
+        yield Problem(("pager", "group"), "must differ from kafka.group, whose members are workers", shown(pager.group))
+    if pager.heartbeat_url and (mistake := mistake_in(pager.heartbeat_url.reveal())):
+        yield Problem(("pager", "heartbeat_url"), mistake)
+    for name, sink in pager.sinks.items():
+        yield from _sink(sink, name, pager.sinks)
+    for name, route in pager.routes.items():
+        yield from _route(route, ("pager", "routes", name), pager.sinks)
+
+
+def _sink(sink: SinkSettings, name: str, sinks: Mapping[str, SinkSettings]) -> Iterator[Problem]:
+    path = ("pager", "sinks", name)
+    if not IDENTIFIER.accepts(name):
+        yield Problem(path, f"is no name for a sink: {IDENTIFIER.allowed}")
+    if sink.type is None:
+        yield Problem((*path, "type"), f"must be set: one of {', '.join(NEEDS)}")
+        return
+    must, may = NEEDS[sink.type]
+    for key in _OF_SOME:
+        is_set = getattr(sink, key) not in (None, (), "starttls")
+        if key in must and not is_set:
+            yield Problem((*path, key), f"must be set for {sink.type}")
+        if is_set and key not in (*must, *may):
+            yield Problem((*path, key), f"is of no use for {sink.type}")
+    if sink.url and (mistake := mistake_in(sink.url.reveal())):
+        yield Problem((*path, "url"), mistake)
+    yield from _slack(sink, path)
+    yield from _email(sink, path)
+    yield from _fallback(sink, name, sinks, path)
+
+
+def _slack(sink: SinkSettings, path: Path) -> Iterator[Problem]:
+    if sink.type != "slack":
+        return
+    if bool(sink.secret) != bool(sink.channel):
+        missing = "channel" if sink.secret else "secret"
+        yield Problem((*path, missing), "must be set: a bot's token and a channel belong together")
+    elif not sink.secret and not sink.url:
+        yield Problem((*path, "url"), "must be set for slack, or a bot's token (secret) and a channel")
+
+
+def _email(sink: SinkSettings, path: Path) -> Iterator[Problem]:
+    if sink.type != "email":
+        return
+    if bool(sink.username) != bool(sink.secret):
+        yield Problem(
+            (*path, "secret" if sink.username else "username"), "must be set: username and secret belong together"
+        )
+    if sink.secret and sink.encryption == "none":
+        yield Problem((*path, "encryption"), "would send the password without TLS: say starttls or tls", shown("none"))
+    for address in sink.recipients:
+        if not MAIL_ADDRESS.accepts(address):
+            yield Problem((*path, "recipients"), f"must be a list of addresses: {MAIL_ADDRESS.allowed}", shown(address))
+    host, _, port = (sink.server or "").rpartition(":")
+    mistake = mistake_in_host(host.strip("[]")) if sink.server else None
+    if mistake or (port and not 0 < int(port) < 65_536):
+        yield Problem((*path, "server"), mistake or "must have a port from 1 to 65535", shown(sink.server))
+
+
+def _fallback(sink: SinkSettings, name: str, sinks: Mapping[str, SinkSettings], path: Path) -> Iterator[Problem]:
+    met, at = [name], sink.fallback
+    while at is not None:
+        if at not in sinks:
+            if at == sink.fallback:
+                yield Problem((*path, "fallback"), f"is no sink; there are {', '.join(sinks)}", shown(at))
+            return
+        if at in met:
+            if at == name:
+                yield Problem(
+                    (*path, "fallback"), f"leads back to itself: {' → '.join([*met, at])}", shown(sink.fallback)
+                )
+            return
+        met.append(at)
+        at = sinks[at].fallback
+
+
+def _route(route: RouteSettings, path: Path, sinks: Mapping[str, SinkSettings]) -> Iterator[Problem]:
+    for key, known in (("kinds", [kind.value for kind in Kind]), ("days", DAYS), ("sinks", list(sinks))):
+        for word in getattr(route, key):
+            if word not in known:
+                yield Problem(
+                    (*path, key), f"must be of {', '.join(known) or 'the sinks, and there are none'}", shown(word)
+                )
+    if not route.models:
+        yield Problem((*path, "models"), 'must name at least one, such as "*"')
+    try:
+        zone(route.timezone)
+    except (ValueError, KeyError, OSError):
+        yield Problem((*path, "timezone"), "is no time zone that this machine knows", shown(route.timezone))

@@ -1,0 +1,294 @@
+"""The life of a pager's process: one task takes alerts into the outbox, one for each sink delivers, one says it lives.
+
+The outbox decides where reading begins, never the group's offsets: without one, the topic is read from its beginning,
+and what is over by its end pages nobody. The sinks are served also while no broker answers.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from random import SystemRandom
+from time import monotonic, time
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+from schemas.times import duration_ms
+from streams import watchdog
+from streams.connection import client_settings, is_refusal, start_client
+from streams.errors import BrokerError, CorruptStateError, UsageError
+from streams.pager import build
+from streams.pager.courier import Courier, Post, serve
+from streams.pager.heartbeat import Heartbeat, Pulse
+from streams.pager.metrics import PagerMetrics
+from streams.pager.outbox import Outbox, RoutesTo, Taken
+from streams.pager.routes import Routes
+from streams.pager.rows import Belongs
+from streams.pager.sinks.sink import Sink
+from streams.rocks import Rocks, shared_cache
+from streams.settings import Settings
+from streams.state_dir import StateDir
+from streams.watchdog import Progress, Watchdog
+
+log = structlog.get_logger(__name__)
+
+POLL_MS = 500
+BATCH_RECORDS_MAX = 1_000
+BROKERS_AGAIN_S = 5.0
+LOOK_EVERY_S = 5.0
+ANSWER_S = 10.0
+# A pager without an outbox first reads what happened, so that nobody is paged for what is over; not for ever.
+CATCH_UP_S = 60.0
+PRUNE_EVERY_S = 3_600.0
+LOOK_AGAIN_S = 60.0  # a clock that was set back must not make a wait of a minute one of hours
+STOP_S = 25.0  # an attempt that is under way is waited for so long
+THE_ONE = 0  # the directory holds one database
+
+
+def run(settings: Settings, metrics: PagerMetrics) -> int:
+    """Runs a pager in this process until SIGTERM or SIGINT; returns its exit code."""
+    sinks = build.sinks(settings.pager, time)
+    routes = Routes(settings.pager.routes, list(sinks))
+    whose = Belongs(settings.pager.group, settings.kafka.topics.alerts)
+    with StateDir(Path(settings.pager.dir), setting="pager.dir", user="pager") as folder:
+        rocks, outbox = _opened(folder, whose, routes.sinks_for)
+        try:
+            gone = outbox.keep_only(list(sinks))
+            if gone:
+                log.warning("pages were meant for sinks that are not configured any more", pages=gone)
+            return asyncio.run(Pager(settings, outbox, sinks, metrics).run())
+        finally:
+            rocks.close()
+
+
+def _opened(folder: StateDir, whose: Belongs, routes_to: RoutesTo) -> tuple[Rocks, Outbox]:
+    """What is there, or a new one: then the topic says what is open."""
+    place, cache = folder.place(THE_ONE), shared_cache()
+    if place.exists():
+        try:
+            return _outbox(Rocks(place, cache), whose, routes_to)
+        except CorruptStateError as error:
+            aside = str(folder.quarantine(THE_ONE))
+            log.error("the outbox is broken and was put aside; alerts are read anew", reason=str(error), aside=aside)
+    return _outbox(Rocks(place, cache, create=True), whose, routes_to)
+
+
+def _outbox(rocks: Rocks, whose: Belongs, routes_to: RoutesTo) -> tuple[Rocks, Outbox]:
+    try:
+        return rocks, Outbox(rocks, whose, routes_to)
+    except BaseException:
+        rocks.close()
+        raise
+
+
+class Pager:
+    def __init__(self, settings: Settings, outbox: Outbox, sinks: Mapping[str, Sink], metrics: PagerMetrics) -> None:
+        pager = settings.pager
+        self._settings, self._outbox, self._metrics = settings, outbox, metrics
+        self._sinks = sinks
+        self._wakes = {name: asyncio.Event() for name in sinks}
+        self._caught_up = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._pulse = Pulse(monotonic)
+        self._progress = Progress()
+        self._progress.ready()  # deliveries need no broker; that none answers is judged by itself
+        chance = SystemRandom().random
+        self._couriers = [
+            Courier(
+                Post(
+                    name,
+                    sink,
+                    pager.sinks[name].fallback,
+                    pager.sinks[name].pages_per_minute,
+                    duration_ms(pager.give_up_after) / 1000,
+                    duration_ms(pager.retry_pause_max) / 1000,
+                ),
+                outbox,
+                metrics,
+                time,
+                chance,
+                self._wake,
+            )
+            for name, sink in sinks.items()
+        ]
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        stall_s = duration_ms(self._settings.worker.watchdog_stall) / 1000
+        dog = Watchdog(self._progress, stall_s, lambda stall: watchdog.end_process(stall, stall_s))
+        dog.start()
+        stop = asyncio.create_task(self._stopping.wait())
+        tasks = [asyncio.create_task(chore) for chore in self._chores()]
+        try:
+            await asyncio.wait((stop, *tasks), return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    await task  # none ends by itself but by an error
+            log.info("stopped")
+            return 0
+        finally:
+            for task in (stop, *tasks):
+                task.cancel()
+            await asyncio.wait((stop, *tasks), timeout=STOP_S)
+            dog.stop()
+
+    def _chores(self) -> Sequence[Any]:
+        heartbeat = Heartbeat(self._settings.pager, self._pulse, self._metrics.heartbeat)
+        return (
+            self._take(),
+            *(self._serve(courier, name) for courier, name in zip(self._couriers, self._sinks, strict=True)),
+            self._look_around(),
+            heartbeat.beat(),
+        )
+
+    # Taking.
+
+    async def _take(self) -> None:
+        consumer = await self._connected()
+        try:
+            await asyncio.gather(self._poll(consumer), self._ask_for_lag(consumer))
+        except KafkaError as error:
+            what = "refused" if is_refusal(error) else "failed"
+            raise BrokerError(
+                f"reading alerts {what}: {error!r}",
+                where=self._settings.kafka.topics.alerts,
+                advice="see the brokers' log; the next start goes on from the outbox",
+            ) from error
+        finally:
+            with suppress(Exception):  # on the way out; the group finds out by itself
+                await asyncio.wait_for(consumer.stop(), ANSWER_S)
+
+    async def _connected(self) -> AIOKafkaConsumer:
+        """Brokers that are away are waited for: meanwhile what is in the outbox goes out."""
+        kafka, pager = self._settings.kafka, self._settings.pager
+        while True:
+            consumer = AIOKafkaConsumer(
+                group_id=pager.group,
+                group_instance_id=self._outbox.instance,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                session_timeout_ms=duration_ms(kafka.session_timeout),
+                heartbeat_interval_ms=duration_ms(kafka.heartbeat_interval),
+                max_poll_records=BATCH_RECORDS_MAX,
+                **client_settings(kafka),
+            )
+            try:
+                await start_client(consumer)
+                topic = kafka.topics.alerts
+                if topic not in await consumer.topics():
+                    advice = "make it with driftline topics create"
+                    raise UsageError("there is no such topic", where=topic, advice=advice)
+                consumer.subscribe([topic], listener=_Seek(consumer, self._outbox))
+                return consumer
+            except KafkaConnectionError as error:
+                log.warning("brokers do not answer", reason=str(error))
+                self._progress.lag_unknown()
+                self._caught_up.set()
+                await consumer.stop()
+                await asyncio.sleep(BROKERS_AGAIN_S)
+            except BaseException:
+                await consumer.stop()
+                raise
+
+    async def _poll(self, consumer: AIOKafkaConsumer) -> None:
+        while True:
+            batches = await consumer.getmany(timeout_ms=POLL_MS)
+            self._pulse.turned()
+            records = [
+                Taken(tp.partition, record.offset, record.value) for tp, batch in batches.items() for record in batch
+            ]
+            if records:
+                self.take(records)
+                offsets = {tp: batch[-1].offset + 1 for tp, batch in batches.items() if batch}
+                with suppress(KafkaError):  # they decide nothing; the next ones are written over them
+                    await consumer.commit(offsets)
+
+    def take(self, records: Sequence[Taken]) -> None:
+        told = self._outbox.take(records, time())
+        for event in told.events:
+            self._metrics.alert(event)
+        for sink in told.cancelled:
+            self._metrics.cancelled(sink)
+        self._metrics.repeated(told.repeated)
+        for record in told.unreadable:
+            self._metrics.unreadable()
+            log.error("a record is no alert", partition=record.partition, offset=record.offset)
+        self._wake()
+
+    async def _ask_for_lag(self, consumer: AIOKafkaConsumer) -> None:
+        """The evidence that reading is not merely quiet: brokers say where the topic ends."""
+        while True:
+            mine = list(consumer.assignment())
+            try:
+                async with asyncio.timeout(ANSWER_S):
+                    ends = await consumer.end_offsets(mine) if mine else {}
+                    # Not the outbox's: it knows of no gap, and of nothing before the first record.
+                    positions = {tp: await consumer.position(tp) for tp in mine}
+            except (KafkaError, TimeoutError) as error:
+                log.warning("brokers do not answer", reason=str(error) or type(error).__name__)
+                self._progress.lag_unknown()
+            else:
+                behind = {tp.partition: max(ends[tp] - positions[tp], 0) for tp in mine}
+                self._metrics.lag(sum(behind.values()))
+                self._progress.at({tp.partition: at for tp, at in positions.items()}, behind)
+                self._pulse.answered(sum(behind.values()))
+                if mine and not any(behind.values()):
+                    self._caught_up.set()
+            await asyncio.sleep(LOOK_EVERY_S if self._caught_up.is_set() else 0.2)
+
+    # Delivering.
+
+    async def _serve(self, courier: Courier, name: str) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._caught_up.wait(), CATCH_UP_S)
+        await serve(courier, self._waiter(self._wakes[name]))
+
+    def _waiter(self, wake: asyncio.Event) -> Callable[[float | None], Any]:
+        async def wait(until: float | None) -> None:
+            if until is not None and until <= time():
+                await asyncio.sleep(0)
+                return
+            with suppress(TimeoutError):
+                left = LOOK_AGAIN_S if until is None else min(until - time(), LOOK_AGAIN_S)
+                await asyncio.wait_for(wake.wait(), left)
+            wake.clear()
+
+        return wait
+
+    def _wake(self) -> None:
+        for wake in self._wakes.values():
+            wake.set()
+
+    async def _look_around(self) -> None:
+        pruned = 0.0
+        while True:
+            now = time()
+            self._progress.turn()
+            self._metrics.waiting({name: _age(self._outbox, name, now) for name in self._sinks})
+            if now - pruned > PRUNE_EVERY_S:
+                self._outbox.prune(now)
+                pruned = now
+            await asyncio.sleep(1.0)
+
+
+class _Seek(ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(self, consumer: AIOKafkaConsumer, outbox: Outbox) -> None:
+        self._consumer, self._outbox = consumer, outbox
+
+    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        """What was taken from them is in the outbox and goes out from here."""
+
+    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        for tp in assigned:
+            self._consumer.seek(tp, self._outbox.positions.get(str(tp.partition), 0))
+
+
+def _age(outbox: Outbox, sink: str, now: float) -> tuple[int, float]:
+    since = [delivery.since for delivery in outbox.waiting(sink)]
+    return len(since), max(now - min(since, default=now), 0.0)

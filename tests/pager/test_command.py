@@ -1,0 +1,104 @@
+"""``driftline pager`` as it is called, and what it finds in its directory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from load.endpoint import Endpoint, endpoint, says
+from streams import cli
+from streams.pager.outbox import Taken
+from streams.pager.rows import Belongs
+from streams.pager.running import _opened
+from streams.pager.trial import trial
+from streams.settings import load
+from streams.state_dir import StateDir
+from tests.pager.steps import NOW, WHOSE, alert
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """A command sets them up for its process, which is this one."""
+    yield
+    structlog.reset_defaults()
+
+
+def configuration(tmp_path: Path, server: Endpoint) -> Path:
+    file = tmp_path / "driftline.toml"
+    file.write_text(
+        f"""
+        [pager.sinks.hook]
+        type = "webhook"
+        url = "{server.url("/canary")}"
+        allow_private = true
+        [pager.sinks.inside]
+        type = "webhook"
+        url = "{server.url("/canary")}"
+        [pager.sinks.duty]
+        type = "pagerduty"
+        url = "{server.url("/duty")}"
+        secret = "canary"
+        allow_private = true
+        """
+    )
+    return file
+
+
+async def test_a_test_page_goes_to_each_sink_and_is_ended_and_it_is_said_what_came_back(tmp_path: Path) -> None:
+    async with endpoint(says(202, b'{"status":"success"}')) as server:
+        server.script = [says(204), says(204), says(403, b"canary")]
+        results = [str(result) for result in await trial(load(configuration(tmp_path, server)).pager, None)]
+        events = [got.content for got in server.got if got.path == "/canary"]
+    shown = [line.partition(" after ")[0] + line.partition(" s")[2] for line in results]
+    assert shown == [
+        "hook: trigger delivered: status 204",
+        "hook: resolve delivered: status 204",
+        "inside: trigger FAILED: the host is within a private network; see allow_private",
+        "duty: trigger FAILED: status 403",
+    ]
+    assert [event["data"]["event"] for event in events] == ["opened", "resolved"]
+    assert events[0]["subject"] == events[1]["subject"]
+    assert "canary" not in str(results)
+
+
+async def test_one_sink_can_be_tested_alone(tmp_path: Path) -> None:
+    async with endpoint(says(204)) as server:
+        results = await trial(load(configuration(tmp_path, server)).pager, "hook")
+        assert {result.sink for result in results} == {"hook"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["test"], "pager.sinks: no sink is configured, so nobody would be paged"),
+        ([], "pager.sinks: no sink is configured, so nobody would be paged"),
+        (["run", "hook"], "hook: a sink is named only for a test"),
+    ],
+)
+def test_a_call_that_makes_no_sense_is_told(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["pager", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_an_outbox_that_is_broken_is_put_aside_and_begun_anew(tmp_path: Path) -> None:
+    with StateDir(tmp_path, setting="pager.dir", user="pager") as folder:
+        rocks, outbox = _opened(folder, WHOSE, lambda alert, now: ["one"])
+        outbox.take([Taken(0, 0, alert("opened"))], NOW)
+        rocks.close()
+        rocks, outbox = _opened(folder, WHOSE, lambda alert, now: ["one"])
+        assert (len(list(outbox.waiting())), outbox.positions) == (1, {"0": 1})
+        rocks.close()
+        (folder.place(0) / "CURRENT").unlink()
+        rocks, outbox = _opened(folder, WHOSE, lambda alert, now: ["one"])
+        assert (list(outbox.waiting()), outbox.positions, len(folder.quarantined())) == ([], {}, 1)
+        rocks.close()
+
+
+def test_another_groups_outbox_is_refused_and_left_alone(tmp_path: Path) -> None:
+    with StateDir(tmp_path, setting="pager.dir", user="pager") as folder:
+        rocks, _ = _opened(folder, WHOSE, lambda alert, now: [])
+        rocks.close()
+        with pytest.raises(Exception, match="the outbox there is that of group driftline-pager"):
+            _opened(folder, Belongs("another", "driftline.alerts"), lambda alert, now: [])
+        assert folder.quarantined() == []
