@@ -17,7 +17,7 @@ from detectors.effects import Decided, alert_id, derived_id, place
 from detectors.lifecycle import Closing, Disposition, Incident
 from detectors.moment import Item, Moment
 from detectors.mutes import Mutes
-from detectors.reports import Reports, ScopeKey
+from detectors.reports import NO_BASELINE, Reports, ScopeKey
 from detectors.silence import Limit, Pauses, PausesState
 from detectors.volume import FACTOR, Deviation, Volume, VolumeState
 from schemas.events import AlertEvent, ChangePoint, Evidence, Kind, Severity
@@ -46,6 +46,7 @@ class FlowState(msgspec.Struct, array_like=True, frozen=True):
     labels: PausesState
     volume: VolumeState
     incidents: dict[str, Incident]
+    silent: dict[str, int]
     muted: list[str]
 
 
@@ -54,10 +55,12 @@ class Flow:
 
     def __init__(self, model: str, config: ModelConfig) -> None:
         self.incidents: dict[str, Incident] = {}
+        self.orphaned: list[str] = []  # those opened under another configuration, and watched no more
         self._key = ScopeKey(model, None, None, False)
-        self.reports = Reports(self._key)
+        self.reports = Reports(self._key, NO_BASELINE)
         self._watches_silence, self._watches_volume = config.silence_after != OFF, config.volume != OFF
         self._after_ms = duration_ms(config.silence_after) if config.silence_after not in (AUTO, OFF) else None
+        self._silent: dict[str, int] = {}  # what is silent, told or not, and the pause that would have been usual
         self._muted: set[str] = set()  # what is on and would be open but for a mute
         self._begin()
 
@@ -73,16 +76,19 @@ class Flow:
         if now < volume.bin_ends and now < pauses.hour_ends and now - pauses.last <= pauses.usual_now:  # nearly always
             pauses.last, pauses.offset = now, item[2].offset
             pauses.records += 1
+            pauses.here += 1
             volume.count += 1
             return _NOTHING
         decided: list[Decided] = []
-        limit = pauses.silent(now)
-        if limit is not None:
-            decided += self._came(item, PREDICTIONS, pauses, limit, mutes)
-        pauses.saw(now, item[2].offset, limit)
+        if self._watches_silence:
+            decided += self._came(item, PREDICTIONS, pauses, mutes)
+        believed = self._silent.pop(PREDICTIONS, None)
+        if believed is not None and LABELS not in self._silent:
+            self._labels.excuse(now - pauses.last)  # of what nobody asked there are no labels, now or as late as ever
+        pauses.saw(now, item[2].offset, believed)
         if not volume.begun:
             volume.begin(now)
-        elif limit is not None:
+        elif believed is not None:
             volume.skip_bins(now)
         elif now >= volume.bin_ends:
             decided += self._close_bins(item, mutes)
@@ -91,61 +97,77 @@ class Flow:
 
     def labelled(self, item: Item, mutes: Mutes) -> Sequence[Decided]:
         """An outcome came."""
-        now, pauses = item[1], self._labels
-        limit = pauses.silent(now)
-        decided = _NOTHING if limit is None else self._came(item, LABELS, pauses, limit, mutes)
-        pauses.saw(now, item[2].offset, limit)
+        decided = self._came(item, LABELS, self._labels, mutes) if self._watches_silence else _NOTHING
+        self._labels.saw(item[1], item[2].offset, self._silent.pop(LABELS, None))
         return decided
 
-    def due(self, now: int) -> bool:
-        """Whether time alone has something to say: ten minutes are over, or a pause is silence that is not told yet."""
-        silent = self._predictions.silent(now) is not None
+    def due(self, now: int, mutes: Mutes) -> bool:
+        """Whether time alone has something to say: ten minutes are over, a mute is, or a pause has become silence."""
         return (
-            (not silent and self._volume.due(now))
-            or (silent and PREDICTIONS not in self.incidents)
-            or (LABELS not in self.incidents and self._labels.silent(now) is not None)
+            bool(self._falls_silent(now))
+            or (PREDICTIONS not in self._silent and self._volume.due(now))
+            or any(not mutes.holds("", signal, now) for signal in self._muted)
         )
 
     def tick(self, item: Item, mutes: Mutes) -> Sequence[Decided]:
         """Nothing came, but time has passed."""
         decided: list[Decided] = []
-        for signal, pauses in ((PREDICTIONS, self._predictions), (LABELS, self._labels)):
-            limit = None if signal in self.incidents else pauses.silent(item[1])
-            if limit is not None:
-                decided += self._quiet(Moment.of(item), signal, pauses, limit, mutes)
-        if self._volume.due(item[1]) and self._predictions.silent(item[1]) is None:
+        for signal, pauses, limit in self._falls_silent(item[1]):
+            self._silent[signal] = limit.ms
+            decided += self._tell_silence(item, signal, pauses, limit, mutes)
+        for signal in sorted(self._muted & self._silent.keys()):
+            pauses = self._predictions if signal == PREDICTIONS else self._labels
+            decided += self._tell_silence(item, signal, pauses, Limit(self._silent[signal], None), mutes)
+        if PREDICTIONS not in self._silent and self._volume.due(item[1]):
             decided += self._close_bins(item, mutes)
         return decided
 
+    def _falls_silent(self, now: int) -> list[tuple[str, Pauses, Limit]]:
+        """A model that is asked nothing gets no labels: that is one trouble and not two."""
+        if not self._watches_silence or PREDICTIONS in self._silent:
+            return []
+        limit = self._predictions.silent(now)
+        if limit is not None:
+            return [(PREDICTIONS, self._predictions, limit)]
+        limit = None if LABELS in self._silent else self._labels.silent(now)
+        return [] if limit is None else [(LABELS, self._labels, limit)]
+
     # -- what it means ------------------------------------------------------------------------------------------------
 
-    def _came(self, item: Item, signal: str, pauses: Pauses, limit: Limit, mutes: Mutes) -> list[Decided]:
-        """The first record after a silence. Where no tick has told of it, it is told now: somebody may ask."""
-        moment = Moment.of(item)
-        decided = [] if signal in self.incidents else self._quiet(moment, signal, pauses, limit, mutes)
-        self._muted.discard(signal)
+    def _came(self, item: Item, signal: str, pauses: Pauses, mutes: Mutes) -> list[Decided]:
+        """A record after a silence. Where no tick has told of it, it is told now: somebody may ask."""
+        decided: list[Decided] = []
+        limit = None if signal in self._silent else pauses.silent(item[1])
+        if limit is not None and not (signal == LABELS and PREDICTIONS in self._silent):
+            self._silent[signal] = limit.ms
+            decided += self._tell_silence(item, signal, pauses, limit, mutes)
+        if signal in self._silent:
+            self._muted.discard(signal)
         if signal in self.incidents:
-            decided.append(self.resolve(moment, signal, Closing.RECOVERED))
+            decided.append(self.resolve(Moment.of(item), signal, Closing.RECOVERED))
         return decided
 
-    def _quiet(self, moment: Moment, signal: str, pauses: Pauses, limit: Limit, mutes: Mutes) -> list[Decided]:
-        # A model that is asked nothing gets no labels: that is one trouble and not two.
-        caused = signal == LABELS and self._predictions.silent(moment.now) is not None
-        if not self._watches_silence or caused:
-            return []
+    def _tell_silence(self, item: Item, signal: str, pauses: Pauses, limit: Limit, mutes: Mutes) -> Iterator[Decided]:
+        moment = Moment.of(item)
         evidence = _of_silence(moment, pauses, limit)
         summary = wording.silent(self._key.model, signal, moment.now - pauses.last, limit.usual_ms)
-        return list(self._tell(moment, signal, evidence, summary, mutes))
+        return self._tell(moment, signal, evidence, summary, mutes)
 
     def _close_bins(self, item: Item, mutes: Mutes) -> Iterator[Decided]:
-        for shown in self._volume.close_bins(item[1]):
+        for shown in self._volume.close_bins(item[1], self._told):
             if self._watches_volume:
                 yield from self._counted(item, shown, mutes)
 
+    def _told(self) -> int | None:
+        """The window whose news is open, in minutes."""
+        incident = self.incidents.get(VOLUME)
+        minutes = incident.evidence.detail["window_minutes"] if incident is not None else None
+        return minutes if isinstance(minutes, int) else None
+
     def _counted(self, item: Item, shown: Sequence[Deviation], mutes: Mutes) -> Iterator[Decided]:
         """What the end of ten minutes shows."""
-        if VOLUME in self.incidents:
-            told = self.incidents[VOLUME].evidence.detail["window_minutes"]
+        told = self._told()
+        if told is not None:
             if any(deviation.over and deviation.window.minutes == told for deviation in shown):
                 yield self.resolve(Moment.of(item), VOLUME, Closing.RECOVERED)
             return
@@ -184,15 +206,24 @@ class Flow:
         yield self.reports.alert(moment, self.incidents[signal], AlertEvent.OPENED, evidence, summary)
 
     def resolve(self, moment: Moment, signal: str, why: Closing) -> Decided:
+        """By hand, a silence is dealt with until the next record: it is not told again."""
         incident = self.incidents.pop(signal)
         if signal == VOLUME:
             self._volume.begin_anew()
-        return self.reports.resolved(moment, incident, incident.evidence, why)
+        began = incident.evidence.change_point
+        lasted = moment.now - (began.ts if began is not None else incident.opened_ts)
+        summary = wording.comes_again(self._key.model, signal, lasted) if why is Closing.RECOVERED else None
+        return self.reports.resolved(moment, incident, incident.evidence, why, summary=summary)
+
+    def reconfigured(self, moment: Moment) -> list[Decided]:
+        orphaned, self.orphaned = self.orphaned, []
+        return [self.resolve(moment, signal, Closing.RECONFIGURED) for signal in orphaned]
 
     def start_afresh(self, moment: Moment, why: Closing) -> Iterator[Decided]:
         """What was usual is to be forgotten."""
         for signal in sorted(self.incidents):
             yield self.resolve(moment, signal, why)
+        self._silent.clear()
         self._muted.clear()
         self._begin()
 
@@ -204,6 +235,7 @@ class Flow:
             self._labels.state(),
             self._volume.state(),
             self.incidents,
+            self._silent,
             sorted(self._muted),
         )
 
@@ -211,15 +243,16 @@ class Flow:
         self._predictions.restore(state.predictions)
         self._labels.restore(state.labels)
         self._volume.restore(state.volume)
-        self.incidents, self._muted = state.incidents, set(state.muted)
+        self.incidents, self._silent, self._muted = state.incidents, state.silent, set(state.muted)
+        watched = {PREDICTIONS: self._watches_silence, LABELS: self._watches_silence, VOLUME: self._watches_volume}
+        self.orphaned = [signal for signal in sorted(self.incidents) if not watched[signal]]
 
 
 def _of_silence(moment: Moment, pauses: Pauses, limit: Limit) -> Evidence:
     origin = "configured: silence_after"
     if limit.usual_ms is not None:
         days = (pauses.last - pauses.began) // DAY_MS
-        times = round(limit.ms / limit.usual_ms) if limit.usual_ms else 0
-        origin = f"seconds: {times} times the longest pause at these hours, of {days} days"
+        origin = f"seconds: many times the mean and the longest pause at these hours, of {days} days"
     return Evidence(
         value=(moment.now - pauses.last) / 1000.0,
         threshold=limit.ms / 1000.0,

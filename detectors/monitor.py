@@ -132,7 +132,7 @@ class Monitor:
             self._now = time
         else:  # a broker's clock may step back, stream time does not
             item = (index, self._now, record, event)
-        if self._orphaned:
+        if self._orphaned or self._flow.orphaned:
             decided.extend(self._reconfigured(item))
         if self._now >= self._window_end:
             decided.extend(self._close_windows(item))
@@ -293,12 +293,12 @@ class Monitor:
                 join.expire(now)
                 changed = True
         closes = now >= self._window_end and any(scope.book.has_news for scope in self._scopes)
-        if not closes and not self.open_incidents and not self._orphaned and not self._flow.due(now):
+        if not closes and not self.open_incidents and not self._orphaned and not self._flow.due(now, self._mutes):
             return [], changed
         self._now = max(self._now, now)
         item = (item[0], self._now, record, event)
         decided = self._reconfigured(item)
-        changed = changed or self._flow.due(now)
+        changed = changed or self._flow.due(now, self._mutes)
         decided.extend(self._flow.tick(item, self._mutes))
         if closes:
             decided.extend(self._close_windows(item))
@@ -362,7 +362,9 @@ class Monitor:
     def _reconfigured(self, item: Item) -> list[Decided]:
         """Alarms of the configuration before: their thresholds are no more."""
         orphaned, self._orphaned, self._before = self._orphaned, (), None
-        return [event for scope in orphaned for event in scope.resolve_all(Moment.of(item), Closing.RECONFIGURED)]
+        moment = Moment.of(item)
+        ended = [event for scope in orphaned for event in scope.resolve_all(moment, Closing.RECONFIGURED)]
+        return ended + self._flow.reconfigured(moment)
 
     def _start_afresh(self, moment: Moment, event: Control, why: Closing) -> Iterator[Decided]:
         """What was normal for the version before says nothing of the one now."""

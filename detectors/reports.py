@@ -50,11 +50,12 @@ class Origin(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def detail(self) -> dict[str, JsonScalar]:
-        named: dict[str, JsonScalar] = {"baseline_name": self.name}
+        named: dict[str, JsonScalar] = {"baseline_name": self.name} if self.name else {}
         return named | {"baseline_hash": self.digest} if self.digest else named
 
 
 FROM_STREAM = Origin(WARM_UP)
+NO_BASELINE = Origin("")
 
 
 class Reports:
@@ -113,13 +114,19 @@ class Reports:
         return Decided(moment.at, event)
 
     def resolved(
-        self, moment: Moment, incident: Incident, last: Evidence, why: Closing, rows: int | None = None
+        self,
+        moment: Moment,
+        incident: Incident,
+        last: Evidence,
+        why: Closing,
+        rows: int | None = None,
+        summary: str | None = None,
     ) -> Decided:
         """``rows``: for how many it was open, where it is they that end it."""
         lasted = moment.now - incident.opened_ts
         detail = of_end(last, why, incident.opened_ts, moment.now, rows)
         evidence = msgspec.structs.replace(last, detail=detail, trace=moment.trace)
-        summary = wording.resolved(self._key.model, incident.signal, why, lasted)
+        summary = summary or wording.resolved(self._key.model, incident.signal, why, lasted)
         return self.alert(moment, incident, AlertEvent.RESOLVED, evidence, summary)
 
     def acknowledged(self, moment: Moment, incident: Incident, by: str | None) -> Decided:

@@ -8,7 +8,7 @@ says which is which.
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -20,6 +20,7 @@ LEAST_EXPECTED = 30.0  # in a window: of fewer, chance alone makes half or doubl
 LEAST_HISTORY_MS = 14 * DAY_MS  # two weekends
 LEAST_BINS = 12  # that teach an hour before it is usual: two days
 MEMORY = 240  # bins: an hour's mean is that of its last eight weeks or so
+MEMORY_OF_NEWS = 40  # and of its last one or two where news is open: what lasts for a month is usual
 FACTOR = 2.0  # times the largest deviation that there was
 FADES = 0.99 ** (BIN_MS / DAY_MS)  # of what was the largest: half of it is forgotten in ten weeks
 PAUSE_MAX = 7 * DAY_MS // BIN_MS  # empty bins that are gone through; after a longer pause it is as after this
@@ -103,16 +104,16 @@ class Volume:
         """Whether a bin is over that may say something. Before, bins may as well end with the next record."""
         return self.begun and now >= self.bin_ends and now - self._began >= LEAST_HISTORY_MS
 
-    def close_bins(self, now: int) -> Iterator[Sequence[Deviation]]:
+    def close_bins(self, now: int, told: Callable[[], int | None]) -> Iterator[Sequence[Deviation]]:
         """Ends the bins that are over and says what each shows: a deviation for each window that is known.
 
-        The means of hours follow whatever comes, slowly: what lasts for weeks is usual at last.
+        ``told``: the minutes of the window whose news is open. It is shown even where little is usual any more.
         """
         self.bin_ends += max(0, (now - self.bin_ends) // BIN_MS - PAUSE_MAX) * BIN_MS
         while now >= self.bin_ends:
             ended, count = self.bin_ends, self.count
             self.bin_ends, self.count = ended + BIN_MS, 0
-            yield self._close(count, ended)
+            yield self._close(count, ended, told())
 
     def skip_bins(self, now: int) -> None:
         """Nothing came because of something that is told already: these hours teach nothing."""
@@ -126,10 +127,10 @@ class Volume:
         self._bins.clear()
         self._hours.clear()
 
-    def _close(self, count: int, ended: int) -> list[Deviation]:
+    def _close(self, count: int, ended: int, told: int | None) -> list[Deviation]:
         here = slot(ended - BIN_MS)
         self._bins.append((count, self._usual[here] if self._taught[here] >= LEAST_BINS else math.nan))
-        self._taught[here] = min(self._taught[here] + 1, MEMORY)
+        self._taught[here] = min(self._taught[here] + 1, MEMORY if told is None else MEMORY_OF_NEWS)
         self._usual[here] += (count - self._usual[here]) / self._taught[here]
         self._extremes = [FADES * each for each in self._extremes]
         whole_hour = ended % HOUR_MS == 0 and len(self._bins) == _BINS
@@ -140,7 +141,7 @@ class Volume:
             if window.part_ms == HOUR_MS and not whole_hour:
                 continue
             seen, usual = _sums(self._bins if window.part_ms == BIN_MS else self._hours, window.parts)
-            if not usual >= LEAST_EXPECTED:  # nor where it is not known
+            if not usual >= (0.0 if window.minutes == told else LEAST_EXPECTED):  # nor where it is not known
                 continue
             log_ratio = math.log((seen + 0.5) / (usual + 0.5))
             place = 2 * number + (log_ratio > 0)

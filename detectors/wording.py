@@ -86,6 +86,12 @@ def silent(model: str, what: str, pause_ms: int, usual_ms: int | None) -> str:
     return f"{model}: no {what} for {lasting(pause_ms)}{usual}; {look}."
 
 
+def comes_again(model: str, what: str, lasted_ms: int) -> str:
+    if what == "volume":
+        return f"{model}: as many predictions come as is usual, after {lasting(lasted_ms)}."
+    return f"{model}: {what} come again, after {lasting(lasted_ms)} without any."
+
+
 def volume(model: str, minutes: int, seen: int, usual: float) -> str:
     span = {60: "hour", 1_440: "day"}.get(minutes, f"{minutes // 60} hours")
     verb = "only " if seen < usual else ""

@@ -20,7 +20,7 @@ DAYS, CHANGED_AT_DAY, CHANGED_AT_HOUR = 91, 69, 10  # the change is on a Wednesd
 SILENT_HOURS, CHANGED_HOURS = 30, 24  # each goes over a night
 MODELS = 20  # of each kind
 TICK_MS = 60_000
-TRAFFIC = ("steady", "daily_and_weekly", "working_hours", "nightly_job", "campaigns")
+TRAFFIC = ("steady", "sparse_nights", "daily_and_weekly", "working_hours", "nightly_job", "campaigns")
 CHANGES = {"volume_x0.3": 0.3, "volume_x0.5": 0.5, "volume_x3": 3.0}
 MONTHS = DAYS / 30
 
@@ -54,6 +54,8 @@ def _per_hour(kind: str, draw: np.random.Generator) -> NDArray[np.float64]:
     by_day, weekend = (at % 24 >= 8) & (at % 24 < 20), at >= 24
     if kind == "steady":
         return np.full(len(hours), 60.0)
+    if kind == "sparse_nights":
+        return np.where(by_day & ~weekend, 120.0, 1.0)
     if kind == "working_hours":
         return np.where(by_day & ~weekend, 60.0, 0.0)
     if kind == "nightly_job":
