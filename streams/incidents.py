@@ -84,13 +84,11 @@ class Incidents:
 
     def __init__(self, most: int = INCIDENTS_MAX) -> None:
         self.left_out = 0
-        self.newest_ts: int | None = None  # of all steps
         self._most = most
         self._open: dict[str, Incident] = {}
         self._over: dict[str, Incident] = {}
 
     def add(self, alert: Alert) -> None:
-        self.newest_ts = max(alert.ts, alert.ts if self.newest_ts is None else self.newest_ts)
         before = self._open.pop(alert.incident, None) or self._over.pop(alert.incident, None)
         incident = _after(before, alert)
         (self._over if incident.status in OVER else self._open)[alert.incident] = incident

@@ -256,6 +256,12 @@ def test_of_recorded_history_a_distance_goes_back_from_its_end(
     assert [json.loads(line)["incident"] for line in out.splitlines()] == ["b"]
 
 
+def test_the_end_of_recorded_history_is_that_of_every_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    steps = (alert("a"), alert("b", ts=START + 3 * HOUR, model="eta"))
+    out = said(capsys, "list", "--since", "2h", "--model", "churn", *results(tmp_path, *steps))
+    assert out == "No incident is open.\n"
+
+
 def test_for_programs_an_incident_is_one_line_of_ascii(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = said(capsys, "list", "--json", *results(tmp_path, alert(signal=HOSTILE)))
     assert out.isascii()
