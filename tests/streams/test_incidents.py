@@ -230,6 +230,17 @@ def test_what_is_known_is_drawn(given: dict[str, Any], lines: list[str]) -> None
     assert list(plots(evidence(**given))) == lines
 
 
+def test_times_among_the_details_are_dates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bounds = {"change_point_low": START, "change_point_high": START + HOUR}
+    more: dict[str, Any] = {"last_ended": START - HOUR, "lasted_ms": 3 * HOUR, "n": START, "odd": True}
+    told = said(capsys, "show", "5d0c", *results(tmp_path, alert(evidence=evidence(detail=bounds | more))))
+    assert "  detail     change_point_high 2026-01-01 01:00:00Z, change_point_low 2026-01-01 00:00:00Z, " in told
+    assert f", last_ended 2025-12-31 23:00:00Z, lasted 3 hours, n {START}, odd True\n" in told
+    foreign = evidence(detail={"last_ended": "soon", "lasted_ms": None, "change_point_low": 10**18})
+    told = said(capsys, "show", "5d0c", *results(tmp_path, alert(evidence=foreign)))
+    assert f"  detail     change_point_low {10**18} ms, last_ended soon, lasted_ms None\n" in told
+
+
 @pytest.mark.parametrize("extreme", [1e308, -1e308, 5e-324, 10**400])
 def test_no_number_breaks_a_plot(extreme: float) -> None:
     drawn = evidence(baseline=1.0, effect=1.0, detail={"after": extreme, "effect_low": -1e300, "effect_high": extreme})
@@ -317,6 +328,15 @@ def test_what_to_do_next_is_commands_that_run(tmp_path: Path, capsys: pytest.Cap
     for command in commands:
         assert main([*shlex.split(command)[1:], "--dry-run"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[1])["signal"] == "feature:it's"
+
+
+@pytest.mark.parametrize("kind", [Kind.SILENCE, Kind.LABEL_DELAY, Kind.VOLUME])
+def test_for_what_does_not_come_no_version_and_no_baseline_is_blamed(kind: Kind) -> None:
+    (stands,) = kept(alert(kind=kind, signal="predictions")).chosen(Choice())
+    commands = [line for line in next_steps(stands, ()) if line.startswith("  ")]
+    actions = [command.split()[2] for command in commands]
+    assert actions == ["acknowledge", "mute", "resolve", "verdict", "verdict"]
+    assert "--until 4h" in commands[1]
 
 
 def test_a_command_is_one_line_on_any_terminal() -> None:
