@@ -170,9 +170,8 @@ def next_steps(stands: Incident, config: Sequence[str]) -> Iterator[str]:
         yield "It is of every model of a partition: no command closes it."
         return
 
-    def control(action: str, *words: str) -> str:
-        whole = ("driftline", "control", action, "--model", stands.model, *words, *config)
-        return "  " + " ".join(map(quoted, whole))
+    def control(action: str, *options: str) -> str:
+        return f"  driftline control {action} {_given('--model', stands.model, *options, *config)}"
 
     incident = ("--incident", stands.incident)
     if stands.status not in OVER:
@@ -194,3 +193,9 @@ def next_steps(stands: Incident, config: Sequence[str]) -> Iterator[str]:
     yield "To say whether it was worth an alarm:"
     yield control("verdict", *incident, "--verdict", "true_alarm")
     yield control("verdict", *incident, "--verdict", "false_alarm")
+
+
+def _given(*options: str) -> str:
+    """Options and their values by turns. One that begins with a dash would be taken for another option."""
+    pairs = zip(options[::2], options[1::2], strict=True)
+    return " ".join(f"{option}{'=' if value.startswith('-') else ' '}{quoted(value)}" for option, value in pairs)

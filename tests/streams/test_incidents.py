@@ -339,6 +339,21 @@ def test_for_what_does_not_come_no_version_and_no_baseline_is_blamed(kind: Kind)
     assert "--until 4h" in commands[1]
 
 
+def test_commands_with_values_that_begin_with_a_dash_run_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("-c.toml").write_text("")
+    (stands,) = kept(alert("-5d0c", signal="-x 'y", segment="--country=de")).chosen(Choice())
+    commands = [line.strip() for line in next_steps(stands, ("--config", "-c.toml")) if line.startswith("  ")]
+    for command in commands:
+        assert main([*shlex.split(command)[1:], "--dry-run"]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (events[0]["incident"], events[1]["signal"], events[1]["segment"]) == ("-5d0c", "-x 'y", "--country=de")
+    (foreign,) = kept(alert(model="-x")).chosen(Choice())
+    assert "  driftline control acknowledge --model=-x --incident 5d0c" in next_steps(foreign, ())
+
+
 def test_a_command_is_one_line_on_any_terminal() -> None:
     stream = Terminal()
     incident_story.show([alert("5d0c" * 20)], 0, console_on(stream), ())
