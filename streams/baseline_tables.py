@@ -87,10 +87,15 @@ def _shared_out(
             continue
         plain = name.removeprefix(_FEATURE)
         if name.startswith(_SEGMENT) or name in segments:
-            of_segment[name.removeprefix(_SEGMENT)] = sorter.texts(column)
+            segment = name.removeprefix(_SEGMENT)
+            if segment in of_segment:
+                raise sorter.twice(name, f"the segment {shown(segment)}")
+            of_segment[segment] = sorter.texts(column)
         elif not plain or len(plain) > NAME_CHARACTERS_MAX:
             what = f"a feature's name has 1 to {NAME_CHARACTERS_MAX} characters"
             raise sorter.wrong(name, None, what, "leave the column out (pandas writes its index as one)")
+        elif plain in of_feature:
+            raise sorter.twice(name, f"the feature {shown(plain)}")
         else:
             of_feature[plain] = sorter.cells(name, column)
     return of_segment, of_feature
@@ -105,6 +110,9 @@ class _Sorter:
     def wrong(self, column: str, number: int | None, what: str, advice: str = "") -> UsageError:
         row = "" if number is None else f"row {self._first + number:,}, "
         return UsageError(f"{row}column {shown(column)}: {what}", where=self._where, advice=advice)
+
+    def twice(self, column: str, what: str) -> UsageError:
+        return self.wrong(column, None, f"another column is {what} already", "leave one of them out")
 
     def texts(self, column: Sequence[Any]) -> list[str | None]:
         return [None if cell is None or cell == "" else _text(cell) for cell in column]
