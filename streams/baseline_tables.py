@@ -24,6 +24,7 @@ from streams.problems import shown
 _OWN = ("ts", "id", "prediction", "score", "label", "latency_ms", "version")
 _SEGMENT, _FEATURE = "segment:", "feature:"
 _STEP_MS = 1_000  # from row to row where there is no ``ts``: the time of day then says nothing, as it should not
+_SECONDS_END = 631_152_000_000  # 1990: seconds, taken for milliseconds, stay below it until the year 21970
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _NOT_FINITE = re.compile(r"\s*[+-]?(nan|inf|infinity)\s*", re.IGNORECASE)
 _BOOLEANS = {"true": True, "false": False}
@@ -157,15 +158,23 @@ class _Sorter:
         return value
 
     def times(self, column: Sequence[Any] | None) -> list[int] | None:
-        return None if column is None else [self._time(number, cell) for number, cell in enumerate(column)]
+        if column is None:
+            return None
+        times = [self._time(number, cell) for number, cell in enumerate(column)]
+        if times and max(times) < _SECONDS_END:
+            what = "all times lie before 1990: these look like seconds"
+            raise self.wrong("ts", None, what, "write epoch milliseconds or RFC 3339")
+        return times
 
     def _time(self, number: int, cell: Any) -> int:
         moment = cell
         if isinstance(cell, str):
             try:
-                moment = int(cell) if cell.strip().isdecimal() else datetime.fromisoformat(cell.strip())
+                moment = _number_or_date(cell.strip())
             except ValueError:
                 moment = None
+        if isinstance(moment, float) and moment.is_integer():  # a column of whole numbers, had no row been without one
+            moment = int(moment)
         if isinstance(moment, datetime) and moment.tzinfo is None:
             advice = "say which one, as in 2026-01-31T12:00:00Z: a wrong one would shift what is usual at a time of day"
             raise self.wrong("ts", number, f"{shown(str(cell))} has no time zone", advice)
@@ -176,6 +185,12 @@ class _Sorter:
         if not TS_MIN <= milliseconds < TS_END:
             raise self.wrong("ts", number, f"{cell} is no time between 1970 and 2199", "write epoch milliseconds")
         return milliseconds
+
+
+def _number_or_date(text: str) -> float | datetime:
+    if text.isdecimal():
+        return int(text)
+    return float(text) if _NUMBER.fullmatch(text) else datetime.fromisoformat(text)
 
 
 def _text(cell: Any) -> str:

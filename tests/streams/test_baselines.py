@@ -228,6 +228,25 @@ def test_rows_are_in_order_of_time_where_it_is_known(tmp_path: Path) -> None:
     assert [row.time for row in of_csv(tmp_path, "a\n5\n6\n")] == [0, 1_000]
 
 
+def test_whole_milliseconds_may_come_as_floats(tmp_path: Path) -> None:
+    taken = of_csv(tmp_path, f"ts,a\n{START}.0,1\n1.767225601e12,2\n{START + 2_000},3\n")
+    assert [row.time - START for row in taken] == [0, 1_000, 2_000]
+    path = tmp_path / "b.parquet"
+    parquet.write_table(pa.table({"ts": [float(START), START + 1_000.0], "a": [1.0, 2.0]}), path)
+    assert [row.time - START for row in rows_of(baselines.read_parquet(path, Limits(10, 100)), (), str(path))] == [
+        0,
+        1_000,
+    ]
+    with pytest.raises(UsageError, match='row 2, column "ts": "None" is no time'):
+        rows_of(Table({"ts": [float(START), None], "a": [1.0, 2.0]}, 1, more=False, typed=True), (), "b")
+    with pytest.raises(UsageError, match="these look like seconds"):
+        rows_of(Table({"ts": [1.7e9, 1.7e9 + 1], "a": [1.0, 2.0]}, 1, more=False, typed=True), (), "b")
+
+
+def test_one_time_of_today_is_enough_to_be_no_seconds(tmp_path: Path) -> None:
+    assert [row.time for row in of_csv(tmp_path, f"ts,a\n5,1\n{START},2\n")] == [5, START]
+
+
 def test_no_more_rows_are_read_than_teach(tmp_path: Path) -> None:
     path = tmp_path / "b.csv"
     as_csv(path, rows(1, 50))
@@ -324,6 +343,13 @@ GOOD = f"{START},40,1\n"
         ("b.csv", (HEAD + GOOD + f"{START},nan,1\n").encode(), 'row 2, column "age": "nan" is no finite number; leave'),
         ("b.csv", (HEAD + GOOD + "2026-01-01,4,1\n").encode(), 'row 2, column "ts": "2026-01-01" has no time zone;'),
         ("b.csv", (HEAD + GOOD + "soon,4,1\n").encode(), 'row 2, column "ts": "soon" is no time; write epoch milli'),
+        ("b.csv", (HEAD + GOOD + f"{START}.5,4,1\n").encode(), f'row 2, column "ts": "{START}.5" is no time; wr'),
+        ("b.csv", (HEAD + GOOD + "inf,4,1\n").encode(), 'row 2, column "ts": "inf" is no time; write epoch milli'),
+        (
+            "b.csv",
+            (HEAD + "".join(f"{START // 1_000 + 3_600 * hour},40,1\n" for hour in range(200))).encode(),
+            'column "ts": all times lie before 1990: these look like seconds; write epoch milliseconds or RFC 3339',
+        ),
         ("b.csv", b"score,age\n0.5,1\nhigh,2\n", 'row 2, column "score": "high" is no finite number; leave the cell'),
         ("b.csv", b"score,age\n0.5,1\n1_0,2\n", 'row 2, column "score": "1_0" is no finite number; leave the cell'),
         ("b.csv", b",age\n0,1\n", "column \"\": a feature's name has 1 to 256 characters; leave the column out"),
@@ -331,7 +357,7 @@ GOOD = f"{START},40,1\n"
         ("b.csv", b"age,feature:age\n1,2\n", 'column "feature:age": another column is the feature "age" already;'),
         ("b.csv", b"feature:age,age\n1,2\n", 'column "age": another column is the feature "age" already; leave one of'),
         ("b.csv", b"country,segment:country\nde,fr\n", 'column "segment:country": another column is the segment "c'),
-        ("b.csv", b"ts,version\n1,2\n", "has no feature, no prediction and no label; see docs/detection.md"),
+        ("b.csv", b"id,version\n1,2\n", "has no feature, no prediction and no label; see docs/detection.md"),
         ("b.csv", b"age\n\xff\xfe\n", "is not UTF-8; save it as UTF-8"),
         ("b.jsonl", b"", "has 0 rows, and a baseline needs 100"),
         ("b.jsonl", events(rows(1, 2))[0] + b'\n{"type": "pred', "row 2: not_json: "),
