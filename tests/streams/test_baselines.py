@@ -195,6 +195,20 @@ def test_check_shows_what_a_baseline_says_and_what_it_cannot(
     assert of["few"].endswith("not reportable: 12 values, 100 needed; the stream teaches it")
 
 
+def test_what_cannot_be_learned_is_said_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "huge,wide,few\n1e308,1e200,1e308\n" + "-1e308,-1e200,\n1e308,1e200,\n" * 100
+    (configured(tmp_path, "b.csv").parent / "baselines" / "b.csv").write_text(text)
+    assert main(["check", str(tmp_path / "driftline.toml")]) == 0
+    shown = capsys.readouterr().out
+    of = {line.split()[0]: " ".join(line.split()) for line in shown.splitlines() if line.split()}
+    too_large = 'not reportable: the numbers are too large for a mean and a spread; scale them, or set kind = "ignore"'
+    assert of["huge"] == f"huge numeric 201 0.0% {too_large}"
+    assert of["wide"] == "wide numeric 201 0.0% ready"  # its spread is known in another way
+    assert of["few"].endswith("not reportable: 1 values, 100 needed; the stream teaches it")
+    none = "not reportable: the file has none; the stream teaches it"
+    assert of["prediction"] == f"prediction not known 0 100.0% {none}"
+
+
 # -- what is known by its name ----------------------------------------------------------------------------------------
 
 
