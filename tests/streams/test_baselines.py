@@ -271,7 +271,64 @@ def test_no_more_rows_are_read_than_teach(tmp_path: Path) -> None:
     lines = tmp_path / "b.jsonl"
     as_jsonl(lines, rows(1, 50))
     some = baseline_events.read_events(lines, "churn", Limits(rows=20, cells=10_000))
-    assert (len(some.rows), some.more) == (20, True)
+    assert len(some.rows) == 20
+    assert some.left.startswith(
+        "only the model's first 60 events are read, and outcomes after them teach nothing; put "
+    )
+    as_jsonl(lines, rows(1, 25))
+    some = baseline_events.read_events(lines, "churn", Limits(rows=20, cells=10_000))
+    assert (len(some.rows), some.left) == (20, "only its first 20 rows teach")
+    as_jsonl(lines, rows(1, 20))
+    assert baseline_events.read_events(lines, "churn", Limits(rows=20, cells=10_000)).left == ""
+
+
+SMALL = Limits(rows=200, cells=1_000_000, lines=5_000)
+
+
+def read(folder: Path, *lines: bytes, model: str | None = "churn", limits: Limits = SMALL) -> baseline_events.Events:
+    path = folder / "b.jsonl"
+    path.write_bytes(b"\n".join(lines))
+    return baseline_events.read_events(path, model, limits)
+
+
+def test_events_of_other_models_do_not_count_against_what_is_read(tmp_path: Path) -> None:
+    found = read(tmp_path, *events(rows(1, 1_000), "eta"), *events(rows(2, 100)))
+    assert ([row.prediction.id for row in found.rows], found.left) == ([f"r{number}" for number in range(100)], "")
+
+
+def test_an_outcome_is_found_however_far_it_is_behind_events_of_others(tmp_path: Path) -> None:
+    mine, strange = events(rows(1, 150)), events(rows(2, 200, 1_000))
+    found = read(tmp_path, *strange[1::2], *mine[::2], *events(rows(1, 1_000), "eta"), *mine[1::2])
+    assert len(found.rows) == 150
+    assert None not in {row.label for row in found.rows}
+    assert found.left == ""
+
+
+def test_outcomes_that_are_not_read_are_told_with_what_to_do(tmp_path: Path) -> None:
+    mine, others = events(rows(1, 150)), events(rows(1, 2_500), "eta")
+    found = read(tmp_path, *mine[::2], *others, *mine[1::2])
+    assert len(found.rows) == 150
+    assert {row.label for row in found.rows} == {None}
+    assert found.left == (
+        "only its first 5,000 lines are read, and outcomes after them teach nothing; "
+        "put into a file of its own what the model is to learn from"
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "model", "said"),
+    [
+        (events(rows(1, 2_501), "eta"), "churn", 'has no prediction of model "churn" in its first 5,000 lines, but of'),
+        (events(rows(1, 700))[1::2], "churn", 'has no prediction of model "churn" in the model\'s first 600 events; '),
+        (events(rows(1, 50))[1::2], None, "has no prediction; see whether it is the right file"),
+        (events(rows(1, 700))[1::2], None, "has no prediction in the model's first 600 events; put into a file of"),
+    ],
+)  # fmt: skip
+def test_that_there_is_no_prediction_is_said_of_no_more_than_was_read(
+    lines: Sequence[bytes], model: str | None, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        read(tmp_path, *lines, model=model)
 
 
 def test_parquet_stops_where_csv_does(tmp_path: Path) -> None:
