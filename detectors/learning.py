@@ -32,6 +32,7 @@ from schemas.records import Record
 _LABEL = LABEL.ljust(len(PREDICTION))  # no feature can be called so
 _CHUNK = 2_000  # rows that run through the detectors at once
 TOP = 3  # categories shown
+_TOO_LARGE = 'the numbers are too large for a mean and a spread; scale them, or set kind = "ignore"'
 _NUMERIC = ("numeric", "text-length")
 _encode = msgspec.msgpack.Encoder().encode
 _state = msgspec.msgpack.Decoder(WatchedState)
@@ -260,7 +261,11 @@ def _portrait(feature: _Feature, rows: int, ready: Mapping[str, bool], drifts: M
         ranked = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
         top = [(category, count / len(cells)) for category, count in ranked[:TOP]]
     own = name if feature.key in (PREDICTION, SCORE, _LABEL) else f"feature:{name}"
-    state = _state_of(feature, own, {"constant": sd == 0.0}, ready, drifts)
+    too_large = mean is not None and sd is not None and not (math.isfinite(mean) and math.isfinite(sd))
+    if too_large:
+        mean = sd = None
+    facts = {"constant": sd == 0.0, "too large": too_large}
+    state = _state_of(feature, own, facts, ready, drifts)
     return Portrait(name, kind, len(cells), 1.0 - len(cells) / rows, mean, sd, top, state)
 
 
@@ -275,12 +280,15 @@ def _state_of(
     if feature.kind == "ignore":
         return "ignored, as configured"
     if feature.kind == "auto":
-        return "not reportable: all values are missing; only how many are missing is watched"
+        # A prediction that is missing is a dead letter, so that there is nothing to count.
+        counted = "all values are missing; only how many are missing is watched"
+        return f"not reportable: {'the file has none; the stream teaches it' if feature.key == PREDICTION else counted}"
     signals = [signal for signal in ready if signal == own or signal.startswith(f"{own}=")]
     if not signals and not _watched(feature, ready) and feature.key != _LABEL:
         return "not reportable: one feature too many, see features_max"
     if not signals or not all(ready[signal] for signal in signals):
-        return f"not reportable: {len(feature.cells):,} values, {LEARN_MIN} needed; the stream teaches it"
+        few = f"{len(feature.cells):,} values, {LEARN_MIN} needed; the stream teaches it"
+        return f"not reportable: {_TOO_LARGE if facts['too large'] else few}"
     state = "ready; constant, so a change is measured by its size" if facts["constant"] else "ready"
     began = [drifts[signal] for signal in (*signals, f"missing:{feature.name}") if signal in drifts]
     return f"{state}; it drifts in the baseline itself, from row {min(began) + 1:,} on" if began else state

@@ -384,11 +384,12 @@ class Monitor:
         self._scopes.retire(lambda version: every or version in (None, event.version))
 
     def _by_hand(self, moment: Moment, event: Control) -> Iterator[Decided]:
-        for owner in (self._flow, *self._scopes):
-            for incident in list(owner.incidents.values()):
-                if incident.id != event.incident:
-                    continue
-                if event.action is ControlAction.ACKNOWLEDGE:
-                    yield owner.reports.acknowledged(moment, incident, event.by)
-                else:
-                    yield owner.resolve(moment, incident.signal, Closing.BY_HAND)
+        owners = [owner for owner in (self._flow, *self._scopes) if owner.incidents]
+        found = [(owner, one) for owner in owners for one in owner.incidents.values() if one.id == event.incident]
+        for owner, incident in found:
+            if event.action is ControlAction.ACKNOWLEDGE:
+                yield owner.reports.acknowledged(moment, incident, event.by)
+            else:
+                yield owner.resolve(moment, incident.signal, Closing.BY_HAND)
+        if not found:
+            yield Reports(ScopeKey(self.model, None, None, False)).not_open(moment, event)

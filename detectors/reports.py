@@ -13,9 +13,11 @@ from detectors.moment import Moment
 from detectors.retrain import Request
 from detectors.windows import Window
 from schemas.events import (
+    NAME_CHARACTERS_MAX,
     Alert,
     AlertEvent,
     ChangePoint,
+    Control,
     Evidence,
     JsonScalar,
     Kind,
@@ -210,6 +212,31 @@ class Reports:
             disposition=disposition,
         )
         return Decided(moment.at, event)
+
+    def not_open(self, moment: Moment, event: Control) -> Decided:
+        """An operator's word was for an incident that is not there to take it."""
+        name = (event.incident or "")[:NAME_CHARACTERS_MAX]
+        why = f"{event.action}: this model has no open incident {name!r}: it is over, another model's, or misspelt"
+        signal = Signal(
+            id=derived_id("not open", self._key.text, event.action, *place(moment.position)),
+            model=self._key.model,
+            signal="incident",
+            detector="control",
+            kind=Kind.SYSTEM,
+            ts=moment.now,
+            evidence=Evidence(
+                value=None,
+                threshold=None,
+                threshold_origin="control event",
+                n=0,
+                baseline=None,
+                effect=None,
+                detail={"why": why},
+            ),
+            position=moment.position,
+            disposition="unknown",
+        )
+        return Decided(moment.at, signal)
 
     def _kind(self, kind: Kind) -> Kind:
         return Kind.CHALLENGER if self._key.challenger else kind

@@ -34,8 +34,8 @@ def _heading(baseline: Baseline) -> Iterator[str]:
     yield f"{model}: baseline {learned.origin.name}, content {learned.origin.digest}, from {baseline.path}"
     losses = "the loss is known" if learned.knows_losses else "the loss is learned from the stream"
     yield f"  {learned.rows:,} rows{span}, {learned.labels:,} with a label: {losses}"
-    if baseline.more:
-        yield f"  the file has more: only its first {learned.rows:,} rows teach"
+    if baseline.left:
+        yield f"  the file has more: {baseline.left}"
     segments = sorted(segment for segment in learned.states if segment is not None)
     if segments:
         yield f"  segments with a baseline of their own: {', '.join(segments)}"

@@ -24,6 +24,7 @@ from streams.problems import shown
 _OWN = ("ts", "id", "prediction", "score", "label", "latency_ms", "version")
 _SEGMENT, _FEATURE = "segment:", "feature:"
 _STEP_MS = 1_000  # from row to row where there is no ``ts``: the time of day then says nothing, as it should not
+_SECONDS_END = 631_152_000_000  # 1990: seconds, taken for milliseconds, stay below it until the year 21970
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _NOT_FINITE = re.compile(r"\s*[+-]?(nan|inf|infinity)\s*", re.IGNORECASE)
 _BOOLEANS = {"true": True, "false": False}
@@ -43,6 +44,7 @@ class Table(NamedTuple):
 class Limits(NamedTuple):
     rows: int
     cells: int  # a wide table is read less far
+    lines: int = 5_000_000  # of JSON, those of other models too: 15 s at 3 µs a line, for each model that asks
 
     def of(self, columns: int) -> int:
         return max(1, min(self.rows, self.cells // max(1, columns)))
@@ -87,10 +89,15 @@ def _shared_out(
             continue
         plain = name.removeprefix(_FEATURE)
         if name.startswith(_SEGMENT) or name in segments:
-            of_segment[name.removeprefix(_SEGMENT)] = sorter.texts(column)
+            segment = name.removeprefix(_SEGMENT)
+            if segment in of_segment:
+                raise sorter.twice(name, f"the segment {shown(segment)}")
+            of_segment[segment] = sorter.texts(column)
         elif not plain or len(plain) > NAME_CHARACTERS_MAX:
             what = f"a feature's name has 1 to {NAME_CHARACTERS_MAX} characters"
             raise sorter.wrong(name, None, what, "leave the column out (pandas writes its index as one)")
+        elif plain in of_feature:
+            raise sorter.twice(name, f"the feature {shown(plain)}")
         else:
             of_feature[plain] = sorter.cells(name, column)
     return of_segment, of_feature
@@ -105,6 +112,9 @@ class _Sorter:
     def wrong(self, column: str, number: int | None, what: str, advice: str = "") -> UsageError:
         row = "" if number is None else f"row {self._first + number:,}, "
         return UsageError(f"{row}column {shown(column)}: {what}", where=self._where, advice=advice)
+
+    def twice(self, column: str, what: str) -> UsageError:
+        return self.wrong(column, None, f"another column is {what} already", "leave one of them out")
 
     def texts(self, column: Sequence[Any]) -> list[str | None]:
         return [None if cell is None or cell == "" else _text(cell) for cell in column]
@@ -149,15 +159,23 @@ class _Sorter:
         return value
 
     def times(self, column: Sequence[Any] | None) -> list[int] | None:
-        return None if column is None else [self._time(number, cell) for number, cell in enumerate(column)]
+        if column is None:
+            return None
+        times = [self._time(number, cell) for number, cell in enumerate(column)]
+        if times and max(times) < _SECONDS_END:
+            what = "all times lie before 1990: these look like seconds"
+            raise self.wrong("ts", None, what, "write epoch milliseconds or RFC 3339")
+        return times
 
     def _time(self, number: int, cell: Any) -> int:
         moment = cell
         if isinstance(cell, str):
             try:
-                moment = int(cell) if cell.strip().isdecimal() else datetime.fromisoformat(cell.strip())
+                moment = _number_or_date(cell.strip())
             except ValueError:
                 moment = None
+        if isinstance(moment, float) and moment.is_integer():  # a column of whole numbers, had no row been without one
+            moment = int(moment)
         if isinstance(moment, datetime) and moment.tzinfo is None:
             advice = "say which one, as in 2026-01-31T12:00:00Z: a wrong one would shift what is usual at a time of day"
             raise self.wrong("ts", number, f"{shown(str(cell))} has no time zone", advice)
@@ -168,6 +186,12 @@ class _Sorter:
         if not TS_MIN <= milliseconds < TS_END:
             raise self.wrong("ts", number, f"{cell} is no time between 1970 and 2199", "write epoch milliseconds")
         return milliseconds
+
+
+def _number_or_date(text: str) -> float | datetime:
+    if text.isdecimal():
+        return int(text)
+    return float(text) if _NUMBER.fullmatch(text) else datetime.fromisoformat(text)
 
 
 def _text(cell: Any) -> str:

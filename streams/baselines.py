@@ -35,7 +35,7 @@ class Baseline(NamedTuple):
     model: str | None  # ``None``: of all that nobody configured
     learned: Learned
     path: Path
-    more: bool  # rows that were not read
+    left: str  # what was not read; empty where all was
 
 
 def load(settings: Settings) -> Recordings:
@@ -90,21 +90,21 @@ def _says_whose(path: str) -> bool:
 
 
 def _learned(model: str | None, name: str, path: Path, config: ModelConfig) -> Baseline:
-    rows, more = _read(path, model, config)
+    rows, left = _read(path, model, config)
     least = min(LEARN_MIN, config.baseline_rows)
     if len(rows) < least:
         what = f"has {len(rows):,} rows, and a baseline needs {least}"
         raise UsageError(what, where=str(path), advice='record more, or leave it to baseline = "warm-up"')
-    return Baseline(model, learn(config, Origin(name, _digest(path)), rows), path, more)
+    return Baseline(model, learn(config, Origin(name, _digest(path)), rows), path, left)
 
 
-def _read(path: Path, model: str | None, config: ModelConfig) -> tuple[list[Row], bool]:
+def _read(path: Path, model: str | None, config: ModelConfig) -> tuple[list[Row], str]:
     suffix = path.suffix.lower()
     if suffix in (".csv", ".parquet"):
         table = read_csv(path, LIMITS) if suffix == ".csv" else read_parquet(path, LIMITS)
-        return rows_of(table, config.segments, str(path)), table.more
-    events = read_events(path, model, LIMITS)
-    return events.rows, events.more
+        rows = rows_of(table, config.segments, str(path))
+        return rows, f"only its first {len(rows):,} rows teach" if table.more else ""
+    return read_events(path, model, LIMITS)
 
 
 def _digest(path: Path) -> str:

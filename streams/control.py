@@ -15,13 +15,13 @@ from schemas.topics import Stream
 from streams.alerts import Tell, newest_first
 from streams.connection import client_settings, start_client
 from streams.errors import BrokerError, UsageError
+from streams.incidents import several
 from streams.partition_counts import partition_counts
 from streams.sections import KafkaSettings
 
 ACKNOWLEDGED_WITHIN_S = 30.0  # a person waits; brokers take milliseconds, an election some seconds
 ANSWER_WITHIN_S = 30.0
 STOP_TIMEOUT_S = 1.0
-_NAMED_MAX = 5  # incidents that a beginning of an id fits
 
 
 class Place(NamedTuple):
@@ -111,8 +111,7 @@ def named(beginning: str, found: Mapping[str, str]) -> Named:
     if beginning in found:
         found = {beginning: found[beginning]}
     if len(found) > 1:
-        some = ", ".join(sorted(found)[:_NAMED_MAX])
-        raise UsageError(f"{len(found)} incidents begin so: {some}", where=beginning, advice="give more of it")
+        raise several(beginning, found)
     ((incident, model),) = found.items()
     if model == EVERY_MODEL:
         raise UsageError("is of every model of a partition: no control event can name it", where=incident)

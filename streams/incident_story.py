@@ -7,7 +7,8 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.text import Text
 
-from schemas.events import EVERY_MODEL, Alert, Evidence, JsonScalar
+from detectors.wording import lasting
+from schemas.events import EVERY_MODEL, Alert, Evidence, JsonScalar, Kind
 from streams.incidents import OVER, Choice, Incident, Incidents
 from streams.report import COLOURS, counted, time_of
 from streams.text import printable, quoted
@@ -16,7 +17,10 @@ PLOT_WIDTH = 41  # odd, so that nothing lies in the middle where both sides are 
 _LABEL_WIDTH = 11
 # Told in words or drawn by themselves, so not once more among the details.
 _TOLD = frozenset({"after", "effect_low", "effect_high"})
+_TIMES, _SPAN_MS = frozenset({"change_point_low", "change_point_high", "last_ended"}), "lasted_ms"
 _NUMBER_MAX = 1e300  # beyond it differences overflow
+# What comes, and not what is in it: no version and no baseline of the model is to blame.
+_OF_TRAFFIC = frozenset({Kind.SILENCE, Kind.LABEL_DELAY, Kind.VOLUME})
 
 
 class Interval(NamedTuple):
@@ -81,7 +85,7 @@ def _evidence(step: Alert, told: Evidence | None) -> Iterator[str]:
         since = evidence.change_point
         yield _row("since", f"{time_of(since.ts)}, offset {since.offset}")
     if detail := {name: value for name, value in evidence.detail.items() if name not in _TOLD}:
-        yield _row("detail", ", ".join(f"{name} {_shown(value)}" for name, value in detail.items()))
+        yield _row("detail", ", ".join(_named(name, value) for name, value in detail.items()))
     yield from plots(evidence)
 
 
@@ -147,8 +151,14 @@ def _number(value: float | None) -> str:
     return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
 
 
-def _shown(value: JsonScalar) -> str:
-    return _number(value) if isinstance(value, float) else str(value)
+def _named(name: str, value: JsonScalar) -> str:
+    """A detail as people read it; whoever wants milliseconds asks for JSON."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if name in _TIMES:
+            return f"{name} {time_of(value)}"
+        if name == _SPAN_MS:
+            return f"lasted {lasting(value)}"
+    return f"{name} {_number(value) if isinstance(value, float) else value}"
 
 
 # -- what to do next ------------------------------------------------------------------------------------------------
@@ -160,9 +170,8 @@ def next_steps(stands: Incident, config: Sequence[str]) -> Iterator[str]:
         yield "It is of every model of a partition: no command closes it."
         return
 
-    def control(action: str, *words: str) -> str:
-        whole = ("driftline", "control", action, "--model", stands.model, *words, *config)
-        return "  " + " ".join(map(quoted, whole))
+    def control(action: str, *options: str) -> str:
+        return f"  driftline control {action} {_given('--model', stands.model, *options, *config)}"
 
     incident = ("--incident", stands.incident)
     if stands.status not in OVER:
@@ -171,12 +180,22 @@ def next_steps(stands: Incident, config: Sequence[str]) -> Iterator[str]:
         yield control("acknowledge", *incident)
         yield "To hear no more of its signal for a time, because the cause is known:"
         yield control("mute", "--signal", stands.signal, *segment, "--until", "4h", "--reason", "WHY")
-        yield "When another version of the model serves:"
-        yield control("rollback", "--version", "VERSION")
-        yield control("deploy", "--version", "VERSION")
-        yield "When it is over, or when what comes now is normal from now on:"
-        yield control("resolve", *incident, "--reason", "WHY")
-        yield control("baseline", "--reason", "WHY")
+        if stands.kind in _OF_TRAFFIC:
+            yield "When it is over:"
+            yield control("resolve", *incident, "--reason", "WHY")
+        else:
+            yield "When another version of the model serves:"
+            yield control("rollback", "--version", "VERSION")
+            yield control("deploy", "--version", "VERSION")
+            yield "When it is over, or when what comes now is normal from now on:"
+            yield control("resolve", *incident, "--reason", "WHY")
+            yield control("baseline", "--reason", "WHY")
     yield "To say whether it was worth an alarm:"
     yield control("verdict", *incident, "--verdict", "true_alarm")
     yield control("verdict", *incident, "--verdict", "false_alarm")
+
+
+def _given(*options: str) -> str:
+    """Options and their values by turns. One that begins with a dash would be taken for another option."""
+    pairs = zip(options[::2], options[1::2], strict=True)
+    return " ".join(f"{option}{'=' if value.startswith('-') else ' '}{quoted(value)}" for option, value in pairs)

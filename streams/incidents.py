@@ -1,6 +1,6 @@
 """Alerts put together to incidents: which there are, how each stands, and one's whole story. In bounded memory."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 
 import msgspec
@@ -11,7 +11,7 @@ from streams.errors import UsageError
 INCIDENTS_MAX = 10_000  # kept at once, of ~1 KiB; a person reads some dozens, a script pages by --since and --model
 STEPS_MAX = 500  # of one incident: its first one, and the newest
 TEXT_CHARACTERS_MAX = 1_000  # of each text that is kept; what the monitor writes is far shorter
-NAMED_MAX = 5  # incidents that a beginning of an id fits
+NAMED_MAX = 5  # incidents that are named where the beginning of an id fits several
 
 _RANK = {severity: rank for rank, severity in enumerate(Severity)}
 
@@ -84,13 +84,11 @@ class Incidents:
 
     def __init__(self, most: int = INCIDENTS_MAX) -> None:
         self.left_out = 0
-        self.newest_ts: int | None = None  # of all steps
         self._most = most
         self._open: dict[str, Incident] = {}
         self._over: dict[str, Incident] = {}
 
     def add(self, alert: Alert) -> None:
-        self.newest_ts = max(alert.ts, alert.ts if self.newest_ts is None else self.newest_ts)
         before = self._open.pop(alert.incident, None) or self._over.pop(alert.incident, None)
         incident = _after(before, alert)
         (self._over if incident.status in OVER else self._open)[alert.incident] = incident
@@ -129,6 +127,12 @@ def _cut(text: str) -> str:
     return text if len(text) <= TEXT_CHARACTERS_MAX else text[: TEXT_CHARACTERS_MAX - 1] + "…"
 
 
+def several(beginning: str, incidents: Collection[str]) -> UsageError:
+    """Which of them is meant cannot be told."""
+    some = ", ".join(sorted(incidents)[:NAMED_MAX])
+    return UsageError(f"several incidents begin so: {some}", where=beginning, advice="give more of it")
+
+
 class Story:
     """Every step of the one incident whose id begins so, each once."""
 
@@ -161,6 +165,5 @@ class Story:
         if self._beginning in self._named:
             return [alert for alert in self._steps.values() if alert.incident == self._beginning]
         if len(self._named) > 1:
-            some = ", ".join(sorted(self._named)[:NAMED_MAX])
-            raise UsageError(f"several incidents begin so: {some}", where=self._beginning, advice="give more of it")
+            raise several(self._beginning, self._named)
         return list(self._steps.values())

@@ -84,14 +84,15 @@ async def _list(args: argparse.Namespace, settings: "Settings") -> int:
 
     since = _since(args)
     choice = Choice(args.all, args.model, _severity(args))
-    incidents = Incidents()
+    incidents, newest = Incidents(), 0
     async with aclosing(_alerts(args, settings)) as alerts:
         async for alert in alerts:
+            newest = max(newest, alert.ts)
             if choice.might_include(alert):
                 incidents.add(alert)
     if since is not None:
-        # Of recorded history the end is the end of what was recorded, not now.
-        now = (incidents.newest_ts or 0) if args.directory else _now()
+        # Of recorded history the end is the end of what was recorded, of whatever model, and not now.
+        now = newest if args.directory else _now()
         choice = Choice(args.all, args.model, _severity(args), since.before(now))
     found = incidents.chosen(choice)
     if incidents.left_out:

@@ -4,7 +4,7 @@ import pytest
 
 from detectors.banks.shiryaev import WATCH
 from detectors.config import ModelConfig
-from schemas.events import AlertEvent
+from schemas.events import AlertEvent, Kind
 from tests.detectors.events import (
     HOUR,
     SECOND,
@@ -168,6 +168,32 @@ def test_an_incident_that_is_not_open_is_left_alone(action: str) -> None:
     told = with_control(control(action, "c", incident="nobody's"), 800)
     assert summary(told.alerts) == [OPENED]
     assert told.counts["driftline.control"].applied == 1
+
+
+@pytest.mark.parametrize("action", ["acknowledge", "resolve"])
+def test_a_word_for_an_incident_that_is_not_open_is_told(action: str) -> None:
+    events, word = of_feature("age", AGE), control(action, "c", incident="nobody's" * 100, at=800 * SECOND)
+    told = run([*events[:800], word, *events[800:]], WARM)
+    (signal,) = [signal for signal in told.signals if signal.detector == "control"]
+    assert (signal.kind, signal.signal, signal.disposition) == (Kind.SYSTEM, "incident", "unknown")
+    assert (signal.position.topic, signal.ts) == ("driftline.control", START + 800 * SECOND)
+    why = str(signal.evidence.detail["why"])
+    assert why.startswith(f"{action}: this model has no open incident \"nobody'snobody's")
+    assert len(why) < 400
+    for sizes in ((1,), (7, 130)):
+        assert run([*events[:800], word, *events[800:]], WARM, sizes) == told
+    assert run([*events[:800], word, *events[800:]], WARM, (100,), restoring=True) == told
+
+
+def test_what_is_said_a_second_time_is_told_and_what_is_open_is_not() -> None:
+    incident, _ = first_alarm()
+    events = of_feature("age", AGE)
+    words = [control(action, action, incident=incident, at=800 * SECOND) for action in ("acknowledge", "resolve")]
+    once = run([*events[:800], *words, *events[800:]], WARM).signals
+    assert [signal for signal in once if signal.detector == "control"] == []
+    again = control("resolve", "again", incident=incident, at=800 * SECOND)
+    twice = run([*events[:800], *words, again, *events[800:]], WARM).signals
+    assert len([signal for signal in twice if signal.detector == "control"]) == 1
 
 
 def test_a_word_for_another_model_is_not_heard() -> None:

@@ -195,6 +195,20 @@ def test_check_shows_what_a_baseline_says_and_what_it_cannot(
     assert of["few"].endswith("not reportable: 12 values, 100 needed; the stream teaches it")
 
 
+def test_what_cannot_be_learned_is_said_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "huge,wide,few\n1e308,1e200,1e308\n" + "-1e308,-1e200,\n1e308,1e200,\n" * 100
+    (configured(tmp_path, "b.csv").parent / "baselines" / "b.csv").write_text(text)
+    assert main(["check", str(tmp_path / "driftline.toml")]) == 0
+    shown = capsys.readouterr().out
+    of = {line.split()[0]: " ".join(line.split()) for line in shown.splitlines() if line.split()}
+    too_large = 'not reportable: the numbers are too large for a mean and a spread; scale them, or set kind = "ignore"'
+    assert of["huge"] == f"huge numeric 201 0.0% {too_large}"
+    assert of["wide"] == "wide numeric 201 0.0% ready"  # its spread is known in another way
+    assert of["few"].endswith("not reportable: 1 values, 100 needed; the stream teaches it")
+    none = "not reportable: the file has none; the stream teaches it"
+    assert of["prediction"] == f"prediction not known 0 100.0% {none}"
+
+
 # -- what is known by its name ----------------------------------------------------------------------------------------
 
 
@@ -228,6 +242,25 @@ def test_rows_are_in_order_of_time_where_it_is_known(tmp_path: Path) -> None:
     assert [row.time for row in of_csv(tmp_path, "a\n5\n6\n")] == [0, 1_000]
 
 
+def test_whole_milliseconds_may_come_as_floats(tmp_path: Path) -> None:
+    taken = of_csv(tmp_path, f"ts,a\n{START}.0,1\n1.767225601e12,2\n{START + 2_000},3\n")
+    assert [row.time - START for row in taken] == [0, 1_000, 2_000]
+    path = tmp_path / "b.parquet"
+    parquet.write_table(pa.table({"ts": [float(START), START + 1_000.0], "a": [1.0, 2.0]}), path)
+    assert [row.time - START for row in rows_of(baselines.read_parquet(path, Limits(10, 100)), (), str(path))] == [
+        0,
+        1_000,
+    ]
+    with pytest.raises(UsageError, match='row 2, column "ts": "None" is no time'):
+        rows_of(Table({"ts": [float(START), None], "a": [1.0, 2.0]}, 1, more=False, typed=True), (), "b")
+    with pytest.raises(UsageError, match="these look like seconds"):
+        rows_of(Table({"ts": [1.7e9, 1.7e9 + 1], "a": [1.0, 2.0]}, 1, more=False, typed=True), (), "b")
+
+
+def test_one_time_of_today_is_enough_to_be_no_seconds(tmp_path: Path) -> None:
+    assert [row.time for row in of_csv(tmp_path, f"ts,a\n5,1\n{START},2\n")] == [5, START]
+
+
 def test_no_more_rows_are_read_than_teach(tmp_path: Path) -> None:
     path = tmp_path / "b.csv"
     as_csv(path, rows(1, 50))
@@ -238,7 +271,64 @@ def test_no_more_rows_are_read_than_teach(tmp_path: Path) -> None:
     lines = tmp_path / "b.jsonl"
     as_jsonl(lines, rows(1, 50))
     some = baseline_events.read_events(lines, "churn", Limits(rows=20, cells=10_000))
-    assert (len(some.rows), some.more) == (20, True)
+    assert len(some.rows) == 20
+    assert some.left.startswith(
+        "only the model's first 60 events are read, and outcomes after them teach nothing; put "
+    )
+    as_jsonl(lines, rows(1, 25))
+    some = baseline_events.read_events(lines, "churn", Limits(rows=20, cells=10_000))
+    assert (len(some.rows), some.left) == (20, "only its first 20 rows teach")
+    as_jsonl(lines, rows(1, 20))
+    assert baseline_events.read_events(lines, "churn", Limits(rows=20, cells=10_000)).left == ""
+
+
+SMALL = Limits(rows=200, cells=1_000_000, lines=5_000)
+
+
+def read(folder: Path, *lines: bytes, model: str | None = "churn", limits: Limits = SMALL) -> baseline_events.Events:
+    path = folder / "b.jsonl"
+    path.write_bytes(b"\n".join(lines))
+    return baseline_events.read_events(path, model, limits)
+
+
+def test_events_of_other_models_do_not_count_against_what_is_read(tmp_path: Path) -> None:
+    found = read(tmp_path, *events(rows(1, 1_000), "eta"), *events(rows(2, 100)))
+    assert ([row.prediction.id for row in found.rows], found.left) == ([f"r{number}" for number in range(100)], "")
+
+
+def test_an_outcome_is_found_however_far_it_is_behind_events_of_others(tmp_path: Path) -> None:
+    mine, strange = events(rows(1, 150)), events(rows(2, 200, 1_000))
+    found = read(tmp_path, *strange[1::2], *mine[::2], *events(rows(1, 1_000), "eta"), *mine[1::2])
+    assert len(found.rows) == 150
+    assert None not in {row.label for row in found.rows}
+    assert found.left == ""
+
+
+def test_outcomes_that_are_not_read_are_told_with_what_to_do(tmp_path: Path) -> None:
+    mine, others = events(rows(1, 150)), events(rows(1, 2_500), "eta")
+    found = read(tmp_path, *mine[::2], *others, *mine[1::2])
+    assert len(found.rows) == 150
+    assert {row.label for row in found.rows} == {None}
+    assert found.left == (
+        "only its first 5,000 lines are read, and outcomes after them teach nothing; "
+        "put into a file of its own what the model is to learn from"
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "model", "said"),
+    [
+        (events(rows(1, 2_501), "eta"), "churn", 'has no prediction of model "churn" in its first 5,000 lines, but of'),
+        (events(rows(1, 700))[1::2], "churn", 'has no prediction of model "churn" in the model\'s first 600 events; '),
+        (events(rows(1, 50))[1::2], None, "has no prediction; see whether it is the right file"),
+        (events(rows(1, 700))[1::2], None, "has no prediction in the model's first 600 events; put into a file of"),
+    ],
+)  # fmt: skip
+def test_that_there_is_no_prediction_is_said_of_no_more_than_was_read(
+    lines: Sequence[bytes], model: str | None, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        read(tmp_path, *lines, model=model)
 
 
 def test_parquet_stops_where_csv_does(tmp_path: Path) -> None:
@@ -324,11 +414,21 @@ GOOD = f"{START},40,1\n"
         ("b.csv", (HEAD + GOOD + f"{START},nan,1\n").encode(), 'row 2, column "age": "nan" is no finite number; leave'),
         ("b.csv", (HEAD + GOOD + "2026-01-01,4,1\n").encode(), 'row 2, column "ts": "2026-01-01" has no time zone;'),
         ("b.csv", (HEAD + GOOD + "soon,4,1\n").encode(), 'row 2, column "ts": "soon" is no time; write epoch milli'),
+        ("b.csv", (HEAD + GOOD + f"{START}.5,4,1\n").encode(), f'row 2, column "ts": "{START}.5" is no time; wr'),
+        ("b.csv", (HEAD + GOOD + "inf,4,1\n").encode(), 'row 2, column "ts": "inf" is no time; write epoch milli'),
+        (
+            "b.csv",
+            (HEAD + "".join(f"{START // 1_000 + 3_600 * hour},40,1\n" for hour in range(200))).encode(),
+            'column "ts": all times lie before 1990: these look like seconds; write epoch milliseconds or RFC 3339',
+        ),
         ("b.csv", b"score,age\n0.5,1\nhigh,2\n", 'row 2, column "score": "high" is no finite number; leave the cell'),
         ("b.csv", b"score,age\n0.5,1\n1_0,2\n", 'row 2, column "score": "1_0" is no finite number; leave the cell'),
         ("b.csv", b",age\n0,1\n", "column \"\": a feature's name has 1 to 256 characters; leave the column out"),
         ("b.csv", b"age,age\n1,2\n", 'has the column "age" twice; give each its own name'),
-        ("b.csv", b"ts,version\n1,2\n", "has no feature, no prediction and no label; see docs/detection.md"),
+        ("b.csv", b"age,feature:age\n1,2\n", 'column "feature:age": another column is the feature "age" already;'),
+        ("b.csv", b"feature:age,age\n1,2\n", 'column "age": another column is the feature "age" already; leave one of'),
+        ("b.csv", b"country,segment:country\nde,fr\n", 'column "segment:country": another column is the segment "c'),
+        ("b.csv", b"id,version\n1,2\n", "has no feature, no prediction and no label; see docs/detection.md"),
         ("b.csv", b"age\n\xff\xfe\n", "is not UTF-8; save it as UTF-8"),
         ("b.jsonl", b"", "has 0 rows, and a baseline needs 100"),
         ("b.jsonl", events(rows(1, 2))[0] + b'\n{"type": "pred', "row 2: not_json: "),

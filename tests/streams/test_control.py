@@ -192,7 +192,7 @@ def test_a_distance_goes_either_way_and_a_moment_stays() -> None:
 def test_an_incident_is_known_by_how_its_id_begins() -> None:
     assert named("5d", {"5d0c": "churn"}) == Named("5d0c", "churn")
     assert named("5d0c", {"5d0c": "churn", "5d0cff": "eta"}) == Named("5d0c", "churn")
-    with pytest.raises(UsageError, match="5d: 2 incidents begin so: 5d0c, 5dff; give more of it"):
+    with pytest.raises(UsageError, match="5d: several incidents begin so: 5d0c, 5dff; give more of it"):
         named("5d", {"5dff": "churn", "5d0c": "eta"})
     with pytest.raises(UsageError, match="5d0c: is of every model of a partition: no control event can name it"):
         named("5d", {"5d0c": "*"})

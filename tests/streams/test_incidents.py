@@ -230,6 +230,17 @@ def test_what_is_known_is_drawn(given: dict[str, Any], lines: list[str]) -> None
     assert list(plots(evidence(**given))) == lines
 
 
+def test_times_among_the_details_are_dates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bounds = {"change_point_low": START, "change_point_high": START + HOUR}
+    more: dict[str, Any] = {"last_ended": START - HOUR, "lasted_ms": 3 * HOUR, "n": START, "odd": True}
+    told = said(capsys, "show", "5d0c", *results(tmp_path, alert(evidence=evidence(detail=bounds | more))))
+    assert "  detail     change_point_high 2026-01-01 01:00:00Z, change_point_low 2026-01-01 00:00:00Z, " in told
+    assert f", last_ended 2025-12-31 23:00:00Z, lasted 3 hours, n {START}, odd True\n" in told
+    foreign = evidence(detail={"last_ended": "soon", "lasted_ms": None, "change_point_low": 10**18})
+    told = said(capsys, "show", "5d0c", *results(tmp_path, alert(evidence=foreign)))
+    assert f"  detail     change_point_low {10**18} ms, last_ended soon, lasted_ms None\n" in told
+
+
 @pytest.mark.parametrize("extreme", [1e308, -1e308, 5e-324, 10**400])
 def test_no_number_breaks_a_plot(extreme: float) -> None:
     drawn = evidence(baseline=1.0, effect=1.0, detail={"after": extreme, "effect_low": -1e300, "effect_high": extreme})
@@ -254,6 +265,12 @@ def test_of_recorded_history_a_distance_goes_back_from_its_end(
     steps = (alert("a"), alert("b", ts=START + 2 * HOUR), alert("c", "resolved", ts=START + 3 * HOUR))
     out = said(capsys, "list", "--since", "1h", "--json", *results(tmp_path, *steps))
     assert [json.loads(line)["incident"] for line in out.splitlines()] == ["b"]
+
+
+def test_the_end_of_recorded_history_is_that_of_every_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    steps = (alert("a"), alert("b", ts=START + 3 * HOUR, model="eta"))
+    out = said(capsys, "list", "--since", "2h", "--model", "churn", *results(tmp_path, *steps))
+    assert out == "No incident is open.\n"
 
 
 def test_for_programs_an_incident_is_one_line_of_ascii(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -311,6 +328,30 @@ def test_what_to_do_next_is_commands_that_run(tmp_path: Path, capsys: pytest.Cap
     for command in commands:
         assert main([*shlex.split(command)[1:], "--dry-run"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[1])["signal"] == "feature:it's"
+
+
+@pytest.mark.parametrize("kind", [Kind.SILENCE, Kind.LABEL_DELAY, Kind.VOLUME])
+def test_for_what_does_not_come_no_version_and_no_baseline_is_blamed(kind: Kind) -> None:
+    (stands,) = kept(alert(kind=kind, signal="predictions")).chosen(Choice())
+    commands = [line for line in next_steps(stands, ()) if line.startswith("  ")]
+    actions = [command.split()[2] for command in commands]
+    assert actions == ["acknowledge", "mute", "resolve", "verdict", "verdict"]
+    assert "--until 4h" in commands[1]
+
+
+def test_commands_with_values_that_begin_with_a_dash_run_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("-c.toml").write_text("")
+    (stands,) = kept(alert("-5d0c", signal="-x 'y", segment="--country=de")).chosen(Choice())
+    commands = [line.strip() for line in next_steps(stands, ("--config", "-c.toml")) if line.startswith("  ")]
+    for command in commands:
+        assert main([*shlex.split(command)[1:], "--dry-run"]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (events[0]["incident"], events[1]["signal"], events[1]["segment"]) == ("-5d0c", "-x 'y", "--country=de")
+    (foreign,) = kept(alert(model="-x")).chosen(Choice())
+    assert "  driftline control acknowledge --model=-x --incident 5d0c" in next_steps(foreign, ())
 
 
 def test_a_command_is_one_line_on_any_terminal() -> None:
