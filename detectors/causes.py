@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from detectors import together
 from detectors.baseline import BLOCK
 from detectors.encoding import Column
@@ -37,6 +39,17 @@ class Turn(NamedTuple):
     at: int
     version: str | None
     back: bool
+
+
+class Basis(msgspec.Struct, array_like=True, frozen=True):
+    """What one monitor holds its values against: learned from its own stream, or ``given`` for these signals."""
+
+    began: int | None = None  # when its first prediction came
+    given: Sequence[str] = ()  # those that a recorded baseline knows, of the signals of which causes are told
+
+    def older(self, turn: Turn, signal: str) -> bool:
+        """Whether it says what was normal before the turn: a version that taught it has not changed since."""
+        return signal in self.given or (self.began is not None and self.began < turn.at)
 
 
 class Cause(NamedTuple):
@@ -73,8 +86,8 @@ def of_inputs(column: Column, lifecycle: Lifecycle, since: int, now: int) -> lis
     return found
 
 
-def of_turn(turn: Turn | None, since: int) -> list[Cause]:
-    if turn is None or not -NEAR_MS <= since - turn.at <= BEFORE_MS:
+def of_turn(turn: Turn, since: int) -> list[Cause]:
+    if not -NEAR_MS <= since - turn.at <= BEFORE_MS:
         return []
     apart = since - turn.at
     version = f"version {turn.version}" if turn.version is not None else "another version"

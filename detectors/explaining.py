@@ -12,6 +12,7 @@ from detectors.banks.shiryaev import WATCH
 from detectors.causes import (
     HARMLESS,
     PARTS_MAX,
+    Basis,
     Part,
     Turn,
     explained,
@@ -47,12 +48,27 @@ class Around(Protocol):
 
 
 class Explainer:
-    """Of one monitor. ``judged``: the losses of the batch at hand."""
+    """Of one monitor. ``judged``: the losses of the batch at hand; ``basis``: what values are held against."""
 
     def __init__(self, key: ScopeKey, watched: Watched, lifecycle: Lifecycle, around: Around) -> None:
         self.judged: list[Loss] = []
+        self.basis = Basis()
         self._key = key
         self._watched, self._lifecycle, self._around = watched, lifecycle, around
+
+    def began(self, at: int) -> None:
+        """The first prediction has come."""
+        if self.basis.began is None:
+            self.basis = msgspec.structs.replace(self.basis, began=at)
+
+    def given(self) -> None:
+        """What is known by now came from a recorded baseline."""
+        known = self._watched.known()
+        self.basis = Basis(given=[column.signal for column in known if explained(column)])
+
+    def forget_losses(self) -> None:
+        given = [signal for signal in self.basis.given if signal not in ("loss", "log_loss")]
+        self.basis = msgspec.structs.replace(self.basis, given=given)
 
     def more(self, at: Happening, index: int, cause: Suspect, evidence: Evidence) -> Evidence:
         """The evidence, with how the change came, how far the distribution moved, whom it harms and what caused it."""
@@ -87,7 +103,10 @@ class Explainer:
     def _causes(self, column: Column, since: int, moment: Moment) -> dict[str, JsonScalar]:
         if not explained(column):
             return {}
-        causes = of_inputs(column, self._lifecycle, since, moment.now) + of_turn(self._around.turn, since)
+        causes = of_inputs(column, self._lifecycle, since, moment.now)
+        turn = self._around.turn
+        if turn is not None and self.basis.older(turn, column.signal):
+            causes += of_turn(turn, since)
         if column.signal == "loss":
             rate = bool(self._watched.rate_loss)
             parts = [part.part(since, moment.at) for part in self._around.parts(self._key)[:PARTS_MAX]]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 
 from detectors.banks.shiryaev import WATCH
@@ -15,6 +16,7 @@ from detectors.timeline import Mark, Timeline
 from detectors.wording import NONE_SEEN
 from schemas.events import Alert, AlertEvent, ChangePoint, Evidence, Kind
 from tests.detectors.events import HOUR, SECOND, START, Event, control, outcome, prediction, run
+from tests.detectors.recordings import later, learned, recordings
 
 CONFIG = ModelConfig(baseline_rows=600, metrics_window="1d")
 BY_COUNTRY = ModelConfig(baseline_rows=300, metrics_window="1d", segments=("country",))
@@ -137,7 +139,30 @@ def test_a_deployment_of_long_ago_or_after_it_is_none() -> None:
     assert of_turn(turn, START + 10 * 60 * SECOND) != []
     assert of_turn(turn, START + 30 * HOUR) == []
     assert of_turn(turn, START - 10 * 60 * SECOND) == []
-    assert of_turn(None, START) == []
+
+
+def deployed_before() -> list[Event]:
+    """Version 2 and nothing else from the beginning; its errors begin 25 minutes later."""
+    events = answered(ages(0.0), step(0.1, 0.4), version="2")
+    return [control("deploy", "c", version="2", at=0), *events]
+
+
+def test_a_deployment_that_came_before_all_that_is_known_to_be_normal_is_none() -> None:
+    """What is normal was learned from the new version itself: whatever it changed is in there."""
+    assert causes(of(alarms(deployed_before()))[0]) == [NONE_SEEN]
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_deployment_after_which_a_recorded_baseline_is_held_against_the_new_version(labelled: bool) -> None:
+    """Of a signal that the recording does not have, what is normal is learned from the stream after all."""
+    base = answered(ages(0.0, rows=WARM), [0.1] * WARM, seed=5)
+    config = msgspec.structs.replace(CONFIG, baseline="q1")
+    held = recordings(learned([event for event in base if labelled or event["type"] != "outcome"], config))
+    events = later(deployed_before(), HOUR)
+    whole = run(events, config, (len(events),), recordings=held)
+    assert run(events, config, (61,), restoring=True, recordings=held) == whole
+    expected = ["version 2 was deployed 24 minutes before"] if labelled else [NONE_SEEN]
+    assert causes(of(whole.alerts)[0]) == expected
 
 
 def by_country(shares: Sequence[tuple[float, float]], errors: dict[str, tuple[float, float]]) -> list[Event]:
