@@ -110,16 +110,24 @@ def borne_out(group: Group, index: int, before: Evidence, recent: Recent, spread
 
 
 def named(group: Group, index: int, before: Evidence, name: Name) -> Evidence:
-    """The same, with what it looks like; and with how large it is, where no detector looks so far."""
+    """The same, with what it looks like; and with the level that the name rests on, where a detector saw part of it."""
     detail: dict[str, JsonScalar] = {**before.detail, "looks_like": name.word}
     if name.times is not None:
         detail["times"] = name.times
     baseline = before.baseline if before.baseline is not None else float(group.baseline.mean[index])
-    effect = 0.0 if name.mean is None else (name.mean - baseline) / float(group.baseline.scale[index])
-    if abs(effect) < CLIP:
+    if name.mean is None:
         return msgspec.structs.replace(before, detail=detail)
-    detail = {key: what for key, what in detail.items() if key not in ("spread", "effect_low", "effect_high")}
-    detail["after"] = _finite(name.mean or 0.0)
+    detail["after"] = _finite(name.mean)
+    effect = (name.mean - baseline) / (1.0 if group.rate else float(group.baseline.scale[index]))
+    if "spread" in detail and abs(effect) < CLIP:
+        if name.word != wording.CONSTANT:
+            return msgspec.structs.replace(before, detail=detail)
+        detail["spread"], effect = 0.0, -group.baseline.spread(index)
+    else:
+        detail.pop("spread", None)
+    low, high = detail.get("effect_low"), detail.get("effect_high")
+    if not (isinstance(low, float) and isinstance(high, float) and low <= effect <= high):
+        detail = {key: what for key, what in detail.items() if key not in ("effect_low", "effect_high")}
     return msgspec.structs.replace(before, detail=detail, effect=_finite(effect))
 
 
