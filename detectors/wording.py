@@ -1,5 +1,6 @@
 """The one sentence of an alert. A person reads it at night: what, how much, since when, what to look at."""
 
+import math
 from datetime import UTC, datetime
 
 from detectors import together
@@ -120,12 +121,17 @@ def _change(evidence: Evidence, rate: bool) -> str:
     spread = evidence.detail.get("spread")
     if spread == 0.0:
         return "does not vary any more"
+    cut = evidence.detail.get("at_least") is True  # the values lie farther off than is looked
     if isinstance(spread, float):
-        return f"has {spread:.2g} times the spread that it had"
+        return f"has {'at least ' if cut else ''}{spread:.2g} times the spread that it had"
     verb = ("rose" if evidence.effect > 0 else "fell") + slowly
     if rate:
         return f"{verb} from {before:.1%} to {max(0.0, min(after, 1.0)):.1%}"
     level = number(after, EXACT if evidence.detail.get("looks_like") == CONSTANT else 4)
+    if cut:
+        bound = "at least" if evidence.effect > 0 else "at most"
+        away = math.floor(abs(evidence.effect))
+        return f"{verb} from {number(before)} to {bound} {level} (at least {away} standard deviations)"
     return f"{verb} from {number(before)} to {level} ({abs(evidence.effect):,.1f} standard deviations)"
 
 

@@ -149,6 +149,44 @@ def test_the_level_that_a_name_rests_on_is_the_level_that_is_told(after: list[fl
     assert low <= alert.evidence.effect <= high  # type: ignore[operator]
 
 
+@pytest.mark.parametrize(
+    ("factor", "text"),
+    [(1_000.0, "rose from 170.2 to at least 28"), (0.001, "fell from 170.2 to at most 5"), (-3.0, "to at most 5")],
+)
+def test_a_change_that_is_larger_than_detectors_look_is_at_least_so_large_until_it_has_a_name(
+    factor: float, text: str
+) -> None:
+    values = [*normal(1, 3 * WARM, 170, 10), *[factor * value for value in normal(3, SINCE, 170, 10)]]
+    opened, updated = run(of_feature("x", values), CONFIG).alerts
+    assert text in opened.summary
+    assert "(at least 11 standard deviations)" in opened.summary
+    assert opened.evidence.detail["at_least"] is True
+    rising, effect = factor > 1, opened.evidence.effect or 0.0
+    assert ("effect_low" in opened.evidence.detail, "effect_high" in opened.evidence.detail) == (rising, not rising)
+    assert abs(float(opened.evidence.detail["effect_low" if rising else "effect_high"])) < abs(effect)  # type: ignore[arg-type]
+    assert "at_least" not in updated.evidence.detail
+    assert updated.evidence.detail["after"] == pytest.approx(170 * factor, rel=0.02)
+    assert " at least " not in updated.summary
+
+
+def test_a_change_within_what_detectors_look_at_is_as_large_as_it_is_told() -> None:
+    alerts = run(of_feature("x", [*normal(1, WARM, 40, 6), *normal(2, SINCE, 80, 6)]), CONFIG).alerts
+    assert all("at_least" not in alert.evidence.detail for alert in alerts)
+    assert all("effect_high" in alert.evidence.detail for alert in alerts[:1])
+
+
+def test_a_spread_that_is_larger_than_detectors_look_is_at_least_so_large() -> None:
+    opened, *_ = run(of_feature("x", [*normal(1, WARM), *normal(2, SINCE, 0.0, 500.0)]), CONFIG).alerts
+    assert "x has at least " in opened.summary
+    assert opened.evidence.detail["at_least"] is True
+
+
+def test_rows_that_bear_out_a_change_beyond_all_say_how_large_it_is_at_least() -> None:
+    opened, *_ = run(of_feature("x", [*normal(1, WARM), *normal(2, SINCE, 90.0, 40.0)]), SUSPICIOUS).alerts
+    assert opened.evidence.detail["at_least"] is True
+    assert " to at least 1" in opened.summary
+
+
 @pytest.mark.parametrize("always", [True, False])
 def test_yes_or_no_that_is_always_the_same(always: bool) -> None:
     alert = lasting([*chances(1, WARM, 0.4), *[always] * SINCE])
