@@ -14,15 +14,16 @@ from detectors.baseline import BLOCK
 from detectors.encoding import Column
 from detectors.lifecycle import Incident, Lifecycle, Suspect
 from detectors.wording import lasting
-from schemas.events import Evidence, JsonScalar, Kind
+from schemas.events import ChangePoint, Evidence, JsonScalar, Kind
 
 NOT_KNOWN = "not known yet"  # whether there is harm
 TOLD = 3  # causes, the likeliest first
 NEAR_MS = 60_000  # what lies no further apart has changed at the same time
 BEFORE_MS = 86_400_000  # how long before a change a deployment may still be its cause
-# How long before it another change may, or as long as it took to be found. What changed in the morning and what goes
-# wrong in the evening are mostly two things.
-INPUT_BEFORE_MS = 3_600_000
+# How long before it another change may: from the latest time at which that one may have begun to the earliest of this
+# one, and however uncertain these are, so long by the likeliest. What changed in the morning and what goes wrong in the
+# evening are mostly two things.
+INPUT_BEFORE_MS, INPUT_FARTHEST_MS = 3_600_000, 2 * 3_600_000
 OF_INPUTS = (Kind.FEATURE_DRIFT, Kind.DATA_QUALITY)
 EXPLAINED = (Kind.CONCEPT_DRIFT, Kind.PREDICTION_DRIFT, Kind.LABEL_DRIFT, Kind.LATENCY)
 HARMLESS = (*OF_INPUTS, Kind.PREDICTION_DRIFT)  # as long as labels do not say otherwise
@@ -62,26 +63,52 @@ def explained(column: Column) -> bool:
     return column.kind in EXPLAINED or column.signal == together.SIGNAL
 
 
-def of_inputs(column: Column, lifecycle: Lifecycle, since: int, now: int) -> list[Cause]:
-    """Features whose alarm or suspicion began no later than what is to be explained, or soon after."""
+class Dated(NamedTuple):
+    """When a change began: at the earliest, most likely, at the latest."""
+
+    low: int
+    at: int
+    high: int
+
+    @classmethod
+    def of(cls, change: ChangePoint, evidence: Evidence) -> "Dated":
+        low, high = evidence.detail.get("change_point_low"), evidence.detail.get("change_point_high")
+        earliest = low if isinstance(low, int) else change.ts
+        latest = high if isinstance(high, int) else change.ts
+        return cls(min(change.ts, earliest), change.ts, max(change.ts, latest))
+
+    @property
+    def likeliest(self) -> "Dated":
+        return Dated(self.at, self.at, self.at)
+
+    def may_follow(self, other: "Dated") -> bool:
+        """Whether it may have come of another one: by its dates not before it, and not long after."""
+        near = other.low - self.high <= NEAR_MS and self.low - other.high <= INPUT_BEFORE_MS
+        return near and abs(self.at - other.at) <= INPUT_FARTHEST_MS
+
+
+def of_inputs(column: Column, lifecycle: Lifecycle, since: Dated, now: int) -> list[Cause]:
+    """Features whose alarm or suspicion may have begun no later than what is to be explained, and not long before."""
     found = []
-    span = max(now - since, NEAR_MS)
+    span = min(max(now - since.at, NEAR_MS), INPUT_BEFORE_MS)
     known: list[tuple[str, Incident | Suspect]] = [*lifecycle.incidents.items(), *lifecycle.suspects.items()]
     for signal, other in known:
         began = other.evidence.change_point
         if signal in (column.signal, together.SIGNAL) or not _of_input(signal) or began is None:
             continue
-        apart = since - began.ts
-        if not -2 * span <= apart <= max(INPUT_BEFORE_MS, span):
+        suspected, dated = isinstance(other, Suspect), Dated.of(began, other.evidence)
+        # What is in doubt itself gets no benefit of the doubt.
+        if not (since.likeliest.may_follow(dated.likeliest) if suspected else since.may_follow(dated)):
             continue
+        apart = since.at - began.ts
         weight = _size(signal, other.evidence) / (1.0 + abs(apart) / span)
         looks = other.evidence.detail.get("looks_like")
         if looks is not None or signal.startswith("missing:"):
             weight *= 2.0  # broken is likelier a cause than different
-        if isinstance(other, Suspect):
+        if suspected:
             weight /= 4.0
         sort = f" ({looks})" if looks is not None else ""
-        verb = "seems to have changed" if isinstance(other, Suspect) else "changed"
+        verb = "seems to have changed" if suspected else "changed"
         found.append(Cause(weight, f"{_plain(signal)} {verb}{sort} {_when(apart)}"))
     return found
 

@@ -13,6 +13,7 @@ from detectors.causes import (
     HARMLESS,
     PARTS_MAX,
     Basis,
+    Dated,
     Part,
     Turn,
     explained,
@@ -83,7 +84,7 @@ class Explainer:
         began = evidence.change_point
         if began is not None:
             detail |= self.harm(column, began.ts, at.at)
-            detail = without(detail) | self._causes(column, began.ts, Moment.of(at.item))
+            detail = without(detail) | self._causes(column, Dated.of(began, evidence), Moment.of(at.item))
         return msgspec.structs.replace(evidence, detail=detail)
 
     def harm(self, column: Column, since: int, at: int) -> dict[str, JsonScalar]:
@@ -100,16 +101,16 @@ class Explainer:
         rows = losses.rows - len(self.judged) + bisect_right(self.judged, at, key=_place_of_loss)
         return losses.since(since, rows - 1), rows
 
-    def _causes(self, column: Column, since: int, moment: Moment) -> dict[str, JsonScalar]:
+    def _causes(self, column: Column, since: Dated, moment: Moment) -> dict[str, JsonScalar]:
         if not explained(column):
             return {}
         causes = of_inputs(column, self._lifecycle, since, moment.now)
         turn = self._around.turn
         if turn is not None and self.basis.older(turn, column.signal):
-            causes += of_turn(turn, since)
+            causes += of_turn(turn, since.at)
         if column.signal == "loss":
             rate = bool(self._watched.rate_loss)
-            parts = [part.part(since, moment.at) for part in self._around.parts(self._key)[:PARTS_MAX]]
+            parts = [part.part(since.at, moment.at) for part in self._around.parts(self._key)[:PARTS_MAX]]
             causes += of_segments(parts, loss_floor(rate), rate=rate)
         unseen = column.kind is Kind.CONCEPT_DRIFT and quiet(self._watched.watched_signals(), self._lifecycle)
         return told(causes, NONE_SEEN if unseen else None)

@@ -8,19 +8,33 @@ import msgspec
 import pytest
 
 from detectors.banks.shiryaev import WATCH
-from detectors.causes import LABELS_MIN, TOLD, Cause, Part, Rise, Turn, harm, of_inputs, of_segments, of_turn, told
+from detectors.causes import (
+    LABELS_MIN,
+    TOLD,
+    Cause,
+    Dated,
+    Part,
+    Rise,
+    Turn,
+    harm,
+    of_inputs,
+    of_segments,
+    of_turn,
+    told,
+)
 from detectors.config import ModelConfig
 from detectors.encoding import Column
 from detectors.lifecycle import Lifecycle, Suspect
 from detectors.timeline import Mark, Timeline
 from detectors.wording import NONE_SEEN
-from schemas.events import Alert, AlertEvent, ChangePoint, Evidence, Kind
+from schemas.events import Alert, AlertEvent, ChangePoint, Evidence, Kind, Position, Severity
 from tests.detectors.events import HOUR, SECOND, START, Event, control, outcome, prediction, run
 from tests.detectors.recordings import later, learned, recordings
 
 CONFIG = ModelConfig(baseline_rows=600, metrics_window="1d")
 BY_COUNTRY = ModelConfig(baseline_rows=300, metrics_window="1d", segments=("country",))
 WARM, SINCE = 1_500, 900
+MINUTE = 60 * SECOND
 
 
 def answered(
@@ -93,13 +107,51 @@ def test_where_no_inputs_are_watched_nothing_is_said_of_them() -> None:
     assert causes(opened) == []
 
 
-@pytest.mark.parametrize(("ago", "told_of"), [(HOUR, True), (30 * HOUR, False), (-HOUR, False)])
-def test_what_changed_days_before_or_long_after_is_no_cause(ago: int, told_of: bool) -> None:
+def seen_since(began: int, doubt: int = 0) -> Evidence:
+    change = ChangePoint(ts=began, offset=1)
+    seen = Evidence(value=1.0, threshold=1.0, threshold_origin="", n=1, baseline=0.0, effect=1.0, change_point=change)
+    detail: dict[str, Any] = {"change_point_low": began - doubt, "change_point_high": began + doubt}
+    return msgspec.structs.replace(seen, detail=detail if doubt else {})
+
+
+def told_of(ago: int, doubt: int, took: int, *, suspected: bool) -> bool:
+    """Whether a change so long before the one of the loss is told; both are in doubt by so much."""
     lifecycle, now = Lifecycle(), START + 100 * HOUR
-    began = ChangePoint(ts=now - ago, offset=1)
-    seen = Evidence(value=1.0, threshold=1.0, threshold_origin="", n=1, baseline=0.0, effect=1.0, change_point=began)
-    lifecycle.suspects["feature:age"] = Suspect(WATCH, 0, seen)
-    assert bool(of_inputs(Column("loss", Kind.CONCEPT_DRIFT), lifecycle, now, now + 60 * SECOND)) is told_of
+    cause = Suspect(WATCH, 0, seen_since(now - ago, doubt))
+    if suspected:
+        lifecycle.suspects["feature:age"] = cause
+    else:
+        column, position = Column("feature:age", Kind.FEATURE_DRIFT), Position(topic="t", partition=0, offset=1)
+        lifecycle.open(column, cause, Severity.INFO, cause.evidence, now, 0, 0, "", position)
+    since = Dated(now - doubt, now, now + doubt)
+    return bool(of_inputs(Column("loss", Kind.CONCEPT_DRIFT), lifecycle, since, now + took))
+
+
+@pytest.mark.parametrize("suspected", [True, False])
+@pytest.mark.parametrize("took", [MINUTE, 5 * HOUR])
+@pytest.mark.parametrize(("ago", "expected"), [(HOUR, True), (HOUR + 1, False), (-MINUTE, True), (-HOUR, False)])
+def test_what_changed_long_before_or_after_is_no_cause_however_long_it_took_to_be_found(
+    ago: int, expected: bool, took: int, suspected: bool
+) -> None:
+    assert told_of(ago, 0, took, suspected=suspected) is expected
+
+
+@pytest.mark.parametrize(
+    ("ago", "doubt", "expected"),
+    [
+        (100 * MINUTE, 20 * MINUTE, True),
+        (101 * MINUTE, 20 * MINUTE, False),
+        (2 * HOUR, 5 * HOUR, True),
+        (2 * HOUR + 1, 5 * HOUR, False),
+        (-41 * MINUTE, 20 * MINUTE, True),
+        (-42 * MINUTE, 20 * MINUTE, False),
+    ],
+)
+def test_when_a_change_began_is_uncertain_which_counts_for_alarms_and_not_for_suspicions(
+    ago: int, doubt: int, expected: bool
+) -> None:
+    assert told_of(ago, doubt, HOUR, suspected=False) is expected
+    assert not told_of(ago, doubt, HOUR, suspected=True)
 
 
 def test_what_is_broken_comes_first() -> None:
