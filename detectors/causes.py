@@ -180,7 +180,8 @@ def harm(rise: Rise, floor: float, *, rate: bool) -> str:
         return NOT_KNOWN
     if rise.certain(floor / 2.0):
         return f"loss up by {_much(rise.effect, rate)}"
-    return f"none seen in {rise.values} labels since"
+    # Of few labels, or beside a baseline of few, a harm would not have been seen either.
+    return f"none seen in {rise.values} labels since" if floor >= CERTAIN * rise.error else NOT_KNOWN
 
 
 def _much(effect: float, rate: bool) -> str:

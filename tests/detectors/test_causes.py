@@ -279,7 +279,7 @@ def test_a_drift_that_labels_show_no_harm_of() -> None:
     for row in rows[WARM + 500 :]:
         row["features"]["age"] -= 1.0
     rows += ages(0.0, rows=900, seed=4)
-    alerts = of(alarms(answered(rows, [0.1] * len(rows))), "feature:age")
+    alerts = of(alarms(answered(rows, [0.02] * len(rows))), "feature:age")
     assert [str(alert.event) for alert in alerts] == ["opened", "resolved"]
     assert alerts[0].evidence.detail["harm"] == "not known yet"
     assert str(alerts[1].evidence.detail["harm"]).startswith("none seen in ")
@@ -304,7 +304,10 @@ def test_labels_that_are_yet_to_come_say_nothing() -> None:
 def test_harm_is_told_of_a_loss_of_either_sort() -> None:
     assert harm(Rise(0.2, 500, 0.01), 0.03, rate=True) == "loss up by 20.0%"
     assert harm(Rise(0.8, 500, 0.05), 0.25, rate=False) == "loss up by 0.8 standard deviations"
-    assert harm(Rise(0.02, 100, 0.03), 0.03, rate=True) == "none seen in 100 labels since"
+    assert harm(Rise(0.01, 700, 0.01), 0.03, rate=True) == "none seen in 700 labels since"
+    assert harm(Rise(0.01, 700, 0.0101), 0.03, rate=True) == "not known yet"
+    assert harm(Rise(0.0, 96, 0.03), 0.03, rate=True) == "not known yet"
+    assert harm(Rise(0.0, 200, 0.08), 0.25, rate=False) == "none seen in 200 labels since"
     assert harm(Rise(0.9, LABELS_MIN - 1, 0.01), 0.03, rate=True) == "not known yet"
 
 
