@@ -7,20 +7,23 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from detectors import together
 from detectors.baseline import BLOCK
 from detectors.encoding import Column
 from detectors.lifecycle import Incident, Lifecycle, Suspect
 from detectors.wording import lasting
-from schemas.events import Evidence, JsonScalar, Kind
+from schemas.events import ChangePoint, Evidence, JsonScalar, Kind
 
 NOT_KNOWN = "not known yet"  # whether there is harm
 TOLD = 3  # causes, the likeliest first
 NEAR_MS = 60_000  # what lies no further apart has changed at the same time
 BEFORE_MS = 86_400_000  # how long before a change a deployment may still be its cause
-# How long before it another change may, or as long as it took to be found. What changed in the morning and what goes
-# wrong in the evening are mostly two things.
-INPUT_BEFORE_MS = 3_600_000
+# How long before it another change may: from the latest time at which that one may have begun to the earliest of this
+# one, and however uncertain these are, so long by the likeliest. What changed in the morning and what goes wrong in the
+# evening are mostly two things.
+INPUT_BEFORE_MS, INPUT_FARTHEST_MS = 3_600_000, 2 * 3_600_000
 OF_INPUTS = (Kind.FEATURE_DRIFT, Kind.DATA_QUALITY)
 EXPLAINED = (Kind.CONCEPT_DRIFT, Kind.PREDICTION_DRIFT, Kind.LABEL_DRIFT, Kind.LATENCY)
 HARMLESS = (*OF_INPUTS, Kind.PREDICTION_DRIFT)  # as long as labels do not say otherwise
@@ -39,6 +42,17 @@ class Turn(NamedTuple):
     back: bool
 
 
+class Basis(msgspec.Struct, array_like=True, frozen=True):
+    """What one monitor holds its values against: learned from its own stream, or ``given`` for these signals."""
+
+    began: int | None = None  # when its first prediction came
+    given: Sequence[str] = ()  # those that a recorded baseline knows, of the signals of which causes are told
+
+    def older(self, turn: Turn, signal: str) -> bool:
+        """Whether it says what was normal before the turn: a version that taught it has not changed since."""
+        return signal in self.given or (self.began is not None and self.began < turn.at)
+
+
 class Cause(NamedTuple):
     weight: float
     text: str
@@ -49,32 +63,58 @@ def explained(column: Column) -> bool:
     return column.kind in EXPLAINED or column.signal == together.SIGNAL
 
 
-def of_inputs(column: Column, lifecycle: Lifecycle, since: int, now: int) -> list[Cause]:
-    """Features whose alarm or suspicion began no later than what is to be explained, or soon after."""
+class Dated(NamedTuple):
+    """When a change began: at the earliest, most likely, at the latest."""
+
+    low: int
+    at: int
+    high: int
+
+    @classmethod
+    def of(cls, change: ChangePoint, evidence: Evidence) -> "Dated":
+        low, high = evidence.detail.get("change_point_low"), evidence.detail.get("change_point_high")
+        earliest = low if isinstance(low, int) else change.ts
+        latest = high if isinstance(high, int) else change.ts
+        return cls(min(change.ts, earliest), change.ts, max(change.ts, latest))
+
+    @property
+    def likeliest(self) -> "Dated":
+        return Dated(self.at, self.at, self.at)
+
+    def may_follow(self, other: "Dated") -> bool:
+        """Whether it may have come of another one: by its dates not before it, and not long after."""
+        near = other.low - self.high <= NEAR_MS and self.low - other.high <= INPUT_BEFORE_MS
+        return near and abs(self.at - other.at) <= INPUT_FARTHEST_MS
+
+
+def of_inputs(column: Column, lifecycle: Lifecycle, since: Dated, now: int) -> list[Cause]:
+    """Features whose alarm or suspicion may have begun no later than what is to be explained, and not long before."""
     found = []
-    span = max(now - since, NEAR_MS)
+    span = min(max(now - since.at, NEAR_MS), INPUT_BEFORE_MS)
     known: list[tuple[str, Incident | Suspect]] = [*lifecycle.incidents.items(), *lifecycle.suspects.items()]
     for signal, other in known:
         began = other.evidence.change_point
         if signal in (column.signal, together.SIGNAL) or not _of_input(signal) or began is None:
             continue
-        apart = since - began.ts
-        if not -2 * span <= apart <= max(INPUT_BEFORE_MS, span):
+        suspected, dated = isinstance(other, Suspect), Dated.of(began, other.evidence)
+        # What is in doubt itself gets no benefit of the doubt.
+        if not (since.likeliest.may_follow(dated.likeliest) if suspected else since.may_follow(dated)):
             continue
+        apart = since.at - began.ts
         weight = _size(signal, other.evidence) / (1.0 + abs(apart) / span)
         looks = other.evidence.detail.get("looks_like")
         if looks is not None or signal.startswith("missing:"):
             weight *= 2.0  # broken is likelier a cause than different
-        if isinstance(other, Suspect):
+        if suspected:
             weight /= 4.0
         sort = f" ({looks})" if looks is not None else ""
-        verb = "seems to have changed" if isinstance(other, Suspect) else "changed"
+        verb = "seems to have changed" if suspected else "changed"
         found.append(Cause(weight, f"{_plain(signal)} {verb}{sort} {_when(apart)}"))
     return found
 
 
-def of_turn(turn: Turn | None, since: int) -> list[Cause]:
-    if turn is None or not -NEAR_MS <= since - turn.at <= BEFORE_MS:
+def of_turn(turn: Turn, since: int) -> list[Cause]:
+    if not -NEAR_MS <= since - turn.at <= BEFORE_MS:
         return []
     apart = since - turn.at
     version = f"version {turn.version}" if turn.version is not None else "another version"
@@ -140,7 +180,8 @@ def harm(rise: Rise, floor: float, *, rate: bool) -> str:
         return NOT_KNOWN
     if rise.certain(floor / 2.0):
         return f"loss up by {_much(rise.effect, rate)}"
-    return f"none seen in {rise.values} labels since"
+    # Of few labels, or beside a baseline of few, a harm would not have been seen either.
+    return f"none seen in {rise.values} labels since" if floor >= CERTAIN * rise.error else NOT_KNOWN
 
 
 def _much(effect: float, rate: bool) -> str:

@@ -36,6 +36,8 @@ def of_finding(group: Group, found: Found, row: int, timeline: Timeline, config:
         # As whoever set the budget counts: what thresholds are larger or smaller by for its sake is left out.
         value, threshold = (in_unit(config, time / LIMIT_FACTORS[group.rate]) for time in (value, threshold))
         detail |= _interval(found.effect, _error(found), spread=found.spread)
+    if not group.rate and _is_cut(group, found.column, found.after, finding.spread, of_spread=found.spread):
+        detail = _at_least(detail, found.effect)
     return Evidence(
         value=_finite(value),
         threshold=_finite(threshold),
@@ -79,6 +81,22 @@ def _interval(effect: float, error: float, *, spread: bool) -> dict[str, JsonSca
     return {"effect_low": _finite(effect - reach), "effect_high": _finite(effect + reach)}
 
 
+def _is_cut(group: Group, column: int, after: float, spread: float, *, of_spread: bool) -> bool:
+    """Whether so many values lie where they are clipped that what is told of them is less than it is.
+
+    Their mean and their spread are so large together only where many are. ``spread`` may be unknown.
+    """
+    level = abs(after - float(group.baseline.mean[column])) / float(group.baseline.scale[column])
+    cut = level + (0.0 if math.isnan(spread) else spread) >= CLIP
+    return cut and (of_spread or level >= CLIP / 2)  # else they may be clipped on both sides
+
+
+def _at_least(detail: dict[str, JsonScalar], effect: float) -> dict[str, JsonScalar]:
+    """Of an interval only the end holds that lies nearer to nothing."""
+    beyond = "effect_high" if effect > 0 else "effect_low"
+    return {**{name: what for name, what in detail.items() if name != beyond}, "at_least": True}
+
+
 def of_given(mean: float, floor: float) -> Evidence:
     """A baseline that was given, before any value has been held against it."""
     return Evidence(
@@ -96,30 +114,43 @@ def borne_out(group: Group, index: int, before: Evidence, recent: Recent, spread
     scale = 1.0 if group.rate else float(group.baseline.scale[index])
     baseline = before.baseline if before.baseline is not None else float(group.baseline.mean[index])
     effect = recent.of(spread=spread)
+    after = baseline + recent.effect * scale
     detail = {
-        **{name: what for name, what in before.detail.items() if name != "spread"},
-        "after": _finite(baseline + recent.effect * scale),
+        **{name: what for name, what in before.detail.items() if name not in ("spread", "at_least")},
+        "after": _finite(after),
         "confirmed_by_rows": recent.rows,
         **_interval(effect, recent.error, spread=spread),
     }
     if spread:
         detail["spread"] = _finite(recent.spread + group.baseline.spread(index))
+    width = recent.spread + group.baseline.spread(index)
+    if not group.rate and _is_cut(group, index, after, width, of_spread=spread):
+        detail = _at_least(detail, effect)
     if before.value is None:  # no detector spoke: it is these rows alone that speak
         before = msgspec.structs.replace(before, value=_finite(abs(effect)), n=recent.rows)
     return msgspec.structs.replace(before, effect=_finite(effect), detail=detail)
 
 
 def named(group: Group, index: int, before: Evidence, name: Name) -> Evidence:
-    """The same, with what it looks like; and with how large it is, where no detector looks so far."""
+    """The same, with what it looks like; and with the level that the name rests on, where a detector saw part of it."""
     detail: dict[str, JsonScalar] = {**before.detail, "looks_like": name.word}
     if name.times is not None:
         detail["times"] = name.times
     baseline = before.baseline if before.baseline is not None else float(group.baseline.mean[index])
-    effect = 0.0 if name.mean is None else (name.mean - baseline) / float(group.baseline.scale[index])
-    if abs(effect) < CLIP:
+    if name.mean is None:
         return msgspec.structs.replace(before, detail=detail)
-    detail = {key: what for key, what in detail.items() if key not in ("spread", "effect_low", "effect_high")}
-    detail["after"] = _finite(name.mean or 0.0)
+    detail["after"] = _finite(name.mean)
+    effect = (name.mean - baseline) / (1.0 if group.rate else float(group.baseline.scale[index]))
+    if "spread" in detail and abs(effect) < CLIP:
+        if name.word != wording.CONSTANT:
+            return msgspec.structs.replace(before, detail=detail)
+        detail["spread"], effect = 0.0, -group.baseline.spread(index)
+    else:
+        detail.pop("spread", None)
+    detail.pop("at_least", None)
+    low, high = detail.get("effect_low"), detail.get("effect_high")
+    if not (isinstance(low, float) and isinstance(high, float) and low <= effect <= high):
+        detail = {key: what for key, what in detail.items() if key not in ("effect_low", "effect_high")}
     return msgspec.structs.replace(before, detail=detail, effect=_finite(effect))
 
 

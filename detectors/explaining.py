@@ -12,6 +12,8 @@ from detectors.banks.shiryaev import WATCH
 from detectors.causes import (
     HARMLESS,
     PARTS_MAX,
+    Basis,
+    Dated,
     Part,
     Turn,
     explained,
@@ -47,12 +49,27 @@ class Around(Protocol):
 
 
 class Explainer:
-    """Of one monitor. ``judged``: the losses of the batch at hand."""
+    """Of one monitor. ``judged``: the losses of the batch at hand; ``basis``: what values are held against."""
 
     def __init__(self, key: ScopeKey, watched: Watched, lifecycle: Lifecycle, around: Around) -> None:
         self.judged: list[Loss] = []
+        self.basis = Basis()
         self._key = key
         self._watched, self._lifecycle, self._around = watched, lifecycle, around
+
+    def began(self, at: int) -> None:
+        """The first prediction has come."""
+        if self.basis.began is None:
+            self.basis = msgspec.structs.replace(self.basis, began=at)
+
+    def given(self) -> None:
+        """What is known by now came from a recorded baseline."""
+        known = self._watched.known()
+        self.basis = Basis(given=[column.signal for column in known if explained(column)])
+
+    def forget_losses(self) -> None:
+        given = [signal for signal in self.basis.given if signal not in ("loss", "log_loss")]
+        self.basis = msgspec.structs.replace(self.basis, given=given)
 
     def more(self, at: Happening, index: int, cause: Suspect, evidence: Evidence) -> Evidence:
         """The evidence, with how the change came, how far the distribution moved, whom it harms and what caused it."""
@@ -67,7 +84,7 @@ class Explainer:
         began = evidence.change_point
         if began is not None:
             detail |= self.harm(column, began.ts, at.at)
-            detail = without(detail) | self._causes(column, began.ts, Moment.of(at.item))
+            detail = without(detail) | self._causes(column, Dated.of(began, evidence), Moment.of(at.item))
         return msgspec.structs.replace(evidence, detail=detail)
 
     def harm(self, column: Column, since: int, at: int) -> dict[str, JsonScalar]:
@@ -84,13 +101,16 @@ class Explainer:
         rows = losses.rows - len(self.judged) + bisect_right(self.judged, at, key=_place_of_loss)
         return losses.since(since, rows - 1), rows
 
-    def _causes(self, column: Column, since: int, moment: Moment) -> dict[str, JsonScalar]:
+    def _causes(self, column: Column, since: Dated, moment: Moment) -> dict[str, JsonScalar]:
         if not explained(column):
             return {}
-        causes = of_inputs(column, self._lifecycle, since, moment.now) + of_turn(self._around.turn, since)
+        causes = of_inputs(column, self._lifecycle, since, moment.now)
+        turn = self._around.turn
+        if turn is not None and self.basis.older(turn, column.signal):
+            causes += of_turn(turn, since.at)
         if column.signal == "loss":
             rate = bool(self._watched.rate_loss)
-            parts = [part.part(since, moment.at) for part in self._around.parts(self._key)[:PARTS_MAX]]
+            parts = [part.part(since.at, moment.at) for part in self._around.parts(self._key)[:PARTS_MAX]]
             causes += of_segments(parts, loss_floor(rate), rate=rate)
         unseen = column.kind is Kind.CONCEPT_DRIFT and quiet(self._watched.watched_signals(), self._lifecycle)
         return told(causes, NONE_SEEN if unseen else None)

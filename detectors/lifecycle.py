@@ -298,9 +298,9 @@ class Lifecycle:
 
 
 def _plain(evidence: Evidence) -> bool:
-    """Whether the effect is certain to be one: nothing lies outside its interval."""
+    """Whether the effect is certain to be one: nothing lies outside its interval, of which one end may be unknown."""
     low, high = evidence.detail.get("effect_low"), evidence.detail.get("effect_high")
-    return isinstance(low, float) and isinstance(high, float) and low * high > 0
+    return (isinstance(low, float) and low > 0) or (isinstance(high, float) and high < 0)
 
 
 def _goes_on(group: Group, index: int, fresh: int, floor: float) -> bool:

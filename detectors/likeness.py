@@ -12,6 +12,7 @@ import numpy as np
 
 from detectors.baseline import BLOCK, Row
 from detectors.group import Group
+from detectors.wording import CONSTANT, EXACT, number
 
 VALUES_MIN = 48  # of fewer nothing is said: of two blocks, some may be missing
 CHANGED_MAX = 16  # columns that have changed together: of more, some look swapped by chance
@@ -20,6 +21,7 @@ MIDDLE = 1.2  # standard errors of the mean of the middle half, in those of a me
 CERTAIN = 4.0  # standard errors within which two means may be the same, and beyond which they differ
 ALIKE = 0.2  # by how much two standard deviations may differ and be the same, as logarithms: tails make them uncertain
 OUTSIDE = 0.95  # of the values, beyond all that was seen
+HELD, EXACTLY = 2.0**-23, 2.0**-50  # parts of it by which a level may be off that was kept in 32 bits, and in 64
 GONE = 8.0  # values that should have come: with none of them, chance is one in three thousand
 NEW_SHARE, RARE = 0.05, 0.01  # how much is new, and how little there was before
 
@@ -53,7 +55,7 @@ class Name(NamedTuple):
     word: str
     words: str
     times: float | None = None
-    mean: float | None = None  # of the values since, as they came
+    mean: float | None = None  # of the values since, as they came, where it is known
 
 
 class Side(NamedTuple):
@@ -94,13 +96,22 @@ def of_numbers(group: Group, column: int, blocks: int) -> Numbers | None:
     mean, scale, learned = float(baseline.mean[column]), float(baseline.scale[column]), float(baseline.n[column])
     centre, width = _middle(seen.centres), _middle(seen.widths) * (1.0 + 0.75 / BLOCK)  # of 32 values it falls short
     constant = bool((seen.widths == 0.0).all() and np.ptp(seen.centres) == 0.0)
+    level = mean + scale * centre
+    if constant:
+        level = _plainest(level, HELD * abs(scale * centre) + EXACTLY * abs(mean))
     return Numbers(
         Side(mean, scale, scale / math.sqrt(learned) if learned else 0.0),
-        Side(mean + scale * centre, scale * width, scale * width * MIDDLE / math.sqrt(values)),
+        Side(level, scale * width, scale * width * MIDDLE / math.sqrt(values)),
         constant,
         bool(seen.outside.sum() >= OUTSIDE * values),
         values,
     )
+
+
+def _plainest(level: float, error: float) -> float:
+    """What people would write of all that it may be: of a constant it is most likely that."""
+    tried = (round(level, digits) + 0.0 for digits in range(-15, 16))  # 0.0 and not -0.0
+    return next((plain for plain in tried if abs(plain - level) <= error), level)
 
 
 def _middle(values: Row) -> float:
@@ -118,7 +129,7 @@ def name_of_numbers(own: Numbers, others: Iterable[tuple[str, Numbers]], *, last
 
 def _name_of_numbers(own: Numbers, others: Iterable[tuple[str, Numbers]], last: bool) -> Name | None:
     if own.constant:
-        return Name("constant", f"it is always {own.since.mean:.6g}")
+        return Name(CONSTANT, f"it is always {number(own.since.mean, EXACT)}")
     for signal, other in others:
         if _swapped(own, other):
             plain = signal.removeprefix("feature:")
@@ -154,10 +165,12 @@ def _factor(before: Side, since: Side) -> Name | None:
     for factor, (small, large) in _FACTORS.items():
         if _is_factor(math.log(factor), times, spread, error):
             return Name(
-                "unit change", f"it looks like another unit, {factor:.4g} times as much{_from_to(small, large)}", factor
+                "unit change",
+                f"it looks like another unit, {number(factor)} times as much{_from_to(small, large)}",
+                factor,
             )
         if _is_factor(-math.log(factor), times, spread, error):
-            part = f"it looks like another unit, divided by {factor:.4g}{_from_to(large, small)}"
+            part = f"it looks like another unit, divided by {number(factor)}{_from_to(large, small)}"
             return Name("unit change", part, 1.0 / factor)
     return None
 
@@ -211,14 +224,15 @@ def of_share(group: Group, column: int, blocks: int, learned: float | None = Non
 def name_of_bit(own: Share) -> Name | None:
     """Of what is true or false."""
     if own.gone:
-        return Name("constant", "it is always false")
+        return Name(CONSTANT, "it is always false", mean=0.0)
     if own._replace(before=1.0 - own.before, ones=own.values - own.ones).gone:
-        return Name("constant", "it is always true")
+        return Name(CONSTANT, "it is always true", mean=1.0)
     return None
 
 
 def name_of_missing(own: Share) -> Name | None:
-    return Name("all missing", "all of it is missing") if own.before <= 0.5 and own.ones == own.values else None
+    gone = own.before <= 0.5 and own.ones == own.values
+    return Name("all missing", "all of it is missing", mean=1.0) if gone else None
 
 
 def name_of_category(category: str | None, shares: Mapping[str, Share], rest: Share) -> Name | None:
@@ -230,7 +244,7 @@ def name_of_category(category: str | None, shares: Mapping[str, Share], rest: Sh
         if not others and not rest.differs(lost):
             return Name("renamed", f"{' and '.join(gone)} looks renamed: as much of what is new has come as is gone")
     if category in gone:
-        return Name("category vanished", "there is none of it any more")
+        return Name("category vanished", "there is none of it any more", mean=0.0)
     if category is None and not gone and rest.before <= RARE and rest.since >= NEW_SHARE:
         return Name("new category", "there is a category that was rare or never seen before")
     return None

@@ -14,7 +14,7 @@ import msgspec
 
 from detectors import wording
 from detectors.awaited import Awaited, AwaitedState
-from detectors.causes import NOT_KNOWN
+from detectors.causes import NOT_KNOWN, Basis
 from detectors.config import ModelConfig
 from detectors.effects import Decided
 from detectors.encoding import Column
@@ -61,6 +61,7 @@ class ScopeState(msgspec.Struct, array_like=True, frozen=True):
     repeats: bool
     origin: Origin = FROM_STREAM
     awaited: AwaitedState = {}
+    basis: Basis = Basis()
 
 
 class Scope:
@@ -111,6 +112,7 @@ class Scope:
             self._repeats,
             self.reports.origin,
             self._awaited.state,
+            self.explainer.basis,
         )
 
     def restore(self, state: ScopeState) -> None:
@@ -125,12 +127,14 @@ class Scope:
         self._repeats = state.repeats
         self.reports.origin = state.origin
         self._awaited.state = state.awaited
+        self.explainer.basis = state.basis
 
     def start_from(self, learned: Learned) -> None:
         """A baseline that was recorded, where it has enough of this segment; before anything has come."""
         state = learned.start(self.key.segment)
         if state is not None:
             self._watched.start_from(state)
+            self.explainer.given()
             self.reports.origin = learned.origin
             if self.key.segment is None:
                 self._awaited.start(learned.kinds)
@@ -153,6 +157,7 @@ class Scope:
         predicted_at, weight = entry.time, label.weight
         if self._watched.rate_loss not in (None, rate):  # a recorded baseline took the labels for those of another task
             self._watched.forget_losses()
+            self.explainer.forget_losses()
         self._watched.rate_loss = rate
         self._labels.add(item[0], max(0, item[1] - predicted_at))
         self.book.window.lost(Counted(losses.loss, losses.log_loss, weight))
@@ -220,6 +225,7 @@ class Scope:
         repeated, self._repeated = self._repeated, []
         if rows:
             self._seen = rows
+            self.explainer.began(rows[0][1])
             self.book.window.saw([row[3] for row in rows])
             yield from self._watched.predicted(rows, repeated)
 

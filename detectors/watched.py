@@ -128,6 +128,11 @@ class Watched:
             group.begin()
         self.rows, self.losses = Timeline(), Timeline()
 
+    def known(self) -> Iterator[Column]:
+        """Those of which it is known what is normal."""
+        for group in self.groups:
+            yield from (column for index, column in enumerate(group.columns) if group.ready(index))
+
     def ready(self) -> dict[str, bool]:
         """Of each signal, whether it is known what is normal."""
         return {

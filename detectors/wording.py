@@ -1,5 +1,6 @@
 """The one sentence of an alert. A person reads it at night: what, how much, since when, what to look at."""
 
+import math
 from datetime import UTC, datetime
 
 from detectors import together
@@ -30,6 +31,8 @@ _SHARES = {
     DUPLICATES: "predictions that were followed by one of the same id",
     STALE: "predictions that came long after or before their own time",
 }
+CONSTANT = "constant"  # what a value that is always the same looks like
+EXACT = 15  # digits of a number that is told as it is
 # What is told as the cause of an alarm where inputs are watched and show none.
 NONE_SEEN = "none seen in inputs: the relation between inputs and labels changed"
 
@@ -122,12 +125,32 @@ def _change(evidence: Evidence, rate: bool) -> str:
         return "changed"
     slowly = " little by little" if evidence.detail.get("change") == Course.GRADUAL else ""
     spread = evidence.detail.get("spread")
+    if spread == 0.0:
+        return "does not vary any more"
+    cut = evidence.detail.get("at_least") is True  # the values lie farther off than is looked
     if isinstance(spread, float):
-        return f"has {spread:.2g} times the spread that it had"
+        return f"has {'at least ' if cut else ''}{spread:.2g} times the spread that it had"
     verb = ("rose" if evidence.effect > 0 else "fell") + slowly
     if rate:
         return f"{verb} from {before:.1%} to {max(0.0, min(after, 1.0)):.1%}"
-    return f"{verb} from {before:.4g} to {after:.4g} ({abs(evidence.effect):.1f} standard deviations)"
+    level = number(after, EXACT if evidence.detail.get("looks_like") == CONSTANT else 4)
+    if cut:
+        bound = "at least" if evidence.effect > 0 else "at most"
+        away = math.floor(abs(evidence.effect))
+        return f"{verb} from {number(before)} to {bound} {level} (at least {away} standard deviations)"
+    return f"{verb} from {number(before)} to {level} ({abs(evidence.effect):,.1f} standard deviations)"
+
+
+def number(value: float, digits: int = 4) -> str:
+    """As people write it.
+
+    >>> number(167_049.3), number(12_345.678, EXACT), number(0.00012345)
+    ('167,000', '12,345.678', '0.0001234')
+    """
+    plain = float(f"{value:.{digits}g}")
+    if plain and not 1e-4 <= abs(plain) < 1e15:
+        return f"{plain:.{digits}g}"
+    return f"{int(plain):,}" if plain.is_integer() else f"{plain:,}"
 
 
 def _since(evidence: Evidence) -> str:

@@ -4,21 +4,37 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 
 from detectors.banks.shiryaev import WATCH
-from detectors.causes import LABELS_MIN, TOLD, Cause, Part, Rise, Turn, harm, of_inputs, of_segments, of_turn, told
+from detectors.causes import (
+    LABELS_MIN,
+    TOLD,
+    Cause,
+    Dated,
+    Part,
+    Rise,
+    Turn,
+    harm,
+    of_inputs,
+    of_segments,
+    of_turn,
+    told,
+)
 from detectors.config import ModelConfig
 from detectors.encoding import Column
 from detectors.lifecycle import Lifecycle, Suspect
 from detectors.timeline import Mark, Timeline
 from detectors.wording import NONE_SEEN
-from schemas.events import Alert, AlertEvent, ChangePoint, Evidence, Kind
+from schemas.events import Alert, AlertEvent, ChangePoint, Evidence, Kind, Position, Severity
 from tests.detectors.events import HOUR, SECOND, START, Event, control, outcome, prediction, run
+from tests.detectors.recordings import later, learned, recordings
 
 CONFIG = ModelConfig(baseline_rows=600, metrics_window="1d")
 BY_COUNTRY = ModelConfig(baseline_rows=300, metrics_window="1d", segments=("country",))
 WARM, SINCE = 1_500, 900
+MINUTE = 60 * SECOND
 
 
 def answered(
@@ -91,13 +107,51 @@ def test_where_no_inputs_are_watched_nothing_is_said_of_them() -> None:
     assert causes(opened) == []
 
 
-@pytest.mark.parametrize(("ago", "told_of"), [(HOUR, True), (30 * HOUR, False), (-HOUR, False)])
-def test_what_changed_days_before_or_long_after_is_no_cause(ago: int, told_of: bool) -> None:
+def seen_since(began: int, doubt: int = 0) -> Evidence:
+    change = ChangePoint(ts=began, offset=1)
+    seen = Evidence(value=1.0, threshold=1.0, threshold_origin="", n=1, baseline=0.0, effect=1.0, change_point=change)
+    detail: dict[str, Any] = {"change_point_low": began - doubt, "change_point_high": began + doubt}
+    return msgspec.structs.replace(seen, detail=detail if doubt else {})
+
+
+def told_of(ago: int, doubt: int, took: int, *, suspected: bool) -> bool:
+    """Whether a change so long before the one of the loss is told; both are in doubt by so much."""
     lifecycle, now = Lifecycle(), START + 100 * HOUR
-    began = ChangePoint(ts=now - ago, offset=1)
-    seen = Evidence(value=1.0, threshold=1.0, threshold_origin="", n=1, baseline=0.0, effect=1.0, change_point=began)
-    lifecycle.suspects["feature:age"] = Suspect(WATCH, 0, seen)
-    assert bool(of_inputs(Column("loss", Kind.CONCEPT_DRIFT), lifecycle, now, now + 60 * SECOND)) is told_of
+    cause = Suspect(WATCH, 0, seen_since(now - ago, doubt))
+    if suspected:
+        lifecycle.suspects["feature:age"] = cause
+    else:
+        column, position = Column("feature:age", Kind.FEATURE_DRIFT), Position(topic="t", partition=0, offset=1)
+        lifecycle.open(column, cause, Severity.INFO, cause.evidence, now, 0, 0, "", position)
+    since = Dated(now - doubt, now, now + doubt)
+    return bool(of_inputs(Column("loss", Kind.CONCEPT_DRIFT), lifecycle, since, now + took))
+
+
+@pytest.mark.parametrize("suspected", [True, False])
+@pytest.mark.parametrize("took", [MINUTE, 5 * HOUR])
+@pytest.mark.parametrize(("ago", "expected"), [(HOUR, True), (HOUR + 1, False), (-MINUTE, True), (-HOUR, False)])
+def test_what_changed_long_before_or_after_is_no_cause_however_long_it_took_to_be_found(
+    ago: int, expected: bool, took: int, suspected: bool
+) -> None:
+    assert told_of(ago, 0, took, suspected=suspected) is expected
+
+
+@pytest.mark.parametrize(
+    ("ago", "doubt", "expected"),
+    [
+        (100 * MINUTE, 20 * MINUTE, True),
+        (101 * MINUTE, 20 * MINUTE, False),
+        (2 * HOUR, 5 * HOUR, True),
+        (2 * HOUR + 1, 5 * HOUR, False),
+        (-41 * MINUTE, 20 * MINUTE, True),
+        (-42 * MINUTE, 20 * MINUTE, False),
+    ],
+)
+def test_when_a_change_began_is_uncertain_which_counts_for_alarms_and_not_for_suspicions(
+    ago: int, doubt: int, expected: bool
+) -> None:
+    assert told_of(ago, doubt, HOUR, suspected=False) is expected
+    assert not told_of(ago, doubt, HOUR, suspected=True)
 
 
 def test_what_is_broken_comes_first() -> None:
@@ -137,7 +191,30 @@ def test_a_deployment_of_long_ago_or_after_it_is_none() -> None:
     assert of_turn(turn, START + 10 * 60 * SECOND) != []
     assert of_turn(turn, START + 30 * HOUR) == []
     assert of_turn(turn, START - 10 * 60 * SECOND) == []
-    assert of_turn(None, START) == []
+
+
+def deployed_before() -> list[Event]:
+    """Version 2 and nothing else from the beginning; its errors begin 25 minutes later."""
+    events = answered(ages(0.0), step(0.1, 0.4), version="2")
+    return [control("deploy", "c", version="2", at=0), *events]
+
+
+def test_a_deployment_that_came_before_all_that_is_known_to_be_normal_is_none() -> None:
+    """What is normal was learned from the new version itself: whatever it changed is in there."""
+    assert causes(of(alarms(deployed_before()))[0]) == [NONE_SEEN]
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_deployment_after_which_a_recorded_baseline_is_held_against_the_new_version(labelled: bool) -> None:
+    """Of a signal that the recording does not have, what is normal is learned from the stream after all."""
+    base = answered(ages(0.0, rows=WARM), [0.1] * WARM, seed=5)
+    config = msgspec.structs.replace(CONFIG, baseline="q1")
+    held = recordings(learned([event for event in base if labelled or event["type"] != "outcome"], config))
+    events = later(deployed_before(), HOUR)
+    whole = run(events, config, (len(events),), recordings=held)
+    assert run(events, config, (61,), restoring=True, recordings=held) == whole
+    expected = ["version 2 was deployed 24 minutes before"] if labelled else [NONE_SEEN]
+    assert causes(of(whole.alerts)[0]) == expected
 
 
 def by_country(shares: Sequence[tuple[float, float]], errors: dict[str, tuple[float, float]]) -> list[Event]:
@@ -202,7 +279,7 @@ def test_a_drift_that_labels_show_no_harm_of() -> None:
     for row in rows[WARM + 500 :]:
         row["features"]["age"] -= 1.0
     rows += ages(0.0, rows=900, seed=4)
-    alerts = of(alarms(answered(rows, [0.1] * len(rows))), "feature:age")
+    alerts = of(alarms(answered(rows, [0.02] * len(rows))), "feature:age")
     assert [str(alert.event) for alert in alerts] == ["opened", "resolved"]
     assert alerts[0].evidence.detail["harm"] == "not known yet"
     assert str(alerts[1].evidence.detail["harm"]).startswith("none seen in ")
@@ -227,7 +304,10 @@ def test_labels_that_are_yet_to_come_say_nothing() -> None:
 def test_harm_is_told_of_a_loss_of_either_sort() -> None:
     assert harm(Rise(0.2, 500, 0.01), 0.03, rate=True) == "loss up by 20.0%"
     assert harm(Rise(0.8, 500, 0.05), 0.25, rate=False) == "loss up by 0.8 standard deviations"
-    assert harm(Rise(0.02, 100, 0.03), 0.03, rate=True) == "none seen in 100 labels since"
+    assert harm(Rise(0.01, 700, 0.01), 0.03, rate=True) == "none seen in 700 labels since"
+    assert harm(Rise(0.01, 700, 0.0101), 0.03, rate=True) == "not known yet"
+    assert harm(Rise(0.0, 96, 0.03), 0.03, rate=True) == "not known yet"
+    assert harm(Rise(0.0, 200, 0.08), 0.25, rate=False) == "none seen in 200 labels since"
     assert harm(Rise(0.9, LABELS_MIN - 1, 0.01), 0.03, rate=True) == "not known yet"
 
 

@@ -119,10 +119,79 @@ def test_most_changes_have_no_name() -> None:
     assert len(named) <= 0.03 * features
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (0.5, "0.5"), (-999_999.0, "-999,999"), (12_345.678, "12,345.678"), (1e-3, "0.001")],
+)
+def test_a_constant_is_told_as_people_write_it_and_so_is_the_change(value: float, text: str) -> None:
+    """Also where most of the rows since are of before, or beyond what detectors look at."""
+    alert = lasting([*normal(1, WARM, 5.07, 1), *[value] * SINCE])
+    assert alert.evidence.detail["after"] == value
+    assert f" to {text} (" in alert.summary
+    assert f"it is always {text}; look" in alert.summary
+    before, effect = alert.evidence.baseline or 0.0, alert.evidence.effect or 0.0
+    assert effect == pytest.approx(value - before, rel=0.1)  # of about one standard deviation
+
+
+def test_a_count_that_is_always_zero_does_not_vary_any_more() -> None:
+    alert = lasting([*[float(abs(value) > 1.9) for value in normal(1, 3 * WARM)], *[0.0] * 1_000])
+    assert (alert.evidence.detail["after"], alert.evidence.detail["spread"], alert.evidence.effect) == (0.0, 0.0, -1.0)
+    assert "does not vary any more since" in alert.summary
+    assert ", it is always 0; look" in alert.summary
+
+
+@pytest.mark.parametrize("after", [[-5.0, 2.0], [5.0 / 1.609344, 1.0 / 1.609344], [500.0, 200.0]])
+def test_the_level_that_a_name_rests_on_is_the_level_that_is_told(after: list[float]) -> None:
+    alert = lasting([*normal(1, WARM, 5, 1), *normal(2, SINCE, after[0], after[1])])
+    assert "looks_like" in alert.evidence.detail
+    assert alert.evidence.detail["after"] == pytest.approx(after[0], abs=0.5 * after[1])
+    low, high = (alert.evidence.detail.get(name, alert.evidence.effect) for name in ("effect_low", "effect_high"))
+    assert low <= alert.evidence.effect <= high  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("factor", "text"),
+    [(1_000.0, "rose from 170.2 to at least 28"), (0.001, "fell from 170.2 to at most 5"), (-3.0, "to at most 5")],
+)
+def test_a_change_that_is_larger_than_detectors_look_is_at_least_so_large_until_it_has_a_name(
+    factor: float, text: str
+) -> None:
+    values = [*normal(1, 3 * WARM, 170, 10), *[factor * value for value in normal(3, SINCE, 170, 10)]]
+    opened, updated = run(of_feature("x", values), CONFIG).alerts
+    assert text in opened.summary
+    assert "(at least 11 standard deviations)" in opened.summary
+    assert opened.evidence.detail["at_least"] is True
+    rising, effect = factor > 1, opened.evidence.effect or 0.0
+    assert ("effect_low" in opened.evidence.detail, "effect_high" in opened.evidence.detail) == (rising, not rising)
+    assert abs(float(opened.evidence.detail["effect_low" if rising else "effect_high"])) < abs(effect)  # type: ignore[arg-type]
+    assert "at_least" not in updated.evidence.detail
+    assert updated.evidence.detail["after"] == pytest.approx(170 * factor, rel=0.02)
+    assert " at least " not in updated.summary
+
+
+def test_a_change_within_what_detectors_look_at_is_as_large_as_it_is_told() -> None:
+    alerts = run(of_feature("x", [*normal(1, WARM, 40, 6), *normal(2, SINCE, 80, 6)]), CONFIG).alerts
+    assert all("at_least" not in alert.evidence.detail for alert in alerts)
+    assert all("effect_high" in alert.evidence.detail for alert in alerts[:1])
+
+
+def test_a_spread_that_is_larger_than_detectors_look_is_at_least_so_large() -> None:
+    opened, *_ = run(of_feature("x", [*normal(1, WARM), *normal(2, SINCE, 0.0, 500.0)]), CONFIG).alerts
+    assert "x has at least " in opened.summary
+    assert opened.evidence.detail["at_least"] is True
+
+
+def test_rows_that_bear_out_a_change_beyond_all_say_how_large_it_is_at_least() -> None:
+    opened, *_ = run(of_feature("x", [*normal(1, WARM), *normal(2, SINCE, 90.0, 40.0)]), SUSPICIOUS).alerts
+    assert opened.evidence.detail["at_least"] is True
+    assert " to at least 1" in opened.summary
+
+
 @pytest.mark.parametrize("always", [True, False])
 def test_yes_or_no_that_is_always_the_same(always: bool) -> None:
     alert = lasting([*chances(1, WARM, 0.4), *[always] * SINCE])
     assert alert.evidence.detail["looks_like"] == "constant"
+    assert f" to {float(always):.1%}" in alert.summary
     assert f"it is always {str(always).lower()}" in alert.summary
 
 
