@@ -1,9 +1,13 @@
 """A test that does not run proves nothing: in continuous integration (``CI=true``) a skip is a failure."""
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
+
+# Whoever runs this in the background may have it ignore interrupts, and every process that a test starts would as well.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
