@@ -337,7 +337,7 @@ def _watch(
     fold = chunks.shape[1] < len(counts)
     sided = line[SIDED] != 0.0
     up, down = weights[1 if sided else 0], weights[2]
-    shift, likelier = np.nan, tilts[0]  # made where the shift is another one than before
+    shift, likelier = 0.0, likelier_of(tilts[int(line[TEMPER])], norms)  # made anew where the shift is another one
     for row in range(values.shape[0]):
         value = values[row, column]
         if np.isnan(value):
@@ -349,7 +349,7 @@ def _watch(
         passed = _pass(line, clock[row])
         if line[PHASE] < WATCHED:
             _learn(line, value, first, cuts, counts, scores, tilts, own, norms, shares)
-            shift = np.nan
+            shift = np.nan if line[PHASE] == WATCHED else shift
             continue
         cell = _place(line, cuts, value)
         chunks[(ahead + row) // CHUNK, max(cell >> 1 if fold else cell, 0)] += 1.0 if cell >= 0 else 0.0
