@@ -55,15 +55,17 @@ def seen(lines: Matrix) -> bool:
 
 def removed(values: Matrix, phases: Row, lines: Matrix) -> Matrix:
     """``phases`` say where in its day each row came, as an angle that goes on growing."""
-    out = values.copy()
-    _remove(out, phases, lines)
-    return out
+    return values - _usual_of(values, phases, lines)
 
 
 def expected(values: Matrix, phases: Row, lines: Matrix) -> Matrix:
     """What would be taken out of each value; nothing as long as it is not known. None of them is kept back."""
+    return np.nan_to_num(_usual_of(values, phases, lines), copy=False)
+
+
+def _usual_of(values: Matrix, phases: Row, lines: Matrix) -> Matrix:
     out = np.zeros(values.shape)
-    _expect(values, phases, lines, out)
+    _find_usual(values, phases, lines, out)
     return out
 
 
@@ -157,36 +159,8 @@ def _find(line: Row) -> None:
 
 
 @compiled
-def _remove(values: Matrix, phases: Row, lines: Matrix) -> None:
-    terms = np.empty(_PRODUCTS)
-    for column in range(values.shape[1]):
-        line = lines[column]
-        for row in range(values.shape[0]):
-            value = values[row, column]
-            if np.isnan(value):
-                continue
-            if line[_NEED] == 0.0 and line[_WEIGHTS] == 0.0:
-                continue
-            _waves(phases[row], terms)
-            if line[_NEED] > 0.0:
-                _seek(line, value, terms, phases[row])
-                values[row, column] = np.nan
-                continue
-            values[row, column] = value - _usual(line, terms)
-            if line[_NEXT] > 0.0:
-                _refine(line, terms, value)
-
-
-@compiled
-def _usual(line: Row, terms: Row) -> float:
-    usual = 0.0
-    for k in range(1, _TERMS):
-        usual += line[_WEIGHTS + k] * terms[k]
-    return usual
-
-
-@compiled
-def _expect(values: Matrix, phases: Row, lines: Matrix, out: Matrix) -> None:
+def _find_usual(values: Matrix, phases: Row, lines: Matrix, out: Matrix) -> None:
+    """Not a number where the value is one of those that are taken."""
     terms = np.empty(_PRODUCTS)
     for column in range(values.shape[1]):
         line = lines[column]
@@ -197,7 +171,11 @@ def _expect(values: Matrix, phases: Row, lines: Matrix, out: Matrix) -> None:
             _waves(phases[row], terms)
             if line[_NEED] > 0.0:
                 _seek(line, value, terms, phases[row])
+                out[row, column] = np.nan
                 continue
-            out[row, column] = _usual(line, terms)
+            usual = 0.0
+            for k in range(1, _TERMS):
+                usual += line[_WEIGHTS + k] * terms[k]
+            out[row, column] = usual
             if line[_NEXT] > 0.0:
                 _refine(line, terms, value)
