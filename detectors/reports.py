@@ -168,78 +168,54 @@ class Reports:
 
     def limit(self, moment: Moment, name: str, ended: int, limit: int) -> Decided:
         """A limit has ended what waited: the figures lack so many."""
-        event = Signal(
-            id=derived_id("limit", self._key.text, name, *place(moment.position)),
-            model=self._key.model,
-            signal=name,
-            detector="limit",
-            kind=Kind.SYSTEM,
-            ts=moment.now,
-            evidence=Evidence(
-                value=float(ended),
-                threshold=float(limit),
-                threshold_origin="configured limit",
-                n=ended,
-                baseline=None,
-                effect=None,
-            ),
-            position=moment.position,
-            disposition="evicted",
-        )
-        return Decided(moment.at, event)
+        event = derived_id("limit", self._key.text, name, *place(moment.position))
+        rests_on = _plain("configured limit", ended, {}, float(ended), float(limit))
+        return self._of_system(moment, event, name, "limit", rests_on, "evicted")
 
     def baseline(self, moment: Moment, signal: str, rows: int, disposition: str, why: str) -> Decided:
         """Something that a recorded baseline was to be for, and is not."""
-        event = Signal(
-            id=derived_id("baseline", self._key.text, signal, disposition, *place(moment.position)),
+        event = derived_id("baseline", self._key.text, signal, disposition, *place(moment.position))
+        rests_on = _plain("recorded baseline", rows, {"why": why, **self.origin.detail})
+        return self._of_system(moment, event, signal, "baseline", rests_on, disposition)
+
+    def not_open(self, moment: Moment, word: Control) -> Decided:
+        """An operator's word was for an incident that is not there to take it."""
+        name = (word.incident or "")[:NAME_CHARACTERS_MAX]
+        why = f"{word.action}: this model has no open incident {name!r}: it is over, another model's, or misspelt"
+        event = derived_id("not open", self._key.text, word.action, *place(moment.position))
+        rests_on = _plain("control event", 0, {"why": why})
+        return self._of_system(moment, event, "incident", "control", rests_on, "unknown")
+
+    def _of_system(
+        self, moment: Moment, event: str, signal: str, detector: str, evidence: Evidence, disposition: str
+    ) -> Decided:
+        """About the monitor itself, and not about what it watches."""
+        told = Signal(
+            id=event,
             model=self._key.model,
             version=self._key.version,
             segment=self._key.segment,
             signal=signal,
-            detector="baseline",
+            detector=detector,
             kind=Kind.SYSTEM,
             ts=moment.now,
-            evidence=Evidence(
-                value=None,
-                threshold=None,
-                threshold_origin="recorded baseline",
-                n=rows,
-                baseline=None,
-                effect=None,
-                detail={"why": why, **self.origin.detail},
-            ),
+            evidence=evidence,
             position=moment.position,
             disposition=disposition,
         )
-        return Decided(moment.at, event)
-
-    def not_open(self, moment: Moment, event: Control) -> Decided:
-        """An operator's word was for an incident that is not there to take it."""
-        name = (event.incident or "")[:NAME_CHARACTERS_MAX]
-        why = f"{event.action}: this model has no open incident {name!r}: it is over, another model's, or misspelt"
-        signal = Signal(
-            id=derived_id("not open", self._key.text, event.action, *place(moment.position)),
-            model=self._key.model,
-            signal="incident",
-            detector="control",
-            kind=Kind.SYSTEM,
-            ts=moment.now,
-            evidence=Evidence(
-                value=None,
-                threshold=None,
-                threshold_origin="control event",
-                n=0,
-                baseline=None,
-                effect=None,
-                detail={"why": why},
-            ),
-            position=moment.position,
-            disposition="unknown",
-        )
-        return Decided(moment.at, signal)
+        return Decided(moment.at, told)
 
     def _kind(self, kind: Kind) -> Kind:
         return Kind.CHALLENGER if self._key.challenger else kind
+
+
+def _plain(
+    origin: str, n: int, detail: dict[str, JsonScalar], value: float | None = None, threshold: float | None = None
+) -> Evidence:
+    """Where nothing is measured against a baseline."""
+    return Evidence(
+        value=value, threshold=threshold, threshold_origin=origin, n=n, baseline=None, effect=None, detail=detail
+    )
 
 
 def _training_data(changes: Sequence[ChangePoint], newest: Position, now: int) -> TrainingData:
