@@ -13,8 +13,8 @@ import msgspec
 from detectors import wording
 from detectors.calendar import DAY_MS
 from detectors.config import AUTO, OFF, ModelConfig
-from detectors.effects import Decided, alert_id, derived_id, place
-from detectors.lifecycle import Closing, Disposition, Incident
+from detectors.effects import Decided
+from detectors.lifecycle import Closing, Disposition, Incident, begun
 from detectors.moment import Item, Moment
 from detectors.mutes import Mutes
 from detectors.reports import NO_BASELINE, Reports, ScopeKey
@@ -30,14 +30,14 @@ _NOTHING: Sequence[Decided] = ()
 
 class _Meaning(NamedTuple):
     kind: Kind
-    severity: Severity
     detector: str
+    severity: Severity
 
 
 _MEANINGS = {
-    PREDICTIONS: _Meaning(Kind.SILENCE, Severity.CRITICAL, SILENCE_DETECTOR),
-    LABELS: _Meaning(Kind.LABEL_DELAY, Severity.WARNING, SILENCE_DETECTOR),
-    VOLUME: _Meaning(Kind.VOLUME, Severity.WARNING, VOLUME_DETECTOR),
+    PREDICTIONS: _Meaning(Kind.SILENCE, SILENCE_DETECTOR, Severity.CRITICAL),
+    LABELS: _Meaning(Kind.LABEL_DELAY, SILENCE_DETECTOR, Severity.WARNING),
+    VOLUME: _Meaning(Kind.VOLUME, VOLUME_DETECTOR, Severity.WARNING),
 }
 
 
@@ -106,7 +106,7 @@ class Flow:
         return (
             bool(self._falls_silent(now))
             or (PREDICTIONS not in self._silent and self._volume.due(now))
-            or any(not mutes.holds("", signal, now) for signal in self._muted)
+            or any(not mutes.holds("", signal, now) for signal in self._muted & self._silent.keys())
         )
 
     def tick(self, item: Item, mutes: Mutes) -> Sequence[Decided]:
@@ -190,19 +190,7 @@ class Flow:
             self._muted.add(signal)
             return
         self._muted.discard(signal)
-        incident = derived_id("incident", self._key.text, signal, *place(moment.position))
-        self.incidents[signal] = Incident(
-            id=incident,
-            alert_id=alert_id(incident, AlertEvent.OPENED, moment.position),
-            signal=signal,
-            kind=meaning.kind,
-            detector=meaning.detector,
-            severity=meaning.severity,
-            opened_ts=moment.now,
-            opened_row=0,
-            opened_joined=0,
-            evidence=evidence,
-        )
+        self.incidents[signal] = begun(self._key.text, signal, *meaning, evidence, moment.now, moment.position)
         yield self.reports.alert(moment, self.incidents[signal], AlertEvent.OPENED, evidence, summary)
 
     def resolve(self, moment: Moment, signal: str, why: Closing) -> Decided:

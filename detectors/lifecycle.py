@@ -89,6 +89,32 @@ class Incident(msgspec.Struct, array_like=True):
     row: int = 0  # since when rows are of the new kind
 
 
+def begun(
+    scope: str,
+    signal: str,
+    kind: Kind,
+    detector: str,
+    severity: Severity,
+    evidence: Evidence,
+    now: int,
+    position: Position,
+) -> Incident:
+    """An alarm that opens with a record: its id says whose it is, what it is about, and which record that was."""
+    incident = derived_id("incident", scope, signal, *place(position))
+    return Incident(
+        id=incident,
+        alert_id=alert_id(incident, AlertEvent.OPENED, position),
+        signal=signal,
+        kind=kind,
+        detector=detector,
+        severity=severity,
+        opened_ts=now,
+        opened_row=0,
+        opened_joined=0,
+        evidence=evidence,
+    )
+
+
 class Past(msgspec.Struct, array_like=True, frozen=True):
     """What is remembered of a signal whose alarms have ended by themselves, the last of them this way."""
 
@@ -186,22 +212,9 @@ class Lifecycle:
         scope: str,
         position: Position,
     ) -> Incident:
-        incident = derived_id("incident", scope, column.signal, *place(position))
-        opened = Incident(
-            id=incident,
-            alert_id=alert_id(incident, AlertEvent.OPENED, position),
-            signal=column.signal,
-            kind=column.kind,
-            detector=suspect.detector,
-            severity=severity,
-            opened_ts=now,
-            opened_row=row,
-            opened_joined=joined,
-            evidence=evidence,
-            base=suspect.base,
-            spread=suspect.spread,
-            row=suspect.row,
-        )
+        opened = begun(scope, column.signal, column.kind, suspect.detector, severity, evidence, now, position)
+        opened.opened_row, opened.opened_joined = row, joined
+        opened.base, opened.spread, opened.row = suspect.base, suspect.spread, suspect.row
         self.suspects.pop(column.signal, None)
         self.incidents[column.signal] = opened
         return opened

@@ -293,19 +293,19 @@ class Monitor:
                 join.expire(now)
                 changed = True
         closes = now >= self._window_end and any(scope.book.has_news for scope in self._scopes)
-        if not closes and not self.open_incidents and not self._orphaned and not self._flow.due(now, self._mutes):
+        due = self._flow.due(now, self._mutes)
+        if not closes and not self.open_incidents and not self._orphaned and not due:
             return [], changed
         self._now = max(self._now, now)
         item = (item[0], self._now, record, event)
         decided = self._reconfigured(item)
-        changed = changed or self._flow.due(now, self._mutes)
         decided.extend(self._flow.tick(item, self._mutes))
         if closes:
             decided.extend(self._close_windows(item))
         moment = Moment.of(item)
         for scope in self._scopes:
             decided.extend(scope.tick(moment, self._join.unanswered))
-        return decided, changed or bool(decided)
+        return decided, changed or due or bool(decided)
 
     # -- state, between two batches ---------------------------------------------------------------------------------
 
