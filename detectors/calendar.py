@@ -1,7 +1,8 @@
 """Hours of the day, those of working days and of weekends apart: what traffic follows. In UTC."""
 
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
+from schemas.times import UNIT_MS
+
+HOUR_MS, DAY_MS = UNIT_MS["h"], UNIT_MS["d"]
 SLOTS = 48
 _MONDAY = 4  # days after the first of 1970
 

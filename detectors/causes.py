@@ -15,15 +15,16 @@ from detectors.encoding import Column
 from detectors.lifecycle import Incident, Lifecycle, Suspect
 from detectors.wording import lasting
 from schemas.events import ChangePoint, Evidence, JsonScalar, Kind
+from schemas.times import UNIT_MS
 
 NOT_KNOWN = "not known yet"  # whether there is harm
 TOLD = 3  # causes, the likeliest first
-NEAR_MS = 60_000  # what lies no further apart has changed at the same time
-BEFORE_MS = 86_400_000  # how long before a change a deployment may still be its cause
+NEAR_MS = UNIT_MS["m"]  # what lies no further apart has changed at the same time
+BEFORE_MS = UNIT_MS["d"]  # how long before a change a deployment may still be its cause
 # How long before it another change may: from the latest time at which that one may have begun to the earliest of this
 # one, and however uncertain these are, so long by the likeliest. What changed in the morning and what goes wrong in the
 # evening are mostly two things.
-INPUT_BEFORE_MS, INPUT_FARTHEST_MS = 3_600_000, 2 * 3_600_000
+INPUT_BEFORE_MS, INPUT_FARTHEST_MS = UNIT_MS["h"], 2 * UNIT_MS["h"]
 OF_INPUTS = (Kind.FEATURE_DRIFT, Kind.DATA_QUALITY)
 EXPLAINED = (Kind.CONCEPT_DRIFT, Kind.PREDICTION_DRIFT, Kind.LABEL_DRIFT, Kind.LATENCY)
 HARMLESS = (*OF_INPUTS, Kind.PREDICTION_DRIFT)  # as long as labels do not say otherwise

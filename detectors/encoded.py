@@ -11,7 +11,7 @@ from detectors.banks.shiryaev import WATCH
 from detectors.cells import Cell
 from detectors.config import ModelConfig
 from detectors.distances import told
-from detectors.encoding import Column, Encoder, EncoderState, Feature
+from detectors.encoding import Column, Encoder, EncoderState
 from detectors.group import Group
 from detectors.likeness import (
     Name,
@@ -88,7 +88,7 @@ class Encoded:
             others = ((group.columns[other].signal, of_numbers(group, other, blocks)) for other in changed)
             there = [(signal, numbers) for signal, numbers in others if numbers is not None]
             return name_of_numbers(own, there, last=last) if own is not None else None
-        share, feature = of_share(group, index, blocks), self._feature_of(index)
+        share, feature = of_share(group, index, blocks), self.encoder.feature_of(index)
         if share is None or feature is None:
             return None
         if index == feature.missing:
@@ -104,17 +104,12 @@ class Encoded:
 
     def distances(self, group: Group, index: int, row: int) -> dict[str, JsonScalar] | None:
         """How far a feature's categories, all of them together, have moved since a row. ``None`` of anything else."""
-        feature = self._feature_of(index) if group is self.shares else None
+        feature = self.encoder.feature_of(index) if group is self.shares else None
         if feature is None or index == feature.missing or feature.kind != "categorical":
             return None
         columns = [*feature.categories.values(), feature.rest]
         shares = np.array([group.columns[column].given_share or 0.0 for column in columns])
         return told(feature.seen * shares, np.array([group.ones(column, row) for column in columns]))
-
-    def _feature_of(self, share: int) -> Feature | None:
-        """Whose share a column is."""
-        features = self.encoder.state().features
-        return next((each for each in features if share in (each.missing, each.rest, *each.categories.values())), None)
 
     def restore(self, state: EncoderState) -> None:
         """The groups are restored after it, with its ``columns``."""

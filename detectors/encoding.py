@@ -113,6 +113,11 @@ class Encoder:
     def full(self) -> bool:
         return len(self._features) - 2 >= self._config.features_max
 
+    def feature_of(self, share: int) -> Feature | None:
+        """Whose share a column is."""
+        features = self._features
+        return next((each for each in features if share in (each.missing, each.rest, *each.categories.values())), None)
+
     def parts(
         self, predictions: Sequence[Cell], scores: Sequence[Cell], features: Sequence[dict[str, Cell]]
     ) -> Iterator[Part]:

@@ -9,6 +9,7 @@ of how records come: a model that is asked by a nightly job has pauses of a day.
 import msgspec
 
 from detectors.calendar import DAY_MS, HOUR_MS, SLOTS, slot
+from schemas.times import UNIT_MS
 
 FACTOR = 4  # times the longest pause that was usual
 FACTOR_AT_FIRST = 8  # before a weekend must have been seen: a night of twelve hours, say, and a weekend of sixty
@@ -17,7 +18,7 @@ MEANS = 12  # times the mean pause of the hour: by chance one pause in 160,000 i
 SEPARATE_MS = 28 * DAY_MS  # before, weekends have shown too little of themselves to be held against themselves alone
 LEAST_HISTORY_MS = 2 * DAY_MS
 LEAST_RECORDS = 100
-LEAST_MS = 60_000  # a shorter silence pages nobody
+LEAST_MS = UNIT_MS["m"]  # a shorter silence pages nobody
 FORGETS = 64  # each day an hour forgets one part in so many of its longest: half of it in two months
 MEMORY = 40  # hours: the mean number of records in an hour of the day is that of its last two months or so
 WEEK_HOURS = 7 * 24

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from detectors.calendar import DAY_MS, HOUR_MS, SLOTS, slot
+from schemas.times import UNIT_MS
 
 BIN_MS = 600_000
 LEAST_EXPECTED = 30.0  # in a window: of fewer, chance alone makes half or double
@@ -35,7 +36,7 @@ class Window(NamedTuple):
 
     @property
     def minutes(self) -> int:
-        return self.parts * self.part_ms // 60_000
+        return self.parts * self.part_ms // UNIT_MS["m"]
 
 
 # An hour to be quick, a day for traffic that comes in a heap at some time of it.

@@ -12,6 +12,7 @@ from detectors.course import Course
 from detectors.encoding import Column
 from detectors.lifecycle import Closing
 from schemas.events import Evidence, Kind
+from schemas.times import UNIT_MS
 
 _LOOK = {
     Kind.FEATURE_DRIFT: "look at what feeds it, or at who is asking",
@@ -73,7 +74,7 @@ def resolved(model: str, column_signal: str, why: Closing, lasted_ms: int) -> st
 
 def lasting(ms: int) -> str:
     """So long, in the largest unit of which there are two."""
-    for unit, length in (("days", 86_400_000), ("hours", 3_600_000), ("minutes", 60_000)):
+    for unit, length in (("days", UNIT_MS["d"]), ("hours", UNIT_MS["h"]), ("minutes", UNIT_MS["m"])):
         if ms >= 2 * length:
             return f"{ms // length} {unit}"
     return f"{ms // 1_000} seconds"

@@ -7,9 +7,7 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-RETRY_AFTER_MAX_S = (
-    900.0  # an endpoint that asks for more is asked again all the same: an hour without pages is too long
-)
+RETRY_AFTER_MAX_S = 900.0  # one that asks for more is asked again all the same: an hour without pages is too long
 FIRST_PAUSE_S = 1.0
 PAUSE_MAX_S = 2 * 3_600.0  # longer than what settings allow and what an endpoint may ask for together
 _DOUBLINGS_MAX = 30  # of the first pause, long past any cap: keeps the power of two small
