@@ -54,9 +54,12 @@ class AlertEvent(StrEnum):
     UPDATED = "updated"
     ESCALATED = "escalated"
     ACKNOWLEDGED = "acknowledged"
+    MUTED = "muted"  # nobody is to be paged about it until a given time
+    UNMUTED = "unmuted"
     RESOLVED = "resolved"
-    AMENDED = "amended"
-    RETRACTED = "retracted"
+    REOPENED = "reopened"  # it had been over for less than the time of grace
+    AMENDED = "amended"  # corrected labels have changed its numbers
+    RETRACTED = "retracted"  # labels or a person have shown that there was nothing
 
 
 class Severity(StrEnum):

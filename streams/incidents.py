@@ -31,12 +31,17 @@ AFTER: Mapping[AlertEvent, Status | None] = {
     AlertEvent.UPDATED: None,
     AlertEvent.ESCALATED: None,
     AlertEvent.ACKNOWLEDGED: Status.ACKNOWLEDGED,
+    AlertEvent.MUTED: None,
+    AlertEvent.UNMUTED: None,
     AlertEvent.RESOLVED: Status.RESOLVED,
+    AlertEvent.REOPENED: Status.OPEN,
     AlertEvent.AMENDED: None,
     AlertEvent.RETRACTED: Status.RETRACTED,
 }
 # Their summaries say what somebody did, not what the incident is about.
-_SAYS_WHO = frozenset({AlertEvent.ACKNOWLEDGED, AlertEvent.RESOLVED, AlertEvent.RETRACTED})
+_SAYS_WHO = frozenset(
+    {AlertEvent.ACKNOWLEDGED, AlertEvent.MUTED, AlertEvent.UNMUTED, AlertEvent.RESOLVED, AlertEvent.RETRACTED}
+)
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
