@@ -1,6 +1,6 @@
 """Everything about one model on one partition: its join, its loss rule, its scopes, and what operators said of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from zlib import crc32
 
 import msgspec
@@ -20,6 +20,7 @@ from detectors.shelf import Pending, Room, Shelf
 from detectors.tally import Level
 from detectors.versions import Scopes, ScopesState
 from schemas.events import Control, ControlAction, Outcome, Prediction, Role
+from schemas.reasons import AuditResult
 from schemas.times import duration_ms
 
 _CHALLENGER, _APPLIED = Role.CHALLENGER, Fate.APPLIED  # a look into an enum costs more than most of what a record needs
@@ -349,15 +350,15 @@ class Monitor:
     # -- what operators say -------------------------------------------------------------------------------------------
 
     def _controlled(self, moment: Moment, event: Control) -> Iterator[Decided]:
-        action = event.action
+        action, self.answer = event.action, AuditResult.NOTED
         if action in _CLOSINGS:
-            yield from self._start_afresh(moment, event, _CLOSINGS[action])
+            self.answer = yield from self._start_afresh(moment, event, _CLOSINGS[action])
         elif action is ControlAction.MUTE:
-            self._mutes.add(event, moment.now)
+            self.answer = self._mutes.add(event, moment.now)
         elif action is ControlAction.UNMUTE:
-            self._mutes.remove(event)
+            self.answer = self._mutes.remove(event)
         elif action in (ControlAction.ACKNOWLEDGE, ControlAction.RESOLVE):
-            yield from self._by_hand(moment, event)
+            self.answer = yield from self._by_hand(moment, event)
 
     def _reconfigured(self, item: Item) -> list[Decided]:
         """Alarms of the configuration before: their thresholds are no more."""
@@ -366,13 +367,13 @@ class Monitor:
         ended = [event for scope in orphaned for event in scope.resolve_all(moment, Closing.RECONFIGURED)]
         return ended + self._flow.reconfigured(moment)
 
-    def _start_afresh(self, moment: Moment, event: Control, why: Closing) -> Iterator[Decided]:
+    def _start_afresh(self, moment: Moment, event: Control, why: Closing) -> Generator[Decided, None, AuditResult]:
         """What was normal for the version before says nothing of the one now."""
         every = event.action is ControlAction.BASELINE
         unknown = self._scopes.unknown(moment, event.baseline)
         yield from unknown
         if unknown and every:
-            return
+            return AuditResult.UNKNOWN_BASELINE
         for scope in self._scopes:
             if not scope.key.challenger:
                 yield from scope.resolve_all(moment, why)
@@ -382,8 +383,9 @@ class Monitor:
             self._scopes.turned(event.version, moment.now, back=event.action is ControlAction.ROLLBACK)
         self._scopes.choose(event)
         self._scopes.retire(lambda version: every or version in (None, event.version))
+        return AuditResult.WITHOUT_BASELINE if unknown else AuditResult.APPLIED
 
-    def _by_hand(self, moment: Moment, event: Control) -> Iterator[Decided]:
+    def _by_hand(self, moment: Moment, event: Control) -> Generator[Decided, None, AuditResult]:
         owners = [owner for owner in (self._flow, *self._scopes) if owner.incidents]
         found = [(owner, one) for owner in owners for one in owner.incidents.values() if one.id == event.incident]
         for owner, incident in found:
@@ -393,3 +395,4 @@ class Monitor:
                 yield owner.resolve(moment, incident.signal, Closing.BY_HAND)
         if not found:
             yield Reports(ScopeKey(self.model, None, None, False)).not_open(moment, event)
+        return AuditResult.APPLIED if found else AuditResult.NOT_OPEN

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from itertools import product
 
 from schemas.events import Control
+from schemas.reasons import AuditResult
 from schemas.times import to_ms
 
 MUTES_MAX = (
@@ -25,14 +26,20 @@ class Mutes:
                     return True
         return False
 
-    def add(self, event: Control, now: int) -> None:
+    def add(self, event: Control, now: int) -> AuditResult:
         self._ends = {name: end for name, end in self._ends.items() if end is None or now < end}
         name = _name(event)
-        if name in self._ends or len(self._ends) < MUTES_MAX:
-            self._ends[name] = to_ms(event.until) if event.until is not None else None
+        if name not in self._ends and len(self._ends) >= MUTES_MAX:
+            return AuditResult.TOO_MANY_MUTES
+        self._ends[name] = to_ms(event.until) if event.until is not None else None
+        return AuditResult.APPLIED
 
-    def remove(self, event: Control) -> None:
-        self._ends.pop(_name(event), None)
+    def remove(self, event: Control) -> AuditResult:
+        name = _name(event)
+        if name not in self._ends:
+            return AuditResult.NOT_MUTED
+        del self._ends[name]
+        return AuditResult.APPLIED
 
     def state(self) -> list[Mute]:
         return list(self._ends.items())

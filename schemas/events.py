@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from schemas.reasons import AuditResult, DeadLetterReason
 from schemas.times import TS_END, TS_MIN
 
 VERSION = 1
@@ -92,33 +93,6 @@ class ControlAction(StrEnum):
     RESOLVE = "resolve"
     VERDICT = "verdict"
     TICK = "tick"  # time passes on a partition, for every model on it
-
-
-class DeadLetterReason(StrEnum):
-    """Why a record could not be taken. Each has a line in docs/events.md."""
-
-    EMPTY = "empty"
-    TOO_LARGE = "too_large"
-    NOT_UTF8 = "not_utf8"
-    TOO_DEEP = "too_deep"
-    NOT_JSON = "not_json"
-    NOT_FINITE = "not_finite"
-    NOT_AN_OBJECT = "not_an_object"
-    MISSING_TYPE = "missing_type"
-    UNKNOWN_TYPE = "unknown_type"
-    WRONG_TOPIC = "wrong_topic"
-    UNKNOWN_VERSION = "unknown_version"
-    MISSING_FIELD = "missing_field"
-    WRONG_TYPE = "wrong_type"
-    BAD_ID = "bad_id"
-    BAD_MODEL = "bad_model"
-    BAD_TIME = "bad_time"
-    TIME_WITHOUT_ZONE = "time_without_zone"
-    OUT_OF_RANGE = "out_of_range"
-    UNKNOWN_VALUE = "unknown_value"
-    UNKNOWN_ACTION = "unknown_action"
-    WRONG_KEY = "wrong_key"
-    TOO_MANY_MODELS = "too_many_models"  # the engine says so, not the codec: a partition watches a bounded number
 
 
 # What comes in. Bounds stand in the types: msgspec checks them while it reads, and the JSON Schema shows them.
@@ -364,11 +338,37 @@ class DeadLetter(_Out, tag="dead_letter", frozen=True, kw_only=True):
     ts: EpochMs
 
 
-Output = Alert | Retrain | Signal | Metrics | DeadLetter
+class Audit(_Out, tag="audit", frozen=True, kw_only=True):
+    """What became of a control event: an entry of the audit log of a partition."""
+
+    v: Literal[1] = 1
+    id: EventId
+    seq: Annotated[int, Meta(description="From 1, of the partition, without a gap.")]
+    previous: Annotated[str | None, Meta(description="The hash of the entry before; null for the first.")]
+    hash: Annotated[str, Meta(description="SHA-256 of the entry's canonical JSON without this field, in hex.")]
+    result: AuditResult
+    signed_by: Annotated[str | None, Meta(description="Name of the key; null without a good signature.")]
+    control: Annotated[str, Meta(description="The control event's id; what follows is as it said.")]
+    action: ControlAction
+    model: str
+    by: str | None = None
+    reason: str | None = None
+    version: str | None = None
+    until: EpochMs | None = None
+    incident: str | None = None
+    signal: str | None = None
+    segment: str | None = None
+    verdict: Verdict | None = None
+    baseline: str | None = None
+    ts: Annotated[int, Meta(description="Stream time, epoch milliseconds.")]
+    position: Annotated[Position, Meta(description="Where the control event lies.")]
+
+
+Output = Alert | Retrain | Signal | Metrics | DeadLetter | Audit
 Event = Input | Output
 
 INPUTS: tuple[type[Input], ...] = (Prediction, Outcome, Control)
-OUTPUTS: tuple[type[Output], ...] = (Alert, Retrain, Signal, Metrics, DeadLetter)
+OUTPUTS: tuple[type[Output], ...] = (Alert, Retrain, Signal, Metrics, DeadLetter, Audit)
 
 
 def event_type(event: type[Event] | Event) -> str:

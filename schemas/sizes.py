@@ -79,11 +79,16 @@ def _map(entries: dict[str, Any], step: _Step) -> dict[str, Any]:
     return {_text(name, step): _text(value, step) if isinstance(value, str) else value for name, value in first}
 
 
-def _text(text: str, step: _Step) -> str:
-    if len(text) <= step.characters:
+def shortened(text: str, characters: int) -> str:
+    """At most so many characters of it."""
+    if len(text) <= characters:
         return text
     end = f"{_MORE}~{blake2b(text.encode(), digest_size=_HASH_BYTES).hexdigest()}"
-    return text[: step.characters - len(end)] + end
+    return text[: characters - len(end)] + end
+
+
+def _text(text: str, step: _Step) -> str:
+    return shortened(text, step.characters)
 
 
 def _base64(value: Any, step: _Step) -> Any:

@@ -116,6 +116,7 @@ SETTINGS: Mapping[str, Setting] = {
     "kafka.topics.signals": Setting("Topic that every detector's findings are written to", TOPIC_NAME),
     "kafka.topics.metrics": Setting("Topic that windowed metrics are written to", TOPIC_NAME),
     "kafka.topics.dead_letters": Setting("Topic that refused records are written to", TOPIC_NAME),
+    "kafka.topics.audit": Setting("Topic of the audit log of control events", TOPIC_NAME),
     "kafka.partitions": Setting(
         "Partitions of every topic, for `driftline topics create`; the same for all, so that equal keys meet",
         Between(1, 10_000),
@@ -227,6 +228,14 @@ SETTINGS: Mapping[str, Setting] = {
     "pager.routes.ROUTE.days": Setting("Days on which it does, such as mon; all where none is named"),
     "pager.routes.ROUTE.timezone": Setting("Time zone of these times, such as Europe/Berlin", NOT_EMPTY),
     "pager.routes.ROUTE.sinks": Setting("Sinks that it sends to; all where none is named"),
+    "control.keys.KEY.secret": Setting(
+        "A key that signs control events; better in the environment or in `secret_file`"
+    ),
+    "control.keys.KEY.secret_file": Setting("File whose content is the key", NOT_EMPTY),
+    "control.required": Setting("Whether a control event that is not signed is refused, once there is a key"),
+    "control.sign_with": Setting(
+        "Name of the key that `driftline control` signs with; not needed where there is one", IDENTIFIER
+    ),
     "log.level": Setting("The least important line that is still logged"),
     "log.format": Setting("auto: for people on a terminal, JSON elsewhere"),
     "monitor.models_max": Setting(

@@ -114,6 +114,17 @@ class PagerSettings(_Section, frozen=True):
     routes: dict[str, RouteSettings] = {}
 
 
+class KeySettings(_Section, frozen=True):
+    secret: Secret | None = None
+    secret_file: str | None = None
+
+
+class ControlSettings(_Section, frozen=True):
+    keys: dict[str, KeySettings] = {}
+    required: bool = True
+    sign_with: str | None = None
+
+
 class MonitorLimits(_Section, frozen=True):
     """The rest of ``MonitorConfig``, beside its defaults and models."""
 
@@ -130,6 +141,7 @@ class Layout(_Section, frozen=True):
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
     pager: PagerSettings = PagerSettings()
+    control: ControlSettings = ControlSettings()
     monitor: MonitorLimits = MonitorLimits()
     defaults: ModelConfig = ModelConfig()
     models: dict[str, ModelConfig] = {}
@@ -148,4 +160,5 @@ class Settings(_Section, frozen=True):
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
     pager: PagerSettings = PagerSettings()
+    control: ControlSettings = ControlSettings()
     folder: str = ""

@@ -19,6 +19,7 @@ _CHOSEN: Mapping[Path, str] = {
     ("defaults", "baselines"): "BASELINE",
     ("pager", "sinks"): "SINK",
     ("pager", "routes"): "ROUTE",
+    ("control", "keys"): "KEY",
     ("defaults", "features"): "FEATURE",
     ("defaults", "parameters"): "DETECTOR",
     ("defaults", "parameters", "DETECTOR"): "PARAMETER",

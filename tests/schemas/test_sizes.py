@@ -14,7 +14,6 @@ from schemas.events import (
     Alert,
     AlertEvent,
     DeadLetter,
-    DeadLetterReason,
     Evidence,
     Kind,
     LabelCounts,
@@ -26,6 +25,7 @@ from schemas.events import (
     Signal,
     TrainingData,
 )
+from schemas.reasons import DeadLetterReason
 from schemas.sizes import LIMIT_MIN, MARK, fit
 from schemas.topics import VALUE_BYTES_MAX
 

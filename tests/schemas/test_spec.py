@@ -119,6 +119,7 @@ def test_each_topic_is_a_channel_with_one_operation_from_driftlines_side() -> No
         "send_signals": "send",
         "send_metrics": "send",
         "send_dead_letters": "send",
+        "send_audit": "send",
     }
 
 
