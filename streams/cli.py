@@ -13,7 +13,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Never
 
-from streams.commands import Command, check, control, dead_letters, incidents, pager, replay, schema, topics, worker
+from streams.commands import (
+    Command,
+    audit,
+    check,
+    control,
+    dead_letters,
+    incidents,
+    pager,
+    replay,
+    schema,
+    topics,
+    worker,
+)
 from streams.errors import DriftlineError, UsageError
 from streams.terminal import complain, quieten_libraries, say
 from streams.text import printable
@@ -29,6 +41,7 @@ COMMANDS: tuple[Command, ...] = (
     topics.command,
     incidents.command,
     control.command,
+    audit.command,
     check.command,
     schema.command,
     dead_letters.command,
