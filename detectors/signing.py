@@ -17,7 +17,7 @@ from schemas.events import Control
 from schemas.reasons import DeadLetterReason
 from schemas.records import RecordLike
 from schemas.signatures import HEADER, signature
-from schemas.times import TS_MIN, UNIT_MS, to_ms
+from schemas.times import TS_END, TS_MIN, UNIT_MS, to_ms
 from schemas.violations import quoted
 
 # Between ``ts`` and the append: clocks of people's machines are minutes off, and a pipeline may try again for minutes.
@@ -28,10 +28,20 @@ _MARK_BYTES = 16
 
 
 class Keys:
-    """Secrets by their names. It prints without them."""
+    """Secrets by their names. It prints without them.
 
-    def __init__(self, secrets: Mapping[str, bytes] | None = None, *, required: bool = True) -> None:
+    ``ends``: from when on a key signs nothing any more. What it signed before still counts when state is rebuilt.
+    """
+
+    def __init__(
+        self,
+        secrets: Mapping[str, bytes] | None = None,
+        ends: Mapping[str, int] | None = None,
+        *,
+        required: bool = True,
+    ) -> None:
         self._secrets = dict(secrets or {})
+        self._ends = dict(ends or {})
         self.required = required
 
     def __bool__(self) -> bool:
@@ -40,11 +50,11 @@ class Keys:
     def __repr__(self) -> str:
         return f"Keys({', '.join(self._secrets)})"
 
-    def signer(self, given: bytes, record: RecordLike) -> str | None:
-        """The name of the key with which the record was signed."""
+    def signer(self, given: bytes, record: RecordLike, now: int) -> str | None:
+        """The name of the key with which the record was signed, where that is one for now."""
         name = given.partition(b":")[0].decode(errors="replace")
         secret = self._secrets.get(name)
-        if secret is None:
+        if secret is None or now >= self._ends.get(name, TS_END):
             return None
         expected = signature(name, secret, record.key or b"", record.value or b"")
         return name if compare_digest(expected, given) else None
@@ -75,14 +85,14 @@ class Guard:
         given = next((value for name, value in record.headers if name == HEADER), None) if self._keys else None
         if given is None:
             return Checked(None, _unsigned() if self._keys and self._keys.required else None)
-        name = self._keys.signer(given, record)
+        now = max(time, self.state.newest)  # a clock may step back: what is forgotten must stay too old
+        name = self._keys.signer(given, record, now)
         if name is None:
             return Checked(None, _forged(given))
-        return Checked(name, self._taken_before(event, time))
+        return Checked(name, self._taken_before(event, now))
 
-    def _taken_before(self, event: Control, time: int) -> Rejection | None:
+    def _taken_before(self, event: Control, now: int) -> Rejection | None:
         state, ts = self.state, to_ms(event.ts)
-        now = max(time, state.newest)  # a clock may step back: what is forgotten must stay too old
         if abs(now - ts) > SPAN_MS or ts <= state.floor:
             return _too_old(ts, now)
         mark = blake2b(f"{event.model}\n{event.id}".encode("utf-8", "surrogatepass"), digest_size=_MARK_BYTES).digest()
@@ -111,7 +121,10 @@ def _unsigned() -> Rejection:
 
 def _forged(given: bytes) -> Rejection:
     name = quoted(given.partition(b":")[0].decode(errors="replace"))
-    detail = f"the header {HEADER} names the key {name} and is no signature of these bytes with it: see control.keys"
+    detail = (
+        f"the header {HEADER} names the key {name} and is no signature of these bytes with it, or there is no such key "
+        "at this time: see control.keys"
+    )
     return Rejection(DeadLetterReason.BAD_SIGNATURE, detail)
 
 

@@ -12,6 +12,8 @@ from typing import NamedTuple, Protocol
 from schemas.events import MODEL_PATTERN
 from schemas.times import duration_ms
 from streams.byte_sizes import byte_count
+from streams.errors import UsageError
+from streams.moments import moment
 
 
 class Check(Protocol):
@@ -81,6 +83,21 @@ class Like(NamedTuple):
 
     def accepts(self, value: object) -> bool:
         return isinstance(value, str) and re.fullmatch(self.pattern, value) is not None
+
+
+class Dated(NamedTuple):
+    example: str
+
+    @property
+    def allowed(self) -> str:
+        return f'a time with a zone, such as "{self.example}"'
+
+    def accepts(self, value: object) -> bool:
+        try:
+            moment(str(value), "")
+        except UsageError:
+            return False
+        return True
 
 
 class Setting(NamedTuple):
@@ -232,6 +249,9 @@ SETTINGS: Mapping[str, Setting] = {
         "A key that signs control events; better in the environment or in `secret_file`"
     ),
     "control.keys.KEY.secret_file": Setting("File whose content is the key", NOT_EMPTY),
+    "control.keys.KEY.until": Setting(
+        "From then on it signs nothing more; what it signed before stays", Dated("2026-03-01T00:00:00Z")
+    ),
     "control.required": Setting("Whether a control event that is not signed is refused, once there is a key"),
     "control.sign_with": Setting(
         "Name of the key that `driftline control` signs with; not needed where there is one", IDENTIFIER

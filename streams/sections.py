@@ -117,6 +117,7 @@ class PagerSettings(_Section, frozen=True):
 class KeySettings(_Section, frozen=True):
     secret: Secret | None = None
     secret_file: str | None = None
+    until: str | None = None
 
 
 class ControlSettings(_Section, frozen=True):

@@ -7,6 +7,7 @@ from detectors.signing import Keys
 from schemas.signatures import HEADER, signature
 from streams.errors import UsageError
 from streams.keys import IDENTIFIER
+from streams.moments import moment
 from streams.problems import Problem, shown
 from streams.secrets import Secret
 from streams.sections import ControlSettings
@@ -16,7 +17,8 @@ SECRET_CHARACTERS_MIN = 16  # of a word that was made up; one that was drawn has
 
 def keys_of(control: ControlSettings) -> Keys:
     secrets = {name: key.secret.reveal().encode() for name, key in control.keys.items() if key.secret}
-    return Keys(secrets, required=control.required)
+    ends = {name: moment(key.until, f"control.keys.{name}.until") for name, key in control.keys.items() if key.until}
+    return Keys(secrets, ends, required=control.required)
 
 
 class Signer(NamedTuple):

@@ -310,6 +310,20 @@ def test_where_it_is_not_required_what_is_unsigned_is_taken_and_a_wrong_signatur
 
 
 @pytest.mark.parametrize("sizes", [(1_000,), (1,)])
+def test_a_key_that_has_ended_signs_nothing_more_and_what_it_signed_before_stays(sizes: Sequence[int]) -> None:
+    ended = Keys({"ops": CANARY.encode(), "old": b"another secret"}, {"old": START + 3 * SECOND})
+    events = [signed(at(number), "old", "another secret") for number in (1, 2, 3)]
+    assert results(guarded([*events, signed(at(4))], ended, sizes)) == [
+        "applied",
+        "applied",
+        "bad_signature",
+        "applied",
+    ]
+    stepped_back = [events[0], signed(at(5)), moved(events[1], 2)]
+    assert results(guarded(stepped_back, ended, sizes)) == ["applied", "applied", "bad_signature"]
+
+
+@pytest.mark.parametrize("sizes", [(1_000,), (1,)])
 def test_what_was_captured_and_is_sent_again_does_not_act_twice(sizes: Sequence[int]) -> None:
     event, minutes = signed(at(1)), SPAN_MS // SECOND
     again = [moved(event, seconds, 10 + seconds) for seconds in (1, 2, minutes, minutes + 1, minutes + 2, 9 * minutes)]

@@ -1,6 +1,7 @@
 """The audit log at the command line: who said what, and a chain that shows each way in which it can be meddled with."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,15 @@ from typing import Any
 import msgspec
 import pytest
 
+import schemas
 from schemas.chain import hash_of
 from schemas.codec import encode
 from schemas.events import Audit, ControlAction, Position
 from schemas.reasons import AuditResult
+from schemas.records import Record
 from schemas.signatures import HEADER, signature
 from streams import audit, embedded
-from streams.audit import Chain, Listing
+from streams.audit import Break, Chain, Listing
 from streams.cli import main
 from streams.errors import SettingsError, UsageError
 from streams.secrets import Secret
@@ -229,8 +232,6 @@ def test_a_replay_of_files_writes_a_log_that_is_whole_and_asks_for_no_signature(
 
 
 def test_records_of_topics_are_checked() -> None:
-    from schemas.records import Record
-
     settings = Settings(control=ControlSettings(keys={"ops": KeySettings(secret=Secret(CANARY))}))
     engine = embedded.engines(settings, any_stream=False)(0, None)
     signer = Signer("ops", Secret(CANARY))
@@ -267,6 +268,30 @@ def test_a_signers_header_is_the_signature() -> None:
     assert CANARY not in repr(signer) + repr(keys_of(keys("ops"))) + repr(keys("ops"))
 
 
+PAGE = (Path(schemas.__file__).parents[1] / "docs" / "audit.md").read_text(encoding="utf-8")
+
+
+def test_the_page_signs_as_this_program_does() -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(example, names)  # noqa: S102 - it stands in this repository
+    assert names["signature"]("ops", CANARY, b"churn", b"{}") == signature("ops", CANARY.encode(), b"churn", b"{}")
+
+
+def test_the_pages_example_is_a_configuration(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    for name in ("control", "pipeline"):
+        (tmp_path / f"driftline-{name}").write_text(name + CANARY)
+    config = tmp_path / "driftline.toml"
+    config.write_text(example.replace("/run/secrets", str(tmp_path)))
+    assert signer_of(load(config, {}).control) == Signer("ops-2026", Secret("control" + CANARY))
+
+
+def test_every_way_to_meddle_and_to_be_refused_stands_in_the_page() -> None:
+    refused = {"unsigned", "bad_signature", "too_old", "repeated"}
+    assert {str(kind) for kind in Break} | refused <= set(re.findall(r"`([^`\n]+)`", PAGE))
+
+
 def test_keys_come_from_the_environment_and_from_files(tmp_path: Path) -> None:
     (tmp_path / "key").write_text(f"file{CANARY}\n")
     config = tmp_path / "driftline.toml"
@@ -277,6 +302,18 @@ def test_keys_come_from_the_environment_and_from_files(tmp_path: Path) -> None:
         "file": Secret(f"file{CANARY}"),
         "ops": Secret(CANARY),
     }
+
+
+def test_a_key_may_have_an_end(tmp_path: Path) -> None:
+    config = tmp_path / "driftline.toml"
+    config.write_text(f'[control.keys.ops]\nsecret = "{CANARY}"\nuntil = "2026-01-01T00:00:01Z"\n')
+    record = Record("driftline.control", 0, 0, START, b"churn", control(1))
+    header = signature("ops", CANARY.encode(), b"churn", control(1))
+    loaded = keys_of(load(config, {}).control)
+    assert [loaded.signer(header, record, START + late) for late in (999, 1_000)] == ["ops", None]
+    config.write_text(f'[control.keys.ops]\nsecret = "{CANARY}"\nuntil = "soon"\n')
+    with pytest.raises(SettingsError, match='until = "soon": must be a time with a zone, such as "2026-03-01T00:00'):
+        load(config, {})
 
 
 def test_mistakes_in_keys_are_told_without_them(tmp_path: Path) -> None:
