@@ -356,7 +356,7 @@ class Monitor:
         elif action is ControlAction.MUTE:
             self.answer = self._mutes.add(event, moment.now)
         elif action is ControlAction.UNMUTE:
-            self.answer = self._mutes.remove(event)
+            self.answer = self._mutes.remove(event, moment.now)
         elif action in (ControlAction.ACKNOWLEDGE, ControlAction.RESOLVE):
             self.answer = yield from self._by_hand(moment, event)
 

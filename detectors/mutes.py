@@ -34,12 +34,12 @@ class Mutes:
         self._ends[name] = to_ms(event.until) if event.until is not None else None
         return AuditResult.APPLIED
 
-    def remove(self, event: Control) -> AuditResult:
+    def remove(self, event: Control, now: int) -> AuditResult:
         name = _name(event)
         if name not in self._ends:
             return AuditResult.NOT_MUTED
-        del self._ends[name]
-        return AuditResult.APPLIED
+        end = self._ends.pop(name)
+        return AuditResult.APPLIED if end is None or now < end else AuditResult.NOT_MUTED
 
     def state(self) -> list[Mute]:
         return list(self._ends.items())
