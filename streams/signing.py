@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from detectors.signing import Keys
 from schemas.signatures import HEADER, signature
+from schemas.times import TS_END
 from streams.errors import UsageError
 from streams.keys import IDENTIFIER
 from streams.moments import moment
@@ -17,8 +18,7 @@ SECRET_CHARACTERS_MIN = 16  # of a word that was made up; one that was drawn has
 
 def keys_of(control: ControlSettings) -> Keys:
     secrets = {name: key.secret.reveal().encode() for name, key in control.keys.items() if key.secret}
-    ends = {name: moment(key.until, f"control.keys.{name}.until") for name, key in control.keys.items() if key.until}
-    return Keys(secrets, ends, required=control.required)
+    return Keys(secrets, _ends(control), required=control.required)
 
 
 class Signer(NamedTuple):
@@ -31,17 +31,25 @@ class Signer(NamedTuple):
         return [(HEADER, signature(self.name, self.secret.reveal().encode(), key, value))]
 
 
-def signer_of(control: ControlSettings) -> Signer | None:
-    """``None`` where no key is configured; raises ``UsageError`` where it is not said which one to use."""
+def signer_of(control: ControlSettings, now: int) -> Signer | None:
+    """``None`` where no key is configured; raises ``UsageError`` where none can be used, or it is not said which."""
     if not control.keys:
         return None
-    name = control.sign_with or next(iter(control.keys))
-    secret = control.keys[name].secret
     if len(control.keys) > 1 and control.sign_with is None:
         known = ", ".join(sorted(control.keys))
         raise UsageError("there are several keys", where="control.sign_with", advice=f"say which signs: {known}")
+    name = control.sign_with or next(iter(control.keys))
+    if now >= _ends(control).get(name, TS_END):
+        raise UsageError(
+            "signs nothing any more", where=f"control.keys.{name}", advice="control.sign_with names another"
+        )
+    secret = control.keys[name].secret
     assert secret is not None, "a key without a secret is a mistake in the configuration"
     return Signer(name, secret)
+
+
+def _ends(control: ControlSettings) -> dict[str, int]:
+    return {name: moment(key.until, f"control.keys.{name}.until") for name, key in control.keys.items() if key.until}
 
 
 def mistakes_in_control(control: ControlSettings) -> Iterator[Problem]:

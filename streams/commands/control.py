@@ -146,7 +146,7 @@ async def _run(args: argparse.Namespace, by: str, settings: "Settings") -> int:
     from streams.signing import signer_of  # noqa: PLC0415
 
     event = _event(args, by)  # what is wrong with the call is said before any broker is asked
-    signer = signer_of(settings.control)
+    signer = signer_of(settings.control, now_ms())
     if event.model is None or not args.dry_run:
         check_login(settings.kafka, permissions(settings.kafka))
     if event.model is None:

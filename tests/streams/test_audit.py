@@ -253,16 +253,16 @@ def keys(*names: str, sign_with: str | None = None) -> ControlSettings:
 
 
 def test_what_is_signed_with_is_the_only_key_or_the_one_that_is_named() -> None:
-    assert signer_of(ControlSettings()) is None
-    assert signer_of(keys("ops")) == Signer("ops", Secret("ops" + CANARY))
-    assert signer_of(keys("ops", "old", sign_with="old")) == Signer("old", Secret("old" + CANARY))
+    assert signer_of(ControlSettings(), START) is None
+    assert signer_of(keys("ops"), START) == Signer("ops", Secret("ops" + CANARY))
+    assert signer_of(keys("ops", "old", sign_with="old"), START) == Signer("old", Secret("old" + CANARY))
     with pytest.raises(UsageError, match=r"control\.sign_with: there are several keys; say which signs: old, ops"):
-        signer_of(keys("ops", "old"))
+        signer_of(keys("ops", "old"), START)
 
 
 def test_a_signers_header_is_the_signature() -> None:
     header = (HEADER, signature("ops", b"ops" + CANARY.encode(), b"churn", b"{}"))
-    signer = signer_of(keys("ops"))
+    signer = signer_of(keys("ops"), START)
     assert signer is not None
     assert signer.headers(b"churn", b"{}") == [header]
     assert CANARY not in repr(signer) + repr(keys_of(keys("ops"))) + repr(keys("ops"))
@@ -284,7 +284,7 @@ def test_the_pages_example_is_a_configuration(tmp_path: Path) -> None:
         (tmp_path / f"driftline-{name}").write_text(name + CANARY)
     config = tmp_path / "driftline.toml"
     config.write_text(example.replace("/run/secrets", str(tmp_path)))
-    assert signer_of(load(config, {}).control) == Signer("ops-2026", Secret("control" + CANARY))
+    assert signer_of(load(config, {}).control, START) == Signer("ops-2026", Secret("control" + CANARY))
 
 
 def test_every_way_to_meddle_and_to_be_refused_stands_in_the_page() -> None:
@@ -311,6 +311,9 @@ def test_a_key_may_have_an_end(tmp_path: Path) -> None:
     header = signature("ops", CANARY.encode(), b"churn", control(1))
     loaded = keys_of(load(config, {}).control)
     assert [loaded.signer(header, record, START + late) for late in (999, 1_000)] == ["ops", None]
+    assert signer_of(load(config, {}).control, START) is not None
+    with pytest.raises(UsageError, match=r"control\.keys\.ops: signs nothing any more"):
+        signer_of(load(config, {}).control, START + 1_000)
     config.write_text(f'[control.keys.ops]\nsecret = "{CANARY}"\nuntil = "soon"\n')
     with pytest.raises(SettingsError, match='until = "soon": must be a time with a zone, such as "2026-03-01T00:00'):
         load(config, {})
