@@ -76,7 +76,7 @@ class Explainer:
         detail, column = dict(evidence.detail), at.group.columns[index]
         if detail.get("change") != Course.RECURRING:
             past = None
-            if column.signal not in self._lifecycle.incidents:
+            if column.signal not in self._lifecycle.alarms:
                 past = self._lifecycle.before(column.signal, evidence.effect or 0.0, spread=cause.spread)
             detail |= of_course(at.group, index, evidence, past, cause.base, spread=cause.spread)
         if cause.detector == WATCH:  # which knows what it was like

@@ -14,7 +14,7 @@ from detectors import wording
 from detectors.calendar import DAY_MS
 from detectors.config import AUTO, OFF, ModelConfig
 from detectors.effects import Decided
-from detectors.lifecycle import Closing, Disposition, Incident, begun
+from detectors.lifecycle import Alarm, Closing, Disposition, begun
 from detectors.moment import Item, Moment
 from detectors.mutes import Mutes
 from detectors.reports import NO_BASELINE, Reports, ScopeKey
@@ -45,7 +45,7 @@ class FlowState(msgspec.Struct, array_like=True, frozen=True):
     predictions: PausesState
     labels: PausesState
     volume: VolumeState
-    incidents: dict[str, Incident]
+    alarms: dict[str, Alarm]
     silent: dict[str, int]
     muted: list[str]
 
@@ -54,7 +54,7 @@ class Flow:
     """Of one model on its partition."""
 
     def __init__(self, model: str, config: ModelConfig) -> None:
-        self.incidents: dict[str, Incident] = {}
+        self.alarms: dict[str, Alarm] = {}
         self.orphaned: list[str] = []  # those opened under another configuration, and watched no more
         self._key = ScopeKey(model, None, None, False)
         self.reports = Reports(self._key, NO_BASELINE)
@@ -143,7 +143,7 @@ class Flow:
             decided += self._tell_silence(item, signal, pauses, limit, mutes)
         if signal in self._silent:
             self._muted.discard(signal)
-        if signal in self.incidents:
+        if signal in self.alarms:
             decided.append(self.resolve(Moment.of(item), signal, Closing.RECOVERED))
         return decided
 
@@ -160,8 +160,8 @@ class Flow:
 
     def _told(self) -> int | None:
         """The window whose news is open, in minutes."""
-        incident = self.incidents.get(VOLUME)
-        minutes = incident.evidence.detail["window_minutes"] if incident is not None else None
+        alarm = self.alarms.get(VOLUME)
+        minutes = alarm.evidence.detail["window_minutes"] if alarm is not None else None
         return minutes if isinstance(minutes, int) else None
 
     def _counted(self, item: Item, shown: Sequence[Deviation], mutes: Mutes) -> Iterator[Decided]:
@@ -190,18 +190,18 @@ class Flow:
             self._muted.add(signal)
             return
         self._muted.discard(signal)
-        self.incidents[signal] = begun(self._key.text, signal, *meaning, evidence, moment.now, moment.position)
-        yield self.reports.alert(moment, self.incidents[signal], AlertEvent.OPENED, evidence, summary)
+        self.alarms[signal] = begun(self._key.text, signal, *meaning, evidence, moment.now, moment.position)
+        yield self.reports.alert(moment, self.alarms[signal], AlertEvent.OPENED, evidence, summary)
 
     def resolve(self, moment: Moment, signal: str, why: Closing) -> Decided:
         """By hand, a silence is dealt with until the next record: it is not told again."""
-        incident = self.incidents.pop(signal)
+        alarm = self.alarms.pop(signal)
         if signal == VOLUME:
             self._volume.begin_anew()
-        began = incident.evidence.change_point
-        lasted = moment.now - (began.ts if began is not None else incident.opened_ts)
+        began = alarm.evidence.change_point
+        lasted = moment.now - (began.ts if began is not None else alarm.opened_ts)
         summary = wording.comes_again(self._key.model, signal, lasted) if why is Closing.RECOVERED else None
-        return self.reports.resolved(moment, incident, incident.evidence, why, summary=summary)
+        return self.reports.resolved(moment, alarm, alarm.evidence, why, summary=summary)
 
     def reconfigured(self, moment: Moment) -> list[Decided]:
         orphaned, self.orphaned = self.orphaned, []
@@ -209,7 +209,7 @@ class Flow:
 
     def start_afresh(self, moment: Moment, why: Closing) -> Iterator[Decided]:
         """What was usual is to be forgotten."""
-        for signal in sorted(self.incidents):
+        for signal in sorted(self.alarms):
             yield self.resolve(moment, signal, why)
         self._silent.clear()
         self._muted.clear()
@@ -222,7 +222,7 @@ class Flow:
             self._predictions.state(),
             self._labels.state(),
             self._volume.state(),
-            self.incidents,
+            self.alarms,
             self._silent,
             sorted(self._muted),
         )
@@ -231,9 +231,9 @@ class Flow:
         self._predictions.restore(state.predictions)
         self._labels.restore(state.labels)
         self._volume.restore(state.volume)
-        self.incidents, self._silent, self._muted = state.incidents, state.silent, set(state.muted)
+        self.alarms, self._silent, self._muted = state.alarms, state.silent, set(state.muted)
         watched = {PREDICTIONS: self._watches_silence, LABELS: self._watches_silence, VOLUME: self._watches_volume}
-        self.orphaned = [signal for signal in sorted(self.incidents) if not watched[signal]]
+        self.orphaned = [signal for signal in sorted(self.alarms) if not watched[signal]]
 
 
 def _of_silence(moment: Moment, pauses: Pauses, limit: Limit) -> Evidence:

@@ -59,7 +59,7 @@ class Disposition(StrEnum):
 
 
 class Closing(StrEnum):
-    """Why an incident ended."""
+    """Why an alarm ended."""
 
     RECOVERED = "recovered"
     DEPLOYED = "deployed"
@@ -70,7 +70,7 @@ class Closing(StrEnum):
     BY_HAND = "resolved_by_hand"
 
 
-class Incident(msgspec.Struct, array_like=True):
+class Alarm(msgspec.Struct, array_like=True):
     """An open alarm."""
 
     id: str
@@ -98,12 +98,12 @@ def begun(
     evidence: Evidence,
     now: int,
     position: Position,
-) -> Incident:
+) -> Alarm:
     """An alarm that opens with a record: its id says whose it is, what it is about, and which record that was."""
-    incident = derived_id("incident", scope, signal, *place(position))
-    return Incident(
-        id=incident,
-        alert_id=alert_id(incident, AlertEvent.OPENED, position),
+    name = derived_id("incident", scope, signal, *place(position))
+    return Alarm(
+        id=name,
+        alert_id=alert_id(name, AlertEvent.OPENED, position),
         signal=signal,
         kind=kind,
         detector=detector,
@@ -158,7 +158,7 @@ def harmful(kind: Kind, effect: float) -> bool:
 
 
 class LifecycleState(msgspec.Struct, array_like=True, frozen=True):
-    incidents: dict[str, Incident]
+    alarms: dict[str, Alarm]
     suspects: dict[str, Suspect]
     past: dict[str, Past] = {}
 
@@ -167,18 +167,18 @@ class Lifecycle:
     """The signals of one monitor that are not quiet."""
 
     def __init__(self) -> None:
-        self.incidents: dict[str, Incident] = {}
+        self.alarms: dict[str, Alarm] = {}
         self.suspects: dict[str, Suspect] = {}
         self.past: dict[str, Past] = {}  # the one that ended last comes last
 
     @property
     def restless(self) -> bool:
-        return bool(self.incidents or self.suspects)
+        return bool(self.alarms or self.suspects)
 
     def judge(self, column: Column, found: Found, evidence: Evidence, muted: bool, group: Group) -> Disposition:
         if not harmful(column.kind, found.effect):
             return Disposition.IMPROVEMENT
-        if column.signal in self.incidents:
+        if column.signal in self.alarms:
             return Disposition.ALREADY_OPEN
         if found.detector != WATCH and group.watched:
             return Disposition.NOTED
@@ -211,24 +211,24 @@ class Lifecycle:
         joined: int,
         scope: str,
         position: Position,
-    ) -> Incident:
+    ) -> Alarm:
         opened = begun(scope, column.signal, column.kind, suspect.detector, severity, evidence, now, position)
         opened.opened_row, opened.opened_joined = row, joined
         opened.base, opened.spread, opened.row = suspect.base, suspect.spread, suspect.row
         self.suspects.pop(column.signal, None)
-        self.incidents[column.signal] = opened
+        self.alarms[column.signal] = opened
         return opened
 
-    def close(self, signal: str, now: int, *, recovered: bool) -> Incident:
-        incident = self.incidents.pop(signal)
+    def close(self, signal: str, now: int, *, recovered: bool) -> Alarm:
+        alarm = self.alarms.pop(signal)
         if recovered:
-            rising, before = (incident.evidence.effect or 0.0) > 0.0, self.past.pop(signal, None)
-            again = before is not None and (before.rising, before.spread) == (rising, incident.spread)
+            rising, before = (alarm.evidence.effect or 0.0) > 0.0, self.past.pop(signal, None)
+            again = before is not None and (before.rising, before.spread) == (rising, alarm.spread)
             times = before.times + 1 if again and before is not None else 1
-            self.past[signal] = Past(now, rising, incident.spread, times)
+            self.past[signal] = Past(now, rising, alarm.spread, times)
             if len(self.past) > PAST_MAX:
                 del self.past[next(iter(self.past))]
-        return incident
+        return alarm
 
     def before(self, signal: str, effect: float, *, spread: bool) -> Past | None:
         """The alarms of a signal that went the same way as this one and ended by themselves."""
@@ -260,28 +260,28 @@ class Lifecycle:
     def _explained(self) -> bool:
         """Whether a feature by itself shows what features show together."""
         single = (Kind.FEATURE_DRIFT, Kind.DATA_QUALITY)
-        alone = any(incident.kind in single for signal, incident in self.incidents.items() if signal != together.SIGNAL)
+        alone = any(alarm.kind in single for signal, alarm in self.alarms.items() if signal != together.SIGNAL)
         return alone or any(signal.startswith("feature:") for signal in self.suspects)
 
     def recovered(self, column: Column, group: Group, index: int, row: int) -> Recent | None:
-        """The rows that say an incident is over."""
-        incident = self.incidents[column.signal]
-        if row - incident.opened_row < RECOVERED_ROWS:
+        """The rows that say an alarm is over."""
+        alarm = self.alarms[column.signal]
+        if row - alarm.opened_row < RECOVERED_ROWS:
             return None
-        recent, floor = group.recent(index, HISTORY, incident.base), floor_of(column, group.rate)
-        effect = recent.of(spread=incident.spread)
+        recent, floor = group.recent(index, HISTORY, alarm.base), floor_of(column, group.rate)
+        effect = recent.of(spread=alarm.spread)
         over = effect if column.kind in ONE_SIDED else abs(effect)
         if recent.rows < RECOVERED_ROWS / 4 or over >= floor / 2:
             return None
         # Nor is it over where the mean is back and the spread is not, or the other way round.
-        another = 0.0 if group.rate or column.kind in ONE_SIDED else abs(recent.of(spread=not incident.spread))
+        another = 0.0 if group.rate or column.kind in ONE_SIDED else abs(recent.of(spread=not alarm.spread))
         return recent if another < floor else None
 
     def changed(self, group: Group, row: int) -> Iterator[int]:
         """The columns of a group whose suspicion or alarm is at most so many rows from this one as end an alarm."""
         for index, column in enumerate(group.columns):
-            incident, suspect = self.incidents.get(column.signal), self.suspects.get(column.signal)
-            known = incident.opened_row if incident else suspect.row if suspect else None
+            alarm, suspect = self.alarms.get(column.signal), self.suspects.get(column.signal)
+            known = alarm.opened_row if alarm else suspect.row if suspect else None
             if known is not None and abs(known - row) <= RECOVERED_ROWS:
                 yield index
 
@@ -291,7 +291,7 @@ class Lifecycle:
             return 0
         signals = {column.signal for column in group.columns}
         rows = [suspect.row for signal, suspect in self.suspects.items() if signal in signals]
-        rows += [incident.opened_row for signal, incident in self.incidents.items() if signal in signals]
+        rows += [alarm.opened_row for signal, alarm in self.alarms.items() if signal in signals]
         fresh = blocks_since(min(rows, default=group.baseline.rows), group.baseline.rows - 1)
         return max(0, min(fresh, HISTORY))
 
@@ -299,15 +299,15 @@ class Lifecycle:
         """For so many rows from this one on, nothing that a watch has found can be over: it need not look again."""
         signals = {column.signal for group in groups if group.watched for column in group.columns}
         began = [suspect.row for signal, suspect in self.suspects.items() if signal in signals]
-        began += [incident.opened_row for signal, incident in self.incidents.items() if signal in signals]
+        began += [alarm.opened_row for signal, alarm in self.alarms.items() if signal in signals]
         rows = min(began, default=row) + RECOVERED_ROWS - row
         return rows if rows > 0 else BLOCK - row % BLOCK
 
     def state(self) -> LifecycleState:
-        return LifecycleState(self.incidents, self.suspects, self.past)
+        return LifecycleState(self.alarms, self.suspects, self.past)
 
     def restore(self, state: LifecycleState) -> None:
-        self.incidents, self.suspects, self.past = state.incidents, state.suspects, state.past
+        self.alarms, self.suspects, self.past = state.alarms, state.suspects, state.past
 
 
 def _plain(evidence: Evidence) -> bool:

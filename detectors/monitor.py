@@ -107,7 +107,7 @@ class Monitor:
 
     @property
     def open_incidents(self) -> int:
-        return len(self._flow.incidents) + sum(len(scope.incidents) for scope in self._scopes)
+        return len(self._flow.alarms) + sum(len(scope.alarms) for scope in self._scopes)
 
     # -- the way of a record ------------------------------------------------------------------------------------------
 
@@ -384,12 +384,12 @@ class Monitor:
         self._scopes.retire(lambda version: every or version in (None, event.version))
 
     def _by_hand(self, moment: Moment, event: Control) -> Iterator[Decided]:
-        owners = [owner for owner in (self._flow, *self._scopes) if owner.incidents]
-        found = [(owner, one) for owner in owners for one in owner.incidents.values() if one.id == event.incident]
-        for owner, incident in found:
+        owners = [owner for owner in (self._flow, *self._scopes) if owner.alarms]
+        found = [(owner, one) for owner in owners for one in owner.alarms.values() if one.id == event.incident]
+        for owner, alarm in found:
             if event.action is ControlAction.ACKNOWLEDGE:
-                yield owner.reports.acknowledged(moment, incident, event.by)
+                yield owner.reports.acknowledged(moment, alarm, event.by)
             else:
-                yield owner.resolve(moment, incident.signal, Closing.BY_HAND)
+                yield owner.resolve(moment, alarm.signal, Closing.BY_HAND)
         if not found:
             yield Reports(ScopeKey(self.model, None, None, False)).not_open(moment, event)

@@ -8,7 +8,7 @@ from detectors import wording
 from detectors.config import WARM_UP
 from detectors.effects import Decided, alert_id, derived_id, place
 from detectors.evidence import of_end
-from detectors.lifecycle import Closing, Disposition, Incident
+from detectors.lifecycle import Alarm, Closing, Disposition
 from detectors.moment import Moment
 from detectors.retrain import Request
 from detectors.windows import Window
@@ -96,18 +96,18 @@ class Reports:
         )
         return Decided(moment.at, event)
 
-    def alert(self, moment: Moment, incident: Incident, step: AlertEvent, evidence: Evidence, summary: str) -> Decided:
+    def alert(self, moment: Moment, alarm: Alarm, step: AlertEvent, evidence: Evidence, summary: str) -> Decided:
         event = Alert(
-            id=alert_id(incident.id, step, moment.position),
-            incident=incident.id,
+            id=alert_id(alarm.id, step, moment.position),
+            incident=alarm.id,
             event=step,
-            severity=Severity.INFO if self._key.challenger else incident.severity,
-            kind=self._kind(incident.kind),
+            severity=Severity.INFO if self._key.challenger else alarm.severity,
+            kind=self._kind(alarm.kind),
             model=self._key.model,
             version=self._key.version,
             segment=self._key.segment,
-            signal=incident.signal,
-            detector=incident.detector,
+            signal=alarm.signal,
+            detector=alarm.detector,
             ts=moment.now,
             evidence=self._held_against(evidence),
             position=moment.position,
@@ -118,33 +118,33 @@ class Reports:
     def resolved(
         self,
         moment: Moment,
-        incident: Incident,
+        alarm: Alarm,
         last: Evidence,
         why: Closing,
         rows: int | None = None,
         summary: str | None = None,
     ) -> Decided:
         """``rows``: for how many it was open, where it is they that end it."""
-        lasted = moment.now - incident.opened_ts
-        detail = of_end(last, why, incident.opened_ts, moment.now, rows)
+        lasted = moment.now - alarm.opened_ts
+        detail = of_end(last, why, alarm.opened_ts, moment.now, rows)
         evidence = msgspec.structs.replace(last, detail=detail, trace=moment.trace)
-        summary = summary or wording.resolved(self._key.model, incident.signal, why, lasted)
-        return self.alert(moment, incident, AlertEvent.RESOLVED, evidence, summary)
+        summary = summary or wording.resolved(self._key.model, alarm.signal, why, lasted)
+        return self.alert(moment, alarm, AlertEvent.RESOLVED, evidence, summary)
 
-    def acknowledged(self, moment: Moment, incident: Incident, by: str | None) -> Decided:
-        summary = wording.acknowledged(self._key.model, incident.signal, by)
-        return self.alert(moment, incident, AlertEvent.ACKNOWLEDGED, incident.evidence, summary)
+    def acknowledged(self, moment: Moment, alarm: Alarm, by: str | None) -> Decided:
+        summary = wording.acknowledged(self._key.model, alarm.signal, by)
+        return self.alert(moment, alarm, AlertEvent.ACKNOWLEDGED, alarm.evidence, summary)
 
     def retrain(
         self, moment: Moment, asked: Request, newest: Position, pending: int, median_delay_ms: int | None
     ) -> Decided:
-        changes = [_change_of(incident) for incident in asked.causes]
+        changes = [_change_of(alarm) for alarm in asked.causes]
         event = Retrain(
             id=derived_id("retrain", self._key.text, asked.reason, *place(moment.position)),
             model=self._key.model,
             version=self._key.version,
             reason=str(asked.reason),
-            alerts=[incident.alert_id for incident in asked.incidents],
+            alerts=[alarm.alert_id for alarm in asked.alarms],
             data=_training_data(changes, newest, moment.now),
             labels=LabelCounts(joined=asked.labels, pending=pending, median_delay_ms=median_delay_ms),
             ts=moment.now,
@@ -230,6 +230,6 @@ def _training_data(changes: Sequence[ChangePoint], newest: Position, now: int) -
     )
 
 
-def _change_of(incident: Incident) -> ChangePoint:
-    change = incident.evidence.change_point
-    return change if change is not None else ChangePoint(ts=incident.opened_ts, offset=0)
+def _change_of(alarm: Alarm) -> ChangePoint:
+    change = alarm.evidence.change_point
+    return change if change is not None else ChangePoint(ts=alarm.opened_ts, offset=0)

@@ -24,9 +24,9 @@ from detectors.group import Found
 from detectors.join import Labelled
 from detectors.learning import Learned
 from detectors.lifecycle import (
+    Alarm,
     Closing,
     Disposition,
-    Incident,
     Lifecycle,
     LifecycleState,
     Suspect,
@@ -92,8 +92,8 @@ class Scope:
         self._repeated: list[int] = []  # those of this batch before which one did
 
     @property
-    def incidents(self) -> dict[str, Incident]:
-        return self._lifecycle.incidents
+    def alarms(self) -> dict[str, Alarm]:
+        return self._lifecycle.alarms
 
     # -- state, between two batches ---------------------------------------------------------------------------------
 
@@ -255,11 +255,11 @@ class Scope:
         """What the recent rows say about what is open and what is suspected."""
         lifecycle, group, moment = self._lifecycle, at.group, Moment.of(at.item)
         for index, column in enumerate(group.columns):
-            if column.signal in lifecycle.incidents:
+            if column.signal in lifecycle.alarms:
                 over = lifecycle.recovered(column, group, index, at.row)
                 if over is not None:
-                    incident = lifecycle.incidents[column.signal]
-                    shown = borne_out(group, index, incident.evidence, over, incident.spread)
+                    alarm = lifecycle.alarms[column.signal]
+                    shown = borne_out(group, index, alarm.evidence, over, alarm.spread)
                     shown = msgspec.structs.replace(shown, n=over.rows)
                     yield self.resolve(moment, column.signal, Closing.RECOVERED, shown, at.row)
                 elif not muted(column.signal, moment.now):
@@ -277,26 +277,26 @@ class Scope:
     def _explained(self, at: Happening, moment: Moment, index: int) -> Iterator[Decided]:
         """What an alarm looks like and where it comes from shows in the rows after it, and is told then."""
         column = at.group.columns[index]
-        incident = self._lifecycle.incidents[column.signal]
-        blocks, before, name = blocks_since(incident.opened_row, at.row), incident.evidence.detail, None
+        alarm = self._lifecycle.alarms[column.signal]
+        blocks, before, name = blocks_since(alarm.opened_row, at.row), alarm.evidence.detail, None
         if blocks <= NAMED_BLOCKS and "looks_like" not in before:
-            name = self.explainer.name(at, index, incident.opened_row)
+            name = self.explainer.name(at, index, alarm.opened_row)
         if name is not None or blocks in LOOKS:
-            cause = Suspect(incident.detector, incident.row, incident.evidence, incident.base, incident.spread)
-            incident.evidence = self.explainer.more(at, index, cause, incident.evidence)
+            cause = Suspect(alarm.detector, alarm.row, alarm.evidence, alarm.base, alarm.spread)
+            alarm.evidence = self.explainer.more(at, index, cause, alarm.evidence)
         elif blocks > NAMED_BLOCKS:
-            self._see_harm(incident, column, moment)
+            self._see_harm(alarm, column, moment)
         if name is not None:
-            incident.evidence = named(at.group, index, incident.evidence, name)
-        if name is not None or is_news(before, incident.evidence.detail):
-            yield self._told(at, moment, column, incident, AlertEvent.UPDATED, name)
+            alarm.evidence = named(at.group, index, alarm.evidence, name)
+        if name is not None or is_news(before, alarm.evidence.detail):
+            yield self._told(at, moment, column, alarm, AlertEvent.UPDATED, name)
 
-    def _see_harm(self, incident: Incident, column: Column, moment: Moment) -> None:
+    def _see_harm(self, alarm: Alarm, column: Column, moment: Moment) -> None:
         """Labels may come long after what they are of: they are waited for, and told of when it is over."""
-        detail, began = incident.evidence.detail, incident.evidence.change_point
+        detail, began = alarm.evidence.detail, alarm.evidence.change_point
         if detail.get("harm") == NOT_KNOWN and began is not None:
             told = detail | self.explainer.harm(column, began.ts, moment.at)
-            incident.evidence = msgspec.structs.replace(incident.evidence, detail=told)
+            alarm.evidence = msgspec.structs.replace(alarm.evidence, detail=told)
 
     def _open(
         self,
@@ -312,7 +312,7 @@ class Scope:
         evidence = self.explainer.more(at, index, suspect, evidence)
         # Labels since the change, where it is labels that showed it.
         labels = at.row - suspect.row + 1 if at.timeline is self._watched.losses else 0
-        incident = self._lifecycle.open(
+        alarm = self._lifecycle.open(
             column,
             suspect,
             severity_of(column, effect, floor_of(column, at.group.rate)),
@@ -323,38 +323,38 @@ class Scope:
             self.key.text,
             moment.position,
         )
-        return self._told(at, moment, column, incident, AlertEvent.OPENED, name)
+        return self._told(at, moment, column, alarm, AlertEvent.OPENED, name)
 
     def _told(
-        self, at: Happening, moment: Moment, column: Column, incident: Incident, step: AlertEvent, name: Name | None
+        self, at: Happening, moment: Moment, column: Column, alarm: Alarm, step: AlertEvent, name: Name | None
     ) -> Decided:
         looks = name.words if name is not None else ""
-        summary = wording.opened(self.key.model, column, incident.evidence, at.group.rate, looks)
-        return self.reports.alert(moment, incident, step, incident.evidence, summary)
+        summary = wording.opened(self.key.model, column, alarm.evidence, at.group.rate, looks)
+        return self.reports.alert(moment, alarm, step, alarm.evidence, summary)
 
     def resolve_all(self, moment: Moment, why: Closing) -> Iterator[Decided]:
-        for signal in sorted(self._lifecycle.incidents):
+        for signal in sorted(self._lifecycle.alarms):
             yield self.resolve(moment, signal, why)
 
     def resolve(
         self, moment: Moment, signal: str, why: Closing, shown: Evidence | None = None, row: int | None = None
     ) -> Decided:
         """``shown`` is what the recent rows say, up to this row, where it is they that end it."""
-        incident = self._lifecycle.close(signal, moment.now, recovered=why is Closing.RECOVERED)
+        alarm = self._lifecycle.close(signal, moment.now, recovered=why is Closing.RECOVERED)
         self._watched.watch_again(signal)
-        rows = None if row is None else row - incident.opened_row
-        return self.reports.resolved(moment, incident, shown or incident.evidence, why, rows)
+        rows = None if row is None else row - alarm.opened_row
+        return self.reports.resolved(moment, alarm, shown or alarm.evidence, why, rows)
 
     def _retrain(self, moment: Moment, pending: int) -> Iterator[Decided]:
-        if not self._lifecycle.incidents or self.key.segment is not None or self.key.challenger:
+        if not self._lifecycle.alarms or self.key.segment is not None or self.key.challenger:
             return
         joined = self._labels.joined_at(moment.at)
-        asked = request(self._policy, self._lifecycle.incidents.values(), moment.now, joined, self._retrains)
+        asked = request(self._policy, self._lifecycle.alarms.values(), moment.now, joined, self._retrains)
         if asked is None:
             return
         self._retrains[asked.reason] = moment.now
-        for incident in asked.incidents:
-            incident.retrained = True
+        for alarm in asked.alarms:
+            alarm.retrained = True
         median_delay_ms = self._labels.median_delay_at(moment.at)
         yield self.reports.retrain(moment, asked, self._newest(moment), pending, median_delay_ms)
 

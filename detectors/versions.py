@@ -250,7 +250,7 @@ class Scopes:
         self.deployed, self.turn = state.deployed, state.turn
         self.choice = state.choice.without(self.recorded)
         clear_all(self._room, self._model_number)  # what they count is amended no more
-        return [self._with(held, number) for number, held in state.scopes if held.lifecycle.incidents]
+        return [self._with(held, number) for number, held in state.scopes if held.lifecycle.alarms]
 
     def _with(self, held: ScopeState, number: int) -> Scope:
         scope = self._new(held.key, number)

@@ -109,12 +109,12 @@ def test_what_is_over_says_how_long_it_lasted_and_whether_it_was_a_spike() -> No
 
 def test_of_many_signals_those_that_had_alarms_last_are_remembered() -> None:
     lifecycle = Lifecycle()
-    (incident,) = opened(AGE).incidents.values()
+    (incident,) = opened(AGE).alarms.values()
     for number in range(PAST_MAX + 5):
-        lifecycle.incidents[f"feature:f{number}"] = incident
+        lifecycle.alarms[f"feature:f{number}"] = incident
         lifecycle.close(f"feature:f{number}", number, recovered=True)
     assert len(lifecycle.past) == PAST_MAX
     assert next(iter(lifecycle.past)) == "feature:f5"
-    lifecycle.incidents["feature:g"] = incident
+    lifecycle.alarms["feature:g"] = incident
     lifecycle.close("feature:g", 1, recovered=False)
     assert "feature:g" not in lifecycle.past

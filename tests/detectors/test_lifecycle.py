@@ -15,8 +15,8 @@ from detectors.group import Found, Group
 from detectors.history import HISTORY
 from detectors.lifecycle import (
     RECOVERED_ROWS,
+    Alarm,
     Disposition,
-    Incident,
     Lifecycle,
     Suspect,
     floor_of,
@@ -292,5 +292,5 @@ def test_closing_leaves_it_quiet_and_a_restored_lifecycle_is_as_restless() -> No
     restored = Lifecycle()
     restored.restore(lifecycle.state())
     assert (restored.restless, restored.incidents == lifecycle.incidents) == (True, True)
-    assert isinstance(lifecycle.close("feature:age", 5, recovered=True), Incident)
+    assert isinstance(lifecycle.close("feature:age", 5, recovered=True), Alarm)
     assert not lifecycle.restless
