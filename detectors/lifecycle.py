@@ -21,11 +21,11 @@ from detectors import together
 from detectors.arrival import DUPLICATES, STALE
 from detectors.banks.shiryaev import WATCH
 from detectors.baseline import BLOCK
-from detectors.effects import alert_id, derived_id, place
+from detectors.effects import derived_id, place
 from detectors.encoding import ONE_SIDED, Column
 from detectors.group import Found, Group, Recent
 from detectors.history import HISTORY
-from schemas.events import AlertEvent, Evidence, Kind, Position, Severity
+from schemas.events import Evidence, Kind, Position, Severity
 
 # Smaller changes are real and not worth a page. Of a value: baseline standard deviations; of a rate: the difference.
 VALUE_FLOOR = 0.25
@@ -56,6 +56,12 @@ class Disposition(StrEnum):
     ALREADY_OPEN = "already_open"
     IMPROVEMENT = "improvement"  # a falling loss harms nobody
     MUTED = "muted"  # suspected all the same, and looked at when the mute ends
+    # Of an alarm, where no alert says it:
+    GROUPED = "grouped"  # it has joined an incident
+    SHOWN = "shown"  # more is known of one that has
+    OVER = "over"  # it has ended, and its incident has not
+    WAITING = "waiting"  # for having lasted as long as is asked for
+    PASSED = "passed"  # it has not lasted that long
 
 
 class Closing(StrEnum):
@@ -68,6 +74,8 @@ class Closing(StrEnum):
     REPLACED = "replaced"  # by newer versions: it is one too many to watch
     RECONFIGURED = "reconfigured"  # the configuration of the model is another one now
     BY_HAND = "resolved_by_hand"
+    FALSE_ALARM = "false_alarm"  # a person has said so
+    LABELS = "labels_corrected"  # what they say now shows no harm
 
 
 class Alarm(msgspec.Struct, array_like=True):
@@ -87,6 +95,7 @@ class Alarm(msgspec.Struct, array_like=True):
     base: float = 0.0  # what was normal before, where it is not the baseline any more; in the unit of effects
     spread: bool = False  # it is the standard deviation that changed
     row: int = 0  # since when rows are of the new kind
+    incident: str = ""  # of which it is a part
 
 
 def begun(
@@ -103,7 +112,7 @@ def begun(
     name = derived_id("incident", scope, signal, *place(position))
     return Alarm(
         id=name,
-        alert_id=alert_id(name, AlertEvent.OPENED, position),
+        alert_id="",
         signal=signal,
         kind=kind,
         detector=detector,

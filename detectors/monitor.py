@@ -5,7 +5,9 @@ from zlib import crc32
 
 import msgspec
 
+from detectors.answers import answered
 from detectors.config import ModelConfig
+from detectors.desk import Desk, DeskState
 from detectors.effects import Decided
 from detectors.flow import Flow, FlowState
 from detectors.join import Fate, Join, JoinCounts, JoinState, Labelled
@@ -14,7 +16,7 @@ from detectors.lifecycle import Closing
 from detectors.loss import EVIDENCE, LossRule, Pair, configured, counted, found_out, losses
 from detectors.moment import Item, Moment
 from detectors.mutes import Mute, Mutes
-from detectors.reports import Reports, ScopeKey
+from detectors.reports import Reports, Said, ScopeKey
 from detectors.scope import Scope
 from detectors.shelf import Pending, Room, Shelf
 from detectors.tally import Level
@@ -53,6 +55,7 @@ class MonitorState(msgspec.Struct, array_like=True, frozen=True):
     held: list[_Held]
     mutes: list[Mute]
     flow: FlowState
+    desk: DeskState
     now: int
 
 
@@ -87,6 +90,7 @@ class Monitor:
         self._held: list[_Held] = []
         self._mutes = Mutes()
         self._flow = Flow(model, config)
+        self._desk = Desk(model, config)
         self._now = 0
         self._waiting = Level()
         self._orphaned: Sequence[Scope] = ()  # with alarms opened under another configuration
@@ -107,7 +111,7 @@ class Monitor:
 
     @property
     def open_incidents(self) -> int:
-        return len(self._flow.alarms) + sum(len(scope.alarms) for scope in self._scopes)
+        return self._desk.open
 
     # -- the way of a record ------------------------------------------------------------------------------------------
 
@@ -141,7 +145,7 @@ class Monitor:
             fate = self._predicted(item, event, decided)
         elif kind is Outcome:
             fate = self._outcome(item, event)
-            decided.extend(self._flow.labelled(item, self._mutes))
+            self._tell(self._flow.labelled(item, self._mutes), decided)
         else:
             decided.extend(self.decide())
             decided.extend(self._controlled(Moment.of(item), event))
@@ -151,9 +155,15 @@ class Monitor:
 
     def decide(self) -> list[Decided]:
         """What the records taken in since the last time say, in their order: many rows at once, as columns."""
-        decided = self._scopes.decide(self._waiting, self._mutes)
+        decided = self._scopes.decide(self._waiting, self._mutes, self._desk)
         self._waiting.settle()
         return decided
+
+    def _tell(self, said: Sequence[Said], decided: list[Decided]) -> None:
+        """What the desk makes of it, after all that came before it."""
+        if said:
+            decided.extend(self.decide())
+            decided.extend(self._desk.said(said))
 
     def _close_windows(self, item: Item) -> Iterator[Decided]:
         yield from self.decide()
@@ -162,6 +172,7 @@ class Monitor:
         if not end:
             return
         moment = Moment.of(item)
+        yield from self._desk.tick(moment)
         yield from self._tell_limits(moment)
         for scope in self._scopes:
             join = self._challengers if scope.key.challenger else self._join
@@ -195,9 +206,7 @@ class Monitor:
                 scope.repeated()
             return fate
         if not challenger:
-            told = self._flow.predicted(item, self._mutes)
-            if told:
-                decided.extend(told)
+            self._tell(self._flow.predicted(item, self._mutes), decided)
         scope.predicted(item)
         if event.segments and self._config.segments:
             segments = self._scopes.segments(event, challenger)
@@ -214,7 +223,8 @@ class Monitor:
         if gone:
             oldest = gone[0].key.version
             decided.extend(self.decide())
-            decided.extend(event for s in gone for event in s.resolve_all(Moment.of(item), Closing.REPLACED))
+            ended = (step for scope in gone for step in scope.end_all(Moment.of(item), Closing.REPLACED))
+            decided.extend(self._desk.said(ended))
             self._scopes.retire(lambda version: version == oldest, challenger)
         return self._scopes.whole(version, challenger)
 
@@ -294,15 +304,16 @@ class Monitor:
                 changed = True
         closes = now >= self._window_end and any(scope.book.has_news for scope in self._scopes)
         due = self._flow.due(now, self._mutes)
-        if not closes and not self.open_incidents and not self._orphaned and not due:
+        if not closes and not self._desk.waits and not self._orphaned and not due:
             return [], changed
         self._now = max(self._now, now)
         item = (item[0], self._now, record, event)
         decided = self._reconfigured(item)
-        decided.extend(self._flow.tick(item, self._mutes))
+        moment = Moment.of(item)
+        decided.extend(self._desk.said(self._flow.tick(item, self._mutes)))
+        decided.extend(self._desk.tick(moment))
         if closes:
             decided.extend(self._close_windows(item))
-        moment = Moment.of(item)
         for scope in self._scopes:
             decided.extend(scope.tick(moment, self._join.unanswered))
         return decided, changed or due or bool(decided)
@@ -325,6 +336,7 @@ class Monitor:
             self._held,
             self._mutes.state(),
             self._flow.state(),
+            self._desk.state(),
             self._now,
         )
 
@@ -338,6 +350,7 @@ class Monitor:
         monitor._window_end = state.window_end
         monitor._mutes, monitor._now = Mutes(state.mutes), state.now
         monitor._flow.restore(state.flow)  # what comes is the same under another configuration
+        monitor._desk.restore(state.desk)
         if state.config != monitor._scopes.checksum(state.scopes.choice):
             monitor._orphaned = monitor._scopes.start_afresh(state.scopes)
             monitor._before = state if monitor._orphaned else None
@@ -352,19 +365,20 @@ class Monitor:
         action = event.action
         if action in _CLOSINGS:
             yield from self._start_afresh(moment, event, _CLOSINGS[action])
+        elif event.incident is not None:
+            owners = [owner for owner in (self._flow, *self._scopes) if owner.alarms]
+            yield from answered(self._desk, owners, moment, event)
         elif action is ControlAction.MUTE:
             self._mutes.add(event, moment.now)
         elif action is ControlAction.UNMUTE:
             self._mutes.remove(event)
-        elif action in (ControlAction.ACKNOWLEDGE, ControlAction.RESOLVE):
-            yield from self._by_hand(moment, event)
 
     def _reconfigured(self, item: Item) -> list[Decided]:
         """Alarms of the configuration before: their thresholds are no more."""
         orphaned, self._orphaned, self._before = self._orphaned, (), None
         moment = Moment.of(item)
-        ended = [event for scope in orphaned for event in scope.resolve_all(moment, Closing.RECONFIGURED)]
-        return ended + self._flow.reconfigured(moment)
+        ended = [step for scope in orphaned for step in scope.end_all(moment, Closing.RECONFIGURED)]
+        return list(self._desk.said([*ended, *self._flow.reconfigured(moment)]))
 
     def _start_afresh(self, moment: Moment, event: Control, why: Closing) -> Iterator[Decided]:
         """What was normal for the version before says nothing of the one now."""
@@ -375,21 +389,10 @@ class Monitor:
             return
         for scope in self._scopes:
             if not scope.key.challenger:
-                yield from scope.resolve_all(moment, why)
+                yield from self._desk.said(scope.end_all(moment, why))
         if every:
-            yield from self._flow.start_afresh(moment, why)
+            yield from self._desk.said(self._flow.start_afresh(moment, why))
         else:
             self._scopes.turned(event.version, moment.now, back=event.action is ControlAction.ROLLBACK)
         self._scopes.choose(event)
         self._scopes.retire(lambda version: every or version in (None, event.version))
-
-    def _by_hand(self, moment: Moment, event: Control) -> Iterator[Decided]:
-        owners = [owner for owner in (self._flow, *self._scopes) if owner.alarms]
-        found = [(owner, one) for owner in owners for one in owner.alarms.values() if one.id == event.incident]
-        for owner, alarm in found:
-            if event.action is ControlAction.ACKNOWLEDGE:
-                yield owner.reports.acknowledged(moment, alarm, event.by)
-            else:
-                yield owner.resolve(moment, alarm.signal, Closing.BY_HAND)
-        if not found:
-            yield Reports(ScopeKey(self.model, None, None, False)).not_open(moment, event)

@@ -1,12 +1,13 @@
 """What a monitor decided, as the events that leave it. Ids come from what is meant and the record that decided it."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from detectors import wording
 from detectors.config import WARM_UP
-from detectors.effects import Decided, alert_id, derived_id, place
+from detectors.effects import Decided, derived_id, place
 from detectors.evidence import of_end
 from detectors.lifecycle import Alarm, Closing, Disposition
 from detectors.moment import Moment
@@ -14,7 +15,6 @@ from detectors.retrain import Request
 from detectors.windows import Window
 from schemas.events import (
     NAME_CHARACTERS_MAX,
-    Alert,
     AlertEvent,
     ChangePoint,
     Control,
@@ -25,7 +25,6 @@ from schemas.events import (
     Metrics,
     Position,
     Retrain,
-    Severity,
     Signal,
     TrainingData,
 )
@@ -58,6 +57,39 @@ class Origin(msgspec.Struct, frozen=True, array_like=True):
 
 FROM_STREAM = Origin(WARM_UP)
 NO_BASELINE = Origin("")
+
+
+class Told(msgspec.Struct, frozen=True, array_like=True):
+    """One signal of one monitor, as an alert shows it."""
+
+    key: ScopeKey
+    kind: Kind
+    signal: str
+    detector: str
+    evidence: Evidence
+
+    @property
+    def name(self) -> str:
+        """There is one alarm of that name at a time."""
+        return f"{self.key.text}\x1f{self.signal}"
+
+    @property
+    def words(self) -> str:
+        return f"{self.signal} in {self.key.segment}" if self.key.segment is not None else self.signal
+
+
+class Step(NamedTuple):
+    """An alarm began, shows more of itself, or has ended. What people are told of it is decided elsewhere."""
+
+    moment: Moment
+    event: AlertEvent
+    alarm: Alarm
+    told: Told
+    summary: str
+    why: Closing | None = None  # where it has ended
+
+
+Said = Decided | Step
 
 
 class Reports:
@@ -96,26 +128,13 @@ class Reports:
         )
         return Decided(moment.at, event)
 
-    def alert(self, moment: Moment, alarm: Alarm, step: AlertEvent, evidence: Evidence, summary: str) -> Decided:
-        event = Alert(
-            id=alert_id(alarm.id, step, moment.position),
-            incident=alarm.id,
-            event=step,
-            severity=Severity.INFO if self._key.challenger else alarm.severity,
-            kind=self._kind(alarm.kind),
-            model=self._key.model,
-            version=self._key.version,
-            segment=self._key.segment,
-            signal=alarm.signal,
-            detector=alarm.detector,
-            ts=moment.now,
-            evidence=self._held_against(evidence),
-            position=moment.position,
-            summary=summary,
-        )
-        return Decided(moment.at, event)
+    def began(self, moment: Moment, alarm: Alarm, summary: str) -> "Step":
+        return Step(moment, AlertEvent.OPENED, alarm, self._told(alarm, alarm.evidence), summary)
 
-    def resolved(
+    def updated(self, moment: Moment, alarm: Alarm, summary: str) -> "Step":
+        return Step(moment, AlertEvent.UPDATED, alarm, self._told(alarm, alarm.evidence), summary)
+
+    def ended(
         self,
         moment: Moment,
         alarm: Alarm,
@@ -123,17 +142,17 @@ class Reports:
         why: Closing,
         rows: int | None = None,
         summary: str | None = None,
-    ) -> Decided:
-        """``rows``: for how many it was open, where it is they that end it."""
-        lasted = moment.now - alarm.opened_ts
+    ) -> "Step":
+        """``rows``: for how many it was on, where it is they that end it."""
         detail = of_end(last, why, alarm.opened_ts, moment.now, rows)
         evidence = msgspec.structs.replace(last, detail=detail, trace=moment.trace)
+        lasted = moment.now - alarm.opened_ts
         summary = summary or wording.resolved(self._key.model, alarm.signal, why, lasted)
-        return self.alert(moment, alarm, AlertEvent.RESOLVED, evidence, summary)
+        return Step(moment, AlertEvent.RESOLVED, alarm, self._told(alarm, evidence), summary, why)
 
-    def acknowledged(self, moment: Moment, alarm: Alarm, by: str | None) -> Decided:
-        summary = wording.acknowledged(self._key.model, alarm.signal, by)
-        return self.alert(moment, alarm, AlertEvent.ACKNOWLEDGED, alarm.evidence, summary)
+    def _told(self, alarm: Alarm, evidence: Evidence) -> "Told":
+        held = self._held_against(evidence)
+        return Told(self._key, self._kind(alarm.kind), alarm.signal, alarm.detector, held)
 
     def retrain(
         self, moment: Moment, asked: Request, newest: Position, pending: int, median_delay_ms: int | None
@@ -144,7 +163,7 @@ class Reports:
             model=self._key.model,
             version=self._key.version,
             reason=str(asked.reason),
-            alerts=[alarm.alert_id for alarm in asked.alarms],
+            alerts=list(dict.fromkeys(alarm.alert_id for alarm in asked.alarms if alarm.alert_id)),
             data=_training_data(changes, newest, moment.now),
             labels=LabelCounts(joined=asked.labels, pending=pending, median_delay_ms=median_delay_ms),
             ts=moment.now,
@@ -207,6 +226,25 @@ class Reports:
 
     def _kind(self, kind: Kind) -> Kind:
         return Kind.CHALLENGER if self._key.challenger else kind
+
+
+def beside(moment: Moment, told: Told, incident: str, disposition: Disposition) -> Decided:
+    """What became of an alarm where no alert says it."""
+    detail = {**told.evidence.detail, "incident": incident}
+    event = Signal(
+        id=derived_id("alarm", disposition, told.name, *place(moment.position)),
+        model=told.key.model,
+        version=told.key.version,
+        segment=told.key.segment,
+        signal=told.signal,
+        detector=told.detector,
+        kind=told.kind,
+        ts=moment.now,
+        evidence=msgspec.structs.replace(told.evidence, detail=detail),
+        position=moment.position,
+        disposition=str(disposition),
+    )
+    return Decided(moment.at, event)
 
 
 def _plain(

@@ -38,13 +38,13 @@ from detectors.likeness import NAMED_BLOCKS, Name
 from detectors.loss import Losses
 from detectors.moment import Item, Moment, position_of
 from detectors.mutes import Mutes
-from detectors.reports import FROM_STREAM, Origin, Reports, ScopeKey
+from detectors.reports import FROM_STREAM, Origin, Reports, Said, ScopeKey, Step
 from detectors.retrain import Policy, RetrainReason, request
 from detectors.shelf import Pending
 from detectors.tally import Labels, Level
 from detectors.watched import Happening, Loss, Watched, WatchedState
 from detectors.windows import Archive, Book, BookState, Counted
-from schemas.events import AlertEvent, Evidence, Position
+from schemas.events import Evidence, Position
 
 
 class ScopeState(msgspec.Struct, array_like=True, frozen=True):
@@ -205,7 +205,7 @@ class Scope:
         if not self.retired:
             yield from self._retrain(moment, pending)
 
-    def live(self, happening: Happening, pending: Level, mutes: Mutes) -> Iterable[Decided]:
+    def live(self, happening: Happening, pending: Level, mutes: Mutes) -> Iterable[Said]:
         """Lives through what one record made happen."""
         if self.retired:
             return ()
@@ -215,7 +215,7 @@ class Scope:
         happening.group.remember(happening.blocks, happening.block)
         return self._full(happening, muted, pending) if self._lifecycle.restless else ()
 
-    def _full(self, at: Happening, muted: Callable[[str, int], bool], pending: Level) -> Iterator[Decided]:
+    def _full(self, at: Happening, muted: Callable[[str, int], bool], pending: Level) -> Iterator[Said]:
         """A block is, while something is open or suspected."""
         yield from self._block(at, muted)
         yield from self._retrain(Moment.of(at.item), pending.at(at.at))
@@ -237,7 +237,7 @@ class Scope:
 
     # -- living through it --------------------------------------------------------------------------------------------
 
-    def _found(self, at: Happening, found: Found, muted: Callable[[str, int], bool], pending: int) -> Iterator[Decided]:
+    def _found(self, at: Happening, found: Found, muted: Callable[[str, int], bool], pending: int) -> Iterator[Said]:
         column, moment = at.group.columns[found.column], Moment.of(at.item)
         evidence = of_finding(at.group, found, at.row, at.timeline, self._config, moment)
         silent = muted(column.signal, moment.now)
@@ -251,7 +251,7 @@ class Scope:
         elif disposition in (Disposition.SUSPECTED, Disposition.MUTED):
             self._lifecycle.suspect(column, found, at.row, evidence)
 
-    def _block(self, at: Happening, muted: Callable[[str, int], bool]) -> Iterator[Decided]:
+    def _block(self, at: Happening, muted: Callable[[str, int], bool]) -> Iterator[Said]:
         """What the recent rows say about what is open and what is suspected."""
         lifecycle, group, moment = self._lifecycle, at.group, Moment.of(at.item)
         for index, column in enumerate(group.columns):
@@ -261,7 +261,7 @@ class Scope:
                     alarm = lifecycle.alarms[column.signal]
                     shown = borne_out(group, index, alarm.evidence, over, alarm.spread)
                     shown = msgspec.structs.replace(shown, n=over.rows)
-                    yield self.resolve(moment, column.signal, Closing.RECOVERED, shown, at.row)
+                    yield self.end(moment, column.signal, Closing.RECOVERED, shown, at.row)
                 elif not muted(column.signal, moment.now):
                     yield from self._explained(at, moment, index)
             elif column.signal in lifecycle.suspects and not muted(column.signal, moment.now):
@@ -274,7 +274,7 @@ class Scope:
                         evidence = named(group, index, evidence, name)
                     yield self._open(at, moment, index, suspect, recent.of(spread=suspect.spread), evidence, name)
 
-    def _explained(self, at: Happening, moment: Moment, index: int) -> Iterator[Decided]:
+    def _explained(self, at: Happening, moment: Moment, index: int) -> Iterator[Said]:
         """What an alarm looks like and where it comes from shows in the rows after it, and is told then."""
         column = at.group.columns[index]
         alarm = self._lifecycle.alarms[column.signal]
@@ -289,7 +289,7 @@ class Scope:
         if name is not None:
             alarm.evidence = named(at.group, index, alarm.evidence, name)
         if name is not None or is_news(before, alarm.evidence.detail):
-            yield self._told(at, moment, column, alarm, AlertEvent.UPDATED, name)
+            yield self.reports.updated(moment, alarm, self._sentence(at, column, alarm, name))
 
     def _see_harm(self, alarm: Alarm, column: Column, moment: Moment) -> None:
         """Labels may come long after what they are of: they are waited for, and told of when it is over."""
@@ -307,7 +307,7 @@ class Scope:
         effect: float,
         evidence: Evidence,
         name: Name | None = None,
-    ) -> Decided:
+    ) -> Step:
         column = at.group.columns[index]
         evidence = self.explainer.more(at, index, suspect, evidence)
         # Labels since the change, where it is labels that showed it.
@@ -323,27 +323,24 @@ class Scope:
             self.key.text,
             moment.position,
         )
-        return self._told(at, moment, column, alarm, AlertEvent.OPENED, name)
+        return self.reports.began(moment, alarm, self._sentence(at, column, alarm, name))
 
-    def _told(
-        self, at: Happening, moment: Moment, column: Column, alarm: Alarm, step: AlertEvent, name: Name | None
-    ) -> Decided:
+    def _sentence(self, at: Happening, column: Column, alarm: Alarm, name: Name | None) -> str:
         looks = name.words if name is not None else ""
-        summary = wording.opened(self.key.model, column, alarm.evidence, at.group.rate, looks)
-        return self.reports.alert(moment, alarm, step, alarm.evidence, summary)
+        return wording.opened(self.key.model, column, alarm.evidence, at.group.rate, looks)
 
-    def resolve_all(self, moment: Moment, why: Closing) -> Iterator[Decided]:
+    def end_all(self, moment: Moment, why: Closing) -> Iterator[Step]:
         for signal in sorted(self._lifecycle.alarms):
-            yield self.resolve(moment, signal, why)
+            yield self.end(moment, signal, why)
 
-    def resolve(
+    def end(
         self, moment: Moment, signal: str, why: Closing, shown: Evidence | None = None, row: int | None = None
-    ) -> Decided:
+    ) -> Step:
         """``shown`` is what the recent rows say, up to this row, where it is they that end it."""
         alarm = self._lifecycle.close(signal, moment.now, recovered=why is Closing.RECOVERED)
         self._watched.watch_again(signal)
         rows = None if row is None else row - alarm.opened_row
-        return self.reports.resolved(moment, alarm, shown or alarm.evidence, why, rows)
+        return self.reports.ended(moment, alarm, shown or alarm.evidence, why, rows)
 
     def _retrain(self, moment: Moment, pending: int) -> Iterator[Decided]:
         if not self._lifecycle.alarms or self.key.segment is not None or self.key.challenger:

@@ -9,6 +9,7 @@ import msgspec
 from detectors.causes import Turn
 from detectors.choice import Choice, checksum
 from detectors.config import WARM_UP, ModelConfig
+from detectors.desk import Desk
 from detectors.effects import Decided
 from detectors.explaining import Explainer
 from detectors.learning import Learned
@@ -72,7 +73,7 @@ class Scopes:
 
     # -- deciding -----------------------------------------------------------------------------------------------------
 
-    def decide(self, pending: Level, mutes: Mutes) -> list[Decided]:
+    def decide(self, pending: Level, mutes: Mutes, desk: Desk) -> list[Decided]:
         """What the records taken in since the last time say: all scopes live through them together, record by record.
 
         So each may ask what the others have seen before the same record, wherever a batch was cut.
@@ -82,7 +83,7 @@ class Scopes:
         unfit = [event for scope in scopes for event in scope.unfit()]
         lives = [zip(repeat(scope), scope.happenings()) for scope in scopes]
         for scope, happening in merge(*lives, key=_at) if len(lives) != 1 else lives[0]:  # stable: scopes by number
-            decided.extend(scope.live(happening, pending, mutes))
+            decided.extend(desk.said(scope.live(happening, pending, mutes)))
         for scope in scopes:
             scope.settle()
         return decided + unfit

@@ -86,11 +86,13 @@ def test_what_was_there_before_and_went_by_itself_recurs() -> None:
     values = normal(1, WARM)
     for turn, shift in enumerate((2.0, 2.0, 2.0, -2.0)):
         values += [*normal(10 + turn, 400, shift), *normal(20 + turn, 1_500)]
-    told = alarms(values)
-    first = [alert for alert in told if alert.event is AlertEvent.OPENED]
+    whole = run(of_feature("x", values), CONFIG)
+    first = whole.began
     assert [alert.evidence.detail["change"] for alert in first] == ["sudden", "recurring", "recurring", "sudden"]
     assert [alert.evidence.detail.get("times_before") for alert in first] == [None, 1, 2, None]
-    ends = [alert.ts for alert in told if alert.event is AlertEvent.RESOLVED]
+    # It has come back, so it must stay away before it is over: two of the ends are none of the incident's.
+    ends = [one.ts for one in whole.alerts if one.event is AlertEvent.RESOLVED]
+    ends += [signal.ts for signal in whole.signals if signal.disposition == "over"]
     assert [alert.evidence.detail.get("last_ended") for alert in first] == [None, *ends[:2], None]
 
 
