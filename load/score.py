@@ -85,7 +85,7 @@ class Score(msgspec.Struct, frozen=True):
 
 def score(truth: Sequence[InjectedDrift], alerts: Sequence[Alert], timelines: Mapping[str, Timeline]) -> Score:
     """Gives each alarm that people were told of to the drift it belongs to. ``alerts`` are in stream order."""
-    opened = list(_first_told(alerts))
+    opened = list(first_told(alerts))
     resolved = {alert.incident: alert.ts for alert in alerts if alert.event is AlertEvent.RESOLVED}
     shows_from = [timelines[drift.model].shows_from(drift) for drift in truth]
     given: dict[tuple[int, Verdict], list[Alert]] = {}
@@ -102,12 +102,12 @@ def score(truth: Sequence[InjectedDrift], alerts: Sequence[Alert], timelines: Ma
     return Score(results, tuple(false_alarms))
 
 
-def _first_told(alerts: Iterable[Alert]) -> Iterator[Alert]:
+def first_told(alerts: Iterable[Alert]) -> Iterator[Alert]:
     """Each signal of an incident where it is told first, and again where the incident has opened again."""
     known: set[tuple[str, str | None, str]] = set()
     for alert in alerts:
         name = (alert.incident, alert.segment, alert.signal)
-        if name not in known or alert.event is AlertEvent.REOPENED:
+        if name not in known or alert.event in (AlertEvent.OPENED, AlertEvent.REOPENED):
             known.add(name)
             yield alert
 

@@ -22,6 +22,7 @@ _retrain = msgspec.json.Decoder(Retrain).decode
 class Trial(msgspec.Struct, frozen=True):
     day: Scenario
     score: Score
+    alerts: tuple[Alert, ...]
     retrains: tuple[Retrain, ...]
     summary: Summary
 
@@ -38,7 +39,7 @@ def try_out(
     kept = _Kept()
     passing = day.records(settings.kafka.topics) if records is None else records
     summary = embedded.run(passing, settings, sinks=(kept, *sinks), progress=progress, any_stream=False)
-    return Trial(day, score_scenario(day, kept.alerts), tuple(kept.retrains), summary)
+    return Trial(day, score_scenario(day, kept.alerts), tuple(kept.alerts), tuple(kept.retrains), summary)
 
 
 class _Kept:
