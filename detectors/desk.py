@@ -63,7 +63,7 @@ class Desk:
                 yield one
             elif one.event is AlertEvent.OPENED:
                 yield from self._began(one)
-            elif one.event is AlertEvent.UPDATED:
+            elif one.event in (AlertEvent.UPDATED, AlertEvent.AMENDED):
                 yield from self._shows_more(one)
             else:
                 yield from self._ended(one)
@@ -144,12 +144,12 @@ class Desk:
         told = step.told
         if told.name == incident.told.name:
             told = incident.told = _with(told, {_BECAUSE: incident.told.evidence.detail[_BECAUSE]})
-        elif len(incident.seen) > TOLD_ALL or incident.stands is Stands.WAITING:
+        elif (len(incident.seen) > TOLD_ALL and step.event is AlertEvent.UPDATED) or incident.stands is Stands.WAITING:
             yield beside(step.moment, told, incident.id, Disposition.SHOWN)
             return
         if incident.stands is not Stands.WAITING:
             told = _with(told, incident.signals)
-            yield self._tell(incident, step.moment, AlertEvent.UPDATED, told, step.summary)
+            yield self._tell(incident, step.moment, step.event, told, step.summary)
 
     def _ended(self, step: Step) -> Iterator[Decided]:
         told = step.told
@@ -195,6 +195,14 @@ class Desk:
     def found_over(self, name: str | None) -> Incident | None:
         """One that is over, and not forgotten."""
         return self._over.get(name or "")
+
+    def judged(self, event: Control) -> bool:
+        """Whether the event is a verdict on one of them, and another one than before."""
+        incident = self.find(event.incident) or self.found_over(event.incident)
+        if incident is None or event.verdict in (None, incident.verdict):
+            return False
+        incident.verdict = event.verdict
+        return True
 
     def acknowledge(self, incident: Incident, moment: Moment, event: Control) -> Decided:
         summary = wording.acknowledged(*_named(incident), event.by)

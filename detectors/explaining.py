@@ -95,6 +95,12 @@ class Explainer:
         first, _ = self._losses_since(since, at)
         return {"harm": harm(self._watched.rise(first), loss_floor(rate), rate=rate)}
 
+    def judged_until(self, at: Happening) -> int:
+        """When the prediction was made whose loss made it happen; 0 where it was none."""
+        if at.timeline is not self._watched.losses:
+            return 0
+        return self.judged[at.row - self._watched.losses.rows].predicted_at
+
     def _losses_since(self, since: int, at: int) -> tuple[int, int]:
         """The first loss of a prediction since that time, and how many losses there were at this record."""
         losses = self._watched.losses

@@ -14,7 +14,7 @@ from detectors.effects import derived_id, place
 from detectors.lifecycle import Alarm, Closing
 from detectors.moment import Moment
 from detectors.reports import Told
-from schemas.events import Alert, AlertEvent, JsonScalar, Severity
+from schemas.events import Alert, AlertEvent, JsonScalar, Severity, Verdict
 from schemas.times import UNIT_MS
 
 SEEN_MAX = 1_000  # signals of which is remembered that they were part of it: as many as a wide model has features
@@ -73,6 +73,7 @@ class Incident(msgspec.Struct, array_like=True):
     muted_until: int | None = None
     ended: int = 0
     why: Closing | None = None
+    verdict: Verdict | None = None
 
     @property
     def open(self) -> bool:

@@ -96,6 +96,8 @@ class Alarm(msgspec.Struct, array_like=True):
     spread: bool = False  # it is the standard deviation that changed
     row: int = 0  # since when rows are of the new kind
     incident: str = ""  # of which it is a part
+    judged_until: int = 0  # of a loss: when the last prediction was made that it rests on
+    amended: float = 0.0  # what corrected labels have added to its effect
 
 
 def begun(

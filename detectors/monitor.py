@@ -173,6 +173,7 @@ class Monitor:
             return
         moment = Moment.of(item)
         yield from self._desk.tick(moment)
+        yield from self._desk.said(step for scope in self._scopes for step in scope.amended(moment))
         yield from self._tell_limits(moment)
         for scope in self._scopes:
             join = self._challengers if scope.key.challenger else self._join
@@ -180,11 +181,10 @@ class Monitor:
 
     def _tell_limits(self, moment: Moment) -> Iterator[Decided]:
         """What limits have ended since the window before, as signals: the figures are wrong by as much."""
-        told = self._told
+        told, reports = self._told, Reports(ScopeKey(self.model, None, None, False))
         evicted = sum(join.counts.evicted for join in self.joins)
         early = sum(join.counts.early_evicted for join in self.joins)
         self._told = JoinCounts(evicted=evicted, early_evicted=early)
-        reports = Reports(ScopeKey(self.model, None, None, False))
         if evicted > told.evicted:
             yield reports.limit(moment, "pending_max", evicted - told.evicted, self._join.pending_max)
         if early > told.early_evicted:
@@ -203,7 +203,7 @@ class Monitor:
         fate, label = join.predict(event.id, entry)
         if fate is not _APPLIED:
             if fate is not Fate.LATE:
-                scope.repeated()
+                scope.repeats = True
             return fate
         if not challenger:
             self._tell(self._flow.predicted(item, self._mutes), decided)
@@ -223,8 +223,8 @@ class Monitor:
         if gone:
             oldest = gone[0].key.version
             decided.extend(self.decide())
-            ended = (step for scope in gone for step in scope.end_all(Moment.of(item), Closing.REPLACED))
-            decided.extend(self._desk.said(ended))
+            moment = Moment.of(item)
+            decided.extend(self._desk.said(step for s in gone for step in s.end_all(moment, Closing.REPLACED)))
             self._scopes.retire(lambda version: version == oldest, challenger)
         return self._scopes.whole(version, challenger)
 
@@ -288,7 +288,7 @@ class Monitor:
         before = counted(self._rule, entry, entry.label, entry.weight)
         after = counted(self._rule, entry, label.label, label.weight)
         for scope in self._scopes.of_entry(entry):
-            scope.corrected(entry.window, self._window_end - self._window_ms, before, after)
+            scope.corrected(entry.time, entry.window, self._window_end - self._window_ms, before, after)
         entry.label, entry.weight = label.label, label.weight
 
     def tick(self, item: Item) -> tuple[list[Decided], bool]:
@@ -368,6 +368,8 @@ class Monitor:
         elif event.incident is not None:
             owners = [owner for owner in (self._flow, *self._scopes) if owner.alarms]
             yield from answered(self._desk, owners, moment, event)
+            if self._desk.judged(event):
+                yield from self._scopes.judged(moment, event.verdict)
         elif action is ControlAction.MUTE:
             self._mutes.add(event, moment.now)
         elif action is ControlAction.UNMUTE:

@@ -134,6 +134,9 @@ class Reports:
     def updated(self, moment: Moment, alarm: Alarm, summary: str) -> "Step":
         return Step(moment, AlertEvent.UPDATED, alarm, self._told(alarm, alarm.evidence), summary)
 
+    def amended(self, moment: Moment, alarm: Alarm, summary: str) -> "Step":
+        return Step(moment, AlertEvent.AMENDED, alarm, self._told(alarm, alarm.evidence), summary)
+
     def ended(
         self,
         moment: Moment,
@@ -196,6 +199,13 @@ class Reports:
         event = derived_id("baseline", self._key.text, signal, disposition, *place(moment.position))
         rests_on = _plain("recorded baseline", rows, {"why": why, **self.origin.detail})
         return self._of_system(moment, event, signal, "baseline", rests_on, disposition)
+
+    def stricter(self, moment: Moment, times: int, most: int) -> Decided:
+        """A verdict has moved the thresholds."""
+        event = derived_id("verdict", self._key.text, times, *place(moment.position))
+        why = f"each signal now has {times} times as long without a false alarm as was asked for"
+        rests_on = _plain("verdicts", 0, {"why": why}, float(times), float(most))
+        return self._of_system(moment, event, "false_pages_per_month", "verdict", rests_on, "thresholds_moved")
 
     def not_open(self, moment: Moment, word: Control) -> Decided:
         """An operator's word was for an incident that is not there to take it."""

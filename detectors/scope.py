@@ -16,9 +16,10 @@ from detectors import wording
 from detectors.awaited import Awaited, AwaitedState
 from detectors.causes import NOT_KNOWN, Basis
 from detectors.config import ModelConfig
+from detectors.corrections import Correction, Corrections
 from detectors.effects import Decided
 from detectors.encoding import Column
-from detectors.evidence import borne_out, named, of_finding
+from detectors.evidence import amended, borne_out, named, of_finding
 from detectors.explaining import LOOKS, Around, Explainer, is_news
 from detectors.group import Found
 from detectors.join import Labelled
@@ -32,6 +33,7 @@ from detectors.lifecycle import (
     Suspect,
     blocks_since,
     floor_of,
+    loss_floor,
     severity_of,
 )
 from detectors.likeness import NAMED_BLOCKS, Name
@@ -62,6 +64,7 @@ class ScopeState(msgspec.Struct, array_like=True, frozen=True):
     origin: Origin = FROM_STREAM
     awaited: AwaitedState = {}
     basis: Basis = Basis()
+    corrections: list[Correction] = []
 
 
 class Scope:
@@ -81,14 +84,16 @@ class Scope:
         self._losses: list[Loss] = []
         self._lifecycle = Lifecycle()
         self._watched = Watched(config, self._lifecycle, segment=key.segment is not None)
+        self.allow_anew = self._watched.allow_anew
         self._awaited = Awaited(config)
         self.explainer = Explainer(key, self._watched, self._lifecycle, around)
         self.book = Book(archive)
         self._labels = Labels()
         self._retrains: dict[RetrainReason, int] = {}  # when each reason last led to one
+        self._corrections = Corrections()
         self._seen: list[Item] = []  # the predictions of this batch
         self._last: Position | None = None  # of the newest prediction before this batch
-        self._repeats = False  # whether one came again since the newest prediction
+        self.repeats = False  # whether one that was taken before came again since the newest prediction
         self._repeated: list[int] = []  # those of this batch before which one did
 
     @property
@@ -109,10 +114,11 @@ class Scope:
             list(self._labels.delays),
             self._retrains,
             self._last,
-            self._repeats,
+            self.repeats,
             self.reports.origin,
             self._awaited.state,
             self.explainer.basis,
+            self._corrections.state(),
         )
 
     def restore(self, state: ScopeState) -> None:
@@ -124,10 +130,11 @@ class Scope:
         self._labels = Labels.of(state.joined, state.delays)
         self._retrains = state.retrains
         self._last = state.last
-        self._repeats = state.repeats
+        self.repeats = state.repeats
         self.reports.origin = state.origin
         self._awaited.state = state.awaited
         self.explainer.basis = state.basis
+        self._corrections = Corrections(state.corrections)
 
     def start_from(self, learned: Learned) -> None:
         """A baseline that was recorded, where it has enough of this segment; before anything has come."""
@@ -143,14 +150,10 @@ class Scope:
 
     def predicted(self, item: Item) -> None:
         self.seen_at = item[1]
-        if self._repeats:
+        if self.repeats:
             self._repeated.append(len(self._rows))
-            self._repeats = False
+            self.repeats = False
         self._rows.append(item)
-
-    def repeated(self) -> None:
-        """A prediction that was taken before came again."""
-        self._repeats = True
 
     def joined(self, item: Item, losses: Losses, rate: bool, label: Labelled, entry: Pending) -> None:
         """A prediction met its final label. A weight of nothing says nothing to a detector."""
@@ -164,9 +167,26 @@ class Scope:
         if weight > 0:
             self._losses.append(Loss(item, losses, label.label, predicted_at, entry.offset))
 
-    def corrected(self, counted_in: int, current: int, before: Counted, after: Counted) -> None:
+    def corrected(self, predicted_at: int, counted_in: int, current: int, before: Counted, after: Counted) -> None:
         """A label turned out to be another one. Windows are named by their start."""
         self.book.corrected(counted_in, current, before, after)
+        change = after.loss - before.loss, after.log_loss - before.log_loss
+        self._corrections.add(Correction(predicted_at, *change))
+
+    def amended(self, moment: Moment) -> Iterator[Step]:
+        """What corrected labels make of an alarm about the loss; detectors cannot take back what they saw."""
+        for group in self._watched.of_losses if self._corrections else ():
+            for index, column in enumerate(group.columns):
+                alarm = self.alarms.get(column.signal)
+                shown = amended(alarm, group, index, self._corrections) if alarm is not None else None
+                if alarm is None or shown is None:
+                    continue
+                if (shown.effect or 0.0) < loss_floor(group.rate) / 2.0:
+                    yield self.end(moment, column.signal, Closing.LABELS, shown)
+                else:
+                    alarm.evidence = shown
+                    summary = wording.amended(self.key.model, column, shown, group.rate)
+                    yield self.reports.amended(moment, alarm, summary)
 
     # -- deciding -----------------------------------------------------------------------------------------------------
 
@@ -323,6 +343,7 @@ class Scope:
             self.key.text,
             moment.position,
         )
+        alarm.judged_until = self.explainer.judged_until(at)
         return self.reports.began(moment, alarm, self._sentence(at, column, alarm, name))
 
     def _sentence(self, at: Happening, column: Column, alarm: Alarm, name: Name | None) -> str:

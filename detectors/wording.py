@@ -45,6 +45,11 @@ def opened(model: str, column: Column, evidence: Evidence, rate: bool, looks: st
     return f"{model}: {_subject(column, rate)} {told}; {_LOOK[column.kind]}."
 
 
+def amended(model: str, column: Column, evidence: Evidence, rate: bool) -> str:
+    labels, change = evidence.detail.get("corrected_labels"), f"{_change(evidence, rate)}{_since(evidence)}"
+    return f"{model}: with {labels} corrected labels, {_subject(column, rate)} {change}."
+
+
 def _cause(evidence: Evidence) -> str:
     cause = evidence.detail.get("cause_1")
     if cause == NONE_SEEN:
@@ -192,10 +197,10 @@ def _moment(ts: int) -> str:
     return f"{datetime.fromtimestamp(ts / 1000, UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def origin(detector: str, config: ModelConfig, share: float) -> str:
+def origin(detector: str, config: ModelConfig, share: float, stricter: int) -> str:
     """Where a threshold came from, in words."""
     if detector == WATCH:
-        return in_words(config, share)
+        return in_words(config, share, stricter)
     source = "configured" if config.parameters.get(detector) else "default"
     return {
         "adwin": f"ADWIN cut at the {source} delta",
