@@ -17,7 +17,7 @@ from detectors.lifecycle import Closing, Disposition
 from detectors.moment import Moment
 from detectors.reports import Said, Step, Told, beside
 from detectors.severity import RANKS, Graded, graded
-from schemas.events import AlertEvent, Control, JsonScalar
+from schemas.events import AlertEvent, Control, JsonScalar, Kind
 from schemas.times import duration_ms, to_ms
 
 OVER_MAX = 64  # incidents of a model that are remembered when they are over; one more is forgotten before its time
@@ -72,7 +72,7 @@ class Desk:
         told, when = step.told, dated(step.told, step.alarm)
         grade = graded(self._config, told, step.alarm.severity)
         told = _with(told, {_BECAUSE: grade.because})
-        incident = self._open_one(told, when)
+        incident = self._open_one(told, step.alarm.kind, when)
         if incident is not None:
             yield from self._joined(incident, step, told, when, grade)
             return
@@ -90,12 +90,12 @@ class Desk:
             yield self._open(incident, step.moment, step.summary)
             step.alarm.alert_id = incident.alert_id
 
-    def _open_one(self, told: Told, when: Dated) -> Incident | None:
+    def _open_one(self, told: Told, kind: Kind, when: Dated) -> Incident | None:
         """The open incident that an alarm belongs to: it was part of it before, or comes of the same cause."""
         known = [incident for incident in self.incidents.values() if told.name in incident.seen]
         if known:
             return known[-1]
-        near = [incident for incident in self.incidents.values() if incident.of_one_cause(told, when)]
+        near = [incident for incident in self.incidents.values() if incident.of_one_cause(told.key, kind, when)]
         return min(near, key=lambda incident: abs(incident.dated.at - when.at), default=None)
 
     def _ended_one(self, name: str, now: int) -> Incident | None:
@@ -105,12 +105,12 @@ class Desk:
         return known[-1] if known else None
 
     def _join(self, incident: Incident, step: Step, told: Told, when: Dated) -> None:
-        incident.join(told.name, told, when)
+        incident.join(told, step.alarm.kind, when)
         self._of[told.name] = incident
         step.alarm.incident, step.alarm.alert_id = incident.id, incident.alert_id
 
     def _joined(self, incident: Incident, step: Step, told: Told, when: Dated, grade: Graded) -> Iterator[Decided]:
-        news = told.kind not in incident.kinds
+        news = step.alarm.kind not in incident.kinds
         self._join(incident, step, told, when)
         yield beside(step.moment, told, incident.id, Disposition.GROUPED)
         worse = RANKS[grade.severity] > RANKS[incident.severity]

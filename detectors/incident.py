@@ -13,8 +13,8 @@ from detectors.causes import EXPLAINED, NEAR_MS, OF_INPUTS, Dated
 from detectors.effects import derived_id, place
 from detectors.lifecycle import Alarm, Closing
 from detectors.moment import Moment
-from detectors.reports import Told
-from schemas.events import Alert, AlertEvent, JsonScalar, Severity, Verdict
+from detectors.reports import ScopeKey, Told
+from schemas.events import Alert, AlertEvent, JsonScalar, Kind, Severity, Verdict
 from schemas.times import UNIT_MS
 
 SEEN_MAX = 1_000  # signals of which is remembered that they were part of it: as many as a wide model has features
@@ -63,7 +63,7 @@ class Incident(msgspec.Struct, array_like=True):
     dated: Dated  # when its changes began
     on: dict[str, None] = {}  # alarms that are on, by name
     seen: dict[str, str] = {}  # signals that were part of it, by name of their alarm, in words
-    kinds: list[str] = []
+    kinds: list[Kind] = []
     alert_id: str = ""  # of the alert that opened it
     steps: int = 0  # that were told
     next_told: int = 2  # so many signals are news again
@@ -86,29 +86,30 @@ class Incident(msgspec.Struct, array_like=True):
             raise IllegalStepError(f"incident {self.id} is {self.stands}: it cannot be {step}")
         self.stands = after
 
-    def of_one_cause(self, told: Told, dated: Dated) -> bool:
+    def of_one_cause(self, other: ScopeKey, kind: Kind, dated: Dated) -> bool:
         """Whether an alarm has what this incident came from.
 
         It is of the same version, and its change began at the same time, as far as both can be dated; or an input's
         change explains what came of it. In which segment does not matter: two causes in one minute are rarer than one.
         """
-        own, other = self.told.key, told.key
+        own = self.told.key
         if own.challenger is not other.challenger:
             return False
         if own.version != other.version and None not in (own.version, other.version):
             return False
         if dated.low - NEAR_MS <= self.dated.high and self.dated.low - NEAR_MS <= dated.high:
             return True
-        if told.kind in EXPLAINED:
-            return any(kind in OF_INPUTS for kind in self.kinds) and dated.may_follow(self.dated)
-        return told.kind in OF_INPUTS and any(kind in EXPLAINED for kind in self.kinds) and self.dated.may_follow(dated)
+        if kind in EXPLAINED:
+            return any(each in OF_INPUTS for each in self.kinds) and dated.may_follow(self.dated)
+        return kind in OF_INPUTS and any(each in EXPLAINED for each in self.kinds) and self.dated.may_follow(dated)
 
-    def join(self, name: str, told: Told, dated: Dated) -> None:
+    def join(self, told: Told, kind: Kind, dated: Dated) -> None:
+        name = told.name
         self.on[name] = None
         self.quiet_since = None
         self.dated = Dated(min(self.dated.low, dated.low), self.dated.at, max(self.dated.high, dated.high))
-        if told.kind not in self.kinds:
-            self.kinds.append(told.kind)
+        if kind not in self.kinds:
+            self.kinds.append(kind)
         if name not in self.seen and len(self.seen) < SEEN_MAX:
             self.seen[name] = told.words
 
