@@ -14,16 +14,19 @@ Mute = tuple[tuple[str, str], int | None]  # segment and signal, "" for all of t
 
 
 class Mutes:
+    """A segment or signal with a star in it stands for every name that fits, and for that very name."""
+
     def __init__(self, mutes: Iterable[Mute] = ()) -> None:
         self._ends: dict[tuple[str, str], int | None] = dict(mutes)
 
     def holds(self, segment: str, signal: str, now: int) -> bool:
-        for name in product(("", segment), ("", signal)):
-            if name in self._ends:
-                end = self._ends[name]
-                if end is None or now < end:
-                    return True
-        return False
+        if not self._ends:
+            return False
+        names = product(("", segment), ("", signal))
+        if any(name in self._ends and _lasts(self._ends[name], now) for name in names):
+            return True
+        starred = [(name, end) for name, end in self._ends.items() if "*" in name[0] or "*" in name[1]]
+        return any(_lasts(end, now) and _fits(name[0], segment) and _fits(name[1], signal) for name, end in starred)
 
     def add(self, event: Control, now: int) -> None:
         self._ends = {name: end for name, end in self._ends.items() if end is None or now < end}
@@ -36,6 +39,27 @@ class Mutes:
 
     def state(self) -> list[Mute]:
         return list(self._ends.items())
+
+
+def _lasts(end: int | None, now: int) -> bool:
+    return end is None or now < end
+
+
+def _fits(pattern: str, name: str) -> bool:
+    """Part by part from the left, so that no pattern takes longer than the name is long."""
+    first, *rest = pattern.split("*")
+    if not pattern or not rest:
+        return pattern in ("", name)
+    last, start = rest.pop(), len(first)
+    end = len(name) - len(last)
+    if end < start or not name.startswith(first) or not name.endswith(last):
+        return False
+    for part in rest:
+        found = name.find(part, start, end)
+        if found < 0:
+            return False
+        start = found + len(part)
+    return True
 
 
 def _name(event: Control) -> tuple[str, str]:

@@ -290,6 +290,15 @@ SETTINGS: Mapping[str, Setting] = {
     "defaults.features.FEATURE.range": Setting("Lowest and highest sensible value; one outside counts as unreadable"),
     "defaults.features.FEATURE.mean": Setting("The feature's usual mean, where it is known; else warm-up learns it"),
     "defaults.features.FEATURE.sd": Setting("Its usual standard deviation; given together with the mean"),
+    "defaults.incidents.lasts": Setting(
+        "How long an alarm must be on before anyone is told of it", Lasting("0s", "365d")
+    ),
+    "defaults.incidents.reopen_within": Setting(
+        "What comes back within it opens its incident again, which is then over when nothing is on for so long",
+        Lasting("0s", "365d"),
+    ),
+    "defaults.severity.KIND": Setting("Of every alarm of that kind; others have the severity of their size"),
+    "defaults.importance": Setting("Of the model: every alarm is a level less, or more, severe than it would be"),
     "defaults.retrain.cooldown": Setting("Stream time between two retrain events of a model", Lasting("0s", "365d")),
     "defaults.retrain.min_labels": Setting(
         "Joined outcomes since the change that a retrain event needs", Between(1, 10 * _MILLION)

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from detectors.config import WARM_UP, FeatureConfig, ModelConfig
+from schemas.events import Kind
 from schemas.times import duration_ms
 from schemas.topics import TopicNames
 from streams.pager.relations import mistakes_in_pager
@@ -118,6 +119,7 @@ def _model(model: ModelConfig, path: Key) -> Iterator[Problem]:
     yield from _baseline(model, path)
     yield from _task(model, path)
     yield from _segments(model, path)
+    yield from _severity(model, path)
     yield from _detectors(model, path)
     for name, feature in model.features.items():
         yield from _feature(feature, (*path, "features", name))
@@ -149,6 +151,12 @@ def _baseline(model: ModelConfig, path: Key) -> Iterator[Problem]:
             yield Problem((*path, "baselines", name), "must have another name: this one means the first values")
         elif not _is_table(file):
             yield Problem((*path, "baselines", name), endings, shown(file))
+
+
+def _severity(model: ModelConfig, path: Key) -> Iterator[Problem]:
+    for kind in model.severity:
+        if kind not in list(Kind):
+            yield Problem((*path, "severity", kind), f"is no kind of alarm; there are {', '.join(Kind)}")
 
 
 def _is_table(file: str) -> bool:

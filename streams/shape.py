@@ -20,6 +20,7 @@ _CHOSEN: Mapping[Path, str] = {
     ("pager", "sinks"): "SINK",
     ("pager", "routes"): "ROUTE",
     ("defaults", "features"): "FEATURE",
+    ("defaults", "severity"): "KIND",
     ("defaults", "parameters"): "DETECTOR",
     ("defaults", "parameters", "DETECTOR"): "PARAMETER",
 }

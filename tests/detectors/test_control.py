@@ -94,7 +94,7 @@ def test_labels_of_a_version_that_is_gone_still_count_in_its_metrics() -> None:
 # -- mutes -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("what", [{}, {"signal": "feature:age"}])
+@pytest.mark.parametrize("what", [{}, {"signal": "feature:age"}, {"signal": "feature:*"}, {"signal": "*age"}])
 def test_a_mute_holds_alarms_back_and_says_so(what: Event) -> None:
     told = with_control(control("mute", "c", **what), 300)
     assert told.alerts == []
@@ -109,7 +109,17 @@ def test_a_mute_holds_back_what_would_be_suspected() -> None:
     assert (told.alerts, {signal.disposition for signal in told.signals}) == ([], {"muted"})
 
 
-@pytest.mark.parametrize("what", [{"signal": "feature:height"}, {"model": "other"}, {"segment": "country=de"}])
+@pytest.mark.parametrize(
+    "what",
+    [
+        {"signal": "feature:height"},
+        {"signal": "missing:*"},
+        {"signal": "feature:.*"},
+        {"model": "other"},
+        {"segment": "country=de"},
+        {"segment": "country=*"},
+    ],
+)
 def test_a_mute_of_something_else_does_not(what: Event) -> None:
     assert summary(with_control(control("mute", "c", **what), 300).alerts) == [OPENED]
 
