@@ -1,5 +1,5 @@
-# Everything is run from here; `make` shows what there is. A fresh machine needs Python 3.11 and, for the tests on a real
-# broker, Docker or Java with Maven. What is installed comes from the locks in requirements/, by hash, into .venv.
+# Everything is run from here; `make` shows what there is. A fresh machine needs Python 3.11 and, for the tests,
+# Docker or Java with Maven, and Alertmanager. What is installed comes from the locks in requirements/, by hash, into .venv.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c

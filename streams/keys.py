@@ -239,7 +239,7 @@ SETTINGS: Mapping[str, Setting] = {
     "mlflow.ca_file": Setting("Certificates (PEM) of the authorities to trust; the system's where not said", NOT_EMPTY),
     "mlflow.group": Setting("Consumer group of `driftline mlflow`, of its own", IDENTIFIER),
     "mlflow.alias": Setting("Alias of the version that is live", ALIAS),
-    "mlflow.models.MODEL": Setting("Name of a model in the registry, where it is another than here", NOT_EMPTY),
+    "mlflow.models.MODEL": Setting("Name of a model in the registry, where it is another than here"),
     "mlflow.watch": Setting('Models whose alias is watched, such as "churn" or "fraud-*"'),
     "mlflow.version_tag": Setting(
         "Tag of a version in the registry that holds its name in predictions; the version's number where not said",

@@ -42,5 +42,5 @@ def _names(mlflow: MlflowSettings) -> Iterator[Problem]:
             yield Problem(path, f"is no model name: {MODEL_NAME.allowed}")
         if name in often:
             yield Problem(path, "must differ from the name of every other model there", shown(name))
-        if any(character in name for character in _UNSEARCHABLE):
+        if not name.strip() or any(character in name for character in _UNSEARCHABLE):
             yield Problem(path, "must be a registered model's name, without quotes, slashes and colons", shown(name))

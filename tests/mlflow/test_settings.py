@@ -36,6 +36,7 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
         price = "prod"
         "a model" = "x"
         eta = "it's"
+        intent = " "
     """
     assert mistakes(tmp_path, text) == [
         'mlflow.alias = "latest": must be letters, digits, underscores or dashes, and none of MLflow\'s own',
@@ -47,6 +48,7 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
         'mlflow.models.price = "prod": must differ from the name of every other model there',
         f'mlflow.models."a model": is no model name: {MODEL_NAME.allowed}',
         "mlflow.models.eta = \"it's\": must be a registered model's name, without quotes, slashes and colons",
+        'mlflow.models.intent = " ": must be a registered model\'s name, without quotes, slashes and colons',
         'mlflow.watch: must name at least one, such as "*"',
     ]
 
