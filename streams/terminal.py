@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Mapping
 
-LIBRARIES = ("aiokafka", "faust", "mode", "asyncio", "mlflow")  # those that log what a user should not have to read
+LIBRARIES = ("aiokafka", "faust", "mode", "asyncio")  # those that log what a user should not have to read
 
 
 def environment() -> Mapping[str, str]:

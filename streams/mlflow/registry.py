@@ -6,6 +6,7 @@ that a server answers is shown: it may repeat what it was sent.
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -173,6 +174,7 @@ def connected(settings: MlflowSettings, env: MutableMapping[str, str] = os.envir
             raise
         advice = "install it with: pip install 'driftline[mlflow]'"
         raise UsageError("needs MLflow's client, which is not installed", where="[mlflow]", advice=advice) from error
+    logging.getLogger("mlflow").setLevel(logging.CRITICAL + 1)  # it would repeat words of the server
     uri = settings.registry_uri.rstrip("/")
     return MlflowRegistry(MlflowClient(tracking_uri=uri, registry_uri=uri), settings.alias)
 

@@ -137,7 +137,7 @@ async def test_advice_stands_in_the_registry_and_a_moved_alias_is_told_once(
             await place.until(lambda: '"said":true' in server.tags(place.model)["driftline.alias.champion"], "said")
             process.send_signal(signal.SIGKILL)
         server.move(place.model, 1)
-        with place.process() as process:
+        with place.process() as process, place.process():  # the second one stands by
             await place.send(producer, event(model=place.model, version="1"))
             await place.send(producer, event(model=place.model, version="1", number=2))
             await place.until_tagged("retrain-2")
@@ -145,6 +145,7 @@ async def test_advice_stands_in_the_registry_and_a_moved_alias_is_told_once(
             await place.until(lambda: "driftline.live.champion" in server.tags(place.model, 2), "a mark")
             process.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(process.wait, 60) == 0
+            assert await place.told(2) == told
     assert [(one.action, one.model, one.version) for one in told] == [
         ("deploy", place.model, "2"),
         ("rollback", place.model, "1"),

@@ -77,12 +77,13 @@ def error(status: int, code: str) -> Behaviour:
     ],
 )
 async def test_an_error_has_its_kind_and_repeats_nothing_of_what_was_answered(
-    behaviour: Behaviour, trouble: Trouble
+    behaviour: Behaviour, trouble: Trouble, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with server_that(behaviour) as server:
         with pytest.raises(RegistryError) as caught:
             await client(server, token=Secret(CANARY)).model("churn")
         assert (caught.value.trouble, CANARY in str(caught.value)) == (trouble, False)
+        assert CANARY not in caplog.text
         assert len(server.got) == 1  # it is not tried again in silence, and no redirect is followed
 
 
