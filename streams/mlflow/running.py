@@ -7,7 +7,7 @@ twice, which changes nothing. Several processes may run; whoever has the topic's
 import asyncio
 import signal
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from time import time
 from typing import Any
 
@@ -40,6 +40,7 @@ RECORDS_MAX = 20  # at once: each takes some ten calls, and the group waits five
 STANDBY_S = 1.0
 CLOCKS_DIFFER_MS = 3_600_000  # at most, the brokers' and ours
 ANSWER_S = 10.0
+SEARCH_S = 120.0  # for one event among some days of ticks
 STOP_S = 25.0
 
 
@@ -66,12 +67,13 @@ class ControlTopic:
         count = (await partition_counts(self._kafka, [topic]))[topic]
         tps = [TopicPartition(topic, number) for number in range(count)]
         try:
-            async with Offsets(client_settings(self._kafka)) as offsets:
+            async with asyncio.timeout(SEARCH_S), Offsets(client_settings(self._kafka)) as offsets:
                 places = await offsets.places_at(tps, since - CLOCKS_DIFFER_MS)
-                async for records in offsets.read(places):
-                    if any(_id_of(record.value) == event_id for record in records):
-                        return True
-        except KafkaError as error:
+                async with aclosing(offsets.read(places)) as pieces:
+                    async for records in pieces:
+                        if any(_id_of(record.value) == event_id for record in records):
+                            return True
+        except (KafkaError, TimeoutError) as error:
             raise BrokerError(f"does not answer as it should: {error!r}", where=self._kafka.bootstrap) from error
         return False
 

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from schemas.codec import Decoder
+from schemas.codec import Decoder, encode
 from schemas.events import Control
 from schemas.records import Record
 from schemas.topics import Stream, TopicNames
+from streams.mlflow import aliases
 from streams.sections import KafkaSettings
 from streams.topics import create
 from tests.kafka.mlflow_server import MlflowServer, mlflow_server
@@ -156,6 +157,26 @@ async def test_advice_stands_in_the_registry_and_a_moved_alias_is_told_once(
     assert retrain.items() <= mine.items()
     assert retrain["driftline.retrain.data"] == "driftline.predictions[3] 40..90"
     assert place.said().count("was not taken") == 1
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+async def test_what_was_only_intended_when_a_process_ended_is_told_once(
+    bootstrap: str, server: MlflowServer, tmp_path: Path, arrived: bool
+) -> None:
+    place = Place(bootstrap, server, tmp_path)
+    server.add(place.model, versions=2, live=2)
+    seen = aliases.first_seen("1", 1)
+    now = int(time() * 1000)
+    intended = aliases.moved(place.model, "champion", seen, "2", "2", was_live=False, now=now)
+    event = aliases.event_of(intended, place.model, "champion")
+    tag = aliases.tag("champion")
+    server.ask("registered-models/set-tag", name=place.model, key=tag, value=aliases.written(intended))
+    async with place.topics() as producer:
+        if arrived:
+            await producer.send_and_wait(place.kafka.topics.control, encode(event), key=place.model.encode())
+        with place.process():
+            await place.until(lambda: '"said":true' in server.tags(place.model)[tag], "said")
+    assert await place.told(1) == [event]
 
 
 async def test_a_rollback_moves_the_alias_where_that_is_allowed_and_is_told_as_one(
