@@ -28,6 +28,14 @@ class Span(msgspec.Struct, frozen=True):
     to_ts: int | None = None
 
 
+class Gain(msgspec.Struct, frozen=True):
+    """By how much the loss of a prediction should fall."""
+
+    value: float
+    low: float
+    high: float
+
+
 class Advice(msgspec.Struct, frozen=True):
     """A ``retrain`` or a ``rollback``."""
 
@@ -37,9 +45,10 @@ class Advice(msgspec.Struct, frozen=True):
     ts: int
     version: str | None = None
     reason: str = ""
-    incidents: Sequence[str] = ()
+    incidents: Sequence[str] | None = None
     alerts: Sequence[str] = ()
     data: Span | None = None
+    expected_gain: Gain | None = None
     to_version: str | None = None
 
     @property
@@ -77,7 +86,11 @@ def tags(advice: Advice) -> Iterator[tuple[str, str]]:
         "incidents": ", ".join((advice.incidents or advice.alerts)[:INCIDENTS_SHOWN_MAX]),
     }
     if advice.type == RETRAIN:
-        said |= {"data": _place(advice.data), "span": _time(advice.data)}
+        said |= {
+            "data": _place(advice.data),
+            "span": _time(advice.data),
+            "expected_gain": _gain(advice.expected_gain),
+        }
     else:
         said["to"] = advice.to_version or ""
     for name, value in said.items():
@@ -93,3 +106,7 @@ def _time(data: Span | None) -> str:
     if data is None or data.from_ts is None or data.to_ts is None:
         return ""
     return f"{time_of(data.from_ts)}..{time_of(data.to_ts)}"
+
+
+def _gain(gain: Gain | None) -> str:
+    return f"{gain.value:.6g} ({gain.low:.6g}..{gain.high:.6g})" if gain else ""

@@ -131,5 +131,7 @@ def event(kind: str = "retrain", number: int = 1, **fields: Any) -> bytes:
         span = {"topic": "driftline.predictions", "partition": 3, "from_offset": 40, "to_offset": 90}
         data = {**span, "from_ts": int(NOW * 1000) - 1_000, "to_ts": int(NOW * 1000)}
         labels = {"joined": 200, "pending": 3, "median_delay_ms": None}
-        content = {"alerts": ["al-1", "al-2"], "data": data, "labels": labels, **content}
+        gain = {"value": 0.05, "low": 0.01, "high": 0.09}
+        more = {"alerts": ["al-1", "al-2"], "incidents": ["inc-1"], "data": data, "expected_gain": gain}
+        content = {"labels": labels, **more, **content}
     return msgspec.json.encode(content)

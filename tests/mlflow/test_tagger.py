@@ -15,9 +15,10 @@ WANTED = {
     "driftline.retrain.at": "2026-01-01T00:00:00.001Z",
     "driftline.retrain.reason": "concept_drift",
     "driftline.retrain.version": "7",
-    "driftline.retrain.incidents": "al-1, al-2",
+    "driftline.retrain.incidents": "inc-1",
     "driftline.retrain.data": "driftline.predictions[3] 40..90",
     "driftline.retrain.span": "2025-12-31T23:59:59.000Z..2026-01-01T00:00:00.000Z",
+    "driftline.retrain.expected_gain": "0.05 (0.01..0.09)",
     "driftline.retrain": "retrain-1",
 }
 
@@ -89,9 +90,11 @@ async def test_wherever_it_breaks_off_the_next_try_completes_it(registry: Memory
 
 async def test_what_is_not_known_leaves_nothing_of_the_event_before(registry: MemoryRegistry) -> None:
     await tagger(registry).take(advice())
-    await tagger(registry).take(advice(number=2, data=None, alerts=[], reason=""))
+    await tagger(registry).take(advice(number=2, data=None, incidents=None, alerts=[], reason="", expected_gain=None))
     tags = registry.tags["churn"]
-    assert [tags[f"driftline.retrain.{name}"] for name in ("data", "span", "incidents", "reason")] == [""] * 4
+    assert [tags[f"driftline.retrain.{name}"] for name in ("data", "span", "incidents", "reason", "expected_gain")] == [
+        ""
+    ] * 5
 
 
 async def test_a_version_that_is_not_in_the_registry_leaves_the_models_tags(registry: MemoryRegistry) -> None:
@@ -186,7 +189,12 @@ def test_what_is_no_advice_is_left_aside(value: bytes | None) -> None:
 
 
 def test_what_a_tag_holds_is_one_line_and_bounded() -> None:
-    made = advice(reason="a\nb\x1b[31m" + "x" * 5_000, alerts=[f"al-{number}" for number in range(1_000)], ts=10**18)
+    made = advice(
+        reason="a\nb\x1b[31m" + "x" * 5_000,
+        incidents=None,
+        alerts=[f"al-{number}" for number in range(1_000)],
+        ts=10**18,
+    )
     held = dict(tags(made))
     assert max(map(len, held.values())) <= 1_000
     assert all(value.isprintable() for value in held.values())
