@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from msgspec.structs import asdict
 
 from schemas.codec import Decoder
 from schemas.events import Control
@@ -26,8 +27,9 @@ from streams.topics import create
 pytestmark = pytest.mark.broker
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "retraining.md").read_text()
-(PIPELINE,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-NAMES = TopicNames()  # the page uses the default names
+MARK = f"d{uuid.uuid4().hex[:12]}"  # in the place of what the default names begin with: other tests use these as well
+NAMES = TopicNames(**{field: name.replace("driftline", MARK) for field, name in asdict(TopicNames()).items()})
+(PIPELINE,) = re.findall(r"```python\n(.*?)```", PAGE.replace("driftline.", f"{MARK}."), re.DOTALL)
 PARTITIONS = 4
 PATIENCE_S = 90.0
 
@@ -67,7 +69,7 @@ class Topics:
 
 @pytest.fixture
 async def topics(bootstrap: str) -> Any:
-    await create(KafkaSettings(bootstrap=bootstrap, partitions=PARTITIONS))
+    await create(KafkaSettings(bootstrap=bootstrap, topics=NAMES, partitions=PARTITIONS))
     async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
         yield Topics(producer, f"churn-{uuid.uuid4().hex[:12]}")
 
