@@ -13,7 +13,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Never
 
-from streams.commands import Command, check, control, dead_letters, incidents, pager, replay, schema, topics, worker
+from streams.commands import (
+    Command,
+    check,
+    control,
+    dead_letters,
+    incidents,
+    mlflow,
+    pager,
+    replay,
+    schema,
+    topics,
+    worker,
+)
 from streams.errors import DriftlineError, UsageError
 from streams.terminal import complain, quieten_libraries, say
 from streams.text import printable
@@ -26,6 +38,7 @@ COMMANDS: tuple[Command, ...] = (
     replay.command,
     worker.command,
     pager.command,
+    mlflow.command,
     topics.command,
     incidents.command,
     control.command,

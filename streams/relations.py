@@ -11,6 +11,7 @@ from detectors.config import WARM_UP, FeatureConfig, ModelConfig
 from schemas.events import Kind
 from schemas.times import duration_ms
 from schemas.topics import TopicNames
+from streams.mlflow.relations import mistakes_in_mlflow
 from streams.pager.relations import mistakes_in_pager
 from streams.problems import Path as Key
 from streams.problems import Problem, shown
@@ -38,6 +39,7 @@ def relations(layout: Layout, written: Table) -> Iterator[Problem]:
     yield from _ticks(layout.worker)
     yield from _pending(layout, written)
     yield from mistakes_in_pager(layout.pager, layout.kafka)
+    yield from mistakes_in_mlflow(layout.mlflow, layout.kafka, layout.pager)
     told = {problem._replace(key=problem.key[1:]) for problem in _model(layout.defaults, ("defaults",))}
     yield from _model(layout.defaults, ("defaults",))
     for name in written.get("models", {}):

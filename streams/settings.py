@@ -73,11 +73,13 @@ def _build(fitting: Table, found: list[Problem]) -> tuple[Settings, Layout]:
     models = {name: _merged(defaults, own) for name, own in fitting.get("models", {}).items()}
     kafka = _with_password(_with_topics(fitting.get("kafka", {}), found), found)
     pager = _with_pager_secrets(fitting.get("pager", {}), found)
-    layout: Layout = shape.convert({**fitting, "kafka": kafka, "models": models, "pager": pager}, Layout)
+    mlflow = _with_mlflow_secrets(fitting.get("mlflow", {}), found)
+    tables = {**fitting, "kafka": kafka, "models": models, "pager": pager, "mlflow": mlflow}
+    layout: Layout = shape.convert(tables, Layout)
     monitor_table = {**fitting.get("monitor", {}), "defaults": defaults, "models": models}
     monitor: MonitorConfig = shape.convert(monitor_table, MonitorConfig)
     return Settings(
-        layout.kafka, layout.state, monitor, layout.worker, layout.metrics, layout.log, layout.pager
+        layout.kafka, layout.state, monitor, layout.worker, layout.metrics, layout.log, layout.pager, layout.mlflow
     ), layout
 
 
@@ -106,6 +108,10 @@ def _with_pager_secrets(pager: Table, found: list[Problem]) -> Table:
         path = ("pager", "sinks", name)
         sinks[name] = _with_secret(_with_secret(sink, path, "secret", found), path, "url", found)
     return _with_secret({**pager, "sinks": sinks}, ("pager",), "heartbeat_url", found)
+
+
+def _with_mlflow_secrets(mlflow: Table, found: list[Problem]) -> Table:
+    return _with_secret(_with_secret(mlflow, ("mlflow",), "password", found), ("mlflow",), "token", found)
 
 
 def _with_secret(table: Table, path: problems.Path, key: str, found: list[Problem]) -> Table:

@@ -19,6 +19,7 @@ _CHOSEN: Mapping[Path, str] = {
     ("defaults", "baselines"): "BASELINE",
     ("pager", "sinks"): "SINK",
     ("pager", "routes"): "ROUTE",
+    ("mlflow", "models"): "MODEL",
     ("defaults", "features"): "FEATURE",
     ("defaults", "severity"): "KIND",
     ("defaults", "parameters"): "DETECTOR",
