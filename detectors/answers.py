@@ -68,7 +68,7 @@ _ANSWERS: Mapping[ControlAction, Callable[[_Answer], Iterator[Decided]]] = {
 
 def answered(desk: Desk, owners: Iterable[Owner], moment: Moment, event: Control) -> Iterator[Decided]:
     """What follows from it; a signal where there is no such incident to take it."""
-    incident, over = desk.find(event.incident), desk.found_over(event.incident)
+    incident, over = desk.find(event.incident), desk.find_over(event.incident, moment.now)
     if incident is not None:
         yield from _ANSWERS[event.action](_Answer(desk, owners, incident, moment, event))
     elif event.action is ControlAction.VERDICT and over is not None and over.stands is Stands.RESOLVED:

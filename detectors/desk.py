@@ -192,13 +192,14 @@ class Desk:
         incident = self.incidents.get(name or "")
         return incident if incident is not None and incident.open else None
 
-    def found_over(self, name: str | None) -> Incident | None:
-        """One that is over, and not forgotten."""
-        return self._over.get(name or "")
+    def find_over(self, name: str | None, now: int) -> Incident | None:
+        """One that is over, and not for longer than it is remembered: whether or not a tick has come since."""
+        incident = self._over.get(name or "")
+        return incident if incident is not None and now - incident.ended <= self._grace_ms else None
 
-    def judged(self, event: Control) -> bool:
+    def judged(self, event: Control, now: int) -> bool:
         """Whether the event is a verdict on one of them, and another one than before."""
-        incident = self.find(event.incident) or self.found_over(event.incident)
+        incident = self.find(event.incident) or self.find_over(event.incident, now)
         if incident is None or event.verdict in (None, incident.verdict):
             return False
         incident.verdict = event.verdict

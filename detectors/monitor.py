@@ -368,7 +368,7 @@ class Monitor:
         elif event.incident is not None:
             owners = [owner for owner in (self._flow, *self._scopes) if owner.alarms]
             yield from answered(self._desk, owners, moment, event)
-            if self._desk.judged(event):
+            if self._desk.judged(event, moment.now):
                 yield from self._scopes.judged(moment, event.verdict)
         elif action is ControlAction.MUTE:
             self._mutes.add(event, moment.now)

@@ -247,7 +247,7 @@ class DeskMachine(RuleBasedStateMachine):
         self.plainly_answered(name, action, end, verdict)
         owners = [owner for owner in self.owners if owner.alarms]
         self.check(list(answered(self.desk, owners, moment, event)))
-        assert self.desk.judged(event) is self.plainly_judged(name, event.verdict)
+        assert self.desk.judged(event, self.now) is self.plainly_judged(name, event.verdict)
 
     def plainly_answered(self, name: str, action: str, until: int | None, verdict: Said) -> None:
         found = [plain for plain in self.plain if plain.id == name and plain.state != "waiting"]
