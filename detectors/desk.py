@@ -20,7 +20,7 @@ from detectors.severity import RANKS, Graded, graded
 from schemas.events import AlertEvent, Control, JsonScalar, Kind
 from schemas.times import duration_ms, to_ms
 
-OVER_MAX = 64  # incidents of a model that are remembered when they are over; one more is forgotten before its time
+OVER_MAX = 16  # incidents of a model that are remembered when they are over; one more is forgotten before its time
 TOLD_ALL = 4  # of so many signals people are told all that shows of each; of more, of the worst one alone
 
 _BECAUSE = "severity_because"
