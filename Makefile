@@ -1,5 +1,5 @@
-# Everything is run from here; `make` shows what there is. A fresh machine needs Python 3.11 and, for the tests on a real
-# broker, Docker or Java with Maven. What is installed comes from the locks in requirements/, by hash, into .venv.
+# Everything is run from here; `make` shows what there is. A fresh machine needs Python 3.11 and, for the tests,
+# Docker or Java with Maven, and Alertmanager. What is installed comes from the locks in requirements/, by hash, into .venv.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,37 +12,44 @@ PYTHON ?= $(shell for p in python3.11 python3 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && command -v "$$p" && break; done)
 VENV := .venv
 BENCH_VENV := .venv-bench
+MLFLOW_VENV := .venv-mlflow
 BIN := $(VENV)/bin
 # A stamp is named after what it was made from: another lock or another build recipe is another stamp.
 stamp = $(1)/.stamp-$(2)-$(shell cat requirements/$(2).txt pyproject.toml | cksum | cut -d' ' -f1)
 RUN_STAMP := $(call stamp,$(VENV),run)
 DEV_STAMP := $(call stamp,$(VENV),dev)
 BENCH_STAMP := $(call stamp,$(BENCH_VENV),bench)
+MLFLOW_STAMP := $(call stamp,$(MLFLOW_VENV),mlflow-server)
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 
-# $(call install,VENV,LOCK,CONTAINED): the lock by hash, then the project itself, built by the locked build backend.
-# CONTAINED is a lock that this one holds all of, so that it need not be gone through again.
-define install
+# $(call locked,VENV,LOCK): what the lock says, by hash.
+define locked
 	@test -n "$(PYTHON)" || { echo "make: Driftline needs Python 3.11, and neither python3.11 nor python3 is one. Install it (Debian 12: apt-get install python3.11-venv) or say PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@test -x $(1)/bin/python || $(PYTHON) -m venv $(1) || { rm -rf $(1); echo "make: $(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3.11-venv" >&2; exit 2; }
 	@echo "make: installing requirements/$(2).txt into $(1)" >&2
 	@$(1)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/$(2).txt
+endef
+
+# $(call install,VENV,LOCK,CONTAINED): the lock, then the project itself, built by the locked build backend.
+# CONTAINED is a lock that this one holds all of, so that it need not be gone through again.
+define install
+	$(call locked,$(1),$(2))
 	@$(1)/bin/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation --no-index -e .
 	@rm -f $(foreach lock,$(2) $(3),$(1)/.stamp-$(lock)-*)
 	@touch $(foreach lock,$(2) $(3),$(call stamp,$(1),$(lock)))
 endef
 
-.PHONY: help setup demo test check soak bench lock clean
+.PHONY: help setup demo test check soak bench mlflow-server lock clean
 
 help: ## show this
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(DEV_STAMP) ## install everything for work on Driftline into .venv
 
 demo: $(RUN_STAMP) ## a day of traffic with known drifts, monitored; no broker needed
 	@$(BIN)/driftline demo
 
-test: broker-way check ## everything: the checks, then all tests, those on a real broker included
+test: broker-way alertmanager-way check mlflow-server ## everything: the checks, then all tests, those on a real broker included
 	$(BIN)/pytest
 
 check: $(DEV_STAMP) ## format, lint, types, layers, examples in the documents
@@ -58,6 +65,13 @@ broker-way:
 	@if [ -z "$${KAFKA_BOOTSTRAP:-}" ] && ! docker info >/dev/null 2>&1 && ! { command -v java && command -v mvn; } >/dev/null; then \
 		echo "make: the tests on a real broker need Docker running, or Java 17 with Maven (Debian: apt-get install openjdk-17-jre-headless maven), or KAFKA_BOOTSTRAP=host:port" >&2; exit 2; fi
 
+.PHONY: alertmanager-way
+alertmanager-way:
+	@if ! command -v prometheus-alertmanager alertmanager >/dev/null; then \
+		echo "make: the tests on a real Alertmanager need prometheus-alertmanager or alertmanager on the PATH (Debian: RUNLEVEL=1 apt-get install prometheus-alertmanager, which does not start it)" >&2; exit 2; fi
+
+mlflow-server: $(MLFLOW_STAMP) ## install a real MLflow server, for the tests, into .venv-mlflow
+
 soak: export MINUTES ?= 60
 soak: $(DEV_STAMP) ## an hour at full rate, then every fault at length
 	$(BIN)/python -m load soak --minutes "$$MINUTES" --json
@@ -67,18 +81,23 @@ bench: $(DEV_STAMP) $(BENCH_STAMP) ## measure the worker beside its peers on one
 	$(BIN)/python -m load throughput --json
 
 # The recipe of a lock: exact pins, every file's hash, and no address of any index.
-LOCK := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --build-deps-for=editable \
+COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
+LOCK := $(COMPILE) --build-deps-for=editable
 
 lock: export CUSTOM_COMPILE_COMMAND := make lock
 lock: $(DEV_STAMP) ## write the locks anew from pyproject.toml
 	$(LOCK) --output-file requirements/run.txt pyproject.toml
 	$(LOCK) --constraint requirements/run.txt --extra dev --output-file requirements/dev.txt pyproject.toml
 	$(LOCK) --constraint requirements/run.txt --extra bench --output-file requirements/bench.txt pyproject.toml
+	$(COMPILE) --output-file requirements/mlflow-server.txt requirements/mlflow-server.in
 
 clean: ## remove what was made: environments, caches, the broker's jars
-	rm -rf $(VENV) $(BENCH_VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	rm -rf $(VENV) $(BENCH_VENV) $(MLFLOW_VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
 
 $(RUN_STAMP): ; $(call install,$(VENV),run)
 $(DEV_STAMP): ; $(call install,$(VENV),dev,run)
 $(BENCH_STAMP): ; $(call install,$(BENCH_VENV),bench)
+$(MLFLOW_STAMP):
+	$(call locked,$(MLFLOW_VENV),mlflow-server)
+	@rm -f $(MLFLOW_VENV)/.stamp-* && touch $@

@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from detectors.cells import fits, kind_of
+from detectors.cells import fits, kind_of, score_of
 from detectors.config import ModelConfig
 from detectors.encoding import PREDICTION, SCORE
 from detectors.moment import Item
-from detectors.watched import score_of
 from schemas.events import Prediction
 
 AwaitedState = dict[str, tuple[str, str]]  # of each that has not come: what it is to be, and as what it came instead

@@ -29,6 +29,7 @@ class Allowance(NamedTuple):
     time_per_alarm: float
     head: float  # where evidence starts: the same part of the budget for all columns together, however many
     in_rows: bool
+    stricter: int = 1  # so many times as long without a false alarm as was asked for, after verdicts
 
 
 class Family(Enum):
@@ -40,7 +41,7 @@ class Family(Enum):
     LABELS = LABELS_SHARE
 
 
-def allowance(config: ModelConfig, family: Family, columns: int, *, segment: bool) -> Allowance:
+def allowance(config: ModelConfig, family: Family, columns: int, *, segment: bool, stricter: int = 1) -> Allowance:
     """For each of so many columns of one family."""
     share = family.value / max(1, columns)
     if config.segments:
@@ -48,7 +49,7 @@ def allowance(config: ModelConfig, family: Family, columns: int, *, segment: boo
         share *= SEGMENTS_SHARE / scopes if segment else 1.0 - SEGMENTS_SHARE
     in_rows = config.rows_per_false_alarm is not None
     whole = config.rows_per_false_alarm or MONTH_MS / config.false_pages_per_month
-    return Allowance(share, whole / share, HEAD_SHARE * whole, in_rows)
+    return Allowance(share, stricter * whole / share, HEAD_SHARE * whole, in_rows, stricter)
 
 
 def in_unit(config: ModelConfig, time: float) -> float:
@@ -63,7 +64,8 @@ def asked(config: ModelConfig) -> str:
     return f"{config.false_pages_per_month:g} false pages a month"
 
 
-def in_words(config: ModelConfig, share: float) -> str:
+def in_words(config: ModelConfig, share: float, stricter: int = 1) -> str:
     """Where a threshold came from."""
     unit = "days" if config.rows_per_false_alarm is None else "rows"
-    return f"{unit} without a change for each false alarm of this signal, which has {share:.2%} of {asked(config)}"
+    whole = asked(config) + (f", {stricter} times as strict after verdicts" if stricter > 1 else "")
+    return f"{unit} without a change for each false alarm of this signal, which has {share:.2%} of {whole}"

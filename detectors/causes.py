@@ -12,7 +12,7 @@ import msgspec
 from detectors import together
 from detectors.baseline import BLOCK
 from detectors.encoding import Column
-from detectors.lifecycle import Incident, Lifecycle, Suspect
+from detectors.lifecycle import Alarm, Lifecycle, Suspect
 from detectors.wording import lasting
 from schemas.events import ChangePoint, Evidence, JsonScalar, Kind
 from schemas.times import UNIT_MS
@@ -92,7 +92,7 @@ def of_inputs(column: Column, lifecycle: Lifecycle, since: Dated, now: int) -> l
     """Features whose alarm or suspicion may have begun no later than what is to be explained, and not long before."""
     found = []
     span = min(max(now - since.at, NEAR_MS), INPUT_BEFORE_MS)
-    known: list[tuple[str, Incident | Suspect]] = [*lifecycle.incidents.items(), *lifecycle.suspects.items()]
+    known: list[tuple[str, Alarm | Suspect]] = [*lifecycle.alarms.items(), *lifecycle.suspects.items()]
     for signal, other in known:
         began = other.evidence.change_point
         if signal in (column.signal, together.SIGNAL) or not _of_input(signal) or began is None:
@@ -202,7 +202,7 @@ def without(detail: dict[str, JsonScalar]) -> dict[str, JsonScalar]:
 
 def quiet(watched: Iterable[str], lifecycle: Lifecycle) -> bool:
     """Whether features are watched, and nothing is seen in any."""
-    return any(map(_of_input, watched)) and not any(map(_of_input, (*lifecycle.incidents, *lifecycle.suspects)))
+    return any(map(_of_input, watched)) and not any(map(_of_input, (*lifecycle.alarms, *lifecycle.suspects)))
 
 
 def _of_input(signal: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.events import class_name
+from schemas.events import Prediction, class_name
 
 Cell = float | str | bool | None
 Numbers = NDArray[np.float64]
@@ -37,6 +37,14 @@ def category_of(cell: Cell, forced: bool) -> str | None:
     if cell is None or not forced:
         return None
     return class_name(cell)
+
+
+def score_of(event: Prediction) -> Cell:
+    """The score, or of many how far the first is ahead of the second: how sure the model was."""
+    if event.score is not None or not event.scores:
+        return event.score
+    ranked = sorted(event.scores.values())
+    return ranked[-1] - ranked[-2] if len(ranked) > 1 else ranked[0]
 
 
 def fits(cell: Cell, kind: str, *, forced: bool = False) -> bool:

@@ -6,6 +6,7 @@ import msgspec
 
 FeatureKind = Literal["auto", "numeric", "categorical", "boolean", "text-length", "ignore"]
 Task = Literal["auto", "binary", "multiclass", "regression", "ranking"]
+SeverityName = Literal["info", "warning", "critical"]
 Loss = Literal["auto", "zero_one", "absolute", "squared"]
 Scalar = float | int | str | bool
 AUTO, OFF = "auto", "off"
@@ -28,6 +29,13 @@ class RetrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cooldown: str = "24h"  # stream time between two retrain events of a model
     min_labels: int = 200  # joined labels since the change; fewer train nothing
     feature_drift_lasts: str = "6h"  # how long feature drift stays open before it alone asks for a retrain
+
+
+class IncidentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What becomes of alarms."""
+
+    lasts: str = "0s"  # an alarm must be on for so long before anyone is told
+    reopen_within: str = "1h"  # what comes back so soon is the same incident; then it must be gone for so long
 
 
 class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,6 +73,9 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     volume: Literal["auto", "off"] = "auto"  # how many predictions come, against what is usual at the hour
     features: dict[str, FeatureConfig] = {}
     retrain: RetrainConfig = RetrainConfig()
+    incidents: IncidentConfig = IncidentConfig()
+    severity: dict[str, SeverityName] = {}  # by kind of alarm; others have that of their size
+    importance: Literal["low", "normal", "high"] = "normal"  # a level of severity less, or more, for every alarm
 
 
 class MonitorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

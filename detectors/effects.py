@@ -3,18 +3,13 @@
 from hashlib import blake2b
 from typing import NamedTuple
 
-from schemas.events import AlertEvent, Output, Position
+from schemas.events import Output, Position
 from schemas.topics import Stream
 
 
 def place(position: Position) -> tuple[str, int, int]:
     """Where a record lies, as parts of an id."""
     return position.topic, position.partition, position.offset
-
-
-def alert_id(incident: str, step: AlertEvent, position: Position) -> str:
-    """The id of a step in an incident's life, decided by one record."""
-    return derived_id(incident, step, *place(position))
 
 
 class Effect(NamedTuple):

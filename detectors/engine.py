@@ -37,7 +37,7 @@ from schemas.topics import Stream, TopicNames
 
 _APPLIED = Fate.APPLIED  # a look into an enum costs more than most of what a record needs
 
-STATE_VERSION = 4  # of everything that the core keeps; the shell migrates or refuses another one
+STATE_VERSION = 5  # of everything that the core keeps; the shell migrates or refuses another one
 BLOCK = 512  # records decoded, looked up and taken in together: many ids at once, and still in the processor's cache
 _MONITOR = b"M"  # keys of what is kept begin with what it is
 _ENGINE = b"E"

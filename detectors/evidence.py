@@ -9,9 +9,10 @@ from detectors.banks.shiryaev import LIMIT_FACTORS, WATCH
 from detectors.baseline import CLIP
 from detectors.budget import in_unit
 from detectors.config import ModelConfig
+from detectors.corrections import Corrections
 from detectors.course import AT_ONCE, Course, course
 from detectors.group import Found, Group, Recent
-from detectors.lifecycle import RECOVERED_ROWS, Closing, Past
+from detectors.lifecycle import RECOVERED_ROWS, Alarm, Closing, Past, loss_floor
 from detectors.likeness import Name
 from detectors.moment import Moment
 from detectors.timeline import COARSEST_PART, STRIDE, Timeline
@@ -41,7 +42,7 @@ def of_finding(group: Group, found: Found, row: int, timeline: Timeline, config:
     return Evidence(
         value=_finite(value),
         threshold=_finite(threshold),
-        threshold_origin=wording.origin(found.detector, config, group.share),
+        threshold_origin=wording.origin(found.detector, config, group.share, group.stricter),
         n=finding.n,
         baseline=_finite(found.before),
         effect=_finite(found.effect),
@@ -174,6 +175,26 @@ def of_end(before: Evidence, why: Closing, opened_ts: int, now: int, rows: int |
     if rows is not None and rows < 2 * RECOVERED_ROWS:  # half of them at least were normal again
         ended["change"] = str(Course.SPIKE)
     return ended
+
+
+def amended(alarm: Alarm, group: Group, index: int, corrections: Corrections) -> Evidence | None:
+    """What an alarm about a loss rests on with what corrected labels have changed, where that is worth a word."""
+    before, began = alarm.evidence, alarm.evidence.change_point
+    if began is None or before.effect is None:
+        return None
+    labels, more = corrections.between(began.ts, alarm.judged_until, group.columns[index].signal)
+    scale = 1.0 if group.rate else float(group.baseline.scale[index])
+    whole = more / max(1, alarm.opened_row - alarm.row + 1) / scale
+    change = whole - alarm.amended
+    if not abs(change) >= loss_floor(group.rate) / 2.0:
+        return None
+    alarm.amended = whole
+    detail: dict[str, JsonScalar] = {**before.detail, "corrected_labels": labels}
+    for name, unit in (("after", scale), ("effect_low", 1.0), ("effect_high", 1.0)):
+        known = detail.get(name)
+        if isinstance(known, float):
+            detail[name] = known + change * unit
+    return msgspec.structs.replace(before, effect=before.effect + change, detail=detail)
 
 
 def _finite(value: float) -> float | None:

@@ -76,7 +76,7 @@ class Explainer:
         detail, column = dict(evidence.detail), at.group.columns[index]
         if detail.get("change") != Course.RECURRING:
             past = None
-            if column.signal not in self._lifecycle.incidents:
+            if column.signal not in self._lifecycle.alarms:
                 past = self._lifecycle.before(column.signal, evidence.effect or 0.0, spread=cause.spread)
             detail |= of_course(at.group, index, evidence, past, cause.base, spread=cause.spread)
         if cause.detector == WATCH:  # which knows what it was like
@@ -94,6 +94,12 @@ class Explainer:
         rate = bool(self._watched.rate_loss)
         first, _ = self._losses_since(since, at)
         return {"harm": harm(self._watched.rise(first), loss_floor(rate), rate=rate)}
+
+    def judged_until(self, at: Happening) -> int:
+        """When the prediction was made whose loss made it happen; 0 where it was none."""
+        if at.timeline is not self._watched.losses:
+            return 0
+        return self.judged[at.row - self._watched.losses.rows].predicted_at
 
     def _losses_since(self, since: int, at: int) -> tuple[int, int]:
         """The first loss of a prediction since that time, and how many losses there were at this record."""

@@ -13,19 +13,18 @@ import msgspec
 from detectors import wording
 from detectors.calendar import DAY_MS
 from detectors.config import AUTO, OFF, ModelConfig
-from detectors.effects import Decided
-from detectors.lifecycle import Closing, Disposition, Incident, begun
+from detectors.lifecycle import Alarm, Closing, Disposition, begun
 from detectors.moment import Item, Moment
 from detectors.mutes import Mutes
-from detectors.reports import NO_BASELINE, Reports, ScopeKey
+from detectors.reports import NO_BASELINE, Reports, Said, ScopeKey, Step
 from detectors.silence import Limit, Pauses, PausesState
 from detectors.volume import FACTOR, Deviation, Volume, VolumeState
-from schemas.events import AlertEvent, ChangePoint, Evidence, Kind, Severity
+from schemas.events import ChangePoint, Evidence, Kind, Severity
 from schemas.times import duration_ms
 
 PREDICTIONS, LABELS, VOLUME = "predictions", "labels", "volume"  # signals
 SILENCE_DETECTOR, VOLUME_DETECTOR = "longest_pause", "usual_volume"
-_NOTHING: Sequence[Decided] = ()
+_NOTHING: Sequence[Said] = ()
 
 
 class _Meaning(NamedTuple):
@@ -45,7 +44,7 @@ class FlowState(msgspec.Struct, array_like=True, frozen=True):
     predictions: PausesState
     labels: PausesState
     volume: VolumeState
-    incidents: dict[str, Incident]
+    alarms: dict[str, Alarm]
     silent: dict[str, int]
     muted: list[str]
 
@@ -54,7 +53,7 @@ class Flow:
     """Of one model on its partition."""
 
     def __init__(self, model: str, config: ModelConfig) -> None:
-        self.incidents: dict[str, Incident] = {}
+        self.alarms: dict[str, Alarm] = {}
         self.orphaned: list[str] = []  # those opened under another configuration, and watched no more
         self._key = ScopeKey(model, None, None, False)
         self.reports = Reports(self._key, NO_BASELINE)
@@ -70,7 +69,7 @@ class Flow:
 
     # -- what comes ---------------------------------------------------------------------------------------------------
 
-    def predicted(self, item: Item, mutes: Mutes) -> Sequence[Decided]:
+    def predicted(self, item: Item, mutes: Mutes) -> Sequence[Said]:
         """A prediction came."""
         now, pauses, volume = item[1], self._predictions, self._volume
         if now < volume.bin_ends and now < pauses.hour_ends and now - pauses.last <= pauses.usual_now:  # nearly always
@@ -79,7 +78,7 @@ class Flow:
             pauses.here += 1
             volume.count += 1
             return _NOTHING
-        decided: list[Decided] = []
+        decided: list[Said] = []
         if self._watches_silence:
             decided += self._came(item, PREDICTIONS, pauses, mutes)
         believed = self._silent.pop(PREDICTIONS, None)
@@ -95,7 +94,7 @@ class Flow:
         volume.count += 1
         return decided
 
-    def labelled(self, item: Item, mutes: Mutes) -> Sequence[Decided]:
+    def labelled(self, item: Item, mutes: Mutes) -> Sequence[Said]:
         """An outcome came."""
         decided = self._came(item, LABELS, self._labels, mutes) if self._watches_silence else _NOTHING
         self._labels.saw(item[1], item[2].offset, self._silent.pop(LABELS, None))
@@ -109,9 +108,9 @@ class Flow:
             or any(not mutes.holds("", signal, now) for signal in self._muted & self._silent.keys())
         )
 
-    def tick(self, item: Item, mutes: Mutes) -> Sequence[Decided]:
+    def tick(self, item: Item, mutes: Mutes) -> Sequence[Said]:
         """Nothing came, but time has passed."""
-        decided: list[Decided] = []
+        decided: list[Said] = []
         for signal, pauses, limit in self._falls_silent(item[1]):
             self._silent[signal] = limit.ms
             decided += self._tell_silence(item, signal, pauses, limit, mutes)
@@ -134,42 +133,42 @@ class Flow:
 
     # -- what it means ------------------------------------------------------------------------------------------------
 
-    def _came(self, item: Item, signal: str, pauses: Pauses, mutes: Mutes) -> list[Decided]:
+    def _came(self, item: Item, signal: str, pauses: Pauses, mutes: Mutes) -> list[Said]:
         """A record after a silence. Where no tick has told of it, it is told now: somebody may ask."""
-        decided: list[Decided] = []
+        decided: list[Said] = []
         limit = None if signal in self._silent else pauses.silent(item[1])
         if limit is not None and not (signal == LABELS and PREDICTIONS in self._silent):
             self._silent[signal] = limit.ms
             decided += self._tell_silence(item, signal, pauses, limit, mutes)
         if signal in self._silent:
             self._muted.discard(signal)
-        if signal in self.incidents:
-            decided.append(self.resolve(Moment.of(item), signal, Closing.RECOVERED))
+        if signal in self.alarms:
+            decided.append(self.end(Moment.of(item), signal, Closing.RECOVERED))
         return decided
 
-    def _tell_silence(self, item: Item, signal: str, pauses: Pauses, limit: Limit, mutes: Mutes) -> Iterator[Decided]:
+    def _tell_silence(self, item: Item, signal: str, pauses: Pauses, limit: Limit, mutes: Mutes) -> Iterator[Said]:
         moment = Moment.of(item)
         evidence = _of_silence(moment, pauses, limit)
         summary = wording.silent(self._key.model, signal, moment.now - pauses.last, limit.usual_ms)
         return self._tell(moment, signal, evidence, summary, mutes)
 
-    def _close_bins(self, item: Item, mutes: Mutes) -> Iterator[Decided]:
+    def _close_bins(self, item: Item, mutes: Mutes) -> Iterator[Said]:
         for shown in self._volume.close_bins(item[1], self._told):
             if self._watches_volume:
                 yield from self._counted(item, shown, mutes)
 
     def _told(self) -> int | None:
         """The window whose news is open, in minutes."""
-        incident = self.incidents.get(VOLUME)
-        minutes = incident.evidence.detail["window_minutes"] if incident is not None else None
+        alarm = self.alarms.get(VOLUME)
+        minutes = alarm.evidence.detail["window_minutes"] if alarm is not None else None
         return minutes if isinstance(minutes, int) else None
 
-    def _counted(self, item: Item, shown: Sequence[Deviation], mutes: Mutes) -> Iterator[Decided]:
+    def _counted(self, item: Item, shown: Sequence[Deviation], mutes: Mutes) -> Iterator[Said]:
         """What the end of ten minutes shows."""
         told = self._told()
         if told is not None:
             if any(deviation.over and deviation.window.minutes == told for deviation in shown):
-                yield self.resolve(Moment.of(item), VOLUME, Closing.RECOVERED)
+                yield self.end(Moment.of(item), VOLUME, Closing.RECOVERED)
             return
         news = next((deviation for deviation in shown if deviation.news), None)
         if news is None:
@@ -179,7 +178,7 @@ class Flow:
         summary = wording.volume(self._key.model, news.window.minutes, news.seen, news.usual)
         yield from self._tell(moment, VOLUME, _of_volume(moment, news), summary, mutes)
 
-    def _tell(self, moment: Moment, signal: str, evidence: Evidence, summary: str, mutes: Mutes) -> Iterator[Decided]:
+    def _tell(self, moment: Moment, signal: str, evidence: Evidence, summary: str, mutes: Mutes) -> Iterator[Said]:
         """A signal as it begins, and an alarm unless there is a mute; then when that has ended."""
         silent, known = mutes.holds("", signal, moment.now), signal in self._muted
         meaning = _MEANINGS[signal]
@@ -190,27 +189,27 @@ class Flow:
             self._muted.add(signal)
             return
         self._muted.discard(signal)
-        self.incidents[signal] = begun(self._key.text, signal, *meaning, evidence, moment.now, moment.position)
-        yield self.reports.alert(moment, self.incidents[signal], AlertEvent.OPENED, evidence, summary)
+        self.alarms[signal] = begun(self._key.text, signal, *meaning, evidence, moment.now, moment.position)
+        yield self.reports.began(moment, self.alarms[signal], summary)
 
-    def resolve(self, moment: Moment, signal: str, why: Closing) -> Decided:
+    def end(self, moment: Moment, signal: str, why: Closing) -> Step:
         """By hand, a silence is dealt with until the next record: it is not told again."""
-        incident = self.incidents.pop(signal)
+        alarm = self.alarms.pop(signal)
         if signal == VOLUME:
             self._volume.begin_anew()
-        began = incident.evidence.change_point
-        lasted = moment.now - (began.ts if began is not None else incident.opened_ts)
+        began = alarm.evidence.change_point
+        lasted = moment.now - (began.ts if began is not None else alarm.opened_ts)
         summary = wording.comes_again(self._key.model, signal, lasted) if why is Closing.RECOVERED else None
-        return self.reports.resolved(moment, incident, incident.evidence, why, summary=summary)
+        return self.reports.ended(moment, alarm, alarm.evidence, why, summary=summary)
 
-    def reconfigured(self, moment: Moment) -> list[Decided]:
+    def reconfigured(self, moment: Moment) -> list[Said]:
         orphaned, self.orphaned = self.orphaned, []
-        return [self.resolve(moment, signal, Closing.RECONFIGURED) for signal in orphaned]
+        return [self.end(moment, signal, Closing.RECONFIGURED) for signal in orphaned]
 
-    def start_afresh(self, moment: Moment, why: Closing) -> Iterator[Decided]:
+    def start_afresh(self, moment: Moment, why: Closing) -> Iterator[Said]:
         """What was usual is to be forgotten."""
-        for signal in sorted(self.incidents):
-            yield self.resolve(moment, signal, why)
+        for signal in sorted(self.alarms):
+            yield self.end(moment, signal, why)
         self._silent.clear()
         self._muted.clear()
         self._begin()
@@ -222,7 +221,7 @@ class Flow:
             self._predictions.state(),
             self._labels.state(),
             self._volume.state(),
-            self.incidents,
+            self.alarms,
             self._silent,
             sorted(self._muted),
         )
@@ -231,9 +230,9 @@ class Flow:
         self._predictions.restore(state.predictions)
         self._labels.restore(state.labels)
         self._volume.restore(state.volume)
-        self.incidents, self._silent, self._muted = state.incidents, state.silent, set(state.muted)
+        self.alarms, self._silent, self._muted = state.alarms, state.silent, set(state.muted)
         watched = {PREDICTIONS: self._watches_silence, LABELS: self._watches_silence, VOLUME: self._watches_volume}
-        self.orphaned = [signal for signal in sorted(self.incidents) if not watched[signal]]
+        self.orphaned = [signal for signal in sorted(self.alarms) if not watched[signal]]
 
 
 def _of_silence(moment: Moment, pauses: Pauses, limit: Limit) -> Evidence:

@@ -107,6 +107,10 @@ class Group:
         """What part of the model's budget each column has."""
         return self._allowance.share if self._allowance else 0.0
 
+    @property
+    def stricter(self) -> int:
+        return self._allowance.stricter if self._allowance else 1
+
     def grow(self, columns: Sequence[Column], allowance: Allowance) -> None:
         """Opens what has been added to ``columns`` since. The budget is shared out anew whenever there are more."""
         first = len(self.columns)

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from detectors.banks.shiryaev import WATCH
-from detectors.cells import Cell, category_of, fits, kind_of
+from detectors.cells import Cell, category_of, fits, kind_of, score_of
 from detectors.config import FeatureConfig, ModelConfig
 from detectors.encoded import LABEL
 from detectors.encoding import PREDICTION, SCORE
@@ -25,7 +25,7 @@ from detectors.moment import Item
 from detectors.recorded import LEARN_MIN, Recorded
 from detectors.reports import Origin
 from detectors.shelf import Label, Pending
-from detectors.watched import Happening, Loss, Watched, WatchedState, score_of
+from detectors.watched import Happening, Loss, Watched, WatchedState
 from schemas.events import Prediction
 from schemas.records import Record
 

@@ -21,11 +21,11 @@ from detectors import together
 from detectors.arrival import DUPLICATES, STALE
 from detectors.banks.shiryaev import WATCH
 from detectors.baseline import BLOCK
-from detectors.effects import alert_id, derived_id, place
+from detectors.effects import derived_id, place
 from detectors.encoding import ONE_SIDED, Column
 from detectors.group import Found, Group, Recent
 from detectors.history import HISTORY
-from schemas.events import AlertEvent, Evidence, Kind, Position, Severity
+from schemas.events import Evidence, Kind, Position, Severity
 
 # Smaller changes are real and not worth a page. Of a value: baseline standard deviations; of a rate: the difference.
 VALUE_FLOOR = 0.25
@@ -56,10 +56,16 @@ class Disposition(StrEnum):
     ALREADY_OPEN = "already_open"
     IMPROVEMENT = "improvement"  # a falling loss harms nobody
     MUTED = "muted"  # suspected all the same, and looked at when the mute ends
+    # Of an alarm, where no alert says it:
+    GROUPED = "grouped"  # it has joined an incident
+    SHOWN = "shown"  # more is known of one that has
+    OVER = "over"  # it has ended, and its incident has not
+    WAITING = "waiting"  # for having lasted as long as is asked for
+    PASSED = "passed"  # it has not lasted that long
 
 
 class Closing(StrEnum):
-    """Why an incident ended."""
+    """Why an alarm ended."""
 
     RECOVERED = "recovered"
     DEPLOYED = "deployed"
@@ -68,9 +74,11 @@ class Closing(StrEnum):
     REPLACED = "replaced"  # by newer versions: it is one too many to watch
     RECONFIGURED = "reconfigured"  # the configuration of the model is another one now
     BY_HAND = "resolved_by_hand"
+    FALSE_ALARM = "false_alarm"  # a person has said so
+    LABELS = "labels_corrected"  # what they say now shows no harm
 
 
-class Incident(msgspec.Struct, array_like=True):
+class Alarm(msgspec.Struct, array_like=True):
     """An open alarm."""
 
     id: str
@@ -87,6 +95,9 @@ class Incident(msgspec.Struct, array_like=True):
     base: float = 0.0  # what was normal before, where it is not the baseline any more; in the unit of effects
     spread: bool = False  # it is the standard deviation that changed
     row: int = 0  # since when rows are of the new kind
+    incident: str = ""  # of which it is a part
+    judged_until: int = 0  # of a loss: when the last prediction was made that it rests on
+    amended: float = 0.0  # what corrected labels have added to its effect
 
 
 def begun(
@@ -98,12 +109,12 @@ def begun(
     evidence: Evidence,
     now: int,
     position: Position,
-) -> Incident:
+) -> Alarm:
     """An alarm that opens with a record: its id says whose it is, what it is about, and which record that was."""
-    incident = derived_id("incident", scope, signal, *place(position))
-    return Incident(
-        id=incident,
-        alert_id=alert_id(incident, AlertEvent.OPENED, position),
+    name = derived_id("incident", scope, signal, *place(position))
+    return Alarm(
+        id=name,
+        alert_id="",
         signal=signal,
         kind=kind,
         detector=detector,
@@ -158,7 +169,7 @@ def harmful(kind: Kind, effect: float) -> bool:
 
 
 class LifecycleState(msgspec.Struct, array_like=True, frozen=True):
-    incidents: dict[str, Incident]
+    alarms: dict[str, Alarm]
     suspects: dict[str, Suspect]
     past: dict[str, Past] = {}
 
@@ -167,18 +178,18 @@ class Lifecycle:
     """The signals of one monitor that are not quiet."""
 
     def __init__(self) -> None:
-        self.incidents: dict[str, Incident] = {}
+        self.alarms: dict[str, Alarm] = {}
         self.suspects: dict[str, Suspect] = {}
         self.past: dict[str, Past] = {}  # the one that ended last comes last
 
     @property
     def restless(self) -> bool:
-        return bool(self.incidents or self.suspects)
+        return bool(self.alarms or self.suspects)
 
     def judge(self, column: Column, found: Found, evidence: Evidence, muted: bool, group: Group) -> Disposition:
         if not harmful(column.kind, found.effect):
             return Disposition.IMPROVEMENT
-        if column.signal in self.incidents:
+        if column.signal in self.alarms:
             return Disposition.ALREADY_OPEN
         if found.detector != WATCH and group.watched:
             return Disposition.NOTED
@@ -211,24 +222,24 @@ class Lifecycle:
         joined: int,
         scope: str,
         position: Position,
-    ) -> Incident:
+    ) -> Alarm:
         opened = begun(scope, column.signal, column.kind, suspect.detector, severity, evidence, now, position)
         opened.opened_row, opened.opened_joined = row, joined
         opened.base, opened.spread, opened.row = suspect.base, suspect.spread, suspect.row
         self.suspects.pop(column.signal, None)
-        self.incidents[column.signal] = opened
+        self.alarms[column.signal] = opened
         return opened
 
-    def close(self, signal: str, now: int, *, recovered: bool) -> Incident:
-        incident = self.incidents.pop(signal)
+    def close(self, signal: str, now: int, *, recovered: bool) -> Alarm:
+        alarm = self.alarms.pop(signal)
         if recovered:
-            rising, before = (incident.evidence.effect or 0.0) > 0.0, self.past.pop(signal, None)
-            again = before is not None and (before.rising, before.spread) == (rising, incident.spread)
+            rising, before = (alarm.evidence.effect or 0.0) > 0.0, self.past.pop(signal, None)
+            again = before is not None and (before.rising, before.spread) == (rising, alarm.spread)
             times = before.times + 1 if again and before is not None else 1
-            self.past[signal] = Past(now, rising, incident.spread, times)
+            self.past[signal] = Past(now, rising, alarm.spread, times)
             if len(self.past) > PAST_MAX:
                 del self.past[next(iter(self.past))]
-        return incident
+        return alarm
 
     def before(self, signal: str, effect: float, *, spread: bool) -> Past | None:
         """The alarms of a signal that went the same way as this one and ended by themselves."""
@@ -260,28 +271,28 @@ class Lifecycle:
     def _explained(self) -> bool:
         """Whether a feature by itself shows what features show together."""
         single = (Kind.FEATURE_DRIFT, Kind.DATA_QUALITY)
-        alone = any(incident.kind in single for signal, incident in self.incidents.items() if signal != together.SIGNAL)
+        alone = any(alarm.kind in single for signal, alarm in self.alarms.items() if signal != together.SIGNAL)
         return alone or any(signal.startswith("feature:") for signal in self.suspects)
 
     def recovered(self, column: Column, group: Group, index: int, row: int) -> Recent | None:
-        """The rows that say an incident is over."""
-        incident = self.incidents[column.signal]
-        if row - incident.opened_row < RECOVERED_ROWS:
+        """The rows that say an alarm is over."""
+        alarm = self.alarms[column.signal]
+        if row - alarm.opened_row < RECOVERED_ROWS:
             return None
-        recent, floor = group.recent(index, HISTORY, incident.base), floor_of(column, group.rate)
-        effect = recent.of(spread=incident.spread)
+        recent, floor = group.recent(index, HISTORY, alarm.base), floor_of(column, group.rate)
+        effect = recent.of(spread=alarm.spread)
         over = effect if column.kind in ONE_SIDED else abs(effect)
         if recent.rows < RECOVERED_ROWS / 4 or over >= floor / 2:
             return None
         # Nor is it over where the mean is back and the spread is not, or the other way round.
-        another = 0.0 if group.rate or column.kind in ONE_SIDED else abs(recent.of(spread=not incident.spread))
+        another = 0.0 if group.rate or column.kind in ONE_SIDED else abs(recent.of(spread=not alarm.spread))
         return recent if another < floor else None
 
     def changed(self, group: Group, row: int) -> Iterator[int]:
         """The columns of a group whose suspicion or alarm is at most so many rows from this one as end an alarm."""
         for index, column in enumerate(group.columns):
-            incident, suspect = self.incidents.get(column.signal), self.suspects.get(column.signal)
-            known = incident.opened_row if incident else suspect.row if suspect else None
+            alarm, suspect = self.alarms.get(column.signal), self.suspects.get(column.signal)
+            known = alarm.opened_row if alarm else suspect.row if suspect else None
             if known is not None and abs(known - row) <= RECOVERED_ROWS:
                 yield index
 
@@ -291,7 +302,7 @@ class Lifecycle:
             return 0
         signals = {column.signal for column in group.columns}
         rows = [suspect.row for signal, suspect in self.suspects.items() if signal in signals]
-        rows += [incident.opened_row for signal, incident in self.incidents.items() if signal in signals]
+        rows += [alarm.opened_row for signal, alarm in self.alarms.items() if signal in signals]
         fresh = blocks_since(min(rows, default=group.baseline.rows), group.baseline.rows - 1)
         return max(0, min(fresh, HISTORY))
 
@@ -299,15 +310,15 @@ class Lifecycle:
         """For so many rows from this one on, nothing that a watch has found can be over: it need not look again."""
         signals = {column.signal for group in groups if group.watched for column in group.columns}
         began = [suspect.row for signal, suspect in self.suspects.items() if signal in signals]
-        began += [incident.opened_row for signal, incident in self.incidents.items() if signal in signals]
+        began += [alarm.opened_row for signal, alarm in self.alarms.items() if signal in signals]
         rows = min(began, default=row) + RECOVERED_ROWS - row
         return rows if rows > 0 else BLOCK - row % BLOCK
 
     def state(self) -> LifecycleState:
-        return LifecycleState(self.incidents, self.suspects, self.past)
+        return LifecycleState(self.alarms, self.suspects, self.past)
 
     def restore(self, state: LifecycleState) -> None:
-        self.incidents, self.suspects, self.past = state.incidents, state.suspects, state.past
+        self.alarms, self.suspects, self.past = state.alarms, state.suspects, state.past
 
 
 def _plain(evidence: Evidence) -> bool:

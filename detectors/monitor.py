@@ -5,7 +5,9 @@ from zlib import crc32
 
 import msgspec
 
+from detectors.answers import answered
 from detectors.config import ModelConfig
+from detectors.desk import Desk, DeskState
 from detectors.effects import Decided
 from detectors.flow import Flow, FlowState
 from detectors.join import Fate, Join, JoinCounts, JoinState, Labelled
@@ -14,7 +16,7 @@ from detectors.lifecycle import Closing
 from detectors.loss import EVIDENCE, LossRule, Pair, configured, counted, found_out, losses
 from detectors.moment import Item, Moment
 from detectors.mutes import Mute, Mutes
-from detectors.reports import Reports, ScopeKey
+from detectors.reports import Reports, Said, ScopeKey
 from detectors.scope import Scope
 from detectors.shelf import Pending, Room, Shelf
 from detectors.tally import Level
@@ -54,6 +56,7 @@ class MonitorState(msgspec.Struct, array_like=True, frozen=True):
     held: list[_Held]
     mutes: list[Mute]
     flow: FlowState
+    desk: DeskState
     now: int
 
 
@@ -88,6 +91,7 @@ class Monitor:
         self._held: list[_Held] = []
         self._mutes = Mutes()
         self._flow = Flow(model, config)
+        self._desk = Desk(model, config)
         self._now = 0
         self._waiting = Level()
         self._orphaned: Sequence[Scope] = ()  # with alarms opened under another configuration
@@ -108,7 +112,7 @@ class Monitor:
 
     @property
     def open_incidents(self) -> int:
-        return len(self._flow.incidents) + sum(len(scope.incidents) for scope in self._scopes)
+        return self._desk.open
 
     # -- the way of a record ------------------------------------------------------------------------------------------
 
@@ -142,7 +146,7 @@ class Monitor:
             fate = self._predicted(item, event, decided)
         elif kind is Outcome:
             fate = self._outcome(item, event)
-            decided.extend(self._flow.labelled(item, self._mutes))
+            self._tell(self._flow.labelled(item, self._mutes), decided)
         else:
             decided.extend(self.decide())
             decided.extend(self._controlled(Moment.of(item), event))
@@ -152,9 +156,15 @@ class Monitor:
 
     def decide(self) -> list[Decided]:
         """What the records taken in since the last time say, in their order: many rows at once, as columns."""
-        decided = self._scopes.decide(self._waiting, self._mutes)
+        decided = self._scopes.decide(self._waiting, self._mutes, self._desk)
         self._waiting.settle()
         return decided
+
+    def _tell(self, said: Sequence[Said], decided: list[Decided]) -> None:
+        """What the desk makes of it, after all that came before it."""
+        if said:
+            decided.extend(self.decide())
+            decided.extend(self._desk.said(said))
 
     def _close_windows(self, item: Item) -> Iterator[Decided]:
         yield from self.decide()
@@ -163,6 +173,8 @@ class Monitor:
         if not end:
             return
         moment = Moment.of(item)
+        yield from self._desk.tick(moment)
+        yield from self._desk.said(step for scope in self._scopes for step in scope.amended(moment))
         yield from self._tell_limits(moment)
         for scope in self._scopes:
             join = self._challengers if scope.key.challenger else self._join
@@ -170,11 +182,10 @@ class Monitor:
 
     def _tell_limits(self, moment: Moment) -> Iterator[Decided]:
         """What limits have ended since the window before, as signals: the figures are wrong by as much."""
-        told = self._told
+        told, reports = self._told, Reports(ScopeKey(self.model, None, None, False))
         evicted = sum(join.counts.evicted for join in self.joins)
         early = sum(join.counts.early_evicted for join in self.joins)
         self._told = JoinCounts(evicted=evicted, early_evicted=early)
-        reports = Reports(ScopeKey(self.model, None, None, False))
         if evicted > told.evicted:
             yield reports.limit(moment, "pending_max", evicted - told.evicted, self._join.pending_max)
         if early > told.early_evicted:
@@ -193,12 +204,10 @@ class Monitor:
         fate, label = join.predict(event.id, entry)
         if fate is not _APPLIED:
             if fate is not Fate.LATE:
-                scope.repeated()
+                scope.repeats = True
             return fate
         if not challenger:
-            told = self._flow.predicted(item, self._mutes)
-            if told:
-                decided.extend(told)
+            self._tell(self._flow.predicted(item, self._mutes), decided)
         scope.predicted(item)
         if event.segments and self._config.segments:
             segments = self._scopes.segments(event, challenger)
@@ -215,7 +224,8 @@ class Monitor:
         if gone:
             oldest = gone[0].key.version
             decided.extend(self.decide())
-            decided.extend(event for s in gone for event in s.resolve_all(Moment.of(item), Closing.REPLACED))
+            moment = Moment.of(item)
+            decided.extend(self._desk.said(step for s in gone for step in s.end_all(moment, Closing.REPLACED)))
             self._scopes.retire(lambda version: version == oldest, challenger)
         return self._scopes.whole(version, challenger)
 
@@ -279,7 +289,7 @@ class Monitor:
         before = counted(self._rule, entry, entry.label, entry.weight)
         after = counted(self._rule, entry, label.label, label.weight)
         for scope in self._scopes.of_entry(entry):
-            scope.corrected(entry.window, self._window_end - self._window_ms, before, after)
+            scope.corrected(entry.time, entry.window, self._window_end - self._window_ms, before, after)
         entry.label, entry.weight = label.label, label.weight
 
     def tick(self, item: Item) -> tuple[list[Decided], bool]:
@@ -295,15 +305,16 @@ class Monitor:
                 changed = True
         closes = now >= self._window_end and any(scope.book.has_news for scope in self._scopes)
         due = self._flow.due(now, self._mutes)
-        if not closes and not self.open_incidents and not self._orphaned and not due:
+        if not closes and not self._desk.waits and not self._orphaned and not due:
             return [], changed
         self._now = max(self._now, now)
         item = (item[0], self._now, record, event)
         decided = self._reconfigured(item)
-        decided.extend(self._flow.tick(item, self._mutes))
+        moment = Moment.of(item)
+        decided.extend(self._desk.said(self._flow.tick(item, self._mutes)))
+        decided.extend(self._desk.tick(moment))
         if closes:
             decided.extend(self._close_windows(item))
-        moment = Moment.of(item)
         for scope in self._scopes:
             decided.extend(scope.tick(moment, self._join.unanswered))
         return decided, changed or due or bool(decided)
@@ -326,6 +337,7 @@ class Monitor:
             self._held,
             self._mutes.state(),
             self._flow.state(),
+            self._desk.state(),
             self._now,
         )
 
@@ -339,6 +351,7 @@ class Monitor:
         monitor._window_end = state.window_end
         monitor._mutes, monitor._now = Mutes(state.mutes), state.now
         monitor._flow.restore(state.flow)  # what comes is the same under another configuration
+        monitor._desk.restore(state.desk)
         if state.config != monitor._scopes.checksum(state.scopes.choice):
             monitor._orphaned = monitor._scopes.start_afresh(state.scopes)
             monitor._before = state if monitor._orphaned else None
@@ -350,22 +363,23 @@ class Monitor:
     # -- what operators say -------------------------------------------------------------------------------------------
 
     def _controlled(self, moment: Moment, event: Control) -> Iterator[Decided]:
-        action, self.answer = event.action, AuditResult.NOTED
+        action, self.answer = event.action, AuditResult.APPLIED
         if action in _CLOSINGS:
             self.answer = yield from self._start_afresh(moment, event, _CLOSINGS[action])
-        elif action is ControlAction.MUTE:
-            self.answer = self._mutes.add(event, moment.now)
-        elif action is ControlAction.UNMUTE:
-            self.answer = self._mutes.remove(event, moment.now)
-        elif action in (ControlAction.ACKNOWLEDGE, ControlAction.RESOLVE):
-            self.answer = yield from self._by_hand(moment, event)
+        elif event.incident is not None and action is not ControlAction.TICK:
+            owners = [owner for owner in (self._flow, *self._scopes) if owner.alarms]
+            self.answer = yield from answered(self._desk, owners, moment, event)
+            if self._desk.judged(event, moment.now):
+                yield from self._scopes.judged(moment, event.verdict)
+        elif action is not ControlAction.TICK:
+            self.answer = self._mutes.heard(event, moment.now)
 
     def _reconfigured(self, item: Item) -> list[Decided]:
         """Alarms of the configuration before: their thresholds are no more."""
         orphaned, self._orphaned, self._before = self._orphaned, (), None
         moment = Moment.of(item)
-        ended = [event for scope in orphaned for event in scope.resolve_all(moment, Closing.RECONFIGURED)]
-        return ended + self._flow.reconfigured(moment)
+        ended = [step for scope in orphaned for step in scope.end_all(moment, Closing.RECONFIGURED)]
+        return list(self._desk.said([*ended, *self._flow.reconfigured(moment)]))
 
     def _start_afresh(self, moment: Moment, event: Control, why: Closing) -> Generator[Decided, None, AuditResult]:
         """What was normal for the version before says nothing of the one now."""
@@ -376,23 +390,11 @@ class Monitor:
             return AuditResult.UNKNOWN_BASELINE
         for scope in self._scopes:
             if not scope.key.challenger:
-                yield from scope.resolve_all(moment, why)
+                yield from self._desk.said(scope.end_all(moment, why))
         if every:
-            yield from self._flow.start_afresh(moment, why)
+            yield from self._desk.said(self._flow.start_afresh(moment, why))
         else:
             self._scopes.turned(event.version, moment.now, back=event.action is ControlAction.ROLLBACK)
         self._scopes.choose(event)
         self._scopes.retire(lambda version: every or version in (None, event.version))
         return AuditResult.WITHOUT_BASELINE if unknown else AuditResult.APPLIED
-
-    def _by_hand(self, moment: Moment, event: Control) -> Generator[Decided, None, AuditResult]:
-        owners = [owner for owner in (self._flow, *self._scopes) if owner.incidents]
-        found = [(owner, one) for owner in owners for one in owner.incidents.values() if one.id == event.incident]
-        for owner, incident in found:
-            if event.action is ControlAction.ACKNOWLEDGE:
-                yield owner.reports.acknowledged(moment, incident, event.by)
-            else:
-                yield owner.resolve(moment, incident.signal, Closing.BY_HAND)
-        if not found:
-            yield Reports(ScopeKey(self.model, None, None, False)).not_open(moment, event)
-        return AuditResult.APPLIED if found else AuditResult.NOT_OPEN

@@ -1,20 +1,20 @@
 """What a monitor decided, as the events that leave it. Ids come from what is meant and the record that decided it."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from detectors import wording
 from detectors.config import WARM_UP
-from detectors.effects import Decided, alert_id, derived_id, place
+from detectors.effects import Decided, derived_id, place
 from detectors.evidence import of_end
-from detectors.lifecycle import Closing, Disposition, Incident
+from detectors.lifecycle import Alarm, Closing, Disposition
 from detectors.moment import Moment
 from detectors.retrain import Request
 from detectors.windows import Window
 from schemas.events import (
     NAME_CHARACTERS_MAX,
-    Alert,
     AlertEvent,
     ChangePoint,
     Control,
@@ -25,7 +25,6 @@ from schemas.events import (
     Metrics,
     Position,
     Retrain,
-    Severity,
     Signal,
     TrainingData,
 )
@@ -58,6 +57,39 @@ class Origin(msgspec.Struct, frozen=True, array_like=True):
 
 FROM_STREAM = Origin(WARM_UP)
 NO_BASELINE = Origin("")
+
+
+class Told(msgspec.Struct, frozen=True, array_like=True):
+    """One signal of one monitor, as an alert shows it."""
+
+    key: ScopeKey
+    kind: Kind
+    signal: str
+    detector: str
+    evidence: Evidence
+
+    @property
+    def name(self) -> str:
+        """There is one alarm of that name at a time."""
+        return f"{self.key.text}\x1f{self.signal}"
+
+    @property
+    def words(self) -> str:
+        return f"{self.signal} in {self.key.segment}" if self.key.segment is not None else self.signal
+
+
+class Step(NamedTuple):
+    """An alarm began, shows more of itself, or has ended. What people are told of it is decided elsewhere."""
+
+    moment: Moment
+    event: AlertEvent
+    alarm: Alarm
+    told: Told
+    summary: str
+    why: Closing | None = None  # where it has ended
+
+
+Said = Decided | Step
 
 
 class Reports:
@@ -96,55 +128,45 @@ class Reports:
         )
         return Decided(moment.at, event)
 
-    def alert(self, moment: Moment, incident: Incident, step: AlertEvent, evidence: Evidence, summary: str) -> Decided:
-        event = Alert(
-            id=alert_id(incident.id, step, moment.position),
-            incident=incident.id,
-            event=step,
-            severity=Severity.INFO if self._key.challenger else incident.severity,
-            kind=self._kind(incident.kind),
-            model=self._key.model,
-            version=self._key.version,
-            segment=self._key.segment,
-            signal=incident.signal,
-            detector=incident.detector,
-            ts=moment.now,
-            evidence=self._held_against(evidence),
-            position=moment.position,
-            summary=summary,
-        )
-        return Decided(moment.at, event)
+    def began(self, moment: Moment, alarm: Alarm, summary: str) -> "Step":
+        return Step(moment, AlertEvent.OPENED, alarm, self._told(alarm, alarm.evidence), summary)
 
-    def resolved(
+    def updated(self, moment: Moment, alarm: Alarm, summary: str) -> "Step":
+        return Step(moment, AlertEvent.UPDATED, alarm, self._told(alarm, alarm.evidence), summary)
+
+    def amended(self, moment: Moment, alarm: Alarm, summary: str) -> "Step":
+        return Step(moment, AlertEvent.AMENDED, alarm, self._told(alarm, alarm.evidence), summary)
+
+    def ended(
         self,
         moment: Moment,
-        incident: Incident,
+        alarm: Alarm,
         last: Evidence,
         why: Closing,
         rows: int | None = None,
         summary: str | None = None,
-    ) -> Decided:
-        """``rows``: for how many it was open, where it is they that end it."""
-        lasted = moment.now - incident.opened_ts
-        detail = of_end(last, why, incident.opened_ts, moment.now, rows)
+    ) -> "Step":
+        """``rows``: for how many it was on, where it is they that end it."""
+        detail = of_end(last, why, alarm.opened_ts, moment.now, rows)
         evidence = msgspec.structs.replace(last, detail=detail, trace=moment.trace)
-        summary = summary or wording.resolved(self._key.model, incident.signal, why, lasted)
-        return self.alert(moment, incident, AlertEvent.RESOLVED, evidence, summary)
+        lasted = moment.now - alarm.opened_ts
+        summary = summary or wording.resolved(self._key.model, alarm.signal, why, lasted)
+        return Step(moment, AlertEvent.RESOLVED, alarm, self._told(alarm, evidence), summary, why)
 
-    def acknowledged(self, moment: Moment, incident: Incident, by: str | None) -> Decided:
-        summary = wording.acknowledged(self._key.model, incident.signal, by)
-        return self.alert(moment, incident, AlertEvent.ACKNOWLEDGED, incident.evidence, summary)
+    def _told(self, alarm: Alarm, evidence: Evidence) -> "Told":
+        held = self._held_against(evidence)
+        return Told(self._key, self._kind(alarm.kind), alarm.signal, alarm.detector, held)
 
     def retrain(
         self, moment: Moment, asked: Request, newest: Position, pending: int, median_delay_ms: int | None
     ) -> Decided:
-        changes = [_change_of(incident) for incident in asked.causes]
+        changes = [_change_of(alarm) for alarm in asked.causes]
         event = Retrain(
             id=derived_id("retrain", self._key.text, asked.reason, *place(moment.position)),
             model=self._key.model,
             version=self._key.version,
             reason=str(asked.reason),
-            alerts=[incident.alert_id for incident in asked.incidents],
+            alerts=list(dict.fromkeys(alarm.alert_id for alarm in asked.alarms if alarm.alert_id)),
             data=_training_data(changes, newest, moment.now),
             labels=LabelCounts(joined=asked.labels, pending=pending, median_delay_ms=median_delay_ms),
             ts=moment.now,
@@ -178,6 +200,13 @@ class Reports:
         rests_on = _plain("recorded baseline", rows, {"why": why, **self.origin.detail})
         return self._of_system(moment, event, signal, "baseline", rests_on, disposition)
 
+    def stricter(self, moment: Moment, times: int, most: int) -> Decided:
+        """A verdict has moved the thresholds."""
+        event = derived_id("verdict", self._key.text, times, *place(moment.position))
+        why = f"each signal now has {times} times as long without a false alarm as was asked for"
+        rests_on = _plain("verdicts", 0, {"why": why}, float(times), float(most))
+        return self._of_system(moment, event, "false_pages_per_month", "verdict", rests_on, "thresholds_moved")
+
     def not_open(self, moment: Moment, word: Control) -> Decided:
         """An operator's word was for an incident that is not there to take it."""
         name = (word.incident or "")[:NAME_CHARACTERS_MAX]
@@ -209,6 +238,25 @@ class Reports:
         return Kind.CHALLENGER if self._key.challenger else kind
 
 
+def beside(moment: Moment, told: Told, incident: str, disposition: Disposition) -> Decided:
+    """What became of an alarm where no alert says it."""
+    detail = {**told.evidence.detail, "incident": incident}
+    event = Signal(
+        id=derived_id("alarm", disposition, told.name, *place(moment.position)),
+        model=told.key.model,
+        version=told.key.version,
+        segment=told.key.segment,
+        signal=told.signal,
+        detector=told.detector,
+        kind=told.kind,
+        ts=moment.now,
+        evidence=msgspec.structs.replace(told.evidence, detail=detail),
+        position=moment.position,
+        disposition=str(disposition),
+    )
+    return Decided(moment.at, event)
+
+
 def _plain(
     origin: str, n: int, detail: dict[str, JsonScalar], value: float | None = None, threshold: float | None = None
 ) -> Evidence:
@@ -230,6 +278,6 @@ def _training_data(changes: Sequence[ChangePoint], newest: Position, now: int) -
     )
 
 
-def _change_of(incident: Incident) -> ChangePoint:
-    change = incident.evidence.change_point
-    return change if change is not None else ChangePoint(ts=incident.opened_ts, offset=0)
+def _change_of(alarm: Alarm) -> ChangePoint:
+    change = alarm.evidence.change_point
+    return change if change is not None else ChangePoint(ts=alarm.opened_ts, offset=0)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from detectors.config import RetrainConfig
-from detectors.lifecycle import Incident
+from detectors.lifecycle import Alarm
 from schemas.events import Kind
 from schemas.times import duration_ms
 
@@ -19,8 +19,8 @@ class RetrainReason(StrEnum):
 
 class Request(NamedTuple):
     reason: RetrainReason
-    incidents: list[Incident]  # all that a retrain would answer
-    causes: list[Incident]  # those that say from when on the data is of the new kind
+    alarms: list[Alarm]  # all that a retrain would answer
+    causes: list[Alarm]  # those that say from when on the data is of the new kind
     labels: int  # joined since the first of the causes began to show
 
 
@@ -35,28 +35,28 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 def request(
-    policy: Policy, incidents: Iterable[Incident], now: int, joined: int, last: Mapping[RetrainReason, int]
+    policy: Policy, alarms: Iterable[Alarm], now: int, joined: int, last: Mapping[RetrainReason, int]
 ) -> Request | None:
-    """The retrain that the open incidents justify at this moment. An incident asks once.
+    """The retrain that the open alarms justify at this moment. An alarm asks once.
 
     ``last`` is when each reason led to a retrain. Harm that labels have confirmed does not wait for the cooldown after
     a retrain that nobody was harmed by yet; everything else waits for the newest of either.
     """
-    asking = [incident for incident in incidents if not incident.retrained and _asks(policy, incident, now)]
+    asking = [alarm for alarm in alarms if not alarm.retrained and _asks(policy, alarm, now)]
     if not asking:
         return None
-    harm = any(incident.kind is Kind.CONCEPT_DRIFT for incident in asking)
+    harm = any(alarm.kind is Kind.CONCEPT_DRIFT for alarm in asking)
     reason = RetrainReason.CONCEPT_DRIFT if harm else RetrainReason.LASTING_DRIFT
     before = [when for known, when in last.items() if not harm or known is reason]
     if before and now - max(before) < policy.cooldown_ms:
         return None
-    causes = [incident for incident in asking if incident.kind is Kind.CONCEPT_DRIFT] if harm else asking
-    labels = joined - min(incident.opened_joined for incident in causes)
+    causes = [alarm for alarm in asking if alarm.kind is Kind.CONCEPT_DRIFT] if harm else asking
+    labels = joined - min(alarm.opened_joined for alarm in causes)
     return Request(reason, asking, causes, labels) if labels >= policy.min_labels else None
 
 
-def _asks(policy: Policy, incident: Incident, now: int) -> bool:
-    if incident.kind is Kind.CONCEPT_DRIFT:
+def _asks(policy: Policy, alarm: Alarm, now: int) -> bool:
+    if alarm.kind is Kind.CONCEPT_DRIFT:
         return True
     drifts = (Kind.FEATURE_DRIFT, Kind.PREDICTION_DRIFT, Kind.LABEL_DRIFT)
-    return incident.kind in drifts and now - incident.opened_ts >= policy.lasts_ms
+    return alarm.kind in drifts and now - alarm.opened_ts >= policy.lasts_ms

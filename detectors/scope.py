@@ -16,35 +16,37 @@ from detectors import wording
 from detectors.awaited import Awaited, AwaitedState
 from detectors.causes import NOT_KNOWN, Basis
 from detectors.config import ModelConfig
+from detectors.corrections import Correction, Corrections
 from detectors.effects import Decided
 from detectors.encoding import Column
-from detectors.evidence import borne_out, named, of_finding
+from detectors.evidence import amended, borne_out, named, of_finding
 from detectors.explaining import LOOKS, Around, Explainer, is_news
 from detectors.group import Found
 from detectors.join import Labelled
 from detectors.learning import Learned
 from detectors.lifecycle import (
+    Alarm,
     Closing,
     Disposition,
-    Incident,
     Lifecycle,
     LifecycleState,
     Suspect,
     blocks_since,
     floor_of,
+    loss_floor,
     severity_of,
 )
 from detectors.likeness import NAMED_BLOCKS, Name
 from detectors.loss import Losses
 from detectors.moment import Item, Moment, position_of
 from detectors.mutes import Mutes
-from detectors.reports import FROM_STREAM, Origin, Reports, ScopeKey
+from detectors.reports import FROM_STREAM, Origin, Reports, Said, ScopeKey, Step
 from detectors.retrain import Policy, RetrainReason, request
 from detectors.shelf import Pending
 from detectors.tally import Labels, Level
 from detectors.watched import Happening, Loss, Watched, WatchedState
 from detectors.windows import Archive, Book, BookState, Counted
-from schemas.events import AlertEvent, Evidence, Position
+from schemas.events import Evidence, Position
 
 
 class ScopeState(msgspec.Struct, array_like=True, frozen=True):
@@ -62,6 +64,7 @@ class ScopeState(msgspec.Struct, array_like=True, frozen=True):
     origin: Origin = FROM_STREAM
     awaited: AwaitedState = {}
     basis: Basis = Basis()
+    corrections: list[Correction] = []
 
 
 class Scope:
@@ -81,19 +84,21 @@ class Scope:
         self._losses: list[Loss] = []
         self._lifecycle = Lifecycle()
         self._watched = Watched(config, self._lifecycle, segment=key.segment is not None)
+        self.allow_anew = self._watched.allow_anew
         self._awaited = Awaited(config)
         self.explainer = Explainer(key, self._watched, self._lifecycle, around)
         self.book = Book(archive)
         self._labels = Labels()
         self._retrains: dict[RetrainReason, int] = {}  # when each reason last led to one
+        self._corrections = Corrections()
         self._seen: list[Item] = []  # the predictions of this batch
         self._last: Position | None = None  # of the newest prediction before this batch
-        self._repeats = False  # whether one came again since the newest prediction
+        self.repeats = False  # whether one that was taken before came again since the newest prediction
         self._repeated: list[int] = []  # those of this batch before which one did
 
     @property
-    def incidents(self) -> dict[str, Incident]:
-        return self._lifecycle.incidents
+    def alarms(self) -> dict[str, Alarm]:
+        return self._lifecycle.alarms
 
     # -- state, between two batches ---------------------------------------------------------------------------------
 
@@ -109,10 +114,11 @@ class Scope:
             list(self._labels.delays),
             self._retrains,
             self._last,
-            self._repeats,
+            self.repeats,
             self.reports.origin,
             self._awaited.state,
             self.explainer.basis,
+            self._corrections.state(),
         )
 
     def restore(self, state: ScopeState) -> None:
@@ -124,10 +130,11 @@ class Scope:
         self._labels = Labels.of(state.joined, state.delays)
         self._retrains = state.retrains
         self._last = state.last
-        self._repeats = state.repeats
+        self.repeats = state.repeats
         self.reports.origin = state.origin
         self._awaited.state = state.awaited
         self.explainer.basis = state.basis
+        self._corrections = Corrections(state.corrections)
 
     def start_from(self, learned: Learned) -> None:
         """A baseline that was recorded, where it has enough of this segment; before anything has come."""
@@ -143,14 +150,10 @@ class Scope:
 
     def predicted(self, item: Item) -> None:
         self.seen_at = item[1]
-        if self._repeats:
+        if self.repeats:
             self._repeated.append(len(self._rows))
-            self._repeats = False
+            self.repeats = False
         self._rows.append(item)
-
-    def repeated(self) -> None:
-        """A prediction that was taken before came again."""
-        self._repeats = True
 
     def joined(self, item: Item, losses: Losses, rate: bool, label: Labelled, entry: Pending) -> None:
         """A prediction met its final label. A weight of nothing says nothing to a detector."""
@@ -164,9 +167,26 @@ class Scope:
         if weight > 0:
             self._losses.append(Loss(item, losses, label.label, predicted_at, entry.offset))
 
-    def corrected(self, counted_in: int, current: int, before: Counted, after: Counted) -> None:
+    def corrected(self, predicted_at: int, counted_in: int, current: int, before: Counted, after: Counted) -> None:
         """A label turned out to be another one. Windows are named by their start."""
         self.book.corrected(counted_in, current, before, after)
+        change = after.loss - before.loss, after.log_loss - before.log_loss
+        self._corrections.add(Correction(predicted_at, *change))
+
+    def amended(self, moment: Moment) -> Iterator[Step]:
+        """What corrected labels make of an alarm about the loss; detectors cannot take back what they saw."""
+        for group in self._watched.of_losses if self._corrections else ():
+            for index, column in enumerate(group.columns):
+                alarm = self.alarms.get(column.signal)
+                shown = amended(alarm, group, index, self._corrections) if alarm is not None else None
+                if alarm is None or shown is None:
+                    continue
+                if (shown.effect or 0.0) < loss_floor(group.rate) / 2.0:
+                    yield self.end(moment, column.signal, Closing.LABELS, shown)
+                else:
+                    alarm.evidence = shown
+                    summary = wording.amended(self.key.model, column, shown, group.rate)
+                    yield self.reports.amended(moment, alarm, summary)
 
     # -- deciding -----------------------------------------------------------------------------------------------------
 
@@ -205,7 +225,7 @@ class Scope:
         if not self.retired:
             yield from self._retrain(moment, pending)
 
-    def live(self, happening: Happening, pending: Level, mutes: Mutes) -> Iterable[Decided]:
+    def live(self, happening: Happening, pending: Level, mutes: Mutes) -> Iterable[Said]:
         """Lives through what one record made happen."""
         if self.retired:
             return ()
@@ -215,7 +235,7 @@ class Scope:
         happening.group.remember(happening.blocks, happening.block)
         return self._full(happening, muted, pending) if self._lifecycle.restless else ()
 
-    def _full(self, at: Happening, muted: Callable[[str, int], bool], pending: Level) -> Iterator[Decided]:
+    def _full(self, at: Happening, muted: Callable[[str, int], bool], pending: Level) -> Iterator[Said]:
         """A block is, while something is open or suspected."""
         yield from self._block(at, muted)
         yield from self._retrain(Moment.of(at.item), pending.at(at.at))
@@ -237,7 +257,7 @@ class Scope:
 
     # -- living through it --------------------------------------------------------------------------------------------
 
-    def _found(self, at: Happening, found: Found, muted: Callable[[str, int], bool], pending: int) -> Iterator[Decided]:
+    def _found(self, at: Happening, found: Found, muted: Callable[[str, int], bool], pending: int) -> Iterator[Said]:
         column, moment = at.group.columns[found.column], Moment.of(at.item)
         evidence = of_finding(at.group, found, at.row, at.timeline, self._config, moment)
         silent = muted(column.signal, moment.now)
@@ -251,17 +271,17 @@ class Scope:
         elif disposition in (Disposition.SUSPECTED, Disposition.MUTED):
             self._lifecycle.suspect(column, found, at.row, evidence)
 
-    def _block(self, at: Happening, muted: Callable[[str, int], bool]) -> Iterator[Decided]:
+    def _block(self, at: Happening, muted: Callable[[str, int], bool]) -> Iterator[Said]:
         """What the recent rows say about what is open and what is suspected."""
         lifecycle, group, moment = self._lifecycle, at.group, Moment.of(at.item)
         for index, column in enumerate(group.columns):
-            if column.signal in lifecycle.incidents:
+            if column.signal in lifecycle.alarms:
                 over = lifecycle.recovered(column, group, index, at.row)
                 if over is not None:
-                    incident = lifecycle.incidents[column.signal]
-                    shown = borne_out(group, index, incident.evidence, over, incident.spread)
+                    alarm = lifecycle.alarms[column.signal]
+                    shown = borne_out(group, index, alarm.evidence, over, alarm.spread)
                     shown = msgspec.structs.replace(shown, n=over.rows)
-                    yield self.resolve(moment, column.signal, Closing.RECOVERED, shown, at.row)
+                    yield self.end(moment, column.signal, Closing.RECOVERED, shown, at.row)
                 elif not muted(column.signal, moment.now):
                     yield from self._explained(at, moment, index)
             elif column.signal in lifecycle.suspects and not muted(column.signal, moment.now):
@@ -274,29 +294,29 @@ class Scope:
                         evidence = named(group, index, evidence, name)
                     yield self._open(at, moment, index, suspect, recent.of(spread=suspect.spread), evidence, name)
 
-    def _explained(self, at: Happening, moment: Moment, index: int) -> Iterator[Decided]:
+    def _explained(self, at: Happening, moment: Moment, index: int) -> Iterator[Said]:
         """What an alarm looks like and where it comes from shows in the rows after it, and is told then."""
         column = at.group.columns[index]
-        incident = self._lifecycle.incidents[column.signal]
-        blocks, before, name = blocks_since(incident.opened_row, at.row), incident.evidence.detail, None
+        alarm = self._lifecycle.alarms[column.signal]
+        blocks, before, name = blocks_since(alarm.opened_row, at.row), alarm.evidence.detail, None
         if blocks <= NAMED_BLOCKS and "looks_like" not in before:
-            name = self.explainer.name(at, index, incident.opened_row)
+            name = self.explainer.name(at, index, alarm.opened_row)
         if name is not None or blocks in LOOKS:
-            cause = Suspect(incident.detector, incident.row, incident.evidence, incident.base, incident.spread)
-            incident.evidence = self.explainer.more(at, index, cause, incident.evidence)
+            cause = Suspect(alarm.detector, alarm.row, alarm.evidence, alarm.base, alarm.spread)
+            alarm.evidence = self.explainer.more(at, index, cause, alarm.evidence)
         elif blocks > NAMED_BLOCKS:
-            self._see_harm(incident, column, moment)
+            self._see_harm(alarm, column, moment)
         if name is not None:
-            incident.evidence = named(at.group, index, incident.evidence, name)
-        if name is not None or is_news(before, incident.evidence.detail):
-            yield self._told(at, moment, column, incident, AlertEvent.UPDATED, name)
+            alarm.evidence = named(at.group, index, alarm.evidence, name)
+        if name is not None or is_news(before, alarm.evidence.detail):
+            yield self.reports.updated(moment, alarm, self._sentence(at, column, alarm, name))
 
-    def _see_harm(self, incident: Incident, column: Column, moment: Moment) -> None:
+    def _see_harm(self, alarm: Alarm, column: Column, moment: Moment) -> None:
         """Labels may come long after what they are of: they are waited for, and told of when it is over."""
-        detail, began = incident.evidence.detail, incident.evidence.change_point
+        detail, began = alarm.evidence.detail, alarm.evidence.change_point
         if detail.get("harm") == NOT_KNOWN and began is not None:
             told = detail | self.explainer.harm(column, began.ts, moment.at)
-            incident.evidence = msgspec.structs.replace(incident.evidence, detail=told)
+            alarm.evidence = msgspec.structs.replace(alarm.evidence, detail=told)
 
     def _open(
         self,
@@ -307,12 +327,12 @@ class Scope:
         effect: float,
         evidence: Evidence,
         name: Name | None = None,
-    ) -> Decided:
+    ) -> Step:
         column = at.group.columns[index]
         evidence = self.explainer.more(at, index, suspect, evidence)
         # Labels since the change, where it is labels that showed it.
         labels = at.row - suspect.row + 1 if at.timeline is self._watched.losses else 0
-        incident = self._lifecycle.open(
+        alarm = self._lifecycle.open(
             column,
             suspect,
             severity_of(column, effect, floor_of(column, at.group.rate)),
@@ -323,38 +343,36 @@ class Scope:
             self.key.text,
             moment.position,
         )
-        return self._told(at, moment, column, incident, AlertEvent.OPENED, name)
+        alarm.judged_until = self.explainer.judged_until(at)
+        return self.reports.began(moment, alarm, self._sentence(at, column, alarm, name))
 
-    def _told(
-        self, at: Happening, moment: Moment, column: Column, incident: Incident, step: AlertEvent, name: Name | None
-    ) -> Decided:
+    def _sentence(self, at: Happening, column: Column, alarm: Alarm, name: Name | None) -> str:
         looks = name.words if name is not None else ""
-        summary = wording.opened(self.key.model, column, incident.evidence, at.group.rate, looks)
-        return self.reports.alert(moment, incident, step, incident.evidence, summary)
+        return wording.opened(self.key.model, column, alarm.evidence, at.group.rate, looks)
 
-    def resolve_all(self, moment: Moment, why: Closing) -> Iterator[Decided]:
-        for signal in sorted(self._lifecycle.incidents):
-            yield self.resolve(moment, signal, why)
+    def end_all(self, moment: Moment, why: Closing) -> Iterator[Step]:
+        for signal in sorted(self._lifecycle.alarms):
+            yield self.end(moment, signal, why)
 
-    def resolve(
+    def end(
         self, moment: Moment, signal: str, why: Closing, shown: Evidence | None = None, row: int | None = None
-    ) -> Decided:
+    ) -> Step:
         """``shown`` is what the recent rows say, up to this row, where it is they that end it."""
-        incident = self._lifecycle.close(signal, moment.now, recovered=why is Closing.RECOVERED)
+        alarm = self._lifecycle.close(signal, moment.now, recovered=why is Closing.RECOVERED)
         self._watched.watch_again(signal)
-        rows = None if row is None else row - incident.opened_row
-        return self.reports.resolved(moment, incident, shown or incident.evidence, why, rows)
+        rows = None if row is None else row - alarm.opened_row
+        return self.reports.ended(moment, alarm, shown or alarm.evidence, why, rows)
 
     def _retrain(self, moment: Moment, pending: int) -> Iterator[Decided]:
-        if not self._lifecycle.incidents or self.key.segment is not None or self.key.challenger:
+        if not self._lifecycle.alarms or self.key.segment is not None or self.key.challenger:
             return
         joined = self._labels.joined_at(moment.at)
-        asked = request(self._policy, self._lifecycle.incidents.values(), moment.now, joined, self._retrains)
+        asked = request(self._policy, self._lifecycle.alarms.values(), moment.now, joined, self._retrains)
         if asked is None:
             return
         self._retrains[asked.reason] = moment.now
-        for incident in asked.incidents:
-            incident.retrained = True
+        for alarm in asked.alarms:
+            alarm.retrained = True
         median_delay_ms = self._labels.median_delay_at(moment.at)
         yield self.reports.retrain(moment, asked, self._newest(moment), pending, median_delay_ms)
 

@@ -9,23 +9,25 @@ import msgspec
 from detectors.causes import Turn
 from detectors.choice import Choice, checksum
 from detectors.config import WARM_UP, ModelConfig
+from detectors.desk import Desk
 from detectors.effects import Decided
 from detectors.explaining import Explainer
 from detectors.learning import Learned
 from detectors.loss import LossRule
 from detectors.moment import Moment
 from detectors.mutes import Mutes
-from detectors.reports import FROM_STREAM, Reports, ScopeKey
+from detectors.reports import FROM_STREAM, NO_BASELINE, Reports, ScopeKey
 from detectors.retrain import Policy
 from detectors.scope import Scope, ScopeState
 from detectors.shelf import Pending, Room
 from detectors.tally import Level
 from detectors.watched import Happening
 from detectors.windows import Archive, clear_all
-from schemas.events import NAME_CHARACTERS_MAX, Control, Prediction
+from schemas.events import NAME_CHARACTERS_MAX, Control, Prediction, Verdict
 from schemas.times import duration_ms
 
 OTHER = "*"  # the segment values beyond the limit share one monitor
+STRICTER_MAX = 16  # times the budget: false alarms a person reports shall not silence a model
 VERSIONS_MAX = 20  # of one model and role on one partition: a new one replaces the one not asked for longest
 RETIRED_MAX = 200  # monitors kept for late labels: those of four deployments with fifty segment values
 SCOPES_MAX = 2_000  # versions times segment values; beyond it only the whole model is watched
@@ -38,6 +40,7 @@ class ScopesState(msgspec.Struct, array_like=True, frozen=True):
     deployed: str | None
     choice: Choice = Choice()
     turn: Turn | None = None
+    stricter: int = 1
 
 
 class Scopes:
@@ -51,6 +54,7 @@ class Scopes:
         self.recorded = recorded or {}
         assert config.baseline == WARM_UP or config.baseline in self.recorded, "a baseline was not loaded"
         self.turn: Turn | None = None  # when that was
+        self._stricter = 1  # so many times as long as was asked for without a false alarm
         self._model = model
         self._config = config
         self._policy = Policy.of(config.retrain)
@@ -72,7 +76,7 @@ class Scopes:
 
     # -- deciding -----------------------------------------------------------------------------------------------------
 
-    def decide(self, pending: Level, mutes: Mutes) -> list[Decided]:
+    def decide(self, pending: Level, mutes: Mutes, desk: Desk) -> list[Decided]:
         """What the records taken in since the last time say: all scopes live through them together, record by record.
 
         So each may ask what the others have seen before the same record, wherever a batch was cut.
@@ -82,7 +86,7 @@ class Scopes:
         unfit = [event for scope in scopes for event in scope.unfit()]
         lives = [zip(repeat(scope), scope.happenings()) for scope in scopes]
         for scope, happening in merge(*lives, key=_at) if len(lives) != 1 else lives[0]:  # stable: scopes by number
-            decided.extend(scope.live(happening, pending, mutes))
+            decided.extend(desk.said(scope.live(happening, pending, mutes)))
         for scope in scopes:
             scope.settle()
         return decided + unfit
@@ -90,6 +94,17 @@ class Scopes:
     def turned(self, version: str | None, at: int, *, back: bool) -> None:
         """Another version is the deployed one."""
         self.deployed, self.turn = version, Turn(at, version, back)
+
+    def judged(self, moment: Moment, verdict: Verdict | None) -> Iterator[Decided]:
+        """A person found an alarm to be a true one or a false one: the budget is kept to more strictly, or less so."""
+        before = self._stricter
+        after = min(2 * before, STRICTER_MAX) if verdict is Verdict.FALSE_ALARM else max(before // 2, 1)
+        if after == before:
+            return
+        self._stricter = after
+        for scope in self:
+            scope.allow_anew(after)
+        yield Reports(ScopeKey(self._model, None, None, False), NO_BASELINE).stricter(moment, after, STRICTER_MAX)
 
     def parts(self, of: ScopeKey) -> list[Explainer]:
         """The segments of a whole model."""
@@ -204,7 +219,9 @@ class Scopes:
 
     def _new(self, key: ScopeKey, number: int) -> Scope:
         archive = Archive(self._room, self._model_number, number, self._window_ms, self._horizon_ms)
-        return Scope(key, self._config, self._policy, number, archive, self)
+        scope = Scope(key, self._config, self._policy, number, archive, self)
+        scope.allow_anew(self._stricter)
+        return scope
 
     def retire(self, gone: Callable[[str | None], bool], challenger: bool = False) -> None:
         """Versions that are met anew, and their segment values counted anew. The old monitors stay for late labels."""
@@ -231,9 +248,11 @@ class Scopes:
             self.deployed,
             self.choice,
             self.turn,
+            self._stricter,
         )
 
     def restore(self, state: ScopesState) -> None:
+        self._stricter = state.stricter
         for number, held in state.scopes:
             scope = self._by_number[number] = self._new(held.key, number)
             scope.restore(held)
@@ -246,11 +265,11 @@ class Scopes:
 
     def start_afresh(self, state: ScopesState) -> Sequence[Scope]:
         """Under another configuration nothing is known of what is normal. Returned are those with open alarms."""
-        self._opened = state.opened
+        self._opened, self._stricter = state.opened, state.stricter
         self.deployed, self.turn = state.deployed, state.turn
         self.choice = state.choice.without(self.recorded)
         clear_all(self._room, self._model_number)  # what they count is amended no more
-        return [self._with(held, number) for number, held in state.scopes if held.lifecycle.incidents]
+        return [self._with(held, number) for number, held in state.scopes if held.lifecycle.alarms]
 
     def _with(self, held: ScopeState, number: int) -> Scope:
         scope = self._new(held.key, number)

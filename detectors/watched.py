@@ -19,7 +19,7 @@ from detectors.banks.packed import pack, unpack
 from detectors.baseline import BLOCK, Blocks, Row
 from detectors.budget import ARRIVAL_COLUMNS, LOSS_COLUMNS, Family, allowance
 from detectors.causes import Rise
-from detectors.cells import Cell
+from detectors.cells import Cell, score_of
 from detectors.config import ModelConfig
 from detectors.encoded import Encoded, Run, watch_alone
 from detectors.encoding import Column, EncoderState
@@ -85,6 +85,7 @@ class Watched:
         self._config, self._lifecycle, self._segment = config, lifecycle, segment
         self._objective_ms = duration_ms(config.latency_objective)
         self._freshness_ms = duration_ms(config.freshness_objective)
+        self._stricter = 1
         self._sharing = 0  # columns that share the part of what is seen of a prediction
         self._learns: Mapping[str, int] = {}  # how many values teach a column of these signals, where not as usual
         self._inputs, self._outcomes = Encoded(config), Encoded(config, labels=True)
@@ -172,11 +173,16 @@ class Watched:
         )
         for group, held, watched in zip(self.groups, state.groups, columns, strict=True):
             group.restore(watched, held)
+        self.allow_anew(self._stricter)  # what columns may spend is not kept
+        self.rows, self.losses = Timeline.of(state.rows), Timeline.of(state.losses)
+
+    def allow_anew(self, stricter: int) -> None:
+        """Each column may have one false alarm in so many times as long as was asked for, from the next row on."""
+        self._stricter = stricter
         for group in (self._arriving, self._latency):
             if group.columns:
-                self._grow(group, group.columns, Family.ARRIVAL, ARRIVAL_COLUMNS)  # what they may spend is not kept
-        self._sharing = 0  # nor what the others may: it is shared out with the next row
-        self.rows, self.losses = Timeline.of(state.rows), Timeline.of(state.losses)
+                self._grow(group, group.columns, Family.ARRIVAL, ARRIVAL_COLUMNS)
+        self._sharing = 0  # the others are shared out with the next row
 
     def _loss_columns(self) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
         """What the groups of errors and of costs watch: a rate and a log loss, or one plain loss."""
@@ -207,6 +213,10 @@ class Watched:
     @property
     def of_loss(self) -> Group:
         return self._errors if self.rate_loss else self._costs
+
+    @property
+    def of_losses(self) -> tuple[Group, Group]:
+        return self._errors, self._costs
 
     def rise(self, row: int) -> Rise:
         """How much higher the loss is since this row of it, in whole blocks that are remembered."""
@@ -293,7 +303,8 @@ class Watched:
                 msgspec.structs.replace(column, learns=self._learns.get(column.signal, column.learns))
                 for column in columns
             ]
-        group.grow(columns, allowance(self._config, family, of_family, segment=self._segment))
+        allowed = allowance(self._config, family, of_family, segment=self._segment, stricter=self._stricter)
+        group.grow(columns, allowed)
 
     def _doubt_given(self, columns: Sequence[Column], row: int) -> None:
         """A detector sees change. Values that never were like a given baseline are looked at from the first row on."""
@@ -383,11 +394,3 @@ def _detect(
     if found and blocks.ends:
         happenings.sort(key=attrgetter("row"))  # stable: findings before the block they fall in
     return happenings
-
-
-def score_of(event: Prediction) -> Cell:
-    """The score, or of many how far the first is ahead of the second: how sure the model was."""
-    if event.score is not None or not event.scores:
-        return event.score
-    ranked = sorted(event.scores.values())
-    return ranked[-1] - ranked[-2] if len(ranked) > 1 else ranked[0]

@@ -45,6 +45,11 @@ def opened(model: str, column: Column, evidence: Evidence, rate: bool, looks: st
     return f"{model}: {_subject(column, rate)} {told}; {_LOOK[column.kind]}."
 
 
+def amended(model: str, column: Column, evidence: Evidence, rate: bool) -> str:
+    labels, change = evidence.detail.get("corrected_labels"), f"{_change(evidence, rate)}{_since(evidence)}"
+    return f"{model}: with {labels} corrected labels, {_subject(column, rate)} {change}."
+
+
 def _cause(evidence: Evidence) -> str:
     cause = evidence.detail.get("cause_1")
     if cause == NONE_SEEN:
@@ -68,6 +73,8 @@ def resolved(model: str, column_signal: str, why: Closing, lasted_ms: int) -> st
         Closing.NEW_BASELINE: "is closed: a new baseline was set",
         Closing.REPLACED: "is closed: newer versions took its place",
         Closing.BY_HAND: "was resolved by hand",
+        Closing.FALSE_ALARM: "was a false alarm",
+        Closing.LABELS: "was a false alarm: corrected labels show no harm",
     }
     return f"{model}: {column_signal} {reasons[why]}, after {lasting(lasted_ms)}."
 
@@ -82,6 +89,32 @@ def lasting(ms: int) -> str:
 
 def acknowledged(model: str, signal: str, by: str | None) -> str:
     return f"{model}: {signal} was acknowledged" + (f" by {by}." if by else ".")
+
+
+def muted(model: str, signal: str, until: int | None, reason: str | None) -> str:
+    end = "until somebody unmutes it" if until is None else f"until {_moment(until)}"
+    return f"{model}: {signal} is muted {end}" + (f": {reason}." if reason else ".")
+
+
+def unmuted(model: str, signal: str) -> str:
+    return f"{model}: {signal} is muted no more."
+
+
+def reopened(again: str, ago_ms: int) -> str:
+    return f"{again.removesuffix('.')}; it is back {lasting(ago_ms)} after it was over."
+
+
+def with_others(summary: str, more: int) -> str:
+    """``more``: how many further signals an incident has."""
+    if not more:
+        return summary
+    return f"{summary.removesuffix('.')}; with {more} further {'signal' if more == 1 else 'signals'}."
+
+
+def lasts(model: str, signal: str, lasted_ms: int, evidence: Evidence) -> str:
+    """Of an alarm that was not told when it began."""
+    size = "" if evidence.effect is None else f" by {number(evidence.effect)}"
+    return f"{model}: {signal} is off{size} for {lasting(lasted_ms)} now{_since(evidence)}."
 
 
 def silent(model: str, what: str, pause_ms: int, usual_ms: int | None) -> str:
@@ -157,14 +190,17 @@ def number(value: float, digits: int = 4) -> str:
 def _since(evidence: Evidence) -> str:
     if evidence.change_point is None:
         return ""
-    moment = datetime.fromtimestamp(evidence.change_point.ts / 1000, UTC)
-    return f" since {moment:%Y-%m-%d %H:%M} UTC"
+    return f" since {_moment(evidence.change_point.ts)}"
 
 
-def origin(detector: str, config: ModelConfig, share: float) -> str:
+def _moment(ts: int) -> str:
+    return f"{datetime.fromtimestamp(ts / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def origin(detector: str, config: ModelConfig, share: float, stricter: int) -> str:
     """Where a threshold came from, in words."""
     if detector == WATCH:
-        return in_words(config, share)
+        return in_words(config, share, stricter)
     source = "configured" if config.parameters.get(detector) else "default"
     return {
         "adwin": f"ADWIN cut at the {source} delta",

@@ -60,6 +60,7 @@ def _figures(trial: Trial) -> Figures:
         "retrains": len(trial.retrains),
         "finds": [_found(each.drift, each.find) for each in score.results if each.find is not None],
         "opened": sum(count for kinds in trial.summary.alerts.values() for count in kinds.values()),
+        "grouped": trial.grouped,
         "seconds": trial.summary.seconds,
     }
 
@@ -92,7 +93,7 @@ def _in_words(own: Mapping[str, object]) -> str:
 
 
 def _all(figures: Mapping[int, Figures], seconds: float) -> Figures:
-    totals = ("missed", "false_on_healthy", "false_elsewhere", "again", "consequences", "echoes", "opened")
+    totals = ("missed", "false_on_healthy", "false_elsewhere", "again", "consequences", "echoes", "opened", "grouped")
     finds = [find for own in figures.values() for find in _list(own["finds"])]
     return {
         **{name: sum(_size(own[name]) for own in figures.values()) for name in totals},

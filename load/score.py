@@ -1,6 +1,6 @@
 """Holds alerts against the truth: what was found, how late, and what was a false alarm. Pure: values in, values out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -84,8 +84,8 @@ class Score(msgspec.Struct, frozen=True):
 
 
 def score(truth: Sequence[InjectedDrift], alerts: Sequence[Alert], timelines: Mapping[str, Timeline]) -> Score:
-    """Gives each opened alert to the drift it belongs to. ``alerts`` are in stream order."""
-    opened = [alert for alert in alerts if alert.event is AlertEvent.OPENED]
+    """Gives each alarm that people were told of to the drift it belongs to. ``alerts`` are in stream order."""
+    opened = list(first_told(alerts))
     resolved = {alert.incident: alert.ts for alert in alerts if alert.event is AlertEvent.RESOLVED}
     shows_from = [timelines[drift.model].shows_from(drift) for drift in truth]
     given: dict[tuple[int, Verdict], list[Alert]] = {}
@@ -100,6 +100,16 @@ def score(truth: Sequence[InjectedDrift], alerts: Sequence[Alert], timelines: Ma
             given.setdefault((index, verdict), []).append(alert)
     results = tuple(_result(index, drift, given, resolved, timelines) for index, drift in enumerate(truth))
     return Score(results, tuple(false_alarms))
+
+
+def first_told(alerts: Iterable[Alert]) -> Iterator[Alert]:
+    """Each signal of an incident where it is told first, and again where the incident has opened again."""
+    known: set[tuple[str, str | None, str]] = set()
+    for alert in alerts:
+        name = (alert.incident, alert.segment, alert.signal)
+        if name not in known or alert.event in (AlertEvent.OPENED, AlertEvent.REOPENED):
+            known.add(name)
+            yield alert
 
 
 def score_scenario(day: Scenario, alerts: Sequence[Alert]) -> Score:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
+from detectors.lifecycle import Disposition
 from load.scenarios import Scenario
 from load.score import Score, score_scenario
-from schemas.events import Alert, Retrain
+from schemas.events import Alert, Retrain, Signal
 from schemas.records import RecordLike
 from schemas.topics import Stream
 from streams import embedded
@@ -16,12 +17,15 @@ from streams.state import EffectLike
 from streams.summary import Summary
 
 _alert = msgspec.json.Decoder(Alert).decode
+_signal = msgspec.json.Decoder(Signal).decode
 _retrain = msgspec.json.Decoder(Retrain).decode
 
 
 class Trial(msgspec.Struct, frozen=True):
     day: Scenario
     score: Score
+    alerts: tuple[Alert, ...]
+    grouped: int  # alarms that joined an incident
     retrains: tuple[Retrain, ...]
     summary: Summary
 
@@ -38,7 +42,7 @@ def try_out(
     kept = _Kept()
     passing = day.records(settings.kafka.topics) if records is None else records
     summary = embedded.run(passing, settings, sinks=(kept, *sinks), progress=progress, any_stream=False)
-    return Trial(day, score_scenario(day, kept.alerts), tuple(kept.retrains), summary)
+    return Trial(day, score_scenario(day, kept.alerts), tuple(kept.alerts), kept.grouped, tuple(kept.retrains), summary)
 
 
 class _Kept:
@@ -47,9 +51,12 @@ class _Kept:
     def __init__(self) -> None:
         self.alerts: list[Alert] = []
         self.retrains: list[Retrain] = []
+        self.grouped = 0
 
     def __call__(self, effect: EffectLike) -> None:
         if effect.stream == Stream.ALERTS:
             self.alerts.append(_alert(effect.value))
+        elif effect.stream == Stream.SIGNALS:
+            self.grouped += _signal(effect.value).disposition == Disposition.GROUPED
         elif effect.stream == Stream.RETRAIN:
             self.retrains.append(_retrain(effect.value))

@@ -39,7 +39,6 @@ class AuditResult(StrEnum):
     """What became of a control event. Each has a line in docs/events.md."""
 
     APPLIED = "applied"
-    NOTED = "noted"
     WITHOUT_BASELINE = "without_baseline"
     UNKNOWN_BASELINE = "unknown_baseline"
     NOT_OPEN = "not_open"

@@ -14,8 +14,6 @@ from streams.audit import Chain
 from streams.report import console_on, counted, time_of
 from streams.text import printable
 
-_AS_ASKED = frozenset({AuditResult.APPLIED, AuditResult.NOTED})
-
 
 def show(entries: Sequence[Audit], stream: TextIO) -> None:
     console = console_on(stream)
@@ -38,7 +36,7 @@ def _table(entries: Sequence[Audit]) -> Table:
     for entry in entries:
         when = time_of(entry.ts).partition(" ")
         model, said = Text(printable(entry.model), "bold"), Text(printable(_said(entry)))
-        result = Text(entry.result, "" if entry.result in _AS_ASKED else "yellow")
+        result = Text(entry.result, "" if entry.result is AuditResult.APPLIED else "yellow")
         table.add_row(f"{when[0]}\n{when[2]}", model, said, result)
     return table
 

@@ -118,6 +118,9 @@ HOURS = Like(r"([01][0-9]|2[0-3]):[0-5][0-9]", 'a time such as "08:30"')
 HOST_AND_PORT = Like(r"[^\s,/@]+:\d{1,5}", '"host:port"')
 MAIL_ADDRESS = Like(r"[^\s,<>@\"]+@[^\s,<>@\"]+", 'an address such as "driftline@example.com"')
 IDENTIFIER = Like(r"[A-Za-z0-9._-]{1,200}", "1 to 200 letters, digits, dots, underscores or dashes")
+ALIAS = Like(
+    r"(?!(?i:latest|v\d+)$)[A-Za-z0-9_-]{1,255}", "letters, digits, underscores or dashes, and none of MLflow's own"
+)
 
 _MILLION = 1_000_000
 
@@ -256,6 +259,26 @@ SETTINGS: Mapping[str, Setting] = {
     "control.sign_with": Setting(
         "Name of the key that `driftline control` signs with; not needed where there is one", IDENTIFIER
     ),
+    "mlflow.registry_uri": Setting("Address of the MLflow server that keeps the registry of models", NOT_EMPTY),
+    "mlflow.username": Setting("User to log in there as, with `mlflow.password`", NOT_EMPTY),
+    "mlflow.password": Setting("The user's password; better in the environment or in `mlflow.password_file`"),
+    "mlflow.password_file": Setting("File whose content is the password", NOT_EMPTY),
+    "mlflow.token": Setting("Bearer token, in place of user and password; better in the environment or in a file"),
+    "mlflow.token_file": Setting("File whose content is the token", NOT_EMPTY),
+    "mlflow.ca_file": Setting("Certificates (PEM) of the authorities to trust; the system's where not said", NOT_EMPTY),
+    "mlflow.group": Setting("Consumer group of `driftline mlflow`, of its own", IDENTIFIER),
+    "mlflow.alias": Setting("Alias of the version that is live", ALIAS),
+    "mlflow.models.MODEL": Setting("Name of a model in the registry, where it is another than here"),
+    "mlflow.watch": Setting('Models whose alias is watched, such as "churn" or "fraud-*"'),
+    "mlflow.version_tag": Setting(
+        "Tag of a version in the registry that holds its name in predictions; the version's number where not said",
+        NOT_EMPTY,
+    ),
+    "mlflow.poll_interval": Setting("How often the aliases are looked at", Lasting("1s", "1d")),
+    "mlflow.apply_rollbacks": Setting("Whether a recommended rollback moves the alias, not only sets tags"),
+    "mlflow.metrics_port": Setting(
+        "Port to serve the metrics of `driftline mlflow` on, at `metrics.host`; 0 takes a free one", Between(0, 65_535)
+    ),
     "log.level": Setting("The least important line that is still logged"),
     "log.format": Setting("auto: for people on a terminal, JSON elsewhere"),
     "monitor.models_max": Setting(
@@ -319,6 +342,15 @@ SETTINGS: Mapping[str, Setting] = {
     "defaults.features.FEATURE.range": Setting("Lowest and highest sensible value; one outside counts as unreadable"),
     "defaults.features.FEATURE.mean": Setting("The feature's usual mean, where it is known; else warm-up learns it"),
     "defaults.features.FEATURE.sd": Setting("Its usual standard deviation; given together with the mean"),
+    "defaults.incidents.lasts": Setting(
+        "How long an alarm must be on before anyone is told of it", Lasting("0s", "365d")
+    ),
+    "defaults.incidents.reopen_within": Setting(
+        "What comes back within it opens its incident again, which is then over when nothing is on for so long",
+        Lasting("0s", "365d"),
+    ),
+    "defaults.severity.KIND": Setting("Of every alarm of that kind; others have the severity of their size"),
+    "defaults.importance": Setting("Of the model: every alarm is a level less, or more, severe than it would be"),
     "defaults.retrain.cooldown": Setting("Stream time between two retrain events of a model", Lasting("0s", "365d")),
     "defaults.retrain.min_labels": Setting(
         "Joined outcomes since the change that a retrain event needs", Between(1, 10 * _MILLION)

@@ -64,6 +64,12 @@ class Offsets:
         found = await self._consumer_or_fail().offsets_for_times(dict.fromkeys(partitions, 0))
         return {tp: None if place is None else place.timestamp for tp, place in found.items()}
 
+    async def places_at(self, partitions: Collection[TopicPartition], time: int) -> dict[TopicPartition, int]:
+        """Of each, the first record that was appended then or later, or its end; epoch milliseconds."""
+        found = await self._consumer_or_fail().offsets_for_times(dict.fromkeys(partitions, max(time, 0)))
+        ends = await self.ends(partitions)
+        return {tp: ends[tp] if place is None else place.offset for tp, place in found.items()}
+
     async def identities(self, names: Collection[str]) -> dict[str, Identity]:
         """A topic that was made anew has another id. Left out is what is not shown now."""
         facts = await topic_facts(self._consumer_or_fail()._client, names)

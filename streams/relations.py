@@ -8,8 +8,10 @@ from pathlib import Path
 import msgspec
 
 from detectors.config import WARM_UP, FeatureConfig, ModelConfig
+from schemas.events import Kind
 from schemas.times import duration_ms
 from schemas.topics import TopicNames
+from streams.mlflow.relations import mistakes_in_mlflow
 from streams.pager.relations import mistakes_in_pager
 from streams.problems import Path as Key
 from streams.problems import Problem, shown
@@ -39,6 +41,7 @@ def relations(layout: Layout, written: Table) -> Iterator[Problem]:
     yield from _pending(layout, written)
     yield from mistakes_in_pager(layout.pager, layout.kafka)
     yield from mistakes_in_control(layout.control)
+    yield from mistakes_in_mlflow(layout.mlflow, layout.kafka, layout.pager)
     told = {problem._replace(key=problem.key[1:]) for problem in _model(layout.defaults, ("defaults",))}
     yield from _model(layout.defaults, ("defaults",))
     for name in written.get("models", {}):
@@ -120,6 +123,7 @@ def _model(model: ModelConfig, path: Key) -> Iterator[Problem]:
     yield from _baseline(model, path)
     yield from _task(model, path)
     yield from _segments(model, path)
+    yield from _severity(model, path)
     yield from _detectors(model, path)
     for name, feature in model.features.items():
         yield from _feature(feature, (*path, "features", name))
@@ -151,6 +155,12 @@ def _baseline(model: ModelConfig, path: Key) -> Iterator[Problem]:
             yield Problem((*path, "baselines", name), "must have another name: this one means the first values")
         elif not _is_table(file):
             yield Problem((*path, "baselines", name), endings, shown(file))
+
+
+def _severity(model: ModelConfig, path: Key) -> Iterator[Problem]:
+    for kind in model.severity:
+        if kind not in list(Kind):
+            yield Problem((*path, "severity", kind), f"is no kind of alarm; there are {', '.join(Kind)}")
 
 
 def _is_table(file: str) -> bool:

@@ -126,6 +126,24 @@ class ControlSettings(_Section, frozen=True):
     sign_with: str | None = None
 
 
+class MlflowSettings(_Section, frozen=True):
+    registry_uri: str | None = None
+    username: str | None = None
+    password: Secret | None = None
+    password_file: str | None = None
+    token: Secret | None = None
+    token_file: str | None = None
+    ca_file: str | None = None
+    group: str = "driftline-mlflow"
+    alias: str = "champion"
+    models: dict[str, str] = {}
+    watch: tuple[str, ...] = ("*",)
+    version_tag: str | None = None
+    poll_interval: str = "30s"
+    apply_rollbacks: bool = False
+    metrics_port: int = 9466
+
+
 class MonitorLimits(_Section, frozen=True):
     """The rest of ``MonitorConfig``, beside its defaults and models."""
 
@@ -143,6 +161,7 @@ class Layout(_Section, frozen=True):
     log: LogSettings = LogSettings()
     pager: PagerSettings = PagerSettings()
     control: ControlSettings = ControlSettings()
+    mlflow: MlflowSettings = MlflowSettings()
     monitor: MonitorLimits = MonitorLimits()
     defaults: ModelConfig = ModelConfig()
     models: dict[str, ModelConfig] = {}
@@ -162,4 +181,5 @@ class Settings(_Section, frozen=True):
     log: LogSettings = LogSettings()
     pager: PagerSettings = PagerSettings()
     control: ControlSettings = ControlSettings()
+    mlflow: MlflowSettings = MlflowSettings()
     folder: str = ""

@@ -74,7 +74,8 @@ def _build(fitting: Table, found: list[Problem]) -> tuple[Settings, Layout]:
     kafka = _with_password(_with_topics(fitting.get("kafka", {}), found), found)
     pager = _with_pager_secrets(fitting.get("pager", {}), found)
     control = _with_secrets(fitting.get("control", {}), "keys", ("control",), ("secret",), found)
-    read = {"kafka": kafka, "models": models, "pager": pager, "control": control}
+    mlflow = _with_mlflow_secrets(fitting.get("mlflow", {}), found)
+    read = {"kafka": kafka, "models": models, "pager": pager, "control": control, "mlflow": mlflow}
     layout: Layout = shape.convert({**fitting, **read}, Layout)
     monitor_table = {**fitting.get("monitor", {}), "defaults": defaults, "models": models}
     monitor: MonitorConfig = shape.convert(monitor_table, MonitorConfig)
@@ -87,6 +88,7 @@ def _build(fitting: Table, found: list[Problem]) -> tuple[Settings, Layout]:
         log=layout.log,
         pager=layout.pager,
         control=layout.control,
+        mlflow=layout.mlflow,
     )
     return settings, layout
 
@@ -123,6 +125,10 @@ def _with_secrets(section: Table, key: str, path: problems.Path, secrets: Sequen
         for secret in secrets:
             tables[name] = _with_secret(tables[name], (*path, key, name), secret, found)
     return {**section, key: tables}
+
+
+def _with_mlflow_secrets(mlflow: Table, found: list[Problem]) -> Table:
+    return _with_secret(_with_secret(mlflow, ("mlflow",), "password", found), ("mlflow",), "token", found)
 
 
 def _with_secret(table: Table, path: problems.Path, key: str, found: list[Problem]) -> Table:

@@ -20,7 +20,9 @@ _CHOSEN: Mapping[Path, str] = {
     ("pager", "sinks"): "SINK",
     ("pager", "routes"): "ROUTE",
     ("control", "keys"): "KEY",
+    ("mlflow", "models"): "MODEL",
     ("defaults", "features"): "FEATURE",
+    ("defaults", "severity"): "KIND",
     ("defaults", "parameters"): "DETECTOR",
     ("defaults", "parameters", "DETECTOR"): "PARAMETER",
 }

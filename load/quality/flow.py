@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from detectors.calendar import DAY_MS, HOUR_MS, slot
 from detectors.config import ModelConfig
-from detectors.effects import Decided
 from detectors.flow import PREDICTIONS, VOLUME, Flow
 from detectors.mutes import Mutes
+from detectors.reports import Said, Step
 from load.output import say
-from schemas.events import Alert, AlertEvent
+from schemas.events import AlertEvent
 from schemas.records import Record
 
 START = 1_767_225_600_000  # 2026-01-01, a Thursday
@@ -111,14 +111,13 @@ def _alarms(times: Times) -> dict[str, list[int]]:
     """When each signal opened, with a tick a minute."""
     watch, mutes = Flow("model", ModelConfig()), Mutes()
     opened: dict[str, list[int]] = {PREDICTIONS: [], VOLUME: []}
-    for decided in _lived_through(watch, mutes, times):
-        event = decided.event
-        if isinstance(event, Alert) and event.event is AlertEvent.OPENED:
-            opened[event.signal].append(event.ts)
+    for step in _lived_through(watch, mutes, times):
+        if isinstance(step, Step) and step.event is AlertEvent.OPENED:
+            opened[step.alarm.signal].append(step.moment.now)
     return opened
 
 
-def _lived_through(watch: Flow, mutes: Mutes, times: Times) -> Iterator[Decided]:
+def _lived_through(watch: Flow, mutes: Mutes, times: Times) -> Iterator[Said]:
     record = Record("predictions", 0, 0, START, None, None)
     ticked = START
     for now in times.tolist():

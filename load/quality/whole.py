@@ -7,19 +7,20 @@ together under one budget.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.config import ModelConfig
 from detectors.effects import Decided
+from detectors.lifecycle import Disposition
 from detectors.monitor import Monitor
 from load.output import say
 from load.quality.data import Table, table
 from load.quality.learning import errors
 from load.quality.scoring import Score, always, never, score, summed
-from schemas.events import Alert, AlertEvent, Outcome, Prediction
+from schemas.events import Alert, AlertEvent, Outcome, Output, Prediction, Signal
 from schemas.records import Record
 
 Draw = np.random.Generator
@@ -87,9 +88,16 @@ def alarms(stream: Table) -> list[int]:
         decided.extend(monitor.decide())
         for each in decided:
             event = each.event
-            if isinstance(event, Alert) and event.event is AlertEvent.OPENED:
+            if _begins(event):
                 opened.append(event.position.offset // 2)
     return sorted(opened)
+
+
+def _begins(event: Output) -> TypeGuard[Alert | Signal]:
+    """Whether an alarm begins with it, be it one of many of an incident."""
+    if isinstance(event, Alert):
+        return event.event in (AlertEvent.OPENED, AlertEvent.REOPENED)
+    return isinstance(event, Signal) and event.disposition == Disposition.GROUPED
 
 
 def _take(monitor: Monitor, row: int, features: dict[str, Any], guess: int, label: int, decided: list[Decided]) -> None:

@@ -66,15 +66,15 @@ _ACTIONS: Mapping[str, _Action] = {
         "--model churn --reason 'prices changed for good'",
     ),
     "mute": _Action(
-        "Open no alarm of a model, or of one signal or segment of it, for a time",
-        ("--model", "--reason"),
-        ("--signal", "--segment", *_ENDS),
+        "Open no alarm of a model, or of signals or segments of it, for a time; or page nobody about one incident",
+        ("--reason",),
+        ("--model", "--incident", "--signal", "--segment", *_ENDS),
         "--model churn --signal feature:age --until 2h --reason backfill",
     ),
     "unmute": _Action(
-        "End a mute: name signal and segment as the mute did",
-        ("--model",),
-        ("--signal", "--segment", "--reason"),
+        "End a mute: name signal and segment, or the incident, as the mute did",
+        (),
+        ("--model", "--incident", "--signal", "--segment", "--reason"),
         "--model churn --signal feature:age",
     ),
     "acknowledge": _Action(
@@ -145,6 +145,8 @@ async def _run(args: argparse.Namespace, by: str, settings: "Settings") -> int:
     from streams.permissions import permissions  # noqa: PLC0415
     from streams.signing import signer_of  # noqa: PLC0415
 
+    if args.model is None and args.incident is None:
+        raise UsageError("whose alarms?", advice="say it with --model or --incident")
     event = _event(args, by)  # what is wrong with the call is said before any broker is asked
     signer = signer_of(settings.control, now_ms())
     if event.model is None or not args.dry_run:

@@ -91,6 +91,17 @@ class Run(NamedTuple):
         return [alert for alert in self.alerts if alert.event is AlertEvent.OPENED]
 
     @property
+    def began(self) -> list[Alert | Signal]:
+        """Every alarm as it began: what opened an incident, or opened it again, or joined one."""
+        starts = (AlertEvent.OPENED, AlertEvent.REOPENED)
+        return [
+            event
+            for event in self.events
+            if (isinstance(event, Alert) and event.event in starts)
+            or (isinstance(event, Signal) and event.disposition == "grouped")
+        ]
+
+    @property
     def signals(self) -> list[Signal]:
         return [event for event in self.events if isinstance(event, Signal)]
 

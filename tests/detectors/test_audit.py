@@ -160,9 +160,13 @@ def test_what_became_of_it_is_said_by_name() -> None:
     words = [
         control("acknowledge", "a", incident=alarm()),
         control("acknowledge", "b", incident="another"),
+        control("unmute", "awake", incident=alarm()),
+        control("mute", "asleep", incident=alarm()),
+        control("unmute", "asleep again", incident=alarm()),
         control("resolve", "c", incident=alarm()),
         control("resolve", "d", incident=alarm()),
         control("verdict", "e", incident=alarm(), verdict="false_alarm"),
+        control("verdict", "nobody's", incident="another", verdict="false_alarm"),
         control("mute", "f", signal="feature:age"),
         control("unmute", "g", signal="feature:age"),
         control("unmute", "h", signal="feature:age"),
@@ -180,9 +184,13 @@ def test_what_became_of_it_is_said_by_name() -> None:
     assert results(told) == [
         "applied",
         "not_open",
+        "not_muted",
+        "applied",
+        "applied",
         "applied",
         "not_open",
-        "noted",
+        "applied",
+        "not_open",
         "applied",
         "applied",
         "not_muted",
@@ -194,6 +202,11 @@ def test_what_became_of_it_is_said_by_name() -> None:
         "applied",
         "applied",
     ]
+
+
+def test_a_tick_that_names_a_model_and_an_incident_says_nothing_of_it() -> None:
+    told = run([*of_feature("age", AGE), control("tick", "t", incident=alarm(), at=700 * SECOND)], WARM)
+    assert (entries(told), told.dead_letters, len(told.opened)) == ([], [], 1)
 
 
 def test_a_mute_or_a_model_that_is_one_too_many_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,7 @@ def test_after_a_deployment_what_comes_first_is_normal_and_versions_are_named() 
 
 def test_a_new_baseline_is_learned_by_the_same_version() -> None:
     told = with_control(control("baseline", "c"), 700, [*AGE, *normal(3, 400, 5.0)])
-    assert [alert.evidence.baseline for alert in told.opened] == pytest.approx([0.0, 2.0], abs=0.2)
+    assert [alert.evidence.baseline for alert in told.began] == pytest.approx([0.0, 2.0], abs=0.2)
     assert {alert.version for alert in told.alerts} == {None}
 
 
@@ -94,7 +94,7 @@ def test_labels_of_a_version_that_is_gone_still_count_in_its_metrics() -> None:
 # -- mutes -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("what", [{}, {"signal": "feature:age"}])
+@pytest.mark.parametrize("what", [{}, {"signal": "feature:age"}, {"signal": "feature:*"}, {"signal": "*age"}])
 def test_a_mute_holds_alarms_back_and_says_so(what: Event) -> None:
     told = with_control(control("mute", "c", **what), 300)
     assert told.alerts == []
@@ -109,7 +109,17 @@ def test_a_mute_holds_back_what_would_be_suspected() -> None:
     assert (told.alerts, {signal.disposition for signal in told.signals}) == ([], {"muted"})
 
 
-@pytest.mark.parametrize("what", [{"signal": "feature:height"}, {"model": "other"}, {"segment": "country=de"}])
+@pytest.mark.parametrize(
+    "what",
+    [
+        {"signal": "feature:height"},
+        {"signal": "missing:*"},
+        {"signal": "feature:.*"},
+        {"model": "other"},
+        {"segment": "country=de"},
+        {"segment": "country=*"},
+    ],
+)
 def test_a_mute_of_something_else_does_not(what: Event) -> None:
     assert summary(with_control(control("mute", "c", **what), 300).alerts) == [OPENED]
 
@@ -158,8 +168,8 @@ def test_an_alarm_is_resolved_by_hand() -> None:
 def test_an_alarm_that_was_resolved_by_hand_opens_again_where_the_drift_goes_on() -> None:
     incident, _ = first_alarm()
     opened, _, again = with_control(control("resolve", "c", incident=incident), 800).alerts
-    assert (again.event, again.signal) == (AlertEvent.OPENED, opened.signal)
-    assert again.incident != opened.incident
+    assert (again.event, again.signal) == (AlertEvent.REOPENED, opened.signal)
+    assert again.incident == opened.incident
     assert 800 < again.position.offset < 850
 
 
@@ -234,7 +244,7 @@ def deployments(times: int, version: str) -> list[Event]:
 def test_the_hundredth_deployment_is_watched_like_the_first(version: str) -> None:
     config = ModelConfig(baseline_rows=200, segments=("country",))
     drift = [event | {"segments": {"country": "c7"}} for event in of_feature("age", AGE)]
-    opened = run([*deployments(100, version), *drift], config).opened
+    opened = run([*deployments(100, version), *drift], config).began
     last = version.format(99)
     assert [(alert.version, alert.segment) for alert in opened] == [(last, None), (last, "country=c7")]
 

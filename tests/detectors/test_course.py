@@ -86,11 +86,13 @@ def test_what_was_there_before_and_went_by_itself_recurs() -> None:
     values = normal(1, WARM)
     for turn, shift in enumerate((2.0, 2.0, 2.0, -2.0)):
         values += [*normal(10 + turn, 400, shift), *normal(20 + turn, 1_500)]
-    told = alarms(values)
-    first = [alert for alert in told if alert.event is AlertEvent.OPENED]
+    whole = run(of_feature("x", values), CONFIG)
+    first = whole.began
     assert [alert.evidence.detail["change"] for alert in first] == ["sudden", "recurring", "recurring", "sudden"]
     assert [alert.evidence.detail.get("times_before") for alert in first] == [None, 1, 2, None]
-    ends = [alert.ts for alert in told if alert.event is AlertEvent.RESOLVED]
+    # It has come back, so it must stay away before it is over: two of the ends are none of the incident's.
+    ends = [one.ts for one in whole.alerts if one.event is AlertEvent.RESOLVED]
+    ends += [signal.ts for signal in whole.signals if signal.disposition == "over"]
     assert [alert.evidence.detail.get("last_ended") for alert in first] == [None, *ends[:2], None]
 
 
@@ -109,12 +111,12 @@ def test_what_is_over_says_how_long_it_lasted_and_whether_it_was_a_spike() -> No
 
 def test_of_many_signals_those_that_had_alarms_last_are_remembered() -> None:
     lifecycle = Lifecycle()
-    (incident,) = opened(AGE).incidents.values()
+    (incident,) = opened(AGE).alarms.values()
     for number in range(PAST_MAX + 5):
-        lifecycle.incidents[f"feature:f{number}"] = incident
+        lifecycle.alarms[f"feature:f{number}"] = incident
         lifecycle.close(f"feature:f{number}", number, recovered=True)
     assert len(lifecycle.past) == PAST_MAX
     assert next(iter(lifecycle.past)) == "feature:f5"
-    lifecycle.incidents["feature:g"] = incident
+    lifecycle.alarms["feature:g"] = incident
     lifecycle.close("feature:g", 1, recovered=False)
     assert "feature:g" not in lifecycle.past

@@ -71,7 +71,7 @@ def test_an_alarm_has_them_as_times() -> None:
         prediction(number, {f"f{each}": float(value) for each, value in enumerate(row)})
         for number, row in enumerate(values)
     ]
-    opened = run(events, ModelConfig(metrics_window="1d"), (200,)).opened
+    opened = run(events, ModelConfig(metrics_window="1d"), (200,)).began
     own = [alert for alert in opened if alert.signal.startswith("feature:f")]
     right = [in_its_dates(alert, int(changes[int(alert.signal.removeprefix("feature:f"))])) for alert in own]
     print(f"seed 23: {np.mean(right):.3f} of {len(right)} are right")  # noqa: T201
@@ -87,7 +87,7 @@ def test_of_losses_they_are_the_times_of_the_predictions() -> None:
         asked, told = divmod(number, 2)
         events.append(event if not told else outcome(asked, event["label"], at=(asked + 600) * SECOND))
     events.sort(key=lambda event: event.get("at", 0))
-    (alert,) = [alert for alert in run(events, ModelConfig(metrics_window="1d")).opened if alert.signal == "loss"]
+    (alert,) = [alert for alert in run(events, ModelConfig(metrics_window="1d")).began if alert.signal == "loss"]
     low = alert.evidence.detail["change_point_low"]
     assert isinstance(low, int)
     assert START + 1_700 * SECOND <= low <= START + 1_800 * SECOND

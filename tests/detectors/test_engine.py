@@ -194,7 +194,7 @@ def test_a_category_called_star_is_not_the_rest() -> None:
     config = ModelConfig(baseline_rows=100, categories_max=1)
     told = run(of_feature("plan", ["*", "*", "a", "b"] * 65 + ["a"] * 400), config)
     assert len({signal.id for signal in told.signals}) == len(told.signals)
-    assert [alert.signal for alert in told.opened] == ["feature:plan=*", "feature:plan=* (2)"]
+    assert [alert.signal for alert in told.began] == ["feature:plan=*", "feature:plan=* (2)"]
 
 
 # -- numbers at the rim --------------------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ def test_one_loss_that_overflows_leaves_the_mean_of_the_others() -> None:
 def test_a_nonsense_record_time_does_not_stop_anything(clock: int) -> None:
     lying = [one._replace(timestamp=clock) for one in records(drifting())]
     told = run_records(lying, DRIFT)
-    assert [alert.signal for alert in told.opened] == ["feature:age"]
+    assert [alert.signal for alert in told.began] == ["feature:age"]
 
 
 def test_stream_time_never_goes_back() -> None:

@@ -38,17 +38,17 @@ def watched() -> Run:
     return run(of_feature("age", AGE))
 
 
-def test_a_shift_opens_one_alarm_which_ends_after_the_return_and_a_second_shift_opens_another(
+def test_a_shift_opens_one_alarm_which_ends_after_the_return_and_a_second_shift_opens_it_again(
     there_and_back_and_there: Run,
 ) -> None:
     told = there_and_back_and_there
     opened, closed = ("opened", "feature:age"), ("resolved", "feature:age")
-    assert summary(told.alerts) == [opened, closed, opened]
+    assert summary(told.alerts) == [opened, closed, ("reopened", "feature:age")]
     first, back, second = told.alerts
     assert 2_000 < first.position.offset < 2_300
     assert 3_000 + 800 < back.position.offset < 5_500
     assert 5_500 < second.position.offset < 5_800
-    assert first.incident == back.incident != second.incident
+    assert first.incident == back.incident == second.incident
     assert back.evidence.detail["why"] == "recovered"
     assert back.evidence.detail["after"] == pytest.approx(40, abs=1)
     assert back.evidence.n == back.evidence.detail["confirmed_by_rows"] == 1_024
@@ -94,8 +94,8 @@ def test_the_detector_that_keeps_to_the_budget_opens_at_once_and_the_others_are_
     became = {(signal.detector == WATCH, signal.disposition) for signal in watched.signals}
     assert became <= {(True, "opened"), (False, "noted"), (False, "already_open")}
     opened = [signal for signal in watched.signals if signal.disposition == "opened"]
-    assert [signal.ts for signal in opened] == [alert.ts for alert in watched.opened]
-    for signal, alert in zip(opened, watched.opened, strict=True):
+    assert [signal.ts for signal in opened] == [alert.ts for alert in watched.began]
+    for signal, alert in zip(opened, watched.began, strict=True):
         assert signal.evidence.detail.items() <= alert.evidence.detail.items()
         assert msgspec.structs.replace(alert.evidence, detail=signal.evidence.detail) == signal.evidence
     assert {alert.detector for alert in watched.alerts} == {WATCH}
@@ -155,12 +155,12 @@ def test_missing_values_are_a_matter_of_data_quality() -> None:
 def test_an_absent_feature_is_missing_like_a_null() -> None:
     there = of_feature("age", normal(1, 1_500))
     gone = [prediction(number) for number in range(1_500, 1_700)]
-    assert summary(run([*there, *gone]).opened) == [("opened", "missing:age")]
+    assert summary(run([*there, *gone]).began) == [("opened", "missing:age")]
 
 
 def test_text_in_a_column_of_numbers_is_a_matter_of_data_quality_and_critical() -> None:
     events = of_feature("age", [*normal(1, 1_500), *["40"] * 200])
-    (alert,), (later,) = run(events).opened, run(events, SUSPICIOUS).opened
+    (alert,), (later,) = run(events).began, run(events, SUSPICIOUS).opened
     assert (alert.signal, alert.kind, alert.severity) == ("missing:age", Kind.DATA_QUALITY, Severity.CRITICAL)
     assert alert.position.offset < 1_505  # so soon that it need not be all of them
     assert (later.signal, later.severity, later.evidence.effect) == ("missing:age", Severity.CRITICAL, 1.0)
@@ -175,7 +175,7 @@ def test_fewer_missing_values_are_no_trouble() -> None:
 def test_a_mix_of_categories_shifts() -> None:
     draw = Random(3)
     plans = [*draw.choices("abc", (6, 3, 1), k=2_000), *draw.choices("abc", (3, 6, 1), k=500)]
-    opened = run(of_feature("plan", plans)).opened
+    opened = run(of_feature("plan", plans)).began
     assert {alert.signal for alert in opened} == {"feature:plan=a", "feature:plan=b"}
     effects = {alert.signal[-1]: alert.evidence.effect for alert in opened}
     assert effects["a"] == pytest.approx(-0.3, abs=0.12)
@@ -185,7 +185,7 @@ def test_a_mix_of_categories_shifts() -> None:
 def test_categories_never_seen_before_show_as_the_rest() -> None:
     draw = Random(4)
     plans = [*draw.choices("ab", k=1_500), *draw.choices("abz", k=500)]
-    opened = run(of_feature("plan", plans)).opened
+    opened = run(of_feature("plan", plans)).began
     assert "feature:plan=*" in {alert.signal for alert in opened}
 
 
@@ -209,11 +209,11 @@ def test_of_many_scores_it_is_watched_how_far_the_first_is_ahead() -> None:
         prediction(number, prediction="a", scores={"a": 0.6, "b": one, "c": 0.4 - one})
         for number, one in enumerate(behind)
     ]
-    (alert,) = run(events).opened
+    (alert,) = run(events).began
     assert (alert.signal, alert.evidence.baseline) == ("score", pytest.approx(0.34, abs=0.01))
     sure = [min(0.99, max(0.5, value)) for value in [*normal(1, 1_500, 0.9, 0.03), *normal(2, 400, 0.6, 0.03)]]
     events = [prediction(number, prediction="a", scores={"a": one, "b": 1 - one}) for number, one in enumerate(sure)]
-    assert summary(run(events).opened) == [("opened", "score")]
+    assert summary(run(events).began) == [("opened", "score")]
 
 
 def test_values_that_never_were_like_the_given_baseline_open_an_alarm() -> None:
@@ -241,7 +241,7 @@ def test_a_given_baseline_needs_no_warm_up() -> None:
 def test_values_out_of_range_count_as_unreadable() -> None:
     bounded = ModelConfig(features={"age": FeatureConfig(range=(0, 120))})
     age = [*normal(1, 1_200, 40, 5), *[400.0] * 100]
-    assert summary(run(of_feature("age", age), bounded).opened) == [("opened", "missing:age")]
+    assert summary(run(of_feature("age", age), bounded).began) == [("opened", "missing:age")]
 
 
 def test_an_ignored_feature_is_not_looked_at() -> None:
@@ -265,7 +265,7 @@ def test_a_number_that_is_a_code_can_be_a_category() -> None:
     draw = Random(2)
     codes = [*draw.choices([1, 2], (9, 1), k=1_500), *draw.choices([1, 2], (5, 5), k=300)]
     config = ModelConfig(features={"code": FeatureConfig(kind="categorical")})
-    signals = {alert.signal for alert in run(of_feature("code", codes), config).opened}
+    signals = {alert.signal for alert in run(of_feature("code", codes), config).began}
     assert signals == {"feature:code=1", "feature:code=2"}
 
 
@@ -284,7 +284,7 @@ def test_features_beyond_the_limit_are_left_out() -> None:
     shifted = [*normal(1, 300), *normal(2, 300, 5.0)]
     events = [prediction(number, {"a": value, "b": value, "c": value}) for number, value in enumerate(shifted)]
     told = run(events, ModelConfig(baseline_rows=200, features_max=2))
-    assert {alert.signal for alert in told.opened} == {"feature:a", "feature:b"}
+    assert {alert.signal for alert in told.began} == {"feature:a", "feature:b"}
 
 
 def test_another_detector_can_be_asked_for() -> None:

@@ -15,8 +15,8 @@ from detectors.group import Found, Group
 from detectors.history import HISTORY
 from detectors.lifecycle import (
     RECOVERED_ROWS,
+    Alarm,
     Disposition,
-    Incident,
     Lifecycle,
     Suspect,
     floor_of,
@@ -215,7 +215,7 @@ def test_a_second_report_the_same_way_does_not_start_the_wait_again_and_one_the_
 
 
 def test_opening_ends_the_suspicion_and_names_the_incident_by_its_place() -> None:
-    first, again, elsewhere = (opened(AGE, row).incidents["feature:age"] for row in (5, 5, 6))
+    first, again, elsewhere = (opened(AGE, row).alarms["feature:age"] for row in (5, 5, 6))
     assert first == again
     assert first.id != elsewhere.id
     assert opened(AGE).suspects == {}
@@ -291,6 +291,6 @@ def test_closing_leaves_it_quiet_and_a_restored_lifecycle_is_as_restless() -> No
     lifecycle = opened(AGE)
     restored = Lifecycle()
     restored.restore(lifecycle.state())
-    assert (restored.restless, restored.incidents == lifecycle.incidents) == (True, True)
-    assert isinstance(lifecycle.close("feature:age", 5, recovered=True), Incident)
+    assert (restored.restless, restored.alarms == lifecycle.alarms) == (True, True)
+    assert isinstance(lifecycle.close("feature:age", 5, recovered=True), Alarm)
     assert not lifecycle.restless

@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 
 from detectors.config import ModelConfig
-from schemas.events import Alert, AlertEvent
-from tests.detectors.events import SUSPICIOUS, chances, normal, of_feature, prediction, run, summary
+from schemas.events import Alert, AlertEvent, Signal
+from tests.detectors.events import SUSPICIOUS, Run, chances, normal, of_feature, prediction, run, summary
 
 CONFIG = ModelConfig(baseline_rows=600, metrics_window="1d")
 WARM, SINCE = 1_000, 400
+BESIDE = ("grouped", "shown")  # signals that say what an alert would, were it not one of many
 
 
-def told(alerts: list[Alert]) -> dict[str, Any]:
-    """What each signal was last said to look like."""
-    return {alert.signal: alert.evidence.detail.get("looks_like") for alert in alerts}
+def told(run: Run) -> dict[str, Any]:
+    """What each signal was last said to look like, in an alert or beside it."""
+    known = [one for one in run.events if isinstance(one, Alert) or getattr(one, "disposition", "") in BESIDE]
+    return {one.signal: one.evidence.detail.get("looks_like") for one in known if isinstance(one, Alert | Signal)}
 
 
 def lasting(values: list[Any], config: ModelConfig = CONFIG) -> Alert:
@@ -96,7 +98,7 @@ def test_two_features_that_were_swapped() -> None:
         age, income = draw.gauss(40, 12), draw.gauss(65, 10)
         age, income = (income, age) if number >= WARM else (age, income)
         events.append(prediction(number, {"age": age, "income": income, "other": draw.gauss(0, 1)}))
-    names = told(run(events, CONFIG).alerts)
+    names = told(run(events, CONFIG))
     assert names["feature:age"] == "swapped with income"
     assert names["feature:income"] == "swapped with age"
 
@@ -112,7 +114,7 @@ def test_most_changes_have_no_name() -> None:
         prediction(number, {f"f{column}": float(value) for column, value in enumerate(row)})
         for number, row in enumerate(rows)
     ]
-    names = told(run(events, CONFIG, (200,)).alerts)
+    names = told(run(events, CONFIG, (200,)))
     named = {signal: name for signal, name in names.items() if name not in (None, "out of range")}
     print(f"{len(named)} of {len(names)} were named: {sorted(named.values())}")  # noqa: T201
     assert len(names) > 0.8 * features
@@ -196,9 +198,9 @@ def test_yes_or_no_that_is_always_the_same(always: bool) -> None:
 
 
 def test_a_feature_that_is_gone() -> None:
-    alerts = run(of_feature("x", [*normal(1, WARM), *[None] * SINCE]), CONFIG).alerts
-    assert told(alerts) == {"missing:x": "all missing"}
-    assert "all of it is missing" in alerts[-1].summary
+    whole = run(of_feature("x", [*normal(1, WARM), *[None] * SINCE]), CONFIG)
+    assert told(whole) == {"missing:x": "all missing"}
+    assert "all of it is missing" in whole.alerts[-1].summary
 
 
 PLANS = ("free", "pro", "team")
@@ -207,7 +209,7 @@ PLANS = ("free", "pro", "team")
 def plans(before: tuple[float, ...], after: tuple[float, ...], names: tuple[str, ...]) -> dict[str, Any]:
     draw = Random(13)
     values = [*draw.choices(PLANS, before, k=WARM), *draw.choices(names, after, k=SINCE)]
-    return told(run(of_feature("plan", values), CONFIG).alerts)
+    return told(run(of_feature("plan", values), CONFIG))
 
 
 def test_a_category_that_was_never_seen() -> None:

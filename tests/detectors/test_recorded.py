@@ -65,7 +65,7 @@ def test_the_first_alarm_comes_at_the_same_row_as_after_a_warm_up_over_the_same_
         base, changed = make(seed, rows, False), later(make(200 + seed, 900, True), 300 * SECOND)
         fresh = later([*make(100 + seed, 300, False), *changed], rows * SECOND)
         stream = [event | {"id": f"later{number // several}"} for number, event in enumerate(fresh)]
-        warm, filed = run([*base, *stream], WARM).opened[0], from_file(base, stream).opened[0]
+        warm, filed = run([*base, *stream], WARM).began[0], from_file(base, stream).opened[0]
         assert filed.signal == warm.signal, f"seed {seed}"
         assert abs(filed.ts - warm.ts) <= (10 if kind == "loss" else 1) * SECOND, f"seed {seed}"
 
@@ -77,17 +77,17 @@ def test_right_after_the_rows_that_teach_it_is_the_same_to_the_row(seed: int) ->
     base, fresh = normal(seed, rows), [*normal(seed + 1, 100), *normal(seed + 2, 600, 1.0)]
     stream = of_feature("x", fresh, rows)
     warm, filed = run([*of_feature("x", base), *stream], WARM), from_file(of_feature("x", base), stream)
-    assert [alert.ts for alert in filed.opened] == [alert.ts for alert in warm.opened]
+    assert [alert.ts for alert in filed.began] == [alert.ts for alert in warm.opened]
 
 
 def test_monitoring_begins_with_the_first_event() -> None:
-    opened = from_file(of_feature("x", normal(1, 1_000)), of_feature("x", normal(2, 60, 3.0))).opened
+    opened = from_file(of_feature("x", normal(1, 1_000)), of_feature("x", normal(2, 60, 3.0))).began
     assert summary(opened)[0] == ("opened", "feature:x")
     assert opened[0].position.offset < 20
 
 
 def test_labels_are_scored_from_the_first_one_on_where_the_file_shows_the_task() -> None:
-    (alert,) = from_file(balanced(chances(1, 1_000, 0.05)), balanced([True] * 40)).opened
+    (alert,) = from_file(balanced(chances(1, 1_000, 0.05)), balanced([True] * 40)).began
     assert alert.signal == "loss"
     assert alert.position.offset < 2 * 20
 
@@ -95,13 +95,13 @@ def test_labels_are_scored_from_the_first_one_on_where_the_file_shows_the_task()
 def test_the_time_between_file_and_stream_is_no_time_passed_and_change_points_lie_in_the_stream() -> None:
     base = of_feature("x", normal(1, 3_000))
     stream = later(of_feature("x", [*normal(2, 2_000), *normal(3, 200, 2.0)]), 400 * DAY)
-    (alert,) = from_file(base, stream, msgspec.structs.replace(FROM_FILE, rows_per_false_alarm=None)).opened
+    (alert,) = from_file(base, stream, msgspec.structs.replace(FROM_FILE, rows_per_false_alarm=None)).began
     assert alert.evidence.change_point is not None
     assert alert.evidence.change_point.offset == pytest.approx(2_000, abs=40)
 
 
 def test_a_change_from_the_first_row_on_is_dated_in_the_stream() -> None:
-    (alert, *_) = from_file(of_feature("x", normal(1, 3_000)), of_feature("x", normal(2, 100, 2.0))).opened
+    (alert, *_) = from_file(of_feature("x", normal(1, 3_000)), of_feature("x", normal(2, 100, 2.0))).began
     assert alert.evidence.change_point is not None
     assert alert.evidence.change_point.offset == 0
 
@@ -110,7 +110,7 @@ def test_nothing_alarms_where_the_stream_is_as_the_file_was() -> None:
     config = msgspec.structs.replace(FROM_FILE, rows_per_false_alarm=1_000_000.0)
     for seed, (kind, make) in enumerate(STREAMS.items()):
         stream = later([event | {"id": f"s{event['id']}"} for event in make(seed + 50, 3_000, False)], DAY)
-        assert from_file(make(seed, 3_000, False), stream, config).opened == [], kind
+        assert from_file(make(seed, 3_000, False), stream, config).began == [], kind
 
 
 def together(seed: int, rows: int, *, broken: bool = False, first: int = 0) -> list[Event]:
@@ -123,14 +123,14 @@ def together(seed: int, rows: int, *, broken: bool = False, first: int = 0) -> l
 def test_what_features_are_like_together_is_known_from_the_first_row_on() -> None:
     stream = [*together(2, 900), *together(3, 200, broken=True, first=900)]
     for start in (0, 800):
-        (alert,) = from_file(together(1, 2_500), stream[start:]).opened
+        (alert,) = from_file(together(1, 2_500), stream[start:]).began
         assert alert.signal == "features together"
         assert 900 <= alert.position.offset + start < 1_050
 
 
 def test_what_features_are_like_together_is_learned_from_the_first_rows_where_the_file_is_too_short() -> None:
     short = from_file(together(1, 700), [*together(2, 900), *together(3, 400, broken=True, first=900)])
-    assert [alert.signal for alert in short.opened] == ["features together"]
+    assert [alert.signal for alert in short.began] == ["features together"]
 
 
 # -- files that are short, thin or drift themselves -------------------------------------------------------------------
@@ -140,7 +140,7 @@ def test_what_features_are_like_together_is_learned_from_the_first_rows_where_th
 def test_a_file_with_fewer_rows_than_a_warm_up_is_all_there_is(kind: str) -> None:
     make, config = STREAMS[kind], msgspec.structs.replace(FROM_FILE, baseline_rows=5_000)
     stream = later([event | {"id": f"s{event['id']}"} for event in make(7, 900, True)], DAY)
-    assert from_file(make(3, ROWS, False), stream, config).opened != []
+    assert from_file(make(3, ROWS, False), stream, config).began != []
 
 
 def test_too_few_values_teach_nothing_and_the_stream_does() -> None:
@@ -153,7 +153,7 @@ def test_too_few_values_teach_nothing_and_the_stream_does() -> None:
     stream = [
         prediction(n, {"x": x, "rare": rare}) for n, (x, rare) in enumerate(zip(normal(2, 1_100), values, strict=True))
     ]
-    opened = run(stream, FROM_FILE, recordings=recordings(taught)).opened
+    opened = run(stream, FROM_FILE, recordings=recordings(taught)).began
     (alert,) = [alert for alert in opened if alert.signal == "feature:rare"]
     assert 800 <= alert.position.offset < 830
 
@@ -168,7 +168,7 @@ def test_values_out_of_range_teach_nothing() -> None:
 def test_a_feature_that_appears_late_in_the_file_was_missing_until_then() -> None:
     there = [n >= 20 and often for n, often in enumerate(chances(3, 300, 0.9))]
     base = [prediction(n, {"x": x} | ({"late": x} if there[n] else {})) for n, x in enumerate(normal(1, 300))]
-    opened = from_file(base, of_feature("x", normal(2, 60))).opened
+    opened = from_file(base, of_feature("x", normal(2, 60))).began
     assert [alert.signal for alert in opened] == ["missing:late"]
     assert opened[0].evidence.baseline == pytest.approx(there.count(False) / 300, abs=0.01)
 
@@ -176,8 +176,8 @@ def test_a_feature_that_appears_late_in_the_file_was_missing_until_then() -> Non
 def test_too_few_values_say_nothing_of_categories_either() -> None:
     base = [prediction(n, {"x": "old" if n < LEARN_MIN - 1 else None}) for n in range(1_000)]
     learning = WARM.baseline_rows + WARM.baseline_rows // 2
-    assert from_file(base, of_feature("x", ["new"] * (learning - 50) + ["newer"] * 50)).opened == []
-    assert from_file(base, of_feature("x", ["new"] * learning + ["newer"] * 50)).opened != []
+    assert from_file(base, of_feature("x", ["new"] * (learning - 50) + ["newer"] * 50)).began == []
+    assert from_file(base, of_feature("x", ["new"] * learning + ["newer"] * 50)).began != []
 
 
 def test_what_is_missing_constant_ignored_or_drifting_in_the_file_is_said() -> None:
@@ -197,8 +197,8 @@ def test_what_is_missing_constant_ignored_or_drifting_in_the_file_is_said() -> N
 
 def test_a_column_that_drifts_in_the_file_is_watched_against_what_came_before() -> None:
     base = of_feature("x", [*normal(1, 2_000), *normal(2, 1_000, 3.0)])
-    assert from_file(base, of_feature("x", normal(3, 2_000))).opened == []
-    assert from_file(base, of_feature("x", normal(4, 100, 3.0))).opened != []
+    assert from_file(base, of_feature("x", normal(3, 2_000))).began == []
+    assert from_file(base, of_feature("x", normal(4, 100, 3.0))).began != []
 
 
 def test_detectors_without_a_budget_compare_with_the_file_too() -> None:
@@ -206,14 +206,14 @@ def test_detectors_without_a_budget_compare_with_the_file_too() -> None:
     config = msgspec.structs.replace(SUSPICIOUS, baseline="q1", baseline_rows=400)
     base = STREAMS["category"](1, 1_200, False)
     stream = STREAMS["category"](2, 600, True)
-    assert {alert.signal for alert in from_file(base, stream, config).opened} >= {"feature:x=pro"}
-    assert from_file(base, STREAMS["category"](3, 600, False), config).opened == []
+    assert {alert.signal for alert in from_file(base, stream, config).began} >= {"feature:x=pro"}
+    assert from_file(base, STREAMS["category"](3, 600, False), config).began == []
 
 
 def test_a_constant_is_watched_against_its_size() -> None:
     base = of_feature("x", [7.0] * 1_000)
-    assert from_file(base, of_feature("x", [7.0] * 1_000)).opened == []
-    assert from_file(base, of_feature("x", [14.0] * 100)).opened != []
+    assert from_file(base, of_feature("x", [7.0] * 1_000)).began == []
+    assert from_file(base, of_feature("x", [14.0] * 100)).began != []
 
 
 def test_a_feature_that_is_not_in_the_file_warms_up_as_ever() -> None:
@@ -221,7 +221,7 @@ def test_a_feature_that_is_not_in_the_file_warms_up_as_ever() -> None:
         prediction(n, {"x": x, "new": new})
         for n, (x, new) in enumerate(zip(normal(2, 900), [*normal(3, 600), *normal(4, 300, 3.0)], strict=True))
     ]
-    opened = from_file(of_feature("x", normal(1, 1_000)), stream).opened
+    opened = from_file(of_feature("x", normal(1, 1_000)), stream).began
     assert opened[0].signal == "feature:new"
     assert 600 <= opened[0].position.offset < 620
 
@@ -230,7 +230,7 @@ def test_a_mean_that_is_configured_stands_above_the_file() -> None:
     given_mean = msgspec.structs.replace(FROM_FILE, features={"x": FeatureConfig(mean=5.0, sd=1.0)})
     same = normal(1, 1_000)
     told = from_file(of_feature("x", same), of_feature("x", same), given_mean)
-    assert told.opened[0].evidence.baseline == 5.0
+    assert told.began[0].evidence.baseline == 5.0
 
 
 # -- segments, versions, challengers ----------------------------------------------------------------------------------
@@ -247,11 +247,11 @@ def test_segments_with_enough_rows_have_their_own_baseline_and_others_warm_up() 
     config = msgspec.structs.replace(FROM_FILE, segments=("country",))
     base = by_country(1, {"de": 900, "fr": 900, "lu": LEARN_MIN - 1})
     told = from_file(base, by_country(2, {"de": 100, "lu": 200}, 3.0), config)
-    named = {(alert.segment, alert.evidence.detail["baseline_name"]) for alert in told.opened}
+    named = {(alert.segment, alert.evidence.detail["baseline_name"]) for alert in told.began}
     assert named == {(None, "q1"), ("country=de", "q1")}
     drifts = [*by_country(3, {"lu": 500}), *later(by_country(4, {"lu": 300}, 3.0), 500 * SECOND)]
     drifts = [event | {"id": f"d{number}"} for number, event in enumerate(drifts)]
-    lu = [alert for alert in from_file(base, drifts, config).opened if alert.segment]
+    lu = [alert for alert in from_file(base, drifts, config).began if alert.segment]
     assert {(alert.segment, alert.evidence.detail["baseline_name"]) for alert in lu} == {("country=lu", "warm-up")}
 
 
@@ -261,7 +261,7 @@ def test_each_version_begins_with_the_file_and_a_challenger_learns_from_the_stre
         for version, role in (("1", None), ("2", None), ("3", "challenger"))
         for n, x in enumerate(normal(2, 60, 3.0))
     ]
-    opened = from_file(of_feature("x", normal(1, 1_000)), stream).opened
+    opened = from_file(of_feature("x", normal(1, 1_000)), stream).began
     assert [alert.version for alert in opened] == ["1", "2"]
 
 

@@ -21,7 +21,7 @@ def traffic(rows: int, drifting: str, since: int, share: float = 1.0) -> list[Ev
 
 
 def test_only_the_segment_that_drifts_is_named_besides_the_whole_model() -> None:
-    opened = run(traffic(2_400, "de", 1_500), BY_COUNTRY).opened
+    opened = run(traffic(2_400, "de", 1_500), BY_COUNTRY).began
     assert {(alert.segment, alert.signal) for alert in opened} == {
         (None, "feature:age"),
         ("country=de", "feature:age"),
@@ -29,12 +29,12 @@ def test_only_the_segment_that_drifts_is_named_besides_the_whole_model() -> None
 
 
 def test_a_drift_too_small_for_the_whole_shows_in_its_segment() -> None:
-    opened = run(traffic(3_000, "de", 1_500, share=0.2), BY_COUNTRY).opened
+    opened = run(traffic(3_000, "de", 1_500, share=0.2), BY_COUNTRY).began
     assert [alert.segment for alert in opened] == ["country=de"]
 
 
 def test_segments_that_nobody_declared_are_not_watched() -> None:
-    opened = run(traffic(2_400, "de", 1_500), ModelConfig(baseline_rows=200)).opened
+    opened = run(traffic(2_400, "de", 1_500), ModelConfig(baseline_rows=200)).began
     assert [alert.segment for alert in opened] == [None]
 
 
@@ -48,7 +48,7 @@ def test_values_beyond_the_limit_share_one_monitor() -> None:
     first_two = {event["segments"]["country"] for event in events[:2]}
     assert len(first_two) == 2
     config = ModelConfig(baseline_rows=200, segments=("country",), segment_values_max=2)
-    segments = {alert.segment for alert in run(events, config).opened} - {None}
+    segments = {alert.segment for alert in run(events, config).began} - {None}
     assert segments == {"country=*"} | {f"country={value}" for value in first_two & {"it", "es"}}
 
 
@@ -56,13 +56,13 @@ def test_after_a_new_baseline_segment_values_are_counted_anew() -> None:
     config = ModelConfig(baseline_rows=50, segments=("country",), segment_values_max=3)
     events = traffic(2_400, "it", 1_500)
     words = [*events[:300], control("baseline", "b", at=300_000), *events[300:]]
-    assert {alert.segment for alert in run(words, config).opened} == {None, "country=it"}
+    assert {alert.segment for alert in run(words, config).began} == {None, "country=it"}
 
 
 def test_a_mute_of_one_segment_leaves_the_others_awake() -> None:
     events = traffic(2_400, "de", 1_500)
     muted = [control("mute", "m", segment="country=de", at=0), *events]
-    assert [alert.segment for alert in run(muted, BY_COUNTRY).opened] == [None]
+    assert [alert.segment for alert in run(muted, BY_COUNTRY).began] == [None]
 
 
 def test_a_segment_asks_for_no_retrain_of_its_own() -> None:

@@ -169,7 +169,9 @@ class _Model:
                 self.mutes[what] = event.get("until")
             elif end is not None and end <= self.now:
                 return "not_muted"
-        return {"verdict": "noted", "acknowledge": None, "resolve": None}.get(action, "applied")
+        if "incident" in event:
+            return "not_open" if event["incident"] == "nobody's" else None
+        return "applied"
 
     def tick(self, now: int) -> Iterator[Told]:
         self.champions.look(now)

@@ -225,7 +225,7 @@ def test_a_replay_of_files_writes_a_log_that_is_whole_and_asks_for_no_signature(
     listed = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"action"')]
     assert [(entry["control"], entry["result"], entry["signed_by"]) for entry in listed] == [
         ("c1", "applied", None),
-        ("c2", "noted", None),
+        ("c2", "not_open", None),
     ]
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert not [path for path in written if CANARY.encode() in path.read_bytes()]

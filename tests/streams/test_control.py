@@ -106,6 +106,11 @@ def test_a_mute_without_an_end_is_asked_for_by_name(capsys: pytest.CaptureFixtur
     assert "until" not in event
 
 
+def test_a_mute_may_be_of_one_incident(capsys: pytest.CaptureFixture[str]) -> None:
+    event = dry_run(capsys, "mute", "--model", "churn", "--incident", "i", "--for-ever", "--reason", "known")
+    assert (event["incident"], event["model"]) == ("i", "churn")
+
+
 MUTE = ["mute", "--model", "churn", "--reason", "x"]
 
 

@@ -12,6 +12,7 @@ from detectors.engine import Counts
 from streams.endpoint import serving
 from streams.errors import UsageError
 from streams.metrics import FATES, WorkerMetrics
+from streams.mlflow.metrics import MlflowMetrics
 from streams.pager.metrics import PagerMetrics
 from streams.sections import MetricsSettings
 from streams.telemetry import Dropped, Stage, Telemetry
@@ -164,6 +165,7 @@ def test_metrics_can_be_off() -> None:
 def test_the_documentation_lists_every_metric() -> None:
     registry, _ = worker()
     PagerMetrics(registry)
+    MlflowMetrics(registry)
     suffix = {"counter": "_total"}
     measured = [family.name + suffix.get(family.type, "") for family in registry.collect()]
     text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")

@@ -126,6 +126,11 @@ def test_a_mistake_in_the_defaults_is_told_once_not_for_every_model(tmp_path: Pa
         ("[models.m]\ndetectors = []", "models.m.detectors = []: must name at least one detector"),
         ("[defaults.parameters.adwin]\ndelt = 1", "defaults.parameters.adwin: "),
         ("[defaults.parameters.kswin]\nalpha = 1", "defaults.parameters.kswin: belongs to no detector"),
+        (
+            '[defaults.severity]\nfeature_drfit = "info"',
+            "defaults.severity.feature_drfit: is no kind of alarm; there are ",
+        ),
+        ('[models.m]\nimportance = "huge"', 'models.m.importance = "huge": must be one of '),
         ("[models.m]\nsegments = ['a', 'a']", "models.m.segments = ['a', 'a']: must be names, each once"),
         ("[models.m]\ntask = 'regression'\nloss = 'zero_one'", 'models.m.loss = "zero_one": does not fit the task'),
         ("[models.m.features.a]\nmean = 3", "models.m.features.a.sd: must be set too"),

@@ -21,11 +21,11 @@ def _commands(page: str, name: str) -> list[list[str]]:
 
 def test_every_answer_on_the_page_is_an_event(capsys: pytest.CaptureFixture[str]) -> None:
     calls = _commands("docs/incidents.md", "control")
-    assert len(calls) == 8
+    assert len(calls) == 9
     for words in calls:
         model = [] if "--model" in words else ["--model", "churn"]  # without it the incident is looked up
         assert main([*words, *model, "--dry-run"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 8
+    assert len(capsys.readouterr().out.splitlines()) == 9
 
 
 def test_every_question_on_the_page_is_one_that_can_be_asked(

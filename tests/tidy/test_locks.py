@@ -8,7 +8,7 @@ import pytest
 
 from tests.tidy.tree import ROOT
 
-LOCKS = ("run", "dev", "bench")
+LOCKS = ("run", "dev", "bench", "mlflow-server")
 PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s\\]+)", re.MULTILINE)
 
 
@@ -29,6 +29,9 @@ def _project() -> dict[str, Any]:
 
 
 def _asked_for(lock: str) -> dict[str, str]:
+    apart = ROOT / "requirements" / f"{lock}.in"
+    if apart.exists():  # an environment without the project
+        return _pins(apart.read_text())
     project = _project()
     extra = project["project"]["optional-dependencies"].get(lock, [])
     lines = [*project["build-system"]["requires"], *project["project"]["dependencies"], *extra]
@@ -56,6 +59,10 @@ def test_what_the_project_asks_for_is_what_is_locked(lock: str) -> None:
 @pytest.mark.parametrize("lock", ["dev", "bench"])
 def test_the_other_locks_hold_all_of_the_runtime_lock(lock: str) -> None:
     assert _pins(_lock("run")).items() <= _pins(_lock(lock)).items()
+
+
+def test_the_mlflow_server_of_the_tests_is_of_the_same_release_as_the_client() -> None:
+    assert _pins(_lock("mlflow-server"))["mlflow"] == _pins(_lock("dev"))["mlflow-skinny"]
 
 
 def test_every_dependency_is_asked_for_by_one_exact_version() -> None:
