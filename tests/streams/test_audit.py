@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import schemas
 from schemas.chain import hash_of
 from schemas.codec import encode
-from schemas.events import Audit, ControlAction, Position
+from schemas.events import Audit, Control, ControlAction, Position
 from schemas.reasons import AuditResult
 from schemas.records import Record
 from schemas.signatures import HEADER, signature
@@ -20,8 +21,9 @@ from streams import audit, embedded
 from streams.audit import Break, Chain, Listing
 from streams.cli import main
 from streams.errors import SettingsError, UsageError
+from streams.mlflow import running
 from streams.secrets import Secret
-from streams.sections import ControlSettings, KeySettings, Settings
+from streams.sections import ControlSettings, KafkaSettings, KeySettings, Settings
 from streams.settings import load
 from streams.signing import Signer, keys_of, signer_of
 from tests.streams.events import START, file_of
@@ -258,6 +260,26 @@ def test_what_is_signed_with_is_the_only_key_or_the_one_that_is_named() -> None:
     assert signer_of(keys("ops", "old", sign_with="old"), START) == Signer("old", Secret("old" + CANARY))
     with pytest.raises(UsageError, match=r"control\.sign_with: there are several keys; say which signs: old, ops"):
         signer_of(keys("ops", "old"), START)
+
+
+async def test_an_intention_of_mlflow_that_waited_is_signed_as_of_when_it_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[tuple[Control, object]] = []
+
+    async def send(_kafka: object, event: Control, signer: object) -> None:
+        sent.append((event, signer))
+
+    monkeypatch.setattr(running.control, "send", send)
+    intended = msgspec.json.decode(control(1), type=Control)
+    signer = signer_of(keys("ops"), START)
+    for of in (None, signer):
+        await running.ControlTopic(KafkaSettings(), of).send(intended)
+    (unsigned, nobody), (signed, somebody) = sent
+    assert (unsigned, nobody, somebody) == (intended, None, signer)
+    assert isinstance(signed.ts, int)
+    assert time.time() * 1000 - MINUTE < signed.ts
+    assert msgspec.structs.replace(signed, ts=START) == intended
 
 
 def test_a_signers_header_is_the_signature() -> None:
