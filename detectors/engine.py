@@ -32,8 +32,9 @@ from schemas.codec import Decoder, Rejection, dead_letter, encode
 from schemas.events import Alert, Audit, Control, ControlAction, DeadLetter, Input, Metrics, Output, Retrain, Signal
 from schemas.reasons import AuditResult, DeadLetterReason
 from schemas.records import RecordLike
+from schemas.sizes import fit
 from schemas.times import TS_END, TS_MIN
-from schemas.topics import Stream, TopicNames
+from schemas.topics import VALUE_BYTES_MAX, Stream, TopicNames
 
 _APPLIED = Fate.APPLIED  # a look into an enum costs more than most of what a record needs
 
@@ -370,4 +371,7 @@ def _effect(decided: Decided) -> Effect:
         key = None if event.key is None else b64decode(event.key)
     else:
         key = event.model.encode()
-    return Effect(_STREAMS[type(event)], event.id, key, encode(event))
+    value = encode(event)
+    if len(value) > VALUE_BYTES_MAX:  # a text of a megabyte that is told twice: whoever wrote it must not stop the rest
+        value = encode(fit(event, VALUE_BYTES_MAX))
+    return Effect(_STREAMS[type(event)], event.id, key, value)

@@ -15,10 +15,11 @@ from detectors.engine import Engine
 from detectors.signing import NO_KEYS, SPAN_MS, Keys
 from schemas.chain import hash_of
 from schemas.codec import encode
-from schemas.events import Audit
+from schemas.events import AlertEvent, Audit
 from schemas.records import Record
 from schemas.signatures import HEADER, signature
-from schemas.topics import Stream
+from schemas.sizes import MARK
+from schemas.topics import VALUE_BYTES_MAX, Stream
 from tests.detectors.events import (
     SECOND,
     START,
@@ -146,6 +147,15 @@ def test_a_text_of_a_megabyte_is_cut_and_two_that_differ_still_do() -> None:
     assert max(len(effect.value) for effect in one.effects) < 2 * TEXT_CHARACTERS_MAX
     assert entries(one)[0].by != entries(other)[0].by
     assert is_chain(one)
+
+
+def test_a_reason_of_a_megabyte_makes_no_event_that_its_topic_does_not_take() -> None:
+    """The alert says it twice."""
+    mute = control("mute", "m", incident=alarm(), reason="r" * 1_000_000, at=700 * SECOND)
+    told = run([*of_feature("age", AGE), mute], WARM)
+    (muted,) = [alert for alert in told.alerts if alert.event is AlertEvent.MUTED]
+    assert max(len(effect.value) for effect in told.effects) <= VALUE_BYTES_MAX
+    assert (muted.evidence.detail[MARK], muted.incident, results(told)) == (True, alarm(), ["applied"])
 
 
 def alarm() -> str:
