@@ -9,7 +9,7 @@ from streams import baselines
 from streams.errors import SourceError
 from streams.sections import Settings
 from streams.state import EffectLike, EngineFactory
-from streams.summary import Summary, Tally
+from streams.summary import Summary, Tally, budgets
 
 BATCH_RECORDS = 4_000  # enough for detectors that work on whole columns, few enough for a progress bar that moves
 
@@ -61,7 +61,7 @@ def run(
             progress(len(batch))
     except SourceError as failure:
         error = str(failure)
-    return tally.summary(seconds=clock() - start, error=error)
+    return tally.summary(seconds=clock() - start, error=error, budgets=budgets(settings.monitor))
 
 
 def _batches(records: Iterable[RecordLike], most: int) -> Iterator[list[RecordLike]]:

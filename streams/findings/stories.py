@@ -1,0 +1,130 @@
+"""Alerts put together to incidents with all that they told, and the pages that people would have got."""
+
+from array import array
+from collections import Counter
+
+import msgspec
+
+from schemas.events import Alert, AlertEvent, Severity
+from schemas.times import UNIT_MS
+from streams.incidents import AFTER, OVER, SAYS_WHO, Status
+from streams.pager.steps import ACTIONS, Action
+
+INCIDENTS_MAX = 500  # told one by one, the most severe first; of some 6 KB each
+STEPS_MAX = 24  # of one incident: its first ones, and the newest
+SIGNALS_MAX = 12  # of one incident that are named
+CELLS_MAX = 200_000  # hours with a page, of all models
+TIMES_MAX = 200_000  # of pages: what is drawn of them; all are counted
+_RANK = {severity: rank for rank, severity in enumerate(Severity)}
+_FIRST_KEPT = STEPS_MAX // 2
+
+
+def is_page(alert: Alert) -> bool:
+    """Whether a person is called, where nobody set up routes of his own: see docs/pager.md."""
+    return ACTIONS.get(alert.event) is Action.TRIGGER and alert.severity is not Severity.INFO
+
+
+class Story(msgspec.Struct):
+    """One incident from its first step to its last. Its steps may name different signals."""
+
+    incident: str
+    model: str
+    opened_ts: int
+    last_ts: int
+    severity: Severity  # the worst it ever had
+    status: Status
+    summary: str
+    over_ts: int | None = None
+    pages: int = 0
+    right: bool | None = None  # none: nothing is known to hold it against
+    signals: dict[str, None] = {}
+    kinds: dict[str, None] = {}
+    steps: list[Alert] = []
+    left_out: int = 0  # steps between the first ones and the newest
+
+    def add(self, alert: Alert) -> None:
+        self.last_ts = alert.ts
+        self.status = AFTER[alert.event] or self.status
+        self.over_ts = alert.ts if self.status in OVER else None
+        self.severity = max(self.severity, alert.severity, key=_RANK.__getitem__)
+        if len(self.signals) < SIGNALS_MAX:
+            self.signals[alert.signal] = None
+            self.kinds[alert.kind] = None
+        if alert.event not in SAYS_WHO:
+            self.summary = alert.summary
+        self.steps.append(alert)
+        if len(self.steps) > STEPS_MAX:
+            del self.steps[_FIRST_KEPT]
+            self.left_out += 1
+
+    @property
+    def weight(self) -> tuple[int, int, int]:
+        return _RANK[self.severity], self.pages, self.opened_ts
+
+
+class Stories:
+    """Takes every alert in its order. What is counted is counted of all, what is kept is bounded."""
+
+    def __init__(self, most: int = INCIDENTS_MAX) -> None:
+        self.incidents: Counter[str] = Counter()  # by model
+        self.pages: Counter[str] = Counter()  # by model
+        self.right: Counter[str] = Counter()  # pages by model, where something is known to hold them against
+        self.by_event: Counter[str] = Counter()
+        self.hours: Counter[tuple[str, int]] = Counter()  # pages by model and hour since 1970
+        self.times, self.false_times = array("q"), array("q")  # of pages
+        self.left_out = 0
+        self._most = most
+        self._stories: dict[str, Story] = {}
+
+    def add(self, alert: Alert, right: bool | None = None) -> None:
+        """``right``: what a page turned out to be."""
+        self.by_event[alert.event] += 1
+        page = is_page(alert)
+        if alert.event is AlertEvent.OPENED:
+            self.incidents[alert.model] += 1
+        if page:
+            self._paged(alert, right)
+        story = self._stories.get(alert.incident)
+        if story is None:
+            if alert.event is not AlertEvent.OPENED and self.left_out:
+                return  # its beginning was let go
+            story = self._stories[alert.incident] = Story(
+                incident=alert.incident,
+                model=alert.model,
+                opened_ts=alert.ts,
+                last_ts=alert.ts,
+                severity=alert.severity,
+                status=Status.OPEN,
+                summary=alert.summary,
+            )
+        story.add(alert)
+        if page:
+            story.pages += 1
+            story.right = story.right if story.right else right
+        if len(self._stories) > 2 * self._most:
+            self._let_go()
+
+    @property
+    def kept(self) -> list[Story]:
+        """The oldest first."""
+        self._let_go()
+        return sorted(self._stories.values(), key=lambda story: (story.opened_ts, story.incident))
+
+    def _paged(self, alert: Alert, right: bool | None) -> None:
+        self.pages[alert.model] += 1
+        self.right[alert.model] += bool(right)
+        if len(self.times) < TIMES_MAX:
+            self.times.append(alert.ts)
+            if right is False:
+                self.false_times.append(alert.ts)
+        cell = (alert.model, alert.ts // UNIT_MS["h"])
+        if cell in self.hours or len(self.hours) < CELLS_MAX:
+            self.hours[cell] += 1
+
+    def _let_go(self) -> None:
+        """Of more than so many those that are least severe go, and of these the oldest."""
+        if len(self._stories) <= self._most:
+            return
+        ranked = sorted(self._stories.values(), key=lambda story: story.weight, reverse=True)
+        self.left_out += len(ranked) - self._most
+        self._stories = {story.incident: story for story in ranked[: self._most]}
