@@ -23,7 +23,12 @@ MESSAGE_BYTES_MAX = 256 * 1024 * 1024  # a screenshot of a whole long page comes
 _LISTENING = re.compile(rb"DevTools listening on (ws://\S+)")
 _OPTIONS = ("--headless=new", "--no-first-run", "--disable-gpu", "--hide-scrollbars", "--force-color-profile=srgb")
 # What a browser asks of its maker by itself is no request of the page, and would not be answered here.
-_QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-default-browser-check")
+_QUIET = (
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-default-browser-check",
+)
 
 
 def find() -> str:
@@ -47,7 +52,10 @@ async def browser() -> "AsyncIterator[Browser]":
             async with asyncio.timeout(START_S):
                 address = await _address(process)
             drain = asyncio.create_task(_drain(process))
-            async with ClientSession() as session, session.ws_connect(address, max_msg_size=MESSAGE_BYTES_MAX) as socket:
+            async with (
+                ClientSession() as session,
+                session.ws_connect(address, max_msg_size=MESSAGE_BYTES_MAX) as socket,
+            ):
                 running = Browser(socket)
                 yield running
                 await running.close()
@@ -101,7 +109,8 @@ class Browser:
             json.dumps({"id": self._next, "method": method, "params": parameters or {}, **whose})
         )
         async with asyncio.timeout(ANSWER_S):
-            return await answer
+            told: dict[str, Any] = await answer
+            return told
 
     async def close(self) -> None:
         await self.call("Browser.close")
@@ -158,8 +167,8 @@ class Page:
         await self.call("Emulation.setEmulatedMedia", media=media, features=wanted)
 
     async def open(self, file: Path, fragment: str = "") -> None:
-        """Waits until all of it is loaded."""
-        self._address = file.resolve().as_uri()
+        """Waits until all of it is loaded. The path is absolute."""
+        self._address = file.as_uri()
         self._loaded.clear()
         await self.call("Page.navigate", url=self._address + (f"#{fragment}" if fragment else ""))
         async with asyncio.timeout(ANSWER_S):
@@ -179,11 +188,12 @@ class Page:
         await self.call("Input.dispatchKeyEvent", type="keyDown", **about, **({"text": typed} if typed else {}))
         await self.call("Input.dispatchKeyEvent", type="keyUp", **about)
 
-    async def screenshot(self, file: Path, *, whole: bool = False) -> None:
+    async def screenshot(self, *, whole: bool = False) -> bytes:
+        """A PNG."""
         taken = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
-        file.write_bytes(base64.b64decode(taken["data"]))
+        return base64.b64decode(taken["data"])
 
-    async def pdf(self, file: Path) -> None:
+    async def pdf(self) -> bytes:
         paper = {"paperWidth": 8.27, "paperHeight": 11.69, "printBackground": True}  # A4, in inches
         printed = await self.call("Page.printToPDF", **paper, preferCSSPageSize=True)
-        file.write_bytes(base64.b64decode(printed["data"]))
+        return base64.b64decode(printed["data"])

@@ -22,6 +22,7 @@ from streams.commands import (
     mlflow,
     pager,
     replay,
+    report,
     schema,
     topics,
     worker,
@@ -36,6 +37,7 @@ FAILED, INTERRUPTED, UNREAD = 1, 130, 141  # the last two: 128 and the signal's 
 
 COMMANDS: tuple[Command, ...] = (
     replay.command,
+    report.command,
     worker.command,
     pager.command,
     mlflow.command,

@@ -61,8 +61,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="
 def budgets(monitor: MonitorConfig) -> dict[str, Budget]:
     configured = {EVERY_MODEL: monitor.defaults, **monitor.models}
     return {
-        model: Budget(config.false_pages_per_month, config.rows_per_false_alarm)
-        for model, config in configured.items()
+        model: Budget(config.false_pages_per_month, config.rows_per_false_alarm) for model, config in configured.items()
     }
 
 

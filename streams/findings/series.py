@@ -31,14 +31,14 @@ class Grid(NamedTuple):
 
     first: int
     step: int
-    count: int
+    size: int
 
     @property
     def end(self) -> int:
-        return self.first + self.step * self.count
+        return self.first + self.step * self.size
 
     def place(self, ts: int) -> int:
-        return min(max((ts - self.first) // self.step, 0), self.count - 1)
+        return min(max((ts - self.first) // self.step, 0), self.size - 1)
 
 
 def grid(from_ts: int, to_ts: int, least_step: int) -> Grid:
@@ -64,8 +64,8 @@ class Series:
     def __init__(self, names: Sequence[str], over: Grid) -> None:
         self.grid, self.names = over, names
         self._how = {name: how(name) for name in names}
-        self._values = {name: array("d", bytes(8 * over.count)) for name in names}
-        self._weights = {name: array("d", bytes(8 * over.count)) for name in names}
+        self._values = {name: array("d", bytes(8 * over.size)) for name in names}
+        self._weights = {name: array("d", bytes(8 * over.size)) for name in names}
 
     def add(self, window: Metrics) -> None:
         place, values = self.grid.place(window.window_start), window.values
@@ -87,7 +87,7 @@ class Series:
     def of(self, name: str) -> list[float | None]:
         """A value a stretch; none where nothing was told."""
         if name not in self._how:
-            return [None] * self.grid.count
+            return [None] * self.grid.size
         told = zip(self._values[name], self._weights[name], strict=True)
         if self._how[name] is How.MEAN:
             return [value / weight if weight else None for value, weight in told]

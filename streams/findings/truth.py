@@ -46,7 +46,8 @@ class Truth:
         for number, change in enumerate(self.changes):
             if change.explains(model, ts):
                 explained = True
-                self.found[number] = min(ts, self.found[number] if self.found[number] is not None else ts)
+                found = self.found[number]
+                self.found[number] = ts if found is None else min(ts, found)
         return explained
 
     @property

@@ -136,7 +136,7 @@ def cumulated(found: Findings) -> dict[str, Any]:
 
 
 def _so_far(times: Sequence[int], grid: Grid) -> list[int]:
-    counts = [0] * grid.count
+    counts = [0] * grid.size
     for ts in times:
         counts[grid.place(ts)] += 1
     total, so_far = 0, []
@@ -153,11 +153,13 @@ def of_model(model: Model, found: Findings, links: Mapping[str, str]) -> dict[st
         "name": label(name),
         "first": series.grid.first,
         "step": series.grid.step,
-        "count": series.grid.count,
+        "count": series.grid.size,
         **{key: _numbers(series.of(metric)) for key, metric in _PLACED.items() if series.has(metric)},
         "others": {label(each): _numbers(series.of(each)) for each in others[:OTHERS_MAX] if series.has(each)},
         "statistics": {
-            label(detector): [[each.ts, short(each.times), label(each.signal), label(each.disposition)] for each in told]
+            label(detector): [
+                [each.ts, short(each.times), label(each.signal), label(each.disposition)] for each in told
+            ]
             for detector, told in model.courses.statistics.items()
         },
         "signals": [_course(course) for course in model.courses.drawn],

@@ -5,13 +5,15 @@ import hashlib
 from importlib.resources import files
 from pathlib import Path
 
+from detectors.wording import lasting
 from streams.errors import SinkError
+from streams.findings import words
 from streams.findings.collect import Findings
 from streams.findings.courses import COURSES_MAX, POINTS_MAX
 from streams.findings.series import STRETCHES_MAX
-from streams.page import incidents, models, overview, words
+from streams.page import incidents, models, overview
 from streams.page.data import anchors, block, fleet, of_model
-from streams.page.markup import Html, join, safe, sentence, tag
+from streams.page.markup import Html, safe, sentence, tag
 
 LIBRARY = "vendor/echarts.min.js"
 
@@ -80,26 +82,30 @@ def _asset(name: str) -> str:
 
 
 def _contents() -> Html:
-    parts = (("pages", "Pages"), ("timeline", "Timeline"), ("models", "By model"), ("each-model", "Each model"), ("incidents", "Incidents"))
+    parts = (
+        ("pages", "Pages"),
+        ("timeline", "Timeline"),
+        ("models", "By model"),
+        ("each-model", "Each model"),
+        ("incidents", "Incidents"),
+    )
     listed = [tag("li", tag("a", title, href=f"#{name}")) for name, title in parts]
     return tag("nav", tag("ul", listed), aria_label="Parts of the report")
 
 
 def _footer(found: Findings) -> Html:
     events = ", ".join(f"{event} {count:,}" for event, count in sorted(found.by_event.items())) or "none"
-    missing = f"; {found.windows_left_out:,} windows of metrics were more than can be kept" if found.windows_left_out else ""
+    missing = (
+        f"; {found.windows_left_out:,} windows of metrics were more than can be kept" if found.windows_left_out else ""
+    )
     return tag(
         "footer",
         tag("p", sentence(f"From {found.where}. Steps of incidents: {events}{missing}.")),
         tag(
             "p",
-            f"A line is drawn from {STRETCHES_MAX} stretches of time at most, here of {words.lasting(found.grid.step)}; of each "
-            f"model {COURSES_MAX} signals are drawn, with {POINTS_MAX} reports each. The tables hold everything. A deployment "
-            "is the first window of a version that was not the model's first. The replay, the alerts and this page come from "
-            "the same engine that works live.",
+            f"A line is drawn from {STRETCHES_MAX} stretches of time at most, here of {lasting(found.grid.step)}; of each "
+            f"model {COURSES_MAX} signals are drawn, with {POINTS_MAX} reports each. The tables hold every alert, signal "
+            "and window. A deployment is the first window of a version that was not the model's first.",
         ),
         tag("p", "On paper: with few sections all are printed, otherwise those that are open."),
     )
-
-
-__all__ = ["Html", "document", "join", "write"]

@@ -8,7 +8,16 @@ def figure(
 ) -> Html:
     """``of`` names the block of data; ``number`` is that of the signal in it. Without scripts the words remain."""
     alike = "A figure; what it shows stands beside it in words" + ("." if small else ", and below it as a table.")
-    plot = tag("div", cls="plot", role="img", aria_label=alike, data_figure=kind, data_of=of, data_number=number, style=f"height:{height}px")
+    plot = tag(
+        "div",
+        cls="plot",
+        role="img",
+        aria_label=alike,
+        data_figure=kind,
+        data_of=of,
+        data_number=number,
+        style=f"height:{height}px",
+    )
     words = tag("figcaption", tag("strong", title), " ", said)
     numbers = None if small else tag("details", tag("summary", "The numbers of this figure"), cls="numbers")
     return tag("figure", words, plot, numbers or "", cls="small" if small else "")

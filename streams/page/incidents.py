@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 
 from detectors.wording import lasting
 from schemas.events import Alert, Evidence
+from streams.findings import words
 from streams.findings.collect import Findings
 from streams.findings.courses import finite
 from streams.findings.stories import INCIDENTS_MAX, Story
 from streams.incident_story import details, facts, number
-from streams.page import words
 from streams.page.figure import figure
 from streams.page.markup import Html, Part, named, sentence, tag
 from streams.report import counted, time_of
@@ -28,7 +28,11 @@ def sections(found: Findings, names: Mapping[str, str], links: Mapping[str, str]
         if course.segment is None
     }
     left_out = found.stories_left_out
-    more = tag("p", f"{counted(left_out, 'further incident')}, less severe or older, are in the tables (--tables).", cls="quiet")
+    more = tag(
+        "p",
+        f"{counted(left_out, 'further incident')}, less severe or older, are in the tables (--tables).",
+        cls="quiet",
+    )
     search = tag(
         "p",
         tag("label", "Show only those with ", tag("input", type="search", id="wanted", autocomplete="off")),
@@ -38,8 +42,20 @@ def sections(found: Findings, names: Mapping[str, str], links: Mapping[str, str]
         hidden=True,  # without scripts there is nothing that could search
     )
     each = [_section(story, names, links, drawn, found) for story in found.stories]
-    said = f"{counted(len(found.stories), 'incident')}, the oldest first, {INCIDENTS_MAX:,} at most." if found.stories else "There is none."
-    return tag("section", tag("h2", "Incidents and their evidence"), tag("p", said, cls="quiet"), search, each, more if left_out else "", id="incidents")
+    said = (
+        f"{counted(len(found.stories), 'incident')}, the oldest first, {INCIDENTS_MAX:,} at most."
+        if found.stories
+        else "There is none."
+    )
+    return tag(
+        "section",
+        tag("h2", "Incidents and their evidence"),
+        tag("p", said, cls="quiet"),
+        search,
+        each,
+        more if left_out else "",
+        id="incidents",
+    )
 
 
 def _section(story: Story, names: Mapping[str, str], links: Mapping[str, str], drawn: Drawn, found: Findings) -> Html:
@@ -98,7 +114,15 @@ def _figures(story: Story, names: Mapping[str, str], drawn: Drawn) -> Part:
     if section is None or not numbers:
         return ""
     each = [
-        figure("signal", named(signal), "before and after, all reports of this signal.", of=section, number=at, height=130, small=True)
+        figure(
+            "signal",
+            named(signal),
+            "before and after, all reports of this signal.",
+            of=section,
+            number=at,
+            height=130,
+            small=True,
+        )
         for signal, at in numbers[:FIGURES_MAX]
     ]
     return tag("div", each, cls="multiples")
@@ -119,16 +143,32 @@ def _step(step: Alert, as_before: bool) -> list[Part]:
     place = step.position
     rows: list[tuple[str, Part]] = [
         ("signal", named(step.signal)),
-        ("decided by", [named(step.detector), " at ", tag("code", named(f"{place.topic}[{place.partition}]@{place.offset}"))]),
+        (
+            "decided by",
+            [named(step.detector), " at ", tag("code", named(f"{place.topic}[{place.partition}]@{place.offset}"))],
+        ),
     ]
     if as_before:
         rows.append(("evidence", "as before"))
     else:
         rows += [(name, sentence(what)) for name, what in facts(step.evidence)]
         rows += _measures(step.evidence)
-        rows += [("likely cause", sentence(str(step.evidence.detail[cause]))) for cause in _CAUSES if cause in step.evidence.detail]
+        rows += [
+            ("likely cause", sentence(str(step.evidence.detail[cause])))
+            for cause in _CAUSES
+            if cause in step.evidence.detail
+        ]
     return [
-        tag("p", tag("time", time_of(step.ts)), " ", tag("strong", step.event), " ", tag("span", step.severity.value, cls=f"badge {step.severity.value}"), " ", sentence(step.summary)),
+        tag(
+            "p",
+            tag("time", time_of(step.ts)),
+            " ",
+            tag("strong", step.event),
+            " ",
+            tag("span", step.severity.value, cls=f"badge {step.severity.value}"),
+            " ",
+            sentence(step.summary),
+        ),
         _facts(rows),
     ]
 

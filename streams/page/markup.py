@@ -73,7 +73,13 @@ def table(
 ) -> Html:
     """In a frame that scrolls by itself where it is too wide, also with the keyboard."""
     body = [
-        tag("tr", [tag("th", cell, scope="row") if first_names and not at else tag("td", cell) for at, cell in enumerate(row)])
+        tag(
+            "tr",
+            [
+                tag("th", cell, scope="row") if first_names and not at else tag("td", cell)
+                for at, cell in enumerate(row)
+            ],
+        )
         for row in rows
     ]
     heads = tag("tr", [tag("th", cell, scope="col") for cell in head])

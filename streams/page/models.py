@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
+from streams.findings import words
 from streams.findings.collect import Findings, Model
 from streams.findings.courses import DISTANCES, Course, Point
 from streams.findings.stories import Story
 from streams.incident_story import number
-from streams.page import words
 from streams.page.figure import figure
 from streams.page.markup import Html, Part, join, named, sentence, table, tag
 from streams.page.overview import retrains
@@ -58,7 +58,15 @@ def _signals(model: Model, name: str) -> Part:
     if not courses:
         return tag("p", "No detector said anything of a signal.", cls="quiet")
     multiples = [
-        figure("signal", named(_titled(course)), sentence(course_words(course)), of=name, number=at, height=_SMALL_PX, small=True)
+        figure(
+            "signal",
+            named(_titled(course)),
+            sentence(course_words(course)),
+            of=name,
+            number=at,
+            height=_SMALL_PX,
+            small=True,
+        )
         for at, course in enumerate(courses)
     ]
     undrawn = model.courses.undrawn
@@ -84,7 +92,11 @@ def course_words(course: Course) -> str:
     if point.since is not None:
         said += f" since {time_of(point.since)}"
     if point.effect is not None:
-        between = f" ({number(point.low)} to {number(point.high)})" if point.low is not None and point.high is not None else ""
+        between = (
+            f" ({number(point.low)} to {number(point.high)})"
+            if point.low is not None and point.high is not None
+            else ""
+        )
         said += f"; effect {number(point.effect)}{between}"
     return f"{said}; {counted(len(course.points) + course.left_out, 'report')}, {counted(course.opened, 'alarm')}."
 
@@ -102,7 +114,7 @@ def _measured(courses: list[Course]) -> Iterator[list[Part]]:
     for course in courses:
         last = next((point for point in reversed(course.points) if _is_measured(point)), None)
         if last is not None:
-            told = [number(value) if value is not None else "–" for value in last.distances]
+            told = [number(value) if value is not None else words.NOTHING for value in last.distances]
             yield [named(_titled(course)), time_of(last.ts), f"{last.n:,}", *told]
 
 
@@ -114,7 +126,12 @@ def _incidents(stories: list[Story], links: Mapping[str, str]) -> Part:
     if not stories:
         return ""
     listed = [
-        tag("li", tag("a", f"{time_of(story.opened_ts)} {story.severity}", href=f"#{links[story.incident]}"), " ", sentence(story.summary))
+        tag(
+            "li",
+            tag("a", f"{time_of(story.opened_ts)} {story.severity}", href=f"#{links[story.incident]}"),
+            " ",
+            sentence(story.summary),
+        )
         for story in stories[:LISTED_MAX]
     ]
     return join([tag("h4", "Incidents"), tag("ul", listed, cls="links")])

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 
 from detectors.wording import lasting
 from schemas.events import EVERY_MODEL
+from streams.findings import words
 from streams.findings.collect import MODELS_MAX, Findings, Model
 from streams.incident_story import number
-from streams.page import words
 from streams.page.data import CALENDAR_ROWS_MAX, TIMELINE_ROWS_MAX, calendar
 from streams.page.figure import figure
 from streams.page.markup import Html, Part, named, sentence, table, tag
@@ -33,7 +33,9 @@ def header(found: Findings) -> Html:
 def _incomplete(found: Findings) -> Part:
     if found.summary.complete:
         return ""
-    return tag("p", "These results are not complete: ", sentence(found.summary.error or "the replay ended early"), cls="warn")
+    return tag(
+        "p", "These results are not complete: ", sentence(found.summary.error or "the replay ended early"), cls="warn"
+    )
 
 
 def _cards(found: Findings) -> Html:
@@ -44,14 +46,24 @@ def _cards(found: Findings) -> Html:
         ("Incidents", f"{found.incidents:,}", f"{over:,} over by themselves or by hand, {still:,} open at the end"),
     ]
     if (allowed := found.allowed) is not None:
-        cards.append(("Budget", number(allowed), f"false pages that {words.roughly(found.span_ms)} may cost, all models together"))
+        cards.append(
+            (
+                "Budget",
+                number(allowed),
+                f"false pages that {words.roughly(found.span_ms)} may cost, all models together",
+            )
+        )
     if found.truth is not None:
         changes, missed = len(found.truth.changes), len(found.truth.missed)
         cards.append(("Right", f"{found.right:,} of {found.pages:,}", "pages while a known change was going on"))
         cards.append(("Found", f"{changes - missed:,} of {changes:,}", "known changes that a page came for"))
     else:
         cards.append(("Right", "not known", "name a file of known changes with --truth"))
-    return tag("dl", [tag("div", tag("dt", name), tag("dd", value), tag("dd", what, cls="quiet")) for name, value, what in cards], cls="cards")
+    return tag(
+        "dl",
+        [tag("div", tag("dt", name), tag("dd", value), tag("dd", what, cls="quiet")) for name, value, what in cards],
+        cls="cards",
+    )
 
 
 def by_model(found: Findings, sections: Mapping[str, str]) -> Html:
@@ -75,8 +87,8 @@ def _rows(found: Findings, sections: Mapping[str, str]) -> Iterator[list[Part]]:
             tag("a", name, href=f"#{sections[figures.name]}"),
             f"{figures.pages:,}",
             words.a_month(figures.pages, found.span_ms),
-            words.asked(figures) if figures.name != EVERY_MODEL else "–",
-            "–" if figures.allowed is None or figures.name == EVERY_MODEL else number(figures.allowed),
+            words.asked(figures) if figures.name != EVERY_MODEL else words.NOTHING,
+            words.NOTHING if figures.allowed is None or figures.name == EVERY_MODEL else number(figures.allowed),
             f"{figures.incidents:,}",
             f"{figures.predictions:,}",
             words.coverage(drawn[figures.name]),
@@ -128,9 +140,9 @@ def _known_changes(found: Findings) -> Part:
     rows = [
         [
             named(words.shown(change.model)),
-            sentence(change.what or "–"),
+            sentence(change.what or words.NOTHING),
             time_of(change.starts),
-            time_of(change.ends) if change.ends is not None else "–",
+            time_of(change.ends) if change.ends is not None else words.NOTHING,
             f"after {lasting(page - change.starts)}" if page is not None else "missed",
         ]
         for change, page in zip(found.truth.changes, found.truth.found, strict=True)
@@ -150,7 +162,11 @@ def retrains(model: Model) -> Part:
             time_of(retrain.ts),
             sentence(retrain.reason.replace("_", " ")),
             f"{time_of(retrain.data.from_ts)} to {time_of(retrain.data.to_ts)}",
-            tag("code", f"{retrain.data.topic}[{retrain.data.partition}]@{retrain.data.from_offset}–{retrain.data.to_offset}"),
+            tag(
+                "code",
+                f"{retrain.data.topic}[{retrain.data.partition}]@",
+                f"{retrain.data.from_offset} to {retrain.data.to_offset}",
+            ),
             f"{retrain.labels.joined:,}",
         ]
         for retrain in model.retrains

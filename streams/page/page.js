@@ -15,7 +15,7 @@
     return blocks.get(id);
   }
   function number(value) {
-    if (value === null || value === undefined) return "–";
+    if (value === null || value === undefined) return "—";
     if (Number.isInteger(value)) return value.toLocaleString("en");
     const size = Math.abs(value);
     return size >= 1e4 && size < 1e15 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(4)));
@@ -37,7 +37,7 @@
   function tick(ts) { // a date where a day begins, the time of the day elsewhere
     const at = new Date(ts);
     if (ts % 86400000) return `${two(at.getUTCHours())}:${two(at.getUTCMinutes())}`;
-    return at.getUTCDate() === 1 && at.getUTCMonth() === 0 ? String(at.getUTCFullYear()) : `${MONTHS[at.getUTCMonth()]} ${at.getUTCDate()}`;
+    return at.getUTCDate() === 1 && at.getUTCMonth() === 0 ? when(ts, 86400000) : `${MONTHS[at.getUTCMonth()]} ${at.getUTCDate()}`;
   }
   const short = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 
@@ -74,7 +74,7 @@
   const tickLabel = (c) => ({ color: c.quiet, hideOverlap: true, fontSize: 11, formatter: tick, alignMinLabel: "left", alignMaxLabel: "right" });
   function timeAxis(c, from, to, more = {}) {
     return {
-      type: "time", min: from, max: to, axisLine: { lineStyle: { color: c.quiet } }, splitLine: { show: false },
+      type: "time", min: from, max: to, axisLine: { onZero: false, lineStyle: { color: c.quiet } }, splitLine: { show: false },
       axisLabel: tickLabel(c), axisTick: { lineStyle: { color: c.quiet } }, ...more,
     };
   }
@@ -244,7 +244,7 @@
       const rows = Math.max(1, ...lanes.map(([lane]) => lane + 1));
       pane("incidents, critical ones thickest", 90, { type: "value", min: -0.5, max: rows - 0.5, show: false, inverse: true },
         [bars(c, lanes.map(([lane, one]) => bar(c, lane, one, end)), marks(c, d))]);
-      pane(`predictions in ${lasting(d.step)}`, 80, valueAxis(c),
+      pane(`predictions in every ${lasting(d.step)}`, 80, valueAxis(c),
         [{ name: "predictions", type: "bar", barCategoryGap: "0%", color: c.traffic, data: stretches(d, d.predictions ?? []), ...marks(c, d) }]);
       const losses = [["loss", "mean loss"], ["log_loss", "mean log loss"]].filter(([key]) => d[key]);
       pane(losses.map(([, name]) => name).join(", ") || "mean loss: no label came", 100, valueAxis(c, { scale: true }),
@@ -346,11 +346,11 @@
   function columns(d, keys) {
     const there = keys.filter(([key]) => d[key]);
     const rows = Array.from({ length: d.count }, (_, at) => [when(d.first + at * d.step), ...there.map(([key]) => number(d[key][at]))]);
-    return [["from", ...there.map(([, name]) => name)], thinned(rows.filter((row) => row.slice(1).some((cell) => cell !== "–")))];
+    return [["from", ...there.map(([, name]) => name)], thinned(rows.filter((row) => row.slice(1).some((cell) => cell !== "—")))];
   }
   const TABLES = {
     calendar: (d) => [["model", "from", "pages"], thinned(d.calendar.cells.map(([column, row, pages]) => [d.calendar.rows[row], when(d.calendar.first + column * d.calendar.hours * 3600000), number(pages)]))],
-    budget: (d) => [["until", "pages so far", ...(d.budget.false ? ["unexplained"] : []), "the budgets bear"], thinned(d.budget.pages.map((pages, at) => [when(d.budget.first + (at + 1) * d.budget.step), number(pages), ...(d.budget.false ? [number(d.budget.false[at])] : []), d.budget.allowed === null ? "–" : number(d.budget.allowed * (at + 1) / d.budget.pages.length)]))],
+    budget: (d) => [["until", "pages so far", ...(d.budget.false ? ["unexplained"] : []), "the budgets bear"], thinned(d.budget.pages.map((pages, at) => [when(d.budget.first + (at + 1) * d.budget.step), number(pages), ...(d.budget.false ? [number(d.budget.false[at])] : []), d.budget.allowed === null ? "—" : number(d.budget.allowed * (at + 1) / d.budget.pages.length)]))],
     timeline: (d) => [["model", "from", "to", "severity", "signals"], thinned(d.incidents.map(([row, from, over, severity, , signals]) => [d.rows[row].name, when(from), over === null ? "still open" : when(over), severity, signals]))],
     model: (d) => columns(d, [["predictions", "predictions"], ["loss", "mean loss"], ["log_loss", "mean log loss"]]),
     labels: (d) => columns(d, [["predictions", "predictions"], ["joined", "labels"], ["pending", "waiting"]]),

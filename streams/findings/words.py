@@ -8,6 +8,7 @@ from streams.findings.collect import Figures, Findings, Model
 from streams.incident_story import number
 from streams.report import counted, time_of
 
+NOTHING = "—"  # where there is no value
 MONTH_DAYS = 30
 DAY_MS = 86_400_000
 EVERY = "all models of a partition"
@@ -70,13 +71,13 @@ def asked(figures: Figures) -> str:
 
 def a_month(pages: int, span_ms: int) -> str:
     """Of less than a week nothing is said of a month."""
-    return number(pages * MONTH_DAYS * DAY_MS / span_ms) if span_ms >= 7 * DAY_MS else "–"
+    return number(pages * MONTH_DAYS * DAY_MS / span_ms) if span_ms >= 7 * DAY_MS else NOTHING
 
 
 def coverage(model: Model) -> str:
     predictions, joined = model.series.total("predictions"), model.series.total("joined")
     if not predictions:
-        return "–"
+        return NOTHING
     return f"{joined / predictions:.0%}"
 
 
@@ -105,9 +106,13 @@ def course(model: Model) -> str:
     strongest = [each for largest in model.courses.statistics.values() for each in largest]
     if strongest:
         top = max(strongest, key=lambda each: each.times)
-        said.append(f"the statistic furthest beyond its threshold was that of {shown(top.signal)}, {number(top.times)} times")
+        said.append(
+            f"the statistic furthest beyond its threshold was that of {shown(top.signal)}, {number(top.times)} times"
+        )
     if model.deploys:
-        said.append(f"{counted(len(model.deploys), 'further version')} served: {_first(d.version for d in model.deploys)}")
+        said.append(
+            f"{counted(len(model.deploys), 'further version')} served: {_first(d.version for d in model.deploys)}"
+        )
     return f"{'; '.join(said)}."
 
 
