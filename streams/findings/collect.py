@@ -101,7 +101,7 @@ def collect(directory: Path, truth: Truth | None = None, *, drawn: bool = True) 
     span_ms = max(seen.to_ts - seen.from_ts, 1)
     names = ranked(seen.models, stories.pages, len(seen.models) + len(stories.pages))
     all_models = [_figures(name, seen, stories, summary, span_ms) for name in names]
-    models = _models(files, all_models[:MODELS_MAX], seen, over, drawn=drawn)
+    models = _models(files, all_models[:MODELS_MAX], seen, stories, over, drawn=drawn)
     return Findings(
         where=directory,
         summary=summary,
@@ -139,7 +139,9 @@ def _figures(name: str, seen: Survey, stories: Stories, summary: Summary, span_m
     )
 
 
-def _models(files: Files, shown: list[Figures], seen: Survey, over: Grid, *, drawn: bool) -> list[Model]:
+def _models(
+    files: Files, shown: list[Figures], seen: Survey, stories: Stories, over: Grid, *, drawn: bool
+) -> list[Model]:
     series = {figures.name: Series(list(seen.names), over) for figures in shown}
     courses = {figures.name: Courses(over) for figures in shown}
     retrains: dict[str, list[Retrain]] = {figures.name: [] for figures in shown}
@@ -154,6 +156,7 @@ def _models(files: Files, shown: list[Figures], seen: Survey, over: Grid, *, dra
             too_many[retrain.model] += 1
     if drawn:
         for signal in files.signals():
+            stories.add_signal(signal)
             if signal.model in courses:
                 courses[signal.model].add_signal(signal)
         for alert in files.alerts():

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from math import isfinite
 from typing import NamedTuple
 
+from detectors.lifecycle import Disposition
 from schemas.events import Alert, AlertEvent, Evidence, JsonScalar, Kind, Signal
 from streams.findings.series import Grid
 
@@ -11,7 +12,8 @@ COURSES_MAX = 48  # signals of one model that are drawn: those that opened an al
 COURSES_HELD_MAX = 400  # before it is known which these are
 POINTS_MAX = 40  # of one signal
 DETECTORS_MAX = 12  # of one model in the figure of its statistics
-OPENED = "opened"
+# Of a report that was an alarm, be it an incident's first or one that joined another.
+ALARMS = frozenset({Disposition.OPENED, Disposition.GROUPED})
 DISTANCES = ("psi", "psi_by_chance", "jensen_shannon", "wasserstein", "chi_square_p")
 
 
@@ -34,7 +36,7 @@ class Point(NamedTuple):
 
     @property
     def opened(self) -> bool:
-        return self.disposition == OPENED
+        return self.disposition in ALARMS
 
 
 class Statistic(NamedTuple):
@@ -56,6 +58,8 @@ class Course:
         self.opened = 0
 
     def add(self, point: Point) -> None:
+        if self.points and self.points[-1].ts == point.ts and self.points[-1].detector == point.detector:
+            return  # the same, told once as an alarm and once as part of an incident
         self.points.append(point)
         self.opened += point.opened
         if len(self.points) > POINTS_MAX:
@@ -79,7 +83,8 @@ class Courses:
         self._statistics: dict[str, dict[int, Statistic]] = {}  # by detector and stretch, the largest
 
     def add_signal(self, told: Signal) -> None:
-        self._add(told, told.evidence, told.disposition)
+        if told.disposition != Disposition.OVER:
+            self._add(told, told.evidence, told.disposition)
         times = _ratio(told.evidence)
         if times is None or (told.detector not in self._statistics and len(self._statistics) >= DETECTORS_MAX):
             return

@@ -5,7 +5,7 @@ from collections import Counter
 
 import msgspec
 
-from schemas.events import Alert, AlertEvent, Severity
+from schemas.events import Alert, AlertEvent, Severity, Signal
 from schemas.times import UNIT_MS
 from streams.incidents import AFTER, OVER, SAYS_WHO, Status
 from streams.pager.steps import ACTIONS, Action
@@ -13,6 +13,7 @@ from streams.pager.steps import ACTIONS, Action
 INCIDENTS_MAX = 500  # told one by one, the most severe first; of some 6 KB each
 STEPS_MAX = 24  # of one incident: its first ones, and the newest
 SIGNALS_MAX = 12  # of one incident that are named
+BESIDE_MAX = 40  # alarms of one incident that no step told of
 CELLS_MAX = 200_000  # hours with a page, of all models
 TIMES_MAX = 200_000  # of pages: what is drawn of them; all are counted
 _RANK = {severity: rank for rank, severity in enumerate(Severity)}
@@ -41,21 +42,33 @@ class Story(msgspec.Struct):
     kinds: dict[str, None] = {}
     steps: list[Alert] = []
     left_out: int = 0  # steps between the first ones and the newest
+    beside: list[Signal] = []  # what became of alarms that are part of it, where no step says so
+    beside_left_out: int = 0
 
     def add(self, alert: Alert) -> None:
         self.last_ts = alert.ts
         self.status = AFTER[alert.event] or self.status
         self.over_ts = alert.ts if self.status in OVER else None
         self.severity = max(self.severity, alert.severity, key=_RANK.__getitem__)
-        if len(self.signals) < SIGNALS_MAX:
-            self.signals[alert.signal] = None
-            self.kinds[alert.kind] = None
+        self._name(alert)
         if alert.event not in SAYS_WHO:
             self.summary = alert.summary
         self.steps.append(alert)
         if len(self.steps) > STEPS_MAX:
             del self.steps[_FIRST_KEPT]
             self.left_out += 1
+
+    def add_signal(self, told: Signal) -> None:
+        self._name(told)
+        if len(self.beside) < BESIDE_MAX:
+            self.beside.append(told)
+        else:
+            self.beside_left_out += 1
+
+    def _name(self, told: Alert | Signal) -> None:
+        if len(self.signals) < SIGNALS_MAX:
+            self.signals[told.signal] = None
+            self.kinds[told.kind] = None
 
     @property
     def weight(self) -> tuple[int, int, int]:
@@ -103,6 +116,12 @@ class Stories:
             story.right = story.right if story.right else right
         if len(self._stories) > 2 * self._most:
             self._let_go()
+
+    def add_signal(self, told: Signal) -> None:
+        """One that is part of an incident names it."""
+        story = self._stories.get(str(told.evidence.detail.get("incident")))
+        if story is not None and story.model == told.model:
+            story.add_signal(told)
 
     @property
     def kept(self) -> list[Story]:

@@ -103,9 +103,9 @@ def _footer(found: Findings) -> Html:
         tag("p", sentence(f"From {found.where}. Steps of incidents: {events}{missing}.")),
         tag(
             "p",
-            f"A line is drawn from {STRETCHES_MAX} stretches of time at most, here of {lasting(found.grid.step)}; of each "
-            f"model {COURSES_MAX} signals are drawn, with {POINTS_MAX} reports each. The tables hold every alert, signal "
-            "and window. A deployment is the first window of a version that was not the model's first.",
+            f"A line is drawn from {STRETCHES_MAX} stretches at most, here of {lasting(found.grid.step)}; of each "
+            f"model {COURSES_MAX} signals are drawn, with {POINTS_MAX} reports each. The tables hold every alert, "
+            "signal and window. A deployment is the first window of a version that was not the model's first.",
         ),
         tag("p", "On paper: with few sections all are printed, otherwise those that are open."),
     )

@@ -10,7 +10,7 @@ from streams.findings.courses import finite
 from streams.findings.stories import INCIDENTS_MAX, Story
 from streams.incident_story import details, facts, number
 from streams.page.figure import figure
-from streams.page.markup import Html, Part, named, sentence, tag
+from streams.page.markup import Html, Part, named, sentence, table, tag
 from streams.report import counted, time_of
 
 FIGURES_MAX = 3  # signals of one incident that are drawn in its section too
@@ -74,6 +74,7 @@ def _section(story: Story, names: Mapping[str, str], links: Mapping[str, str], d
         _head(story, names),
         _figures(story, names, drawn),
         _steps(story),
+        _beside(story),
         tag("p", tag("a", "Back to the timeline", href="#timeline"), cls="quiet"),
         cls="incident",
     )
@@ -137,6 +138,29 @@ def _steps(story: Story) -> Html:
         listed.append(tag("li", _step(step, step.evidence == told)))
         told = step.evidence
     return tag("ol", listed, cls="steps")
+
+
+def _beside(story: Story) -> Part:
+    """Alarms that joined without a word to anybody."""
+    if not story.beside:
+        return ""
+    rows = [
+        [
+            named(told.signal),
+            time_of(told.ts),
+            told.disposition,
+            f"{number(told.evidence.value)}, threshold {number(told.evidence.threshold)}",
+            number(told.evidence.effect),
+            tag("code", named(f"{told.position.topic}[{told.position.partition}]@{told.position.offset}")),
+        ]
+        for told in story.beside
+    ]
+    head = ["signal", "at", "what became of it", "value", "effect", "decided at"]
+    left_out = story.beside_left_out
+    return [
+        table("Further alarms of this incident", head, rows),
+        tag("p", f"{counted(left_out, 'further one')} in the tables (--tables).", cls="quiet") if left_out else "",
+    ]
 
 
 def _step(step: Alert, as_before: bool) -> list[Part]:

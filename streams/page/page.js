@@ -296,7 +296,7 @@
           { type: "line", step: "end", symbol: "none", data: normal, color: c.quiet, lineStyle: { type: "dashed", width: 1.2 }, silent: true },
           {
             type: "custom", clip: true, encode: { x: [0, 1], y: [2, 3, 4] },
-            data: levels.map((point) => [point[1] ?? point[0], point[0], point[3], point[4], point[5], point[7] === "opened" ? 1 : 0]),
+            data: levels.map((point) => [point[1] ?? point[0], point[0], point[3], point[4], point[5], point[7] === "opened" || point[7] === "grouped" ? 1 : 0]),
             renderItem: (parameters, api) => {
               const [left, middle] = api.coord([api.value(0), api.value(2)]), right = Math.max(left + 5, api.coord([api.value(1), api.value(2)])[0]);
               const colour = api.value(5) ? c.critical : c.first, children = [];
