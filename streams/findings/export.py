@@ -48,7 +48,7 @@ def _whole(path: Path) -> Iterator[Path]:
 def _write_csv(table: Table, path: Path) -> None:
     kinds = list(table.columns.values())
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(file)  # its line ends are \r\n, so that either of them in a cell is quoted
         writer.writerow([_text(name) for name in table.columns])
         for row in table.rows():
             writer.writerow([_cell(value, kind) for value, kind in zip(row, kinds, strict=True)])

@@ -34,7 +34,8 @@ class Story(msgspec.Struct):
     last_ts: int
     severity: Severity  # the worst it ever had
     status: Status
-    summary: str
+    summary: str  # of its worst alarm, as it was told last
+    about: str  # the signal of that alarm
     over_ts: int | None = None
     pages: int = 0
     right: bool | None = None  # none: nothing is known to hold it against
@@ -49,10 +50,12 @@ class Story(msgspec.Struct):
         self.last_ts = alert.ts
         self.status = AFTER[alert.event] or self.status
         self.over_ts = alert.ts if self.status in OVER else None
-        self.severity = max(self.severity, alert.severity, key=_RANK.__getitem__)
         self._name(alert)
-        if alert.event not in SAYS_WHO:
-            self.summary = alert.summary
+        worse = _RANK[alert.severity] > _RANK[self.severity]
+        if worse:
+            self.severity = alert.severity
+        if worse or (alert.signal == self.about and alert.event not in SAYS_WHO):
+            self.summary, self.about = alert.summary, alert.signal
         self.steps.append(alert)
         if len(self.steps) > STEPS_MAX:
             del self.steps[_FIRST_KEPT]
@@ -109,6 +112,7 @@ class Stories:
                 severity=alert.severity,
                 status=Status.OPEN,
                 summary=alert.summary,
+                about=alert.signal,
             )
         story.add(alert)
         if page:

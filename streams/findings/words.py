@@ -51,7 +51,7 @@ def right(found: Findings) -> str:
     changes, missed = len(found.truth.changes), len(found.truth.missed)
     return (
         f"{found.right:,} of {counted(found.pages, 'page')} came while a known change was going on. "
-        f"Of {counted(changes, 'known change')} {changes - missed:,} were found and {missed:,} missed."
+        f"Known changes: {changes - missed:,} of {changes:,} found, {missed:,} missed."
     )
 
 

@@ -67,6 +67,9 @@ def _section(story: Story, names: Mapping[str, str], links: Mapping[str, str], d
         # Most summaries begin with the model's name.
         "" if story.summary.startswith(story.model) else tag("b", named(words.shown(story.model)), " "),
         sentence(story.summary),
+        tag("span", f" {counted(len(story.signals) - 1, 'further signal')}.", cls="quiet")
+        if len(story.signals) > 1
+        else "",
     ]
     return tag(
         "details",

@@ -418,8 +418,8 @@
     document.documentElement.dataset.print = "";
     palette = null;
     for (const plot of document.querySelectorAll(".plot")) {
-      const width = plot.clientWidth; // none where its section is closed
-      if (width) draw(plot, plot.closest(".multiples") ? Math.min(width, PRINTED_PX / 2 - 12) : Math.min(width, PRINTED_PX));
+      const width = plot.clientWidth;
+      if (plot.checkVisibility()) draw(plot, plot.closest(".multiples") ? Math.min(width, PRINTED_PX / 2 - 12) : Math.min(width, PRINTED_PX));
     }
   });
   addEventListener("afterprint", () => {
