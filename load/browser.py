@@ -170,7 +170,9 @@ class Page:
         """Waits until all of it is loaded. The path is absolute."""
         self._address = file.as_uri()
         self._loaded.clear()
-        await self.call("Page.navigate", url=self._address + (f"#{fragment}" if fragment else ""))
+        told = await self.call("Page.navigate", url=self._address + (f"#{fragment}" if fragment else ""))
+        if "loaderId" not in told:
+            return  # another place in the page that is open
         async with asyncio.timeout(ANSWER_S):
             await self._loaded.wait()
 

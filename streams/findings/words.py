@@ -16,8 +16,10 @@ EVERY = "all models of a partition"
 
 def headline(found: Findings) -> str:
     """How often would I have been paged?"""
-    if not found.span_ms or not found.all_models:
+    if not found.summary.records:
         return "Nothing was monitored"
+    if not found.pages:
+        return f"You would not have been paged in {roughly(found.span_ms)}"
     return f"You would have been paged {times(found.pages)} in {roughly(found.span_ms)}"
 
 
@@ -30,10 +32,12 @@ def roughly(ms: int) -> str:
 
 
 def times(count: int) -> str:
-    return {0: "not once", 1: "once", 2: "twice"}.get(count, f"{count:,} times")
+    return {1: "once", 2: "twice"}.get(count, f"{count:,} times")
 
 
 def for_what(found: Findings) -> str:
+    if not found.all_models:
+        return "No window of metrics had ended, and no alert was opened."
     paging = [figures for figures in found.all_models if figures.pages]
     if not paging:
         return f"No page on {counted(len(found.all_models), 'model')}: nothing crossed its budget."

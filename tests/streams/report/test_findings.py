@@ -128,8 +128,14 @@ def test_results_of_before_there_were_budgets_say_so(tmp_path: Path) -> None:
 
 
 def test_nothing_at_all_is_a_report_too(tmp_path: Path) -> None:
-    found = collect(write(tmp_path, [], time_range=None))
+    found = collect(write(tmp_path, [], time_range=None, records=0))
     assert (found.pages, found.models, words.headline(found)) == (0, [], "Nothing was monitored")
+
+
+def test_a_month_without_a_page_says_so(tmp_path: Path) -> None:
+    found = collect(write(tmp_path, month(incidents=0)))
+    assert words.headline(found) == "You would not have been paged in 30 days"
+    assert words.for_what(found) == "No page on 1 model: nothing crossed its budget."
 
 
 def test_a_line_that_is_none_is_named(tmp_path: Path) -> None:
