@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def measure(place: Path, events: int, models: int, number: int) -> dict[str, Any]:
+def measure(place: Path, events: int, models: int, number: int, runs: int = RUNS) -> dict[str, Any]:
     say(f"report: {events:,} events of {models} models through the engine")
     prepare()
     with ResultFiles(place / "results") as files:
@@ -68,7 +68,7 @@ def measure(place: Path, events: int, models: int, number: int) -> dict[str, Any
     write(found, place / "report.html")
     made_s = time.perf_counter() - began
     say("report: opening it")
-    views, requests, complaints = asyncio.run(_views(place / "report.html"))
+    views, requests, complaints = asyncio.run(_views(place / "report.html", runs))
     return {
         "events": found.summary.records,
         "models": len(found.all_models),
@@ -84,9 +84,9 @@ def measure(place: Path, events: int, models: int, number: int) -> dict[str, Any
     }
 
 
-async def _views(page: Path) -> tuple[list[float], list[str], list[str]]:
+async def _views(page: Path, runs: int) -> tuple[list[float], list[str], list[str]]:
     views, requests, complaints = [], [], []
-    for _ in range(RUNS):
+    for _ in range(runs):
         async with browser() as running:
             tab = await running.page()
             await tab.window(1280, 900)

@@ -60,6 +60,16 @@ class Findings(NamedTuple):
     windows_left_out: int
     truth: Truth | None
 
+    def shortened(self, share: float) -> "Findings":
+        """Fewer models and incidents told one by one; what is counted stays."""
+        stories = sorted(self.stories, key=lambda story: story.weight, reverse=True)[: int(len(self.stories) * share)]
+        stories.sort(key=lambda story: (story.opened_ts, story.incident))
+        return self._replace(
+            models=self.models[: int(len(self.models) * share)],
+            stories=stories,
+            stories_left_out=self.stories_left_out + len(self.stories) - len(stories),
+        )
+
     @property
     def span_ms(self) -> int:
         return max(self.to_ts - self.from_ts, 1)

@@ -17,6 +17,10 @@ ALARMS = frozenset({Disposition.OPENED, Disposition.GROUPED})
 DISTANCES = ("psi", "psi_by_chance", "jensen_shannon", "wasserstein", "chi_square_p")
 
 
+# Steps with a detector's word in them; the others say what somebody did, or that it is over.
+_TELLS = frozenset({AlertEvent.OPENED, AlertEvent.UPDATED, AlertEvent.ESCALATED, AlertEvent.REOPENED})
+
+
 class Point(NamedTuple):
     """One detector's word on one signal."""
 
@@ -58,12 +62,17 @@ class Course:
         self.opened = 0
 
     def add(self, point: Point) -> None:
-        if self.points and self.points[-1].ts == point.ts and self.points[-1].detector == point.detector:
-            return  # the same, told once as an alarm and once as part of an incident
+        """What is told twice, as a report and as the alarm that came of it, is one point: the alarm."""
+        for at, known in enumerate(self.points):
+            if (known.ts, known.detector) == (point.ts, point.detector):
+                if point.opened and not known.opened:
+                    self.points[at] = point
+                    self.opened += 1
+                return
         self.points.append(point)
         self.opened += point.opened
         if len(self.points) > POINTS_MAX:
-            # What opened an alarm stays, as long as there is something else; of these the oldest go.
+            # What was an alarm stays, as long as there is something else; of these the oldest go.
             gone = next((at for at, each in enumerate(self.points) if not each.opened), 0)
             del self.points[gone]
             self.left_out += 1
@@ -93,8 +102,8 @@ class Courses:
             largest[place] = Statistic(told.ts, times, told.signal, told.disposition)
 
     def add_alert(self, step: Alert) -> None:
-        """A further word on what opened an alarm; the first one is a signal as well."""
-        if step.event in (AlertEvent.UPDATED, AlertEvent.ESCALATED, AlertEvent.REOPENED):
+        """Not every alarm is a signal too: of some detectors the rows that follow decide."""
+        if step.event in _TELLS:
             self._add(step, step.evidence, step.event)
 
     def _add(self, told: Signal | Alert, evidence: Evidence, disposition: str) -> None:
@@ -109,7 +118,10 @@ class Courses:
 
     @property
     def drawn(self) -> list[Course]:
+        """Those with most alarms first, the points of each in their order."""
         ranked = sorted(self._courses.values(), key=lambda course: (-course.opened, -course.largest, course.signal))
+        for course in ranked:
+            course.points.sort(key=lambda point: point.ts)
         return ranked[:COURSES_MAX]
 
     @property

@@ -96,6 +96,10 @@ def labels(model: Model) -> str:
     delays = [retrain.labels.median_delay_ms for retrain in model.retrains if retrain.labels.median_delay_ms]
     if delays:
         said += f"; when a retraining was last asked for, half of them had taken {lasting(delays[-1])} or more"
+    elif joined and waiting is not None:
+        # Little's law: so many wait as come in the time that one takes.
+        waited = sum(value for value in model.series.of("pending") if value is not None) * model.series.grid.step
+        said += f"; by how many waited, one takes {lasting(round(waited / joined))} in the mean"
     return f"{said}."
 
 

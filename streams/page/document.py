@@ -16,18 +16,28 @@ from streams.page.data import anchors, block, fleet, of_model
 from streams.page.markup import Html, safe, sentence, tag
 
 LIBRARY = "vendor/echarts.min.js"
+BYTES_MAX = 10 * 1024 * 1024  # a mail may have so much, and a phone shows it within seconds
 
 
 def write(found: Findings, path: Path) -> None:
     """It stands under its name only when it is whole."""
     partial = path.with_name(f"{path.name}.partial")
     try:
-        partial.write_text(document(found), encoding="utf-8")
+        partial.write_text(fitting(found), encoding="utf-8")
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
         what, advice = f"the report cannot be written: {error.strerror}", "name another file"
         raise SinkError(what, where=str(path), advice=advice) from error
+
+
+def fitting(found: Findings, most: int = BYTES_MAX) -> str:
+    """Where names and evidence are so long that the page would be too large, it tells of fewer one by one."""
+    text = document(found)
+    while (size := len(text.encode())) > most and (found.models or found.stories):
+        found = found.shortened(0.9 * most / size)
+        text = document(found)
+    return text
 
 
 def document(found: Findings) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from detectors.wording import lasting
 from schemas.events import EVERY_MODEL
 from streams.findings import words
-from streams.findings.collect import MODELS_MAX, Findings, Model
+from streams.findings.collect import Findings, Model
 from streams.incident_story import number
 from streams.page.data import CALENDAR_ROWS_MAX, TIMELINE_ROWS_MAX, calendar
 from streams.page.figure import figure
@@ -74,14 +74,14 @@ def by_model(found: Findings, sections: Mapping[str, str]) -> Html:
         "section",
         tag("h2", "By model"),
         table("Pages of each model, and what its budget bears", head, _rows(found, sections), cls="models"),
-        _more(len(found.all_models) - MODELS_MAX, "further model", "are in the tables (--tables)"),
+        _more(len(found.all_models) - len(found.models), "further model", "are in the tables (--tables)"),
         id="models",
     )
 
 
 def _rows(found: Findings, sections: Mapping[str, str]) -> Iterator[list[Part]]:
-    drawn = {model.figures.name: model for model in found.models}
-    for figures in found.all_models[:MODELS_MAX]:
+    for model in found.models:
+        figures = model.figures
         name = named(words.shown(figures.name))
         row: list[Part] = [
             tag("a", name, href=f"#{sections[figures.name]}"),
@@ -91,7 +91,7 @@ def _rows(found: Findings, sections: Mapping[str, str]) -> Iterator[list[Part]]:
             words.NOTHING if figures.allowed is None or figures.name == EVERY_MODEL else number(figures.allowed),
             f"{figures.incidents:,}",
             f"{figures.predictions:,}",
-            words.coverage(drawn[figures.name]),
+            words.coverage(model),
         ]
         if found.truth is not None:
             row.insert(2, f"{figures.right:,}")

@@ -6,6 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -14,7 +15,8 @@ from streams.findings import collect as collecting
 from streams.findings import courses, series, stories, terminal, truth
 from streams.findings.collect import collect
 from streams.findings.terminal import WIDTH, sparkline
-from streams.page import data, markup
+from streams.page import data, document, markup
+from streams.summary import Budget, Summary
 from tests.streams.events import file_of, prediction
 from tests.streams.report.results import month, write
 
@@ -58,6 +60,8 @@ def test_a_replay_makes_its_report_too(
     assert "You would not have been paged in 8 hours. No page on 1 model" in said
     assert "Report: june.html" in said
     assert (tmp_path / "june.html").exists()
+    summary = msgspec.json.decode((tmp_path / "out" / "summary.json").read_bytes(), type=Summary)
+    assert summary.budgets == {"*": Budget(1.0)}
     assert (tmp_path / "tables" / "metrics.parquet").exists()
     assert main(["replay", "june.jsonl", "--out", "out"]) == 0  # nothing of it lies among the results
 
@@ -130,4 +134,5 @@ def test_the_limits_on_the_page_are_those_of_the_code() -> None:
         "further alarms of an incident": stories.BESIDE_MAX,
         "a text": markup.TEXT_CHARACTERS_MAX,
         "known changes": truth.CHANGES_MAX,
+        "the file": document.BYTES_MAX // 2**20,
     }

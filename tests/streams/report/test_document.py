@@ -157,6 +157,19 @@ def test_every_figure_says_in_words_what_it_shows(tmp_path: Path) -> None:
     assert text.count("<figure") == len(figures)
 
 
+def test_a_page_that_would_be_too_large_tells_of_fewer_one_by_one(tmp_path: Path) -> None:
+    events = [event for number in range(8) for event in month(f"model-{number}", incidents=6)]
+    found = collect(write(tmp_path / "results", events))
+    whole = document.document(found)
+    text = document.fitting(found, most=len(whole) - 100_000)
+    assert len(text) <= len(whole) - 100_000
+    shown = parts(text)
+    assert {value[1:] for value in shown.values("href")} - set(shown.values("id")) == set()
+    assert "You would have been paged 96 times in 30 days." in "".join(shown.text)
+    assert 0 < shown.values("class").count("incident") < 48
+    assert "further incidents, less severe or older, are in the tables" in "".join(shown.text)
+
+
 def test_a_tag_escapes_what_is_not_markup() -> None:
     assert tag("a", "<", tag("b", "&"), title='"', data_of=3, hidden=True, open=False) == (
         '<a title="&quot;" data-of="3" hidden>&lt;<b>&amp;</b></a>'

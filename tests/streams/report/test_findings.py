@@ -1,5 +1,6 @@
 """What is read back from results: counted of everything, kept in bounds."""
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,22 @@ def test_an_alarm_that_is_told_of_twice_is_one_point() -> None:
     assert [(course.opened, len(course.points)) for course in courses.drawn] == [(1, 1)]
 
 
+def test_an_alarm_that_no_signal_told_of_is_one_all_the_same() -> None:
+    courses = Courses(grid(START, at(30), HOUR))
+    courses.add_signal(signal(at(3), disposition="noted"))
+    courses.add_signal(signal(at(1), disposition="suspected"))
+    courses.add_alert(alert(at(1)))
+    courses.add_alert(alert(at(2)))
+    courses.add_alert(alert(at(4), AlertEvent.RESOLVED))
+    (course,) = courses.drawn
+    assert [(point.ts, point.disposition) for point in course.points] == [
+        (at(1), "opened"),
+        (at(2), "opened"),
+        (at(3), "noted"),
+    ]
+    assert course.opened == 2
+
+
 def test_a_statistic_without_a_threshold_or_a_number_is_not_drawn() -> None:
     courses = Courses(grid(START, at(30), HOUR))
     for number, told in enumerate(
@@ -228,3 +245,28 @@ def test_a_page_while_something_known_goes_on_is_right_and_what_no_page_came_for
 def test_a_wrong_line_of_a_truth_file_is_named(tmp_path: Path, line: str, what: str) -> None:
     with pytest.raises(UsageError, match=what):
         _known(tmp_path / "truth.jsonl", line)
+
+
+def test_memory_does_not_grow_with_the_files(tmp_path: Path) -> None:
+    def peak(name: str, step: int) -> int:
+        windows = (window(START + minute * MINUTE, MINUTE) for minute in range(0, 30 * 24 * 60, step))
+        results = write(tmp_path / name, [*month(), *windows])
+        tracemalloc.start()
+        collect(results)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    small, large = peak("small", 60), peak("large", 2)
+    assert large - small < 100_000  # of 8 MB more
+
+
+def test_how_long_labels_take_is_told_by_retraining_or_else_by_how_many_wait(tmp_path: Path) -> None:
+    asked = collect(write(tmp_path / "asked", month())).models[0]
+    assert "half of them had taken 2 hours or more" in words.labels(asked)
+    hours = [window(START + hour * HOUR, values={"joined": 50, "pending": 150}) for hour in range(24)]
+    waiting = collect(write(tmp_path / "waiting", hours, time_range=None)).models[0]
+    assert words.labels(waiting) == (
+        "1,200 labels came for 2,400 predictions (50%); 150 still wait at the end; "
+        "by how many waited, one takes 3 hours in the mean."
+    )
