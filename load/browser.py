@@ -21,7 +21,14 @@ START_S = 60.0
 ANSWER_S = 120.0  # a long page printed on a machine that does something else as well
 MESSAGE_BYTES_MAX = 256 * 1024 * 1024  # a screenshot of a whole long page comes in one
 _LISTENING = re.compile(rb"DevTools listening on (ws://\S+)")
-_OPTIONS = ("--headless=new", "--no-first-run", "--disable-gpu", "--hide-scrollbars", "--force-color-profile=srgb")
+_OPTIONS = (
+    "--headless=new",
+    "--no-first-run",
+    "--disable-gpu",
+    "--hide-scrollbars",
+    "--disable-dev-shm-usage",
+    "--force-color-profile=srgb",
+)
 # What a browser asks of its maker by itself is no request of the page, and would not be answered here.
 _QUIET = (
     "--disable-background-networking",

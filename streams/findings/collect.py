@@ -10,7 +10,7 @@ from schemas.times import UNIT_MS
 from streams.findings.courses import Courses
 from streams.findings.lines import Files
 from streams.findings.series import Grid, Series, grid
-from streams.findings.stories import Stories, Story, is_page
+from streams.findings.stories import Stories, Story
 from streams.findings.survey import Deploy, Survey, ranked
 from streams.findings.truth import Truth
 from streams.summary import Budget, Summary
@@ -56,6 +56,7 @@ class Findings(NamedTuple):
     hours: Mapping[tuple[str, int], int]  # pages by model and hour since 1970
     page_times: Sequence[int]  # in order
     false_times: Sequence[int]  # of those that nothing known explains; none where nothing is known
+    taken_back: int  # pages of incidents that labels or a person have retracted
     by_event: Mapping[str, int]
     windows_left_out: int
     truth: Truth | None
@@ -97,14 +98,13 @@ def collect(directory: Path, truth: Truth | None = None, *, drawn: bool = True) 
     """Without ``drawn`` only what a terminal shows: signals are not read."""
     files = Files(directory)
     summary = files.summary()
-    stories, seen = Stories(), Survey()
+    stories, seen = Stories(judge=truth.judge if truth is not None else None), Survey()
     if summary.time_range is not None:
         seen.saw(summary.time_range.from_ts)
         seen.saw(summary.time_range.to_ts)
     for alert in files.alerts():
         seen.saw(alert.ts)
-        right = truth.judge(alert.model, alert.ts) if truth is not None and is_page(alert) else None
-        stories.add(alert, right)
+        stories.add(alert)
     for window in files.metrics():
         seen.add(window)
     over = grid(seen.from_ts, seen.to_ts, max(LEAST_STEP_MS, seen.longest_ms))
@@ -125,6 +125,7 @@ def collect(directory: Path, truth: Truth | None = None, *, drawn: bool = True) 
         hours=stories.hours,
         page_times=sorted(stories.times),
         false_times=sorted(stories.false_times),
+        taken_back=stories.taken_back,
         by_event=stories.by_event,
         windows_left_out=seen.left_out,
         truth=truth,

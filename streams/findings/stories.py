@@ -2,6 +2,7 @@
 
 from array import array
 from collections import Counter
+from collections.abc import Callable
 
 import msgspec
 
@@ -15,14 +16,30 @@ STEPS_MAX = 24  # of one incident: its first ones, and the newest
 SIGNALS_MAX = 12  # of one incident that are named
 BESIDE_MAX = 40  # alarms of one incident that no step told of
 CELLS_MAX = 200_000  # hours with a page, of all models
+MUTED_MAX = 10_000  # incidents muted at once
 TIMES_MAX = 200_000  # of pages: what is drawn of them; all are counted
 _RANK = {severity: rank for rank, severity in enumerate(Severity)}
 _FIRST_KEPT = STEPS_MAX // 2
 
 
-def is_page(alert: Alert) -> bool:
-    """Whether a person is called, where nobody set up routes of his own: see docs/pager.md."""
-    return ACTIONS.get(alert.event) is Action.TRIGGER and alert.severity is not Severity.INFO
+Judge = Callable[[str, int], bool]
+
+
+class Paging:
+    """Which steps call a person, where nobody set up routes of his own: see docs/pager.md. Takes all in their order."""
+
+    def __init__(self) -> None:
+        self._muted: dict[str, None] = {}
+
+    def calls(self, alert: Alert) -> bool:
+        if alert.event is AlertEvent.MUTED:
+            self._muted[alert.incident] = None
+            if len(self._muted) > MUTED_MAX:
+                del self._muted[next(iter(self._muted))]
+        elif alert.event is AlertEvent.UNMUTED or AFTER[alert.event] in OVER:
+            self._muted.pop(alert.incident, None)
+        paging = ACTIONS.get(alert.event) is Action.TRIGGER and alert.severity is not Severity.INFO
+        return paging and alert.incident not in self._muted
 
 
 class Story(msgspec.Struct):
@@ -81,24 +98,26 @@ class Story(msgspec.Struct):
 class Stories:
     """Takes every alert in its order. What is counted is counted of all, what is kept is bounded."""
 
-    def __init__(self, most: int = INCIDENTS_MAX) -> None:
+    def __init__(self, most: int = INCIDENTS_MAX, judge: Judge | None = None) -> None:
+        """``judge`` says of a page, by model and time, whether it was right."""
         self.incidents: Counter[str] = Counter()  # by model
         self.pages: Counter[str] = Counter()  # by model
         self.right: Counter[str] = Counter()  # pages by model, where something is known to hold them against
+        self.taken_back = 0  # pages of incidents that labels or a person have retracted
         self.by_event: Counter[str] = Counter()
         self.hours: Counter[tuple[str, int]] = Counter()  # pages by model and hour since 1970
         self.times, self.false_times = array("q"), array("q")  # of pages
         self.left_out = 0
-        self._most = most
+        self._most, self._judge, self._paging = most, judge, Paging()
         self._stories: dict[str, Story] = {}
 
-    def add(self, alert: Alert, right: bool | None = None) -> None:
-        """``right``: what a page turned out to be."""
+    def add(self, alert: Alert) -> None:
         self.by_event[alert.event] += 1
-        page = is_page(alert)
+        page, right = self._paging.calls(alert), None
         if alert.event is AlertEvent.OPENED:
             self.incidents[alert.model] += 1
         if page:
+            right = self._judge(alert.model, alert.ts) if self._judge is not None else None
             self._paged(alert, right)
         story = self._stories.get(alert.incident)
         if story is None:
@@ -115,6 +134,8 @@ class Stories:
                 about=alert.signal,
             )
         story.add(alert)
+        if alert.event is AlertEvent.RETRACTED:
+            self.taken_back += story.pages
         if page:
             story.pages += 1
             story.right = story.right if story.right else right

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from schemas.events import Alert, Evidence, Position, Signal
 from streams.findings.collect import Findings
 from streams.findings.lines import Files
-from streams.findings.stories import is_page
+from streams.findings.stories import Paging
 from streams.findings.survey import NAMES_MAX
 from streams.incidents import Choice, Incidents
 
@@ -142,7 +142,7 @@ def tables(found: Findings) -> list[Table]:
                 **_PLACE,
                 "summary": TEXT,
             },
-            lambda: map(_alert, files.alerts()),
+            lambda: _alerts(files),
         ),
         Table(
             "signals",
@@ -188,12 +188,17 @@ def _incidents(files: Files) -> Iterator[Row]:
         yield tuple(getattr(incident, name) for name in _INCIDENT)
 
 
-def _alert(step: Alert) -> Row:
+def _alerts(files: Files) -> Iterator[Row]:
+    paging = Paging()
+    return (_alert(step, paging.calls(step)) for step in files.alerts())
+
+
+def _alert(step: Alert, page: bool) -> Row:
     return (
         step.incident,
         step.event,
         step.severity,
-        is_page(step),
+        page,
         *(getattr(step, name) for name in _SIGNAL),
         *_evidence(step.evidence),
         *_place(step.position),

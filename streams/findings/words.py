@@ -50,12 +50,14 @@ def for_what(found: Findings) -> str:
 
 def right(found: Findings) -> str:
     """Was it right?"""
+    back = f" {counted(found.taken_back, 'page')} taken back: labels or a person said that there was nothing."
+    after = back if found.taken_back else ""
     if found.truth is None:
-        return "Whether they were right is not known: no file of known changes was given (--truth)."
+        return f"Whether they were right is not known: no file of known changes was given (--truth).{after}"
     changes, missed = len(found.truth.changes), len(found.truth.missed)
     return (
         f"{found.right:,} of {counted(found.pages, 'page')} came while a known change was going on. "
-        f"Known changes: {changes - missed:,} of {changes:,} found, {missed:,} missed."
+        f"Known changes: {changes - missed:,} of {changes:,} found, {missed:,} missed.{after}"
     )
 
 

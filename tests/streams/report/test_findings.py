@@ -29,6 +29,27 @@ def test_a_page_is_what_calls_a_person() -> None:
     assert [story.pages for story in stories.kept] == [3, 0]
 
 
+def test_an_incident_that_is_muted_pages_nobody_until_it_is_not() -> None:
+    stories = Stories()
+    stories.add(alert(at(1)))
+    stories.add(alert(at(2), AlertEvent.MUTED))
+    stories.add(alert(at(3), AlertEvent.ESCALATED, severity=Severity.CRITICAL))
+    stories.add(alert(at(3), incident="i2"))
+    stories.add(alert(at(4), AlertEvent.UNMUTED, severity=Severity.CRITICAL))
+    stories.add(alert(at(5), AlertEvent.REOPENED, severity=Severity.CRITICAL))
+    stories.add(alert(at(6), AlertEvent.MUTED))
+    stories.add(alert(at(7), AlertEvent.RESOLVED))
+    stories.add(alert(at(8), AlertEvent.REOPENED))
+    assert stories.pages["churn"] == 4
+
+
+def test_pages_of_an_incident_that_is_taken_back_are_said(tmp_path: Path) -> None:
+    events = [*month(incidents=1), alert(at(3), incident="x"), alert(at(4), AlertEvent.RETRACTED, incident="x")]
+    found = collect(write(tmp_path, events))
+    assert found.taken_back == 1
+    assert words.right(found).endswith("1 page taken back: labels or a person said that there was nothing.")
+
+
 def test_an_incident_is_told_by_its_worst_alarm_and_names_all_its_signals() -> None:
     stories = Stories()
     stories.add(alert(at(1), summary="age rose"))
