@@ -23,6 +23,7 @@ from streams.commands import (
     mlflow,
     pager,
     replay,
+    report,
     schema,
     topics,
     worker,
@@ -37,6 +38,7 @@ FAILED, INTERRUPTED, UNREAD = 1, 130, 141  # the last two: 128 and the signal's 
 
 COMMANDS: tuple[Command, ...] = (
     replay.command,
+    report.command,
     worker.command,
     pager.command,
     mlflow.command,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from streams.commands import Command, add_config
 from streams.errors import SourceError, UsageError
+from streams.findings.outputs import add_outputs, wanted
 from streams.terminal import environment
 
 if TYPE_CHECKING:  # what is heavy is imported when the command runs
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     results = "directory for the results, default: %(default)s"
     parser.add_argument("--out", type=Path, default=Path("driftline-results"), metavar="DIR", help=results)
     parser.add_argument("--format", choices=("jsonl",), default="jsonl", help="of the files read, default: %(default)s")
+    add_outputs(parser, "--report")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from streams.summary import Opened  # noqa: PLC0415
 
     settings = load(args.config, environment())
-    shown = Opened()
+    further, shown = wanted(args, args.out), Opened()
     with ExitStack() as stack:
         source = _open(args.sources, settings, stack)
         engines = embedded.engines(settings, any_stream=source.any_stream)
@@ -62,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
         summary = msgspec.structs.replace(summary, blank_lines=source.blank_lines())
         where = files.finish(summary)
     report.show(summary, shown.alerts, shown.more, str(where), sys.stdout)
+    further.of(where, sys.stdout)
     if summary.error is not None:
         raise SourceError(f"{summary.error}; incomplete results are in {where}")
     return 0
