@@ -29,7 +29,19 @@ from detectors.shelf import Room, Shelf
 from detectors.signing import NO_KEYS, Keys
 from detectors.together import Together
 from schemas.codec import Decoder, Rejection, dead_letter, encode
-from schemas.events import Alert, Audit, Control, ControlAction, DeadLetter, Input, Metrics, Output, Retrain, Signal
+from schemas.events import (
+    Alert,
+    Audit,
+    Control,
+    ControlAction,
+    DeadLetter,
+    Input,
+    Metrics,
+    Output,
+    Retrain,
+    Rollback,
+    Signal,
+)
 from schemas.reasons import AuditResult, DeadLetterReason
 from schemas.records import RecordLike
 from schemas.sizes import fit
@@ -47,6 +59,7 @@ _PACK = msgspec.msgpack.Encoder().encode
 _STREAMS: Mapping[type[Output], Stream] = {
     Alert: Stream.ALERTS,
     Retrain: Stream.RETRAIN,
+    Rollback: Stream.RETRAIN,
     Signal: Stream.SIGNALS,
     Metrics: Stream.METRICS,
     DeadLetter: Stream.DEAD_LETTERS,

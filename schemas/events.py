@@ -17,7 +17,6 @@ from schemas.reasons import AuditResult, DeadLetterReason
 from schemas.times import TS_END, TS_MIN
 
 VERSION = 1
-
 ID_CHARACTERS_MAX = 128  # as the contract says; a UUID has 36
 NAME_CHARACTERS_MAX = 256  # of a feature, class or segment: longer ones are data in the wrong place
 ENTRIES_MAX = 10_000  # in one object: ten times the widest model that is monitored by default
@@ -288,6 +287,14 @@ class LabelCounts(_Part, frozen=True, kw_only=True):
     median_delay_ms: int | None
 
 
+class ExpectedGain(_Part, frozen=True, kw_only=True):
+    """By how much the loss of a prediction should fall, in the loss's own unit, were all as before the change."""
+
+    value: float
+    low: Annotated[float, Meta(description="Between this and `high` in 95 of 100 cases.")]
+    high: float
+
+
 class Retrain(_Out, tag="retrain", frozen=True, kw_only=True):
     """Time to train a model again, on this data."""
 
@@ -300,6 +307,24 @@ class Retrain(_Out, tag="retrain", frozen=True, kw_only=True):
     data: TrainingData
     labels: LabelCounts
     ts: EpochMs
+    incidents: Annotated[list[str] | None, Meta(description="Ids of the incidents that it is to cure.")] = None
+    window: Annotated[str | None, Meta(description="`since_change`, or `recent`: the newest rows.")] = None
+    expected_gain: Annotated[ExpectedGain | None, Meta(description="Absent where labels do not say.")] = None
+
+
+class Rollback(_Out, tag="rollback", frozen=True, kw_only=True):
+    """A deployed version is worse than the one that it replaced: time to go back. A recommendation, nothing is done."""
+
+    v: Literal[1] = 1
+    id: EventId
+    model: str
+    version: Annotated[str | None, Meta(description="The one that is worse.")]
+    to_version: Annotated[str | None, Meta(description="The one that it replaced; null where it had no name.")]
+    reason: str
+    incidents: Annotated[list[str], Meta(description="Ids of the incidents that the version was to cure.")]
+    evidence: Evidence
+    ts: EpochMs
+    position: Position
 
 
 class Metrics(_Out, tag="metrics", frozen=True, kw_only=True):
@@ -364,22 +389,12 @@ class Audit(_Out, tag="audit", frozen=True, kw_only=True):
     position: Annotated[Position, Meta(description="Where the control event lies.")]
 
 
-Output = Alert | Retrain | Signal | Metrics | DeadLetter | Audit
+Output = Alert | Retrain | Rollback | Signal | Metrics | DeadLetter | Audit
 Event = Input | Output
-
 INPUTS: tuple[type[Input], ...] = (Prediction, Outcome, Control)
-OUTPUTS: tuple[type[Output], ...] = (Alert, Retrain, Signal, Metrics, DeadLetter, Audit)
+OUTPUTS: tuple[type[Output], ...] = (Alert, Retrain, Rollback, Signal, Metrics, DeadLetter, Audit)
 
 
 def event_type(event: type[Event] | Event) -> str:
     """The word in the field ``type``."""
     return str(event.__struct_config__.tag)
-
-
-def class_name(value: Scalar) -> str:
-    """A class as text, the way it stands as a key of ``scores``: 1.0 is ``"1"``, true is ``"true"``."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return value
-    return str(int(value)) if value.is_integer() and abs(value) <= EXACT_INT_MAX else repr(value)

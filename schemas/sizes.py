@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from schemas.codec import decode_output, encode
-from schemas.events import Alert, DeadLetter, Metrics, Output, Signal
+from schemas.events import Alert, DeadLetter, Metrics, Output, Rollback, Signal
 
 LIMIT_MIN = 16 * 1024  # bytes that any event can be cut to: the last step leaves less
 MARK = "cut"
@@ -46,7 +46,7 @@ def fit(event: Output, limit: int) -> Output:
 
 
 def _marked(event: Output, fields: dict[str, Any]) -> Output:
-    if isinstance(event, Alert | Signal):
+    if isinstance(event, Alert | Signal | Rollback):
         fields["evidence"]["detail"][MARK] = True
     elif isinstance(event, Metrics):
         fields["values"][MARK] = 1

@@ -127,9 +127,9 @@ CATALOGUE: Mapping[Stream, Topic] = MappingProxyType(
                 "driftline.retrain",
                 Direction.OUT,
                 None,
-                ("retrain",),
+                ("retrain", "rollback"),
                 _AUDIT_RETENTION_MS,
-                "Models to train again, and on which data.",
+                "Models to train again, and on which data; versions to take back.",
             ),
             Topic(
                 Stream.SIGNALS,

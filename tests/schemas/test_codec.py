@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 import pytest
 
+from schemas.classes import class_name
 from schemas.codec import (
     DEAD_HEADERS_BYTES_MAX,
     DEAD_KEY_BYTES_MAX,
@@ -29,7 +30,6 @@ from schemas.events import (
     Prediction,
     Role,
     Verdict,
-    class_name,
 )
 from schemas.reasons import DeadLetterReason
 from schemas.records import Record

@@ -14,10 +14,12 @@ from schemas.events import (
     Audit,
     ControlAction,
     Evidence,
+    ExpectedGain,
     Kind,
     LabelCounts,
     Position,
     Retrain,
+    Rollback,
     Severity,
     TrainingData,
 )
@@ -76,7 +78,9 @@ def test_what_an_action_needs_is_what_the_codec_asks_for() -> None:
     assert table("action") == [[str(action), said] for action, said in needs.items()]
 
 
-@pytest.mark.parametrize("cls", [*INPUTS, Evidence, Position, Retrain, TrainingData, LabelCounts, Audit])
+@pytest.mark.parametrize(
+    "cls", [*INPUTS, Evidence, Position, Retrain, ExpectedGain, Rollback, TrainingData, LabelCounts, Audit]
+)
 def test_every_field_stands_in_the_page(cls: type[msgspec.Struct]) -> None:
     assert set(cls.__struct_fields__) - WORDS == set()
 
