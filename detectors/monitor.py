@@ -1,6 +1,6 @@
 """Everything about one model on one partition: its join, its loss rule, its scopes, and what operators said of it."""
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from zlib import crc32
 
 import msgspec
@@ -10,7 +10,7 @@ from detectors.config import ModelConfig
 from detectors.desk import Desk, DeskState
 from detectors.effects import Decided
 from detectors.flow import Flow, FlowState
-from detectors.join import Fate, Join, JoinCounts, JoinState, Labelled
+from detectors.join import Fate, Join, JoinCounts, JoinState, Labelled, told_limits
 from detectors.learning import Learned
 from detectors.lifecycle import Closing
 from detectors.loss import EVIDENCE, LossRule, Pair, configured, counted, found_out, losses
@@ -87,6 +87,7 @@ class Monitor:
         self._window_ms = duration_ms(config.metrics_window)
         self._window_end = 0
         self._scopes = Scopes(model, config, room, number, recorded)
+        self._checks = self._scopes.checks
         self._rule: LossRule | None = configured(config) or self._scopes.rule
         self._held: list[_Held] = []
         self._mutes = Mutes()
@@ -152,6 +153,8 @@ class Monitor:
             decided.extend(self._controlled(Moment.of(item), event))
             return _APPLIED
         self._waiting.note(index, self._join.unanswered)
+        if self._checks.ready:
+            self._tell(self._checks.look(Moment.of(item)), decided)
         return fate
 
     def decide(self) -> list[Decided]:
@@ -160,7 +163,7 @@ class Monitor:
         self._waiting.settle()
         return decided
 
-    def _tell(self, said: Sequence[Said], decided: list[Decided]) -> None:
+    def _tell(self, said: Iterable[Said], decided: list[Decided]) -> None:
         """What the desk makes of it, after all that came before it."""
         if said:
             decided.extend(self.decide())
@@ -175,21 +178,13 @@ class Monitor:
         moment = Moment.of(item)
         yield from self._desk.tick(moment)
         yield from self._desk.said(step for scope in self._scopes for step in scope.amended(moment))
-        yield from self._tell_limits(moment)
+        reports = Reports(ScopeKey(self.model, None, None, False))
+        for name, ended, most in told_limits(self.joins, self._told):
+            yield reports.limit(moment, name, ended, most)
+        yield from self._desk.said(self._checks.due(moment, self._join.unanswered))
         for scope in self._scopes:
             join = self._challengers if scope.key.challenger else self._join
             yield from scope.close_window(moment, end - self._window_ms, end, join.figures())
-
-    def _tell_limits(self, moment: Moment) -> Iterator[Decided]:
-        """What limits have ended since the window before, as signals: the figures are wrong by as much."""
-        told, reports = self._told, Reports(ScopeKey(self.model, None, None, False))
-        evicted = sum(join.counts.evicted for join in self.joins)
-        early = sum(join.counts.early_evicted for join in self.joins)
-        self._told = JoinCounts(evicted=evicted, early_evicted=early)
-        if evicted > told.evicted:
-            yield reports.limit(moment, "pending_max", evicted - told.evicted, self._join.pending_max)
-        if early > told.early_evicted:
-            yield reports.limit(moment, "early_max", early - told.early_evicted, self._join.early_max)
 
     def _predicted(self, item: Item, event: Prediction, decided: list[Decided]) -> Fate:
         _, now, record, _ = item
@@ -250,7 +245,7 @@ class Monitor:
             return
         entry.scored = True
         if self._rule is not None:
-            self._lose(item, entry, label, self._rule)
+            self._lose(item, key, entry, label, self._rule)
             return
         self._held.append(_Held(key, challenger, entry, label))
         if len(self._held) == EVIDENCE:
@@ -264,16 +259,18 @@ class Monitor:
             shelf = self.joins[pair.challenger].shelf
             entry = shelf.fetched(pair.key)  # what is held may be a copy
             if isinstance(entry, Pending) and entry.place == pair.entry.place:  # not a later one of the same id
-                self._lose(item, entry, pair.label, rule)
+                self._lose(item, pair.key, entry, pair.label, rule)
                 shelf.put(pair.key, entry)
             else:
-                self._lose(item, pair.entry, pair.label, rule)
+                self._lose(item, pair.key, pair.entry, pair.label, rule)
 
-    def _lose(self, item: Item, entry: Pending, label: Labelled, rule: LossRule) -> None:
+    def _lose(self, item: Item, key: str, entry: Pending, label: Labelled, rule: LossRule) -> None:
         scored = losses(rule, Pair(entry, label.label))
         entry.label, entry.weight, entry.window = label.label, label.weight, self._window_end - self._window_ms
         for scope in self._scopes.of_entry(entry):
             scope.joined(item, scored, rule.is_rate, label, entry)
+        if label.weight > 0:
+            self._checks.lost(key, entry, scored, item[1])
 
     def _correct(self, key: str, challenger: bool, entry: Pending, label: Labelled) -> None:
         """The window that counted the label before is amended; detectors cannot take back what they saw."""
@@ -315,6 +312,7 @@ class Monitor:
         decided.extend(self._desk.tick(moment))
         if closes:
             decided.extend(self._close_windows(item))
+        decided.extend(self._desk.said(self._checks.due(moment, self._join.unanswered)))
         for scope in self._scopes:
             decided.extend(scope.tick(moment, self._join.unanswered))
         return decided, changed or due or bool(decided)
@@ -364,6 +362,8 @@ class Monitor:
 
     def _controlled(self, moment: Moment, event: Control) -> Iterator[Decided]:
         action, self.answer = event.action, AuditResult.APPLIED
+        if action is ControlAction.VERDICT:
+            self._scopes.retraining.asked.failures = 0  # somebody has looked
         if action in _CLOSINGS:
             self.answer = yield from self._start_afresh(moment, event, _CLOSINGS[action])
         elif event.incident is not None and action is not ControlAction.TICK:
@@ -388,10 +388,9 @@ class Monitor:
         yield from unknown
         if unknown and every:
             return AuditResult.UNKNOWN_BASELINE
-        for scope in self._scopes:
-            if not scope.key.challenger:
-                yield from self._desk.said(scope.end_all(moment, why))
+        yield from self._desk.said(self._checks.turned(moment, event.version, why))
         if every:
+            self._scopes.retraining.asked.failures = 0
             yield from self._desk.said(self._flow.start_afresh(moment, why))
         else:
             self._scopes.turned(event.version, moment.now, back=event.action is ControlAction.ROLLBACK)

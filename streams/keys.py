@@ -351,11 +351,24 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "defaults.severity.KIND": Setting("Of every alarm of that kind; others have the severity of their size"),
     "defaults.importance": Setting("Of the model: every alarm is a level less, or more, severe than it would be"),
+    "defaults.retrain.on": Setting("Kinds of alarms that may ask for a retrain; none of them: it is never asked for"),
     "defaults.retrain.cooldown": Setting("Stream time between two retrain events of a model", Lasting("0s", "365d")),
     "defaults.retrain.min_labels": Setting(
         "Joined outcomes since the change that a retrain event needs", Between(1, 10 * _MILLION)
     ),
+    "defaults.retrain.labels_share": Setting(
+        "So much of the predictions since the change must have their label first: 0.2 is a fifth", Between(0, 1)
+    ),
+    "defaults.retrain.labels_wait": Setting(
+        "How long it is waited for that share before a retrain is asked for without it", Lasting("0s", "365d")
+    ),
     "defaults.retrain.feature_drift_lasts": Setting(
         "How long feature drift stays open before it alone asks for a retrain", Lasting("0s", "365d")
+    ),
+    "defaults.retrain.per_month": Setting(
+        "Retrain events of a model in 30 days; 0: as many as there are reasons for", Between(0, 1_000)
+    ),
+    "defaults.retrain.give_up_after": Setting(
+        "Retrains in a row that did not cure, after which none is asked for; 0: never gives up", Between(0, 1_000)
     ),
 }

@@ -29,7 +29,7 @@ def whole(long: list[Event | bytes | None]) -> Run:
 
 def test_the_long_example_has_everything_in_it(whole: Run) -> None:
     streams = Counter(effect.stream for effect in whole.effects)
-    closings = {alert.evidence.detail.get("why") for alert in whole.alerts}
+    closings = {event.evidence.detail.get("why") for event in (*whole.alerts, *whole.signals)}
     counts = whole.counts[TOPICS.predictions]
     assert set(streams) == {topic.stream for topic in CATALOGUE.values() if topic.direction is Direction.OUT}
     assert closings >= {None, "deployed"}
