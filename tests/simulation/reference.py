@@ -9,7 +9,7 @@ from detectors.effects import Effect
 from detectors.engine import Engine, EngineStats
 from detectors.signing import Keys
 from schemas.codec import decode_output
-from schemas.events import Alert, AlertEvent, DeadLetter, Metrics
+from schemas.events import Alert, AlertEvent, DeadLetter, Metrics, Retrain
 from schemas.topics import TopicNames
 from tests.simulation.oracle import Place, Told, Truth
 from tests.simulation.oracle_audit import differing_entries
@@ -24,6 +24,7 @@ class Undisturbed(NamedTuple):
     windows: list[Told]
     stats: EngineStats
     opened: list[tuple[int, str, str]]  # incidents: time, model and name
+    asked: list[tuple[int, str]]  # retrains: time and model
 
 
 def undisturbed(partition: int, ordered: Sequence[Lying], config: MonitorConfig, keys: Keys) -> Undisturbed:
@@ -32,6 +33,7 @@ def undisturbed(partition: int, ordered: Sequence[Lying], config: MonitorConfig,
     fates: dict[Place, str] = {}
     windows: list[Told] = []
     opened: list[tuple[int, str, str]] = []
+    asked: list[tuple[int, str]] = []
     for one in ordered:
         applied = engine.apply([one.record])
         refused = None
@@ -44,8 +46,10 @@ def undisturbed(partition: int, ordered: Sequence[Lying], config: MonitorConfig,
                 windows.append(_told(event))
             elif isinstance(event, Alert) and event.event is AlertEvent.OPENED:
                 opened.append((event.ts, event.model, event.incident))
+            elif isinstance(event, Retrain):
+                asked.append((event.ts, event.model))
         fates[one.record.topic, one.record.offset] = refused or _fate(applied.counts)
-    return Undisturbed(effects, fates, windows, engine.stats, opened)
+    return Undisturbed(effects, fates, windows, engine.stats, opened, asked)
 
 
 def _fate(counts: Mapping[str, object]) -> str:

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import NamedTuple
 from unittest.mock import patch
 
-from detectors import shelf, signing
+from detectors import cure, shelf, signing
 from detectors.join import EARLY_MAX, Join
 from detectors.signing import Keys
 from streams import durable, ownership
@@ -66,6 +66,8 @@ def _live(seed: int, records: int | None, counts: Counter[str]) -> list[str]:
         patch.object(Join.__init__, "__defaults__", (early_max,)),
         patch.object(signing, "SPAN_MS", door.span_ms),
         patch.object(signing, "SEEN_MAX", door.seen_max),
+        patch.object(cure, "LOOKS", (4, 8, 16)),
+        patch.object(cure, "OLD_MIN", 3),
     ):
         violations: list[str] = []
         runs: dict[int, Undisturbed] = {}
@@ -73,7 +75,7 @@ def _live(seed: int, records: int | None, counts: Counter[str]) -> list[str]:
             run = undisturbed(partition, in_order(lying), config, keys)
             if run.opened:
                 met = draw.sample(run.opened, draw.randint(1, len(run.opened)))
-                inputs[partition] = with_hands(draw, door, lying, met)
+                inputs[partition] = with_hands(draw, door, lying, met, run.asked)
             ordered = in_order(inputs[partition])
             runs[partition] = undisturbed(partition, ordered, config, keys) if run.opened else run
             violations += disagreements(recompute(ordered, config, early_max, door), runs[partition])

@@ -149,15 +149,21 @@ def _of(word: Said) -> _Planned:
     return _Planned(word.at, TOPICS.control, word.key, word.value, word.event, None, word.headers)
 
 
-def with_hands(draw: Random, door: Door, lying: list[Lying], opened: Sequence[tuple[int, str, str]]) -> list[Lying]:
-    """The same, and what operators say of incidents: of each its time, model and name."""
+def with_hands(
+    draw: Random,
+    door: Door,
+    lying: list[Lying],
+    opened: Sequence[tuple[int, str, str]],
+    asked: Sequence[tuple[int, str]],
+) -> list[Lying]:
+    """The same, with what operators say of incidents (time, model and name) and what is deployed after retrains."""
     said = list(lying)
-    for ts, model, incident in opened:
-        action = draw.choice(("acknowledge", "resolve"))
-        event = {"type": "control", "v": 1, "id": f"h-{incident}", "ts": ts, "action": action}
-        event |= {"model": model, "incident": incident}
+    words = [(ts, model, {"action": draw.choice(("acknowledge", "resolve")), "incident": i}) for ts, model, i in opened]
+    words += [(ts, model, {"action": "deploy", "version": draw.choice(("1", "2"))}) for ts, model in asked]
+    for number, (ts, model, told) in enumerate(words):
+        event = {"type": "control", "v": 1, "id": f"h-{number}-{model}-{ts}", "ts": ts, "model": model, **told}
         at = ts + draw.randrange(5 * SECOND)
-        word = signing.said(Random(incident), door, at, event)
+        word = signing.said(Random(event["id"]), door, at, event)
         record = Record(TOPICS.control, lying[0].record.partition, 0, at, word.key, word.value, word.headers)
         said.append(Lying(at, record, event, None))
     said.sort(key=lambda one: one.at)  # stable
