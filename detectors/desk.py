@@ -188,7 +188,8 @@ class Desk:
             yield beside(step.moment, told, incident.id, Disposition.OVER)
         else:
             alone = told.name == incident.told.name and len(incident.seen) == 1
-            yield self._end(incident, step.moment, why, step.summary if alone else None)
+            cured = wording.with_others(step.summary, len(incident.seen) - 1) if why is Closing.CURED else None
+            yield self._end(incident, step.moment, why, step.summary if alone else cured)
 
     # -- what time and people say -------------------------------------------------------------------------------------
 

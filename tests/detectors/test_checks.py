@@ -334,13 +334,24 @@ def test_a_further_deployment_is_judged_anew_against_what_was_harmed_first() -> 
     assert detail["loss_during"] == pytest.approx(HARMED, abs=0.03)
 
 
+def scored(events: list[Event]) -> list[Event]:
+    """With how sure the model is, which is always the same: the log loss shows what the error shows."""
+    sure = {"score": 0.9}, {"score": 0.1}
+    return [event | sure[not event["prediction"]] if "prediction" in event else event for event in events]
+
+
+def test_what_two_signals_showed_ends_once_with_the_numbers_of_the_last() -> None:
+    told = run(scored(deployed(USUAL)), ModelConfig(task="binary", positive=1))
+    (resolved,) = judged(told)
+    assert (resolved.event, resolved.evidence.detail["why"]) == (AlertEvent.RESOLVED, "cured")
+    assert "is cured by version 2: " in resolved.summary
+    assert resolved.summary.endswith(" usually; with 1 further signal.")
+    ended = [signal for signal in told.signals if signal.disposition == "over"]
+    assert {"loss", "log_loss"} == {signal.signal for signal in ended} | {resolved.summary.split()[1]}
+
+
 def test_a_rollback_is_recommended_once_for_a_deployment() -> None:
     """Both the error and the log loss say that it is worse."""
-
-    def scored(events: list[Event]) -> list[Event]:
-        sure = {"score": 0.9}, {"score": 0.1}
-        return [event | sure[not event["prediction"]] if "prediction" in event else event for event in events]
-
     told = run(scored(deployed(WORSE)), ModelConfig(task="binary", positive=1))
     (escalated,), (recommended,) = judged(told), rollbacks(told)
     assert (escalated.evidence.detail["answer"], recommended.incidents) == ("worse", [escalated.incident])
