@@ -1,5 +1,6 @@
 """A monitor of a whole version asks for retrains, and says why where it does not."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -75,4 +76,4 @@ class Asker:
         unit = 1.0 if group.rate else float(group.baseline.scale[0])
         reach = TWO_SIDED_95 * rise.error
         low, value, high = (unit * effect for effect in (rise.effect - reach, rise.effect, rise.effect + reach))
-        return ExpectedGain(value=value, low=low, high=high)
+        return ExpectedGain(value=value, low=low, high=high) if math.isfinite(low) and math.isfinite(high) else None

@@ -148,7 +148,7 @@ class Checks:
             if made >= case.since:
                 trial.add_old(stratum, loss)
         elif scope.key.challenger:
-            if scope.key.version == case.replaced and case.replaced is not None:
+            if scope.key.version == case.replaced and case.replaced not in (None, case.version):
                 case.shadow = key, loss
         elif scope.key.version == case.version and made >= trial.begun:
             old = case.shadow[1] if case.shadow is not None and case.shadow[0] == key else None
@@ -205,7 +205,7 @@ class Checks:
             self._cases.remove(case)
             why = Closing.CURED if shown.answer is Answer.CURED else Closing.DEPLOYED
             yield scope.end(moment, alarm.signal, why, evidence, summary=summary)
-            whole = [each for each in self._cases if each.segment is None]
+            whole = [each for each in self._cases if each.segment is None and self._open(each) is not None]
             if shown.answer is Answer.CURED and case.segment is None and not whole:
                 self._monitors.retraining.asked.failures = 0  # all of the model that it was to cure
             return
@@ -259,9 +259,10 @@ def _known(explainer: Explainer, alarm: Alarm, since: int, at: int) -> _Known | 
         ones = float(np.rint((levels / 2.0 + mean) * counts).sum())
         unit = Unit(True, scale, loss_floor(True), 1.0)
         return _Known(unit, Moments.of(n, mean + alarm.base, 0.0), Moments(int(counts.sum()), ones, ones))
-    means = mean + scale * levels
-    spreads = scale * np.maximum(1.0, means / mean if mean > 0.0 else 1.0)  # larger losses vary more
-    squares = float((counts * (means * means + spreads * spreads)).sum())
+    with np.errstate(over="ignore", invalid="ignore"):
+        means = mean + scale * levels
+        spreads = scale * np.maximum(1.0, means / mean if mean > 0.0 else 1.0)  # larger losses vary more
+        squares = float((counts * (means * means + spreads * spreads)).sum())
     usual = mean + alarm.base * scale
     unit = Unit(False, scale, loss_floor(False) * scale, usual + CUT * scale)
     return _Known(
@@ -271,7 +272,7 @@ def _known(explainer: Explainer, alarm: Alarm, since: int, at: int) -> _Known | 
 
 def _of_rollback(moment: Moment, detail: dict[str, JsonScalar], shown: Shown) -> Evidence:
     return Evidence(
-        value=shown.change.mean / shown.change.error,
+        value=shown.change.mean / shown.change.error if shown.change.error else None,
         threshold=CERTAIN,
         threshold_origin=f"standard errors: {WRONG:.0%} of trials of nothing, looked at {len(LOOKS)} times",
         n=shown.now.labels,

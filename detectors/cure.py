@@ -348,5 +348,5 @@ def _weighted(shares: Sequence[float], parts: Sequence[Moments], unit: Unit) -> 
 
 def _variance(n: int, mean: float, squares: float, unit: Unit) -> float:
     """Never nothing: of values that were all the same it is not known that they always are."""
-    least = 1.0 / (n + 2.0) if unit.rate else (0.1 * unit.spread) ** 2
+    least = 1.0 / (n + 2.0) if unit.rate else 0.01 * unit.spread * unit.spread  # a power would raise where it is inf
     return max((squares - n * mean * mean) / max(1, n - 1), least)

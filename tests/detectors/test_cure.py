@@ -215,6 +215,18 @@ def test_one_wild_loss_counts_as_far_as_detectors_look() -> None:
     assert (trial.new[REST].total, trial.old[REST].total, trial.pairs.products) == (13.0, 13.0, 169.0)
 
 
+@pytest.mark.parametrize("size", [5e-324, 1e-200, 1e200, 1e308])
+def test_losses_of_any_size_are_judged(size: float) -> None:
+    trial = Trial(Unit(False, size, 0.25 * size, 13.0 * size), {REST: Moments.of(1_000, size, size * size)}, {})
+    for number in range(100):
+        trial.add_old(REST, 3.0 * size)
+        trial.add_new(REST, size * (number % 7), 0, 0)
+    assert trial.judge().during.labels == 100
+    trial.add_new(REST, size, 0, 0, size)
+    trial.new[REST].n = LOOKS[-1]
+    assert trial.judge().answer in set(Answer)
+
+
 def test_without_losses_of_the_version_before_nothing_is_looked_at() -> None:
     trial = Trial(SHARE, {REST: ones(1_000, 0.1)}, {REST: ones(31, 0.3)}, new={REST: ones(500, 0.1)})
     assert not trial.due
