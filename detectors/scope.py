@@ -372,7 +372,7 @@ class Scope:
     def _retrain(self, moment: Moment, pending: int) -> Iterator[Decided]:
         if self.key.segment is not None or self.key.challenger:
             return
-        alarms = self._around.asking(self.number)
+        alarms = [alarm for alarm in self._around.asking(self.number) if not alarm.retrained]
         if not alarms:
             return
         joined, delay_ms = self.labels.joined_at(moment.at), self.labels.median_delay_at(moment.at)
