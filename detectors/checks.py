@@ -14,6 +14,7 @@ import numpy as np
 from detectors import wording
 from detectors.asking import Retraining
 from detectors.baseline import BLOCK
+from detectors.causes import Turn
 from detectors.cure import CERTAIN, CUT, LOOKS, REST, WRONG, Answer, Moments, Shown, Trial, Unit
 from detectors.evidence import of_check
 from detectors.explaining import Explainer
@@ -27,6 +28,7 @@ from detectors.shelf import Pending
 from schemas.events import Evidence, JsonScalar, Kind, Severity
 
 MOST_LABELS = 0.9  # of the labels of a cohort that come at all
+NO_ALARM = ""
 CASES_MAX = 50  # of a model: alarms beyond that end with the deployment, as others do
 
 
@@ -55,6 +57,7 @@ class Monitors(Protocol):
     """Those of the model."""
 
     retraining: Retraining
+    turn: Turn | None
 
     def __iter__(self) -> Iterator[Scope]: ...
 
@@ -103,23 +106,39 @@ class Checks:
                 case.trial.begin(moment.now)
                 alarm.uncured = False
                 self._cases.append(case)
+        if why is Closing.DEPLOYED and self._was_asked and all(case.segment is not None for case in self._cases):
+            self._cases += self._without_alarm(version, moment)
 
     def _case(self, scope: Scope, alarm: Alarm, moment: Moment) -> Case | None:
-        trial = self._trial(scope, alarm, moment.at) if alarm.kind is Kind.CONCEPT_DRIFT else None
-        if trial is None:
+        if alarm.kind is not Kind.CONCEPT_DRIFT:
             return None
-        key, since = scope.key, began_at(alarm)
-        version = key.version
-        return Case(scope.number, alarm.signal, alarm.id, key.segment, version, None, since, trial)
+        key, signal, since = scope.key, alarm.signal, began_at(alarm)
+        trial = self._trial(scope, _About(signal, alarm.base, since, moment.at))
+        return Case(scope.number, signal, alarm.id, key.segment, key.version, None, since, trial) if trial else None
 
-    def _trial(self, scope: Scope, alarm: Alarm, at: int) -> Trial | None:
+    def _without_alarm(self, version: str | None, moment: Moment) -> Iterator[Case]:
+        """After a retrain that was asked for without harm: the new version may be worse than the one before."""
+        wholes = [scope for scope in self._monitors if scope.key.segment is None and not scope.key.challenger]
+        live = [scope for scope in wholes if not scope.retired and scope.key.version != version] or wholes
+        scope = max(live, key=lambda one: (one.seen_at, one.number), default=None)
+        trial = self._trial(scope, _About("loss", 0.0, 0, moment.at)) if scope is not None else None
+        if scope is not None and trial is not None:
+            trial.begin(moment.now)
+            yield Case(scope.number, "loss", NO_ALARM, None, scope.key.version, version, 0, trial)
+
+    @property
+    def _was_asked(self) -> bool:
+        """Whether there was a retrain since the deployment before."""
+        turn = self._monitors.turn
+        return any(turn is None or when > turn.at for when in self._monitors.retraining.asked.last.values())
+
+    def _trial(self, scope: Scope, about: "_About") -> Trial | None:
         """What is known by now, by segment: what was usual, and what the losses are since the change."""
-        since = began_at(alarm)
-        own = _known(scope.explainer, alarm, since, at)
+        own = _known(scope.explainer, about)
         if own is None:
             return None
         parts = self._monitors.parts(scope.key) if scope.key.segment is None and self._by is not None else []
-        known = {part.key.segment: _known(part, alarm, since, at) for part in parts if self._names(part.key)}
+        known = {part.key.segment: _known(part, about) for part in parts if self._names(part.key)}
         sides = {str(segment): one for segment, one in known.items() if one is not None} or {REST: own}
         usual = {REST: own.usual, **{segment: one.usual for segment, one in sides.items()}}
         lately = {segment: one.lately for segment, one in sides.items()}
@@ -193,12 +212,16 @@ class Checks:
         return _Open(scope, alarm) if scope is not None and alarm is not None and alarm.id == case.alarm else None
 
     def _tell(self, case: Case, shown: Shown, moment: Moment) -> Iterator[Said]:
+        detail = of_check(case.version, self._by if case.segment is None else None, shown)
         known = self._open(case)
         if known is None:
             self._cases.remove(case)
+            scope = self._monitors.numbered(case.scope)
+            if case.alarm == NO_ALARM and shown.answer is Answer.WORSE and scope is not None:
+                self._monitors.retraining.asked.failures += 1
+                yield scope.reports.rollback(moment, case.version, [], _of_rollback(moment, detail, shown))
             return
         scope, alarm = known
-        detail = of_check(case.version, self._by if case.segment is None else None, shown)
         evidence = msgspec.structs.replace(alarm.evidence, detail=alarm.evidence.detail | detail)
         summary = wording.checked(scope.key.model, alarm.signal, case.version, shown, rate=case.trial.unit.rate)
         if shown.answer in (Answer.CURED, Answer.NOT_SHOWN):
@@ -243,27 +266,36 @@ class _Known(NamedTuple):
     lately: Moments
 
 
-def _known(explainer: Explainer, alarm: Alarm, since: int, at: int) -> _Known | None:
+class _About(NamedTuple):
+    """Losses by this signal since a time, as far as they have come by a place in the batch."""
+
+    signal: str
+    base: float  # what had become usual, from the baseline
+    since: int
+    at: int
+
+
+def _known(explainer: Explainer, about: _About) -> _Known | None:
     """What is usual, and whole blocks of what came since that time as far as they are remembered."""
     groups = explainer.watched.groups
-    group = next((group for group in groups if any(one.signal == alarm.signal for one in group.columns)), None)
+    group = next((group for group in groups if any(one.signal == about.signal for one in group.columns)), None)
     if group is None or not group.baseline.ready(0):
         return None
     baseline = group.baseline
     mean, scale, n = float(baseline.mean[0]), float(baseline.scale[0]), int(baseline.n[0])
-    first, _ = explainer.losses_since(since, at)
+    first, _ = explainer.losses_since(about.since, about.at)
     levels, counts, row = group.levels(0)
     lately = row + BLOCK * np.arange(len(levels)) >= first
     levels, counts = levels[lately], counts[lately]
     if group.rate:  # a level is a rounded count, which can be had back
         ones = float(np.rint((levels / 2.0 + mean) * counts).sum())
         unit = Unit(True, scale, loss_floor(True), 1.0)
-        return _Known(unit, Moments.of(n, mean + alarm.base, 0.0), Moments(int(counts.sum()), ones, ones))
+        return _Known(unit, Moments.of(n, mean + about.base, 0.0), Moments(int(counts.sum()), ones, ones))
     with np.errstate(over="ignore", invalid="ignore"):
         means = mean + scale * levels
         spreads = scale * np.maximum(1.0, means / mean if mean > 0.0 else 1.0)  # larger losses vary more
         squares = float((counts * (means * means + spreads * spreads)).sum())
-    usual = mean + alarm.base * scale
+    usual = mean + about.base * scale
     unit = Unit(False, scale, loss_floor(False) * scale, usual + CUT * scale)
     return _Known(
         unit, Moments.of(n, usual, scale * scale), Moments(int(counts.sum()), float((counts * means).sum()), squares)

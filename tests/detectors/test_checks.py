@@ -359,6 +359,34 @@ def test_a_rollback_is_recommended_once_for_a_deployment() -> None:
     assert {escalated.signal, *(signal.signal for signal in beside)} == {"loss", "log_loss"}
 
 
+def after_a_precaution(share: float, asked: bool = True) -> Run:
+    """A feature drifts and asks for a retrain, and the loss is as ever until the deployment."""
+    ages = [*normal(5, 2_000), *normal(6, 4_000, 3.0)]
+    calm = balanced(chances(1, DEPLOYED, USUAL), version="1")
+    events = [
+        event | {"features": {"age": ages[event["at"] // SECOND]}} if event["type"] == "prediction" else event
+        for event in [*calm, deploy(), *after(share, 900)]
+    ]
+    return run(events, ModelConfig(retrain=RetrainConfig(feature_drift_lasts="1m" if asked else "9h")))
+
+
+def test_after_a_retrain_without_harm_a_version_that_is_worse_is_told_as_well() -> None:
+    told = after_a_precaution(HARMED)
+    assert [asked.reason for asked in told.retrains] == ["drift_lasts"]
+    (recommended,) = rollbacks(told)
+    assert (recommended.version, recommended.to_version, recommended.incidents) == ("2", "1", [])
+    assert recommended.evidence.effect == pytest.approx(HARMED - USUAL, abs=0.15)
+
+
+def test_after_a_retrain_without_harm_there_is_nothing_to_cure_and_nothing_is_told() -> None:
+    told = after_a_precaution(USUAL)
+    assert (judged(told), rollbacks(told)) == ([], [])
+
+
+def test_a_deployment_that_nobody_asked_for_is_not_on_trial() -> None:
+    assert rollbacks(after_a_precaution(HARMED, asked=False)) == []
+
+
 # -- retrains in vain --------------------------------------------------------------------------------------------------
 
 
