@@ -19,9 +19,10 @@ log = structlog.get_logger()
 class _Decision(msgspec.Struct, frozen=True):
     type: str
     model: str
-    kind: str
+    kind: str = ""
     event: str = ""
     disposition: str = ""
+    reason: str = ""
     incident: str = ""
     severity: str = ""
 
@@ -30,16 +31,16 @@ _decoded = msgspec.json.Decoder(_Decision).decode
 
 
 def decisions(effects: Iterable[EffectLike]) -> Decisions:
-    """Steps of incidents, and what became of findings."""
+    """Steps of incidents, what became of findings, and what was asked for."""
     counted: Counter[tuple[str, str]] = Counter()
     for effect in effects:
-        if effect.stream not in (Stream.ALERTS, Stream.SIGNALS):
+        if effect.stream not in (Stream.ALERTS, Stream.SIGNALS, Stream.RETRAIN):
             continue
         try:
             told = _decoded(effect.value)
         except msgspec.MsgspecError:
             continue  # of another engine than the monitor
-        counted[told.type, told.event or told.disposition] += 1
+        counted[told.type, told.event or told.disposition or told.reason] += 1
         if effect.stream == Stream.ALERTS:
             log.info(
                 "incident",

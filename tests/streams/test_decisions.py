@@ -6,6 +6,7 @@ from detectors.config import ModelConfig
 from schemas.events import AlertEvent
 from streams.decisions import decisions
 from tests.detectors.events import normal, prediction, run
+from tests.detectors.test_checks import CONFIG, WORSE, deployed
 
 
 def test_every_step_of_an_incident_and_every_finding_is_counted_by_its_reason() -> None:
@@ -22,3 +23,8 @@ def test_every_step_of_an_incident_and_every_finding_is_counted_by_its_reason() 
     assert AlertEvent.OPENED in {line["step"] for line in lines}
     assert person in str([alert.segment for alert in told.began])
     assert person not in str(lines)
+
+
+def test_retrains_and_rollbacks_are_counted_by_what_they_are_asked_for() -> None:
+    counted = decisions(run(deployed(WORSE), CONFIG).effects)
+    assert counted["retrain", "concept_drift_confirmed"] == counted["rollback", "worse_than_replaced"] == 1
