@@ -199,6 +199,9 @@ SETTINGS: Mapping[str, Setting] = {
         "Without progress for so long while records wait, a worker ends itself to be started again",
         Lasting("10s", "1h"),
     ),
+    "worker.pager": Setting(
+        "Whether a worker runs the pager beside itself, as a process of its own; set it for one worker"
+    ),
     "metrics.enabled": Setting("Whether to serve Prometheus metrics"),
     "metrics.host": Setting("Address to serve metrics on; 0.0.0.0 lets other machines read them", NOT_EMPTY),
     "metrics.port": Setting("Port to serve metrics on; 0 takes a free one", Between(0, 65_535)),
@@ -217,6 +220,19 @@ SETTINGS: Mapping[str, Setting] = {
     "pager.metrics_port": Setting(
         "Port to serve the pager's metrics on, at `metrics.host`; 0 takes a free one", Between(0, 65_535)
     ),
+    "pager.inbound.listen": Setting(
+        'Where PagerDuty and Slack can say what people answered, such as "127.0.0.1:8099"; nowhere where not set',
+        HOST_AND_PORT,
+    ),
+    "pager.inbound.pagerduty_secret": Setting(
+        "Secret of a PagerDuty webhook subscription, several with blanks between; better in the environment or in "
+        "`pager.inbound.pagerduty_secret_file`"
+    ),
+    "pager.inbound.pagerduty_secret_file": Setting("File whose content is that secret, or several", NOT_EMPTY),
+    "pager.inbound.slack_secret": Setting(
+        "Signing secret of the Slack app; better in the environment or in `pager.inbound.slack_secret_file`"
+    ),
+    "pager.inbound.slack_secret_file": Setting("File whose content is that secret", NOT_EMPTY),
     "pager.sinks.SINK.type": Setting("What kind of endpoint it is; docs/pager.md says what each needs"),
     "pager.sinks.SINK.url": Setting("Its address, with https:// or http://; never shown, since it may hold a token"),
     "pager.sinks.SINK.url_file": Setting("File whose content is the address", NOT_EMPTY),

@@ -58,6 +58,7 @@ class WorkerSettings(_Section, frozen=True):
     queue_records_max: int = 20_000
     tick_interval: str = "5s"
     watchdog_stall: str = "60s"
+    pager: bool = False
 
 
 class MetricsSettings(_Section, frozen=True):
@@ -100,6 +101,14 @@ class RouteSettings(_Section, frozen=True):
     sinks: tuple[str, ...] = ()
 
 
+class InboundSettings(_Section, frozen=True):
+    listen: str | None = None
+    pagerduty_secret: Secret | None = None
+    pagerduty_secret_file: str | None = None
+    slack_secret: Secret | None = None
+    slack_secret_file: str | None = None
+
+
 class PagerSettings(_Section, frozen=True):
     group: str = "driftline-pager"
     dir: str = "pager"
@@ -110,6 +119,7 @@ class PagerSettings(_Section, frozen=True):
     heartbeat_interval: str = "60s"
     heartbeat_allow_private: bool = False
     metrics_port: int = 9465
+    inbound: InboundSettings = InboundSettings()
     sinks: dict[str, SinkSettings] = {}
     routes: dict[str, RouteSettings] = {}
 

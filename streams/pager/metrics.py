@@ -34,6 +34,12 @@ class PagerMetrics:
         self._oldest = Gauge(
             "driftline_pager_oldest_seconds", "How long the oldest of them has waited", _SINK, registry=registry
         )
+        self._inbound = Counter(
+            "driftline_pager_inbound",
+            "Answers of people that endpoints delivered",
+            ("provider", "result"),
+            registry=registry,
+        )
         self._lag = Gauge("driftline_pager_lag_records", "Alerts not taken yet", registry=registry)
         self._heartbeat = Gauge(
             "driftline_pager_heartbeat_timestamp_seconds", "When the last heartbeat was answered", registry=registry
@@ -67,6 +73,9 @@ class PagerMetrics:
 
     def held_back(self, sink: str) -> None:
         self._held_back.labels(sink).inc()
+
+    def inbound(self, provider: str, result: str) -> None:
+        self._inbound.labels(provider, result).inc()
 
     def waiting(self, pages: Mapping[str, tuple[int, float]]) -> None:
         """By sink: how many, and for how many seconds the oldest has."""

@@ -131,7 +131,8 @@ class Outbox:
         elif action is Action.RESOLVE:
             closed_at = now
         steps = (*(known.steps if known else ()), alert.id)[-STEPS_KEPT:]
-        self._remember(alert.incident, Incident(tuple(sinks), steps, closed_at), changes)
+        incident = Incident(tuple(sinks), steps, closed_at, alert.model, alert.signal, alert.segment)
+        self._remember(alert.incident, incident, changes)
         return cancelled
 
     def _enqueue(
@@ -268,6 +269,9 @@ class Outbox:
         changes.write(self._disk)
 
     # What there is.
+
+    def incident(self, name: str) -> Incident | None:
+        return self._incidents.get(name)
 
     def waiting(self, sink: str | None = None) -> Iterator[Delivery]:
         for name, queues in self._waiting.items():

@@ -4,7 +4,7 @@
 ``belongs``               whose outbox this is: consumer group and topic, and the version of everything below
 ``instance``              by which the group knows this outbox: its next process takes the place of the last at once
 ``positions``             by partition, the next offset to take
-``i/`` + incident         which sinks know of it, the steps seen last, and when it was over
+``i/`` + incident         which sinks know of it, the steps seen last, when it was over, and of what model it is
 ``d/`` + 8 bytes          a delivery to do, in the order of taking
 ``s/`` + sink, incident   what a sink may know: whether a page may have arrived, and what it showed last
 ``h/`` + sink             the pages that were held back and are to be told together
@@ -39,6 +39,9 @@ class Incident(msgspec.Struct, frozen=True, array_like=True):
     sinks: tuple[str, ...]
     steps: tuple[str, ...]
     closed_at: float | None = None
+    model: str = ""  # whose it is and what is watched there, for answers to it
+    signal: str = ""
+    segment: str | None = None
 
 
 class Delivery(msgspec.Struct, frozen=True, array_like=True):
