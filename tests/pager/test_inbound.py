@@ -270,7 +270,7 @@ def forgeries(post: Post) -> list[Post]:
     version, _, right = post.headers[name].partition("=")
     wrong = right[:-1] + ("0" if right[-1] != "0" else "1")
     texts = ["", "=", version + "=", f"{version}={wrong}", f"{version}={right[:-1]}", f"{version}={right}0", "\udcff"]
-    unsigned = [altered(post, **{name: text}) for text in (*texts, *(["v1=" * 2_000 + right] * (version == "v1")))]
+    unsigned = [altered(post, **{name: text}) for text in (*texts, ",".join(["v1=0"] * 8 + [f"v1={right}"]))]
     return [*unsigned, post._replace(body=post.body + b" "), post._replace(body=b"")]
 
 
@@ -323,7 +323,7 @@ def test_a_copy_of_pagerdutys_holds_for_as_long_as_pagerduty_tries() -> None:
         press(body=b"payload"),
         press(body=b"payload=%7B"),
         press(body=b"payload=%FF%FE"),
-        press(body=b"a=1&" * 100 + b"payload=%7B%7D"),
+        press(body=b"a=1&" * 100 + press().body),
         press(body=b"payload=" + b"%5B" * 80_000),
         press([]),
         press({"type": "block_actions"}),
