@@ -9,8 +9,7 @@ from streams.commands import Command, add_config
 from streams.terminal import environment
 
 if TYPE_CHECKING:  # what is heavy is imported when the command runs
-    from prometheus_client import CollectorRegistry
-
+    from streams.metrics import WorkerMetrics
     from streams.settings import Settings
 
 
@@ -34,16 +33,16 @@ def run(args: argparse.Namespace) -> int:
     metrics = WorkerMetrics(registry, topics=list(settings.kafka.topics.inputs))
     prepare()
     engines = embedded.engines(settings, any_stream=False)
-    with serving(settings.metrics, registry, ready=metrics.is_ready), _pager(settings, args.config, registry):
+    with serving(settings.metrics, registry, ready=metrics.is_ready), _pager(settings, args.config, metrics):
         return running.run(settings, engines, permissions=permissions(settings.kafka), telemetry=metrics)
 
 
-def _pager(settings: "Settings", config: Path | None, registry: "CollectorRegistry") -> AbstractContextManager[None]:
+def _pager(settings: "Settings", config: Path | None, metrics: "WorkerMetrics") -> AbstractContextManager[None]:
     if not settings.worker.pager:
         return nullcontext()
     from streams.pager.beside import command, pager_beside  # noqa: PLC0415
 
-    return pager_beside(command(config), registry)
+    return pager_beside(command(config), metrics.pager_started)
 
 
 command = Command(

@@ -15,7 +15,6 @@ from threading import Event, Lock, Thread
 from time import monotonic
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter
 
 log = structlog.get_logger(__name__)
 
@@ -32,10 +31,9 @@ def command(config: Path | None) -> Sequence[str]:
 
 
 @contextmanager
-def pager_beside(words: Sequence[str], registry: CollectorRegistry) -> Iterator[None]:
+def pager_beside(words: Sequence[str], started: Callable[[], None]) -> Iterator[None]:
     """Runs it for as long as the block does."""
-    what = "Times that the pager beside this worker was started"
-    keeper = Keeper(words, Counter("driftline_worker_pager_starts", what, registry=registry).inc)
+    keeper = Keeper(words, started)
     keeper.start()
     try:
         yield

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from streams import cli
 from streams.errors import SettingsError
+from streams.metrics import WorkerMetrics
 from streams.pager import beside
 from streams.pager.beside import Keeper, command, pager_beside
 from streams.settings import load
@@ -112,7 +113,7 @@ def test_a_program_that_is_not_there_is_told_and_tried_again() -> None:
 
 def test_it_ends_with_the_block_and_is_counted() -> None:
     registry = CollectorRegistry()
-    with pager_beside(words(AT_WORK), registry):
+    with pager_beside(words(AT_WORK), WorkerMetrics(registry, ["predictions"]).pager_started):
         _soon(lambda: registry.get_sample_value("driftline_worker_pager_starts_total"))
     assert registry.get_sample_value("driftline_worker_pager_starts_total") == 1.0
 
