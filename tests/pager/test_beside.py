@@ -14,6 +14,7 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
+from load.site.workers import gone
 from streams import cli
 from streams.errors import SettingsError
 from streams.metrics import WorkerMetrics
@@ -64,14 +65,6 @@ def _soon(found: Callable[[], Any]) -> Any:
         left -= 1
     assert result
     return result
-
-
-def gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 def test_it_is_started_again_and_the_worker_says_so() -> None:
