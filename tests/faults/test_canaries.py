@@ -49,6 +49,8 @@ VALUES = {
     "an id": "canary-id-",
     "a trace": "canary-trace-",
     "a category": "canary-city-",
+    "a category that drifts": "canary-plan-",
+    "a class": "canary-class-",
     "a segment that is not watched": "canary-street-",
     "a numeric outlier": "31415926.5358",
     "a refused record": "canary-refused-",
@@ -60,7 +62,9 @@ VALUES = {
 }
 
 # Where each may be seen; everywhere else it must not. A dead letter holds the record that was refused, an alert names
-# the record that decided by its trace, and the control topic and the alert about an answer name who gave it.
+# the category or class that it is about and the record that decided by its trace, and the control topic and the alert
+# about an answer name who gave it.
+PAGES = ("requests to duty", "requests to slack", "requests to hook")
 MAY_STAND: Mapping[str, set[str]] = {
     "the routing key": {"requests to duty"},
     "the bot's token": {"requests to slack"},
@@ -69,10 +73,12 @@ MAY_STAND: Mapping[str, set[str]] = {
     "an id": {"predictions", "outcomes", "dead_letters"},
     "a trace": {"predictions", "alerts", "signals", "requests to hook"},
     "a category": {"predictions"},
+    "a category that drifts": {"predictions", "alerts", "signals", *PAGES},
+    "a class": {"predictions", "outcomes", "alerts", "signals", *PAGES},
     "a segment that is not watched": {"predictions"},
     "a numeric outlier": {"predictions"},
     "a refused record": {"predictions", "dead_letters"},
-    "a person at PagerDuty": {"control", "alerts", "requests to hook", "requests to duty", "requests to slack"},
+    "a person at PagerDuty": {"control", "alerts", *PAGES},
     "a person in Slack": {"control"},
 }
 
@@ -195,8 +201,12 @@ def send_records(site: Site) -> None:
             "model": MODEL,
             "version": "1",
             "ts": 1_760_000_000_000 + number,
-            "features": {"amount": amount, "city": f"canary-city-{number % 3}"},
-            "prediction": chance.random() < 0.5,
+            "features": {
+                "amount": amount,
+                "city": f"canary-city-{number % 3}",
+                "plan": f"canary-plan-{chance.random() < (0.1 if number < ROWS // 2 else 0.9)}",
+            },
+            "prediction": f"canary-class-{chance.random() < 0.5}",
             "segments": {"street": f"canary-street-{number % 7}"},
             "trace": f"canary-trace-{number}",
         }
@@ -207,7 +217,7 @@ def send_records(site: Site) -> None:
             "id": f"canary-id-{number}",
             "model": MODEL,
             "ts": 1_760_000_000_000 + number,
-            "label": chance.random() < 0.5,
+            "label": f"canary-class-{chance.random() < (0.5 if number < ROWS // 2 else 0.9)}",
         }
         site.send(Stream.OUTCOMES, MODEL, orjson.dumps(outcome))
     for refused in (
