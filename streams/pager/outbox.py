@@ -26,6 +26,7 @@ from streams.pager.rows import (
     Held,
     Incident,
     Standing,
+    Whose,
     all_of,
     delivery_key,
     read_row,
@@ -131,8 +132,7 @@ class Outbox:
         elif action is Action.RESOLVE:
             closed_at = now
         steps = (*(known.steps if known else ()), alert.id)[-STEPS_KEPT:]
-        incident = Incident(tuple(sinks), steps, closed_at, alert.model, alert.signal, alert.segment)
-        self._remember(alert.incident, incident, changes)
+        self._remember(alert.incident, Incident(tuple(sinks), steps, closed_at, alert.model), changes)
         return cancelled
 
     def _enqueue(
@@ -270,8 +270,9 @@ class Outbox:
 
     # What there is.
 
-    def incident(self, name: str) -> Incident | None:
-        return self._incidents.get(name)
+    def whose(self, incident: str) -> Whose | None:
+        known = self._incidents.get(incident)
+        return None if known is None else Whose(known.model, over=known.closed_at is not None)
 
     def waiting(self, sink: str | None = None) -> Iterator[Delivery]:
         for name, queues in self._waiting.items():

@@ -12,7 +12,7 @@
 """
 
 from secrets import token_hex
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -39,9 +39,7 @@ class Incident(msgspec.Struct, frozen=True, array_like=True):
     sinks: tuple[str, ...]
     steps: tuple[str, ...]
     closed_at: float | None = None
-    model: str = ""  # whose it is and what is watched there, for answers to it
-    signal: str = ""
-    segment: str | None = None
+    model: str = ""  # whose it is, for answers to it
 
 
 class Delivery(msgspec.Struct, frozen=True, array_like=True):
@@ -67,6 +65,13 @@ class Held(msgspec.Struct, frozen=True, array_like=True):
     count: int
     by_severity: dict[str, int]
     summaries: tuple[str, ...]
+
+
+class Whose(NamedTuple):
+    """Of an incident that was taken in; the model is empty where an earlier release did."""
+
+    model: str
+    over: bool
 
 
 class Changes:

@@ -35,7 +35,7 @@ class House:
         self.asked, self.may_go_on = asyncio.Event(), asyncio.Event()
         self.may_go_on.set()
         secrets = {name: SECRETS[name] for name in providers}
-        desk = Desk(secrets, self.box.outbox.incident, self, self, lambda: NOW)  # type: ignore[arg-type]
+        desk = Desk(secrets, self.box.outbox.whose, self, self, lambda: NOW)  # type: ignore[arg-type]
         self.door = Door(Place("127.0.0.1", 0), desk)
 
     async def send(self, event: Control, within_s: float) -> None:

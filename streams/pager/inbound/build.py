@@ -36,7 +36,7 @@ async def hear(settings: Settings, outbox: Outbox, metrics: PagerMetrics) -> Non
 
     signer()  # what is wrong with the keys is told now and not with the first answer
     sender = ControlSender(settings.kafka, signer)
-    desk = Desk(secrets(inbound), outbox.incident, sender, metrics, time)
+    desk = Desk(secrets(inbound), outbox.whose, sender, metrics, time)
     try:
         await asyncio.gather(Door(host_and_port(inbound.listen), desk).serve(), _connect(sender))
     finally:

@@ -17,7 +17,7 @@ from streams.control import checked
 from streams.errors import BrokerError, UsageError
 from streams.pager.inbound import pagerduty, slack
 from streams.pager.inbound.words import Post, Provider, Result, Word
-from streams.pager.rows import Incident
+from streams.pager.rows import Whose
 from streams.pager.sinks.slack_buttons import MUTE_HOURS
 from streams.secrets import Secret
 
@@ -43,18 +43,18 @@ class Counts(Protocol):
 
 
 class Desk:
-    """``known`` tells what the outbox has of an incident; ``clock`` the epoch's seconds."""
+    """``whose`` tells what the outbox knows of an incident; ``clock`` the epoch's seconds."""
 
     def __init__(
         self,
         secrets: Mapping[Provider, Secret],
-        known: Callable[[str], Incident | None],
+        whose: Callable[[str], Whose | None],
         sends: Sends,
         counts: Counts,
         clock: Callable[[], float],
     ) -> None:
         self.providers = list(secrets)
-        self._secrets, self._known, self._sends = secrets, known, sends
+        self._secrets, self._whose, self._sends = secrets, whose, sends
         self._counts, self._clock = counts, clock
         self._told: dict[str, None] = {}  # ids of events that the brokers have, the oldest first
         self._complaints: dict[tuple[Provider, Result], tuple[float, int]] = {}
@@ -72,12 +72,12 @@ class Desk:
             self._complain(provider, result)
 
     async def _tell(self, provider: Provider, word: Word, within_s: float) -> Result:
-        known = self._known(word.incident)
-        if known is None or known.model in ("", EVERY_MODEL):
+        whose = self._whose(word.incident)
+        if whose is None or whose.model in ("", EVERY_MODEL):
             return Result.UNKNOWN_INCIDENT
-        if known.closed_at is not None and word.action is not ControlAction.VERDICT:
+        if whose.over and word.action is not ControlAction.VERDICT:
             return Result.OVER
-        event = control_event(provider, word, known)
+        event = control_event(provider, word, whose.model, int(self._clock() * 1000))
         if event.id in self._told:
             return Result.REPEATED
         try:
@@ -108,23 +108,23 @@ class Desk:
         log.warning("an answer led to nothing", provider=provider, reason=result.value, more_since_the_last=silent)
 
 
-def control_event(provider: Provider, word: Word, known: Incident) -> Control:
-    """The same for the same occasion, so that a delivery that is repeated is an event that is repeated."""
+def control_event(provider: Provider, word: Word, model: str, now_ms: int) -> Control:
+    """Of the same id for the same occasion, so that a delivery that is repeated is an event that is repeated.
+
+    Its time is that of sending: workers refuse signed events that are old, and a provider tries for hours.
+    """
     # Lengths in front, so that no two occasions read alike.
     parts = (provider, word.occasion, word.action.value, word.incident)
     content = "".join(f"{len(part)}:{part}" for part in parts)
-    mute = word.action is ControlAction.MUTE
     return Control(
         v=1,
         id=f"in-{sha256(content.encode()).hexdigest()[:32]}",
-        ts=word.ts,
+        ts=now_ms,
         action=word.action,
-        model=known.model,
+        model=model,
         by=word.by,
         reason=f"said in {provider}",
         incident=word.incident,
-        until=word.ts + MUTE_HOURS * UNIT_MS["h"] if mute else None,
-        signal=(known.signal or None) if mute else None,
-        segment=(known.segment or None) if mute else None,
+        until=now_ms + MUTE_HOURS * UNIT_MS["h"] if word.action is ControlAction.MUTE else None,
         verdict=Verdict.FALSE_ALARM if word.action is ControlAction.VERDICT else None,
     )

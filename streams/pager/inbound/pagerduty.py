@@ -64,8 +64,7 @@ def heard(post: Post, secret: Secret, now_ms: int) -> Word | Result:
 
 
 def _word(event: _Event, now_ms: int) -> Word | Result:
-    said = to_ms(event.occurred_at)
-    if now_ms - said > OLD_MS:
+    if now_ms - to_ms(event.occurred_at) > OLD_MS:
         return Result.STALE
     action, agent = _ACTIONS.get(event.event_type), event.agent
     if action is None or agent is None or agent.type != PERSON:
@@ -73,4 +72,4 @@ def _word(event: _Event, now_ms: int) -> Word | Result:
     key = _INCIDENT.decode(event.data).incident_key
     if not key:
         return Result.IGNORED  # made by hand over there, of no alert of anybody's
-    return Word(action, key, by(NAME, agent.summary, agent.id), event.id, said)
+    return Word(action, key, by(NAME, agent.summary, agent.id), event.id)

@@ -51,16 +51,16 @@ def heard(post: Post, secret: Secret, now_ms: int) -> Word | Result:
         return Result.STALE
     try:
         fields = parse_qs(post.body.decode("ascii"), errors="strict", max_num_fields=FIELDS_MAX)
-        return _word(_INTERACTION.decode("".join(fields.get("payload", ()))), int(timestamp) * 1000)
+        return _word(_INTERACTION.decode("".join(fields.get("payload", ()))))
     except UNREADABLE:
         return Result.UNREADABLE
 
 
-def _word(said: _Interaction, ts: int) -> Word | Result:
+def _word(said: _Interaction) -> Word | Result:
     """A press is one action; of several, ours."""
     for pressed in said.actions:
         action = _ACTIONS.get(pressed.action_id)
         if said.type == "block_actions" and action is not None and pressed.value and said.trigger_id:
             who = by(NAME, said.user.username or said.user.name, said.user.id)
-            return Word(action, pressed.value, who, said.trigger_id, ts)
+            return Word(action, pressed.value, who, said.trigger_id)
     return Result.IGNORED

@@ -63,7 +63,6 @@ class Word(NamedTuple):
     incident: str
     by: str
     occasion: str  # the provider's own name for this one: the same when it is delivered again
-    ts: int  # when it was said, epoch milliseconds
 
 
 def is_signed(secret: Secret, text: bytes, signatures: Sequence[str]) -> bool:
