@@ -303,6 +303,9 @@ SETTINGS: Mapping[str, Setting] = {
     "monitor.pending_max": Setting(
         "Predictions held for their outcome, of all models of a partition together", Between(1, 1_000 * _MILLION)
     ),
+    "monitor.dead_letter_content": Setting(
+        "Whether dead letters hold the record that was refused; else only where it lies and the reason"
+    ),
     "defaults.task": Setting("What the model does; found out from the stream where not said"),
     "defaults.positive": Setting("The positive class of a binary model; found out where not said"),
     "defaults.loss": Setting("How wrong a prediction was: zero_one for classes, absolute or squared for numbers"),

@@ -159,6 +159,7 @@ class MonitorLimits(_Section, frozen=True):
 
     models_max: int = MonitorConfig().models_max
     pending_max: int = MonitorConfig().pending_max
+    dead_letter_content: bool = MonitorConfig().dead_letter_content
 
 
 class Layout(_Section, frozen=True):

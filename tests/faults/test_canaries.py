@@ -61,23 +61,22 @@ VALUES = {
     "a forger": "canary-forger",
 }
 
-# Where each may be seen; everywhere else it must not. A dead letter holds the record that was refused, an alert names
-# the category or class that it is about and the record that decided by its trace, and the control topic and the alert
-# about an answer name who gave it.
+# Where each may be seen; everywhere else it must not. An alert names the category or class that it is about and the
+# record that decided by its trace, and the control topic and the alert about an answer name who gave it.
 PAGES = ("requests to duty", "requests to slack", "requests to hook")
 MAY_STAND: Mapping[str, set[str]] = {
     "the routing key": {"requests to duty"},
     "the bot's token": {"requests to slack"},
     "a token in an address": {"requests to hook"},
     "a token in the heartbeat's address": {"requests to alive"},
-    "an id": {"predictions", "outcomes", "dead_letters"},
+    "an id": {"predictions", "outcomes"},
     "a trace": {"predictions", "alerts", "signals", "requests to hook"},
     "a category": {"predictions"},
     "a category that drifts": {"predictions", "alerts", "signals", *PAGES},
     "a class": {"predictions", "outcomes", "alerts", "signals", *PAGES},
     "a segment that is not watched": {"predictions"},
     "a numeric outlier": {"predictions"},
-    "a refused record": {"predictions", "dead_letters"},
+    "a refused record": {"predictions"},
     "a person at PagerDuty": {"control", "alerts", *PAGES},
     "a person in Slack": {"control"},
 }
@@ -99,6 +98,7 @@ def paging(server: Endpoint, site: Site, folder: Path) -> Keys:
     return {
         "log.level": "debug",
         "log.format": "json",
+        "monitor.dead_letter_content": False,
         "worker.pager": True,
         "pager.group": f"{site.prefix}-pager",
         "pager.dir": str(folder / "pager"),
