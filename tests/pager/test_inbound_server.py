@@ -168,6 +168,23 @@ async def test_a_body_that_does_not_come_to_an_end_is_given_up(monkeypatch: pyte
         assert (status(answer), made.counted) == (408, {("pagerduty", "too_slow"): 1})
 
 
+async def test_a_body_in_chunks_that_are_none_is_told_apart() -> None:
+    async with house() as made:
+        head = b"POST /pagerduty HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        answer = await made.says(head + b"zz\r\n" + CANARY + b"\r\n0\r\n\r\n")
+        assert (status(answer), CANARY in answer, made.got) == (400, False, [])
+
+
+async def test_it_ends_although_somebody_holds_a_connection() -> None:
+    async with house() as made:
+        reader, writer = await made.connect()
+        writer.write(request(duty(), Connection="keep-alive"))
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    async with asyncio.timeout(PATIENCE_S):
+        await reader.read()
+    writer.close()
+
+
 async def test_a_connection_that_says_nothing_or_never_ends_its_head_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "IDLE_S", 0.2)
     async with house() as made:

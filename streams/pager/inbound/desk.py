@@ -14,7 +14,7 @@ import structlog
 from schemas.events import EVERY_MODEL, Control, ControlAction, Verdict
 from schemas.times import UNIT_MS
 from streams.control import checked
-from streams.errors import BrokerError, UsageError
+from streams.errors import DriftlineError
 from streams.pager.inbound import pagerduty, slack
 from streams.pager.inbound.words import Post, Provider, Result, Word
 from streams.pager.rows import Whose
@@ -63,13 +63,13 @@ class Desk:
         """Returns within that time, or not much later."""
         word = HEARD[provider](post, self._secrets[provider], int(self._clock() * 1000))
         result = word if isinstance(word, Result) else await self._tell(provider, word, within_s)
-        self.count(provider, result)
-        return result
+        return self.count(provider, result)
 
-    def count(self, provider: Provider, result: Result) -> None:
+    def count(self, provider: Provider, result: Result) -> Result:
         self._counts.inbound(provider, result.value)
         if result not in (Result.ACCEPTED, Result.REPEATED, Result.IGNORED):
             self._complain(provider, result)
+        return result
 
     async def _tell(self, provider: Provider, word: Word, within_s: float) -> Result:
         whose = self._whose(word.incident)
@@ -82,11 +82,8 @@ class Desk:
             return Result.REPEATED
         try:
             await self._sends.send(checked(event), within_s)
-        except UsageError as error:
-            log.error("no control event can say this", provider=provider, reason=str(error))
-            return Result.UNREADABLE
-        except BrokerError as error:
-            log.warning("an answer was not taken by the brokers", provider=provider, id=event.id, reason=str(error))
+        except DriftlineError as error:
+            log.error("an answer was not taken by the brokers", provider=provider, id=event.id, reason=str(error))
             return Result.UNAVAILABLE
         self._remember(event.id)
         log.info("an answer came in", provider=provider, action=word.action, incident=word.incident, id=event.id)

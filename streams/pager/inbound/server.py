@@ -38,7 +38,7 @@ class Door:
 
     async def serve(self) -> None:
         """For ever."""
-        runner = web.ServerRunner(_Server(self._answer))
+        runner = web.ServerRunner(_Server(self._answer), shutdown_timeout=ANSWER_S)
         await runner.setup()
         try:
             await self._bind(runner)
@@ -66,8 +66,7 @@ class Door:
         if request.method != "POST":
             return _response(405)
         if self._under_way >= REQUESTS_MAX:
-            self._desk.count(provider, Result.BUSY)
-            return _response(STATUS[Result.BUSY])
+            return _response(STATUS[self._desk.count(provider, Result.BUSY)])
         self._under_way += 1
         try:
             return _response(STATUS[await self._taken(provider, request)])
@@ -80,17 +79,16 @@ class Door:
             async with asyncio.timeout(ANSWER_S):
                 body = await _body(request)
         except TimeoutError:
-            self._desk.count(provider, Result.TOO_SLOW)
-            return Result.TOO_SLOW
+            return self._desk.count(provider, Result.TOO_SLOW)
+        except (web.RequestPayloadError, ConnectionError):
+            return self._desk.count(provider, Result.UNREADABLE)  # broken off, or in chunks that are none
         if body is None:
-            self._desk.count(provider, Result.TOO_LARGE)
-            return Result.TOO_LARGE
+            return self._desk.count(provider, Result.TOO_LARGE)
         try:
             return await self._desk.take(provider, Post(request.headers, body), max(until - monotonic(), 0.0))
         except Exception as error:
             log.error("an answer could not be taken", provider=provider, kind=type(error).__name__)
-            self._desk.count(provider, Result.ERROR)
-            return Result.ERROR
+            return self._desk.count(provider, Result.ERROR)
 
 
 async def _body(request: web.BaseRequest) -> bytes | None:
