@@ -120,6 +120,16 @@ def test_one_that_does_not_end_when_it_is_asked_to_is_ended(monkeypatch: pytest.
     assert gone(pid)
 
 
+def test_it_is_asked_to_end_before_it_is_ended(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    asked = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(print('asked', flush=True))); "
+    keeper = Keeper(lives_of(f"{asked}{LINE}signal.pause()", out), Starts())
+    keeper.start()
+    first_line(out)
+    keeper.end()
+    assert out.read_text().splitlines()[1:] == ["asked"]
+
+
 def test_an_interrupt_that_is_meant_for_the_worker_does_not_reach_it(tmp_path: Path) -> None:
     keeper = Keeper(lives_of(AT_WORK, tmp_path / "out"), Starts())
     keeper.start()

@@ -32,7 +32,7 @@ class House:
         self.box, self.counted = Box(), Counter[tuple[str, str]]()
         self.box.take(alert("opened"))
         self.got: list[Control] = []
-        self.asked, self.may_go_on = asyncio.Event(), asyncio.Event()
+        self.asked, self.may_go_on, self.news = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.may_go_on.set()
         secrets = {name: SECRETS[name] for name in providers}
         desk = Desk(secrets, self.box.outbox.whose, self, self, lambda: NOW)  # type: ignore[arg-type]
@@ -45,6 +45,7 @@ class House:
 
     def inbound(self, provider: str, result: str) -> None:
         self.counted[provider, result] += 1
+        self.news.set()
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.door.port)
@@ -168,11 +169,38 @@ async def test_a_body_that_does_not_come_to_an_end_is_given_up(monkeypatch: pyte
         assert (status(answer), made.counted) == (408, {("pagerduty", "too_slow"): 1})
 
 
-async def test_a_body_in_chunks_that_are_none_is_told_apart() -> None:
+async def test_a_body_in_chunks_that_are_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiohttp's parser does not tell the reader of a body that has begun: it is given up then."""
+    monkeypatch.setattr(server_module, "ANSWER_S", 0.2)
+    reading, body = asyncio.Event(), server_module._body
+
+    async def read(of: Any) -> bytes | None:
+        reading.set()
+        return await body(of)
+
+    monkeypatch.setattr(server_module, "_body", read)
     async with house() as made:
         head = b"POST /pagerduty HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-        answer = await made.says(head + b"zz\r\n" + CANARY + b"\r\n0\r\n\r\n")
-        assert (status(answer), CANARY in answer, made.got) == (400, False, [])
+        chunks = b"zz\r\n" + CANARY + b"\r\n0\r\n\r\n"
+        at_once = await made.says(head + chunks)
+        reader, writer = await made.connect()
+        writer.write(head)
+        await reading.wait()
+        writer.write(chunks)
+        later = await reader.read()
+        writer.close()
+        assert [status(answer) for answer in (at_once, later)] == [400, 408]
+        assert (CANARY in at_once + later, made.got) == (False, [])
+
+
+async def test_a_body_that_breaks_off_is_told_apart(capfd: pytest.CaptureFixture[str]) -> None:
+    async with house() as made:
+        _, writer = await made.connect()
+        writer.write(request(duty(), Content_Length="100000"))
+        writer.close()
+        await made.news.wait()
+        assert (made.counted, made.got) == ({("pagerduty", "unreadable"): 1}, [])
+    assert "canary" not in "".join(capfd.readouterr()).lower()
 
 
 async def test_it_ends_although_somebody_holds_a_connection() -> None:

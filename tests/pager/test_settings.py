@@ -230,12 +230,17 @@ def test_secrets_of_answers_come_from_the_environment_and_from_files(tmp_path: P
         listen = "[::1]:8099"
         pagerduty_secret_file = "{tmp_path / "duty"}"
     """
-    settings = load(written(tmp_path, text), {"DRIFTLINE_PAGER__INBOUND__SLACK_SECRET": CANARY})
-    inbound = settings.pager.inbound
-    assert inbound.listen == "[::1]:8099"
-    given = {provider: secret.reveal().split() for provider, secret in secrets(inbound).items()}
-    assert given == {"pagerduty": [f"{CANARY}-1", f"{CANARY}-2"], "slack": [CANARY]}
-    assert CANARY not in repr(settings)
+    (tmp_path / "chat").write_text(f"{CANARY}\n")
+    in_file = f'{text}\nslack_secret_file = "{tmp_path / "chat"}"\n'
+    for settings in (
+        load(written(tmp_path, text), {"DRIFTLINE_PAGER__INBOUND__SLACK_SECRET": CANARY}),
+        load(written(tmp_path, in_file)),
+    ):
+        inbound = settings.pager.inbound
+        assert inbound.listen == "[::1]:8099"
+        given = {provider: secret.reveal().split() for provider, secret in secrets(inbound).items()}
+        assert given == {"pagerduty": [f"{CANARY}-1", f"{CANARY}-2"], "slack": [CANARY]}
+        assert CANARY not in repr(settings)
 
 
 @pytest.mark.parametrize(("heard", "buttons"), [("slack", True), ("pagerduty", False), (None, False)])

@@ -38,7 +38,7 @@ class Door:
 
     async def serve(self) -> None:
         """For ever."""
-        runner = web.ServerRunner(_Server(self._answer), shutdown_timeout=ANSWER_S)
+        runner = web.ServerRunner(_Server(self._answer))
         await runner.setup()
         try:
             await self._bind(runner)
