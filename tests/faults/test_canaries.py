@@ -43,6 +43,7 @@ SECRETS = {
     "a token in the heartbeat's address": "canary-heartbeat-token-c2d8",
     "PagerDuty's secret": DUTY_KEY,
     "Slack's signing secret": SLACK_KEY,
+    "the key of control events": "canary-control-key-68d4",
 }
 # What stands in records and in what people do.
 VALUES = {
@@ -62,7 +63,7 @@ VALUES = {
 }
 
 # Where each may be seen; everywhere else it must not. An alert names the category or class that it is about and the
-# record that decided by its trace, and the control topic and the alert about an answer name who gave it.
+# record that decided by its trace, and the control topic, the audit log and the alert about an answer name who gave it.
 PAGES = ("requests to duty", "requests to slack", "requests to hook")
 MAY_STAND: Mapping[str, set[str]] = {
     "the routing key": {"requests to duty"},
@@ -77,8 +78,8 @@ MAY_STAND: Mapping[str, set[str]] = {
     "a segment that is not watched": {"predictions"},
     "a numeric outlier": {"predictions"},
     "a refused record": {"predictions"},
-    "a person at PagerDuty": {"control", "alerts", *PAGES},
-    "a person in Slack": {"control"},
+    "a person at PagerDuty": {"control", "audit", "alerts", *PAGES},
+    "a person in Slack": {"control", "audit"},
 }
 
 
@@ -99,6 +100,7 @@ def paging(server: Endpoint, site: Site, folder: Path) -> Keys:
         "log.level": "debug",
         "log.format": "json",
         "monitor.dead_letter_content": False,
+        "control.keys.ops.secret": SECRETS["the key of control events"],
         "worker.pager": True,
         "pager.group": f"{site.prefix}-pager",
         "pager.dir": str(folder / "pager"),

@@ -14,7 +14,7 @@ from schemas.codec import Decoder, encode
 from schemas.events import Control, ControlAction, Verdict
 from schemas.records import Record
 from schemas.topics import Stream
-from streams.errors import BrokerError
+from streams.errors import BrokerError, DriftlineError, UsageError
 from streams.pager.inbound import desk as desk_module
 from streams.pager.inbound.desk import Desk
 from streams.pager.inbound.words import STATUS, Post, Result, is_signed
@@ -47,11 +47,11 @@ class Brokers:
 
     def __init__(self) -> None:
         self.got: list[Control] = []
-        self.away = False
+        self.away: DriftlineError | None = None
 
     async def send(self, event: Control, within_s: float) -> None:
         if self.away:
-            raise BrokerError("did not acknowledge it", where="broker:9092")
+            raise self.away
         self.got.append(event)
 
 
@@ -173,11 +173,14 @@ def test_a_number_of_occasions_is_remembered_and_no_more(monkeypatch: pytest.Mon
     ]
 
 
-def test_what_the_brokers_did_not_take_is_to_be_delivered_again() -> None:
+@pytest.mark.parametrize(
+    "error", [BrokerError("did not acknowledge it", where="broker:9092"), UsageError("signs nothing any more")]
+)
+def test_what_the_brokers_did_not_take_or_no_key_signs_is_to_be_delivered_again(error: DriftlineError) -> None:
     office = Office()
-    office.brokers.away = True
+    office.brokers.away = error
     assert (office.take(duty()), STATUS[Result.UNAVAILABLE]) == (Result.UNAVAILABLE, 503)
-    office.brokers.away = False
+    office.brokers.away = None
     assert office.take(duty()) is Result.ACCEPTED
 
 

@@ -5,14 +5,17 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from schemas.codec import encode
 from schemas.events import Control, ControlAction
+from schemas.signatures import HEADER, signature
 from schemas.topics import Stream
 from streams.control import ControlSender
 from streams.errors import BrokerError
+from streams.secrets import Secret
 from streams.sections import KafkaSettings
+from streams.signing import Signer
 from tests.transport.mock_cluster import Cluster, mock_cluster
 from tests.transport.workers import settings_for
 
@@ -38,18 +41,22 @@ def prepared(cluster: Cluster) -> KafkaSettings:
 
 
 def written(kafka: KafkaSettings) -> list[bytes]:
+    return [message.value() for message in messages(kafka)]
+
+
+def messages(kafka: KafkaSettings) -> list[Message]:
     consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "verifier", "enable.partition.eof": True})
     try:
         topic = kafka.topics.of(Stream.CONTROL)
         places = [TopicPartition(topic, number, 0) for number in consumer.list_topics(topic).topics[topic].partitions]
         consumer.assign(places)
-        values, ended = list[bytes](), 0
+        found, ended = list[Message](), 0
         while ended < len(places):
             message = consumer.poll(WITHIN_S)
             assert message is not None
             ended += message.error() is not None
-            values += [message.value()] if message.error() is None else []
-        return values
+            found += [message] if message.error() is None else []
+        return found
     finally:
         consumer.close()
 
@@ -65,6 +72,22 @@ async def test_it_connects_once_and_each_event_is_there_when_it_returns(cluster:
     finally:
         await sender.stop()
     assert sorted(written(kafka)) == sorted(map(encode, events))
+
+
+async def test_each_event_is_signed_with_the_key_that_holds_then(cluster: Cluster) -> None:
+    kafka, keys = prepared(cluster), iter([Signer("old", Secret("s" * 16)), Signer("new", Secret("t" * 16)), None])
+    sender = ControlSender(kafka, lambda: next(keys))
+    try:
+        for number in range(3):
+            await sender.send(control(f"one-{number}"), WITHIN_S)
+    finally:
+        await sender.stop()
+    signed = [dict(message.headers() or ()) for message in messages(kafka)]
+    assert [list(headers) for headers in signed] == [["driftline-signature"], ["driftline-signature"], []]
+    for headers, message, signer in zip(
+        signed, messages(kafka), (("old", b"s" * 16), ("new", b"t" * 16)), strict=False
+    ):
+        assert headers[HEADER] == signature(*signer, message.key(), message.value())
 
 
 async def test_brokers_that_hang_are_an_error_in_time_and_are_used_again_when_they_are_back(cluster: Cluster) -> None:
