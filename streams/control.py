@@ -90,8 +90,10 @@ class ControlSender:
             what = f"did not acknowledge {event.id} within {within_s:g} s"
             advice = f"it may lie on {self._topic} all the same: look before sending it again"
             raise BrokerError(what, where=self._kafka.bootstrap, advice=advice) from error
-        except KafkaError as error:
-            await self.stop()  # the next one gets a connection that is not broken
+        except Exception as error:
+            await self.stop()  # what aiokafka cannot get over it raises for ever; the next event gets another
+            if not isinstance(error, KafkaError):
+                raise
             raise BrokerError(f"did not take the event: {error!r}", where=self._topic) from error
         return Place(place.topic, place.partition, place.offset)
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from aiokafka.errors import KafkaError
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from schemas.codec import encode
@@ -86,6 +87,21 @@ async def test_each_event_is_signed_with_the_key_that_holds_then(cluster: Cluste
     for message, signer in zip(messages(kafka), (*signers, None), strict=True):
         expected = [(HEADER, signature(*signer, message.key(), message.value()))] if signer else None
         assert message.headers() == expected
+
+
+@pytest.mark.parametrize("error", [KafkaError("canary"), RuntimeError("canary")])
+async def test_a_connection_that_is_broken_is_made_anew(error: Exception, cluster: Cluster) -> None:
+    """What ends aiokafka's sending task is raised by each send from then on."""
+    kafka = prepared(cluster)
+    sender = ControlSender(kafka)
+    try:
+        await sender.connect()
+        sender._producer._message_accumulator.fail_all(error)  # type: ignore[union-attr]
+        with pytest.raises((BrokerError, RuntimeError), match="canary"):
+            await sender.send(control("lost"), WITHIN_S)
+        await sender.send(control("last"), WITHIN_S)
+    finally:
+        await sender.stop()
 
 
 async def test_brokers_that_hang_are_an_error_in_time_and_are_used_again_when_they_are_back(cluster: Cluster) -> None:
