@@ -224,14 +224,9 @@ SETTINGS: Mapping[str, Setting] = {
         'Where PagerDuty and Slack can say what people answered, such as "127.0.0.1:8099"; nowhere where not set',
         HOST_AND_PORT,
     ),
-    "pager.inbound.pagerduty_secret": Setting(
-        "Secret of a PagerDuty webhook subscription, several with blanks between; better in the environment or in "
-        "`pager.inbound.pagerduty_secret_file`"
-    ),
+    "pager.inbound.pagerduty_secret": Setting("Secret of a PagerDuty webhook, or several with blanks between"),
     "pager.inbound.pagerduty_secret_file": Setting("File whose content is that secret, or several", NOT_EMPTY),
-    "pager.inbound.slack_secret": Setting(
-        "Signing secret of the Slack app; better in the environment or in `pager.inbound.slack_secret_file`"
-    ),
+    "pager.inbound.slack_secret": Setting("Signing secret of the Slack app; better in the environment or in a file"),
     "pager.inbound.slack_secret_file": Setting("File whose content is that secret", NOT_EMPTY),
     "pager.sinks.SINK.type": Setting("What kind of endpoint it is; docs/pager.md says what each needs"),
     "pager.sinks.SINK.url": Setting("Its address, with https:// or http://; never shown, since it may hold a token"),
