@@ -7,7 +7,8 @@ import pytest
 
 from streams.errors import SettingsError, UsageError
 from streams.pager import build
-from streams.pager.routes import Routes
+from streams.pager.policy import policy
+from streams.pager.routes import Routes, Teams
 from streams.pager.steps import read_alert
 from streams.sections import PagerSettings, RouteSettings
 from streams.settings import load
@@ -157,9 +158,9 @@ def test_the_example_is_a_configuration_and_everyone_is_reached_by_somebody(tmp_
     (tmp_path / "pagerduty").write_text("key")
     (tmp_path / "heartbeat").write_text("https://alive.example.com/1")
     pager = load(written(tmp_path, example.replace("/run/secrets", str(tmp_path)))).pager
-    routes = Routes(pager.routes, list(build.sinks(pager, lambda: 0.0)))
-    assert routes.sinks_for(read_alert(alert("opened", severity="critical")), 0.0) == ["oncall", "mail"]
-    assert routes.sinks_for(read_alert(alert("opened")), MONDAY_NOON) == ["mail"]
+    routes = policy(pager, list(build.sinks(pager, lambda: 0.0)))
+    assert routes.routes_to(read_alert(alert("opened", severity="critical")), 0.0) == ["oncall", "mail"]
+    assert routes.routes_to(read_alert(alert("opened")), MONDAY_NOON) == ["mail"]
 
 
 MONDAY_NOON = 1_767_610_800.0  # 2026-01-05T11:00:00Z, noon in Berlin
@@ -167,7 +168,7 @@ HOUR = 3_600.0
 
 
 def sinks(alert_: bytes, now: float = MONDAY_NOON, **routes: RouteSettings) -> list[str]:
-    return Routes(routes, ["a", "b", "c"]).sinks_for(read_alert(alert_), now)
+    return Routes(routes, ["a", "b", "c"], Teams({})).sinks_for(read_alert(alert_), now)
 
 
 def test_without_routes_everything_of_warning_and_above_goes_everywhere() -> None:
