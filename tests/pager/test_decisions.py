@@ -1,9 +1,11 @@
 """Whom an incident pages, and why nobody is: mutes, what joins, teams, causes of several models."""
 
-from itertools import pairwise
+import re
+from pathlib import Path
 
 import pytest
 
+from schemas.events import AlertEvent
 from streams.pager.causes import SETTLED_S
 from streams.pager.reasons import WORDS, Reason
 from streams.pager.sinks.text import headline
@@ -445,6 +447,12 @@ def test_it_does_not_matter_where_the_pager_dies() -> None:
     assert len(one) > 10
 
 
-def test_every_reason_has_words() -> None:
+def test_the_page_has_every_reason_and_every_event() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "pager.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", page, flags=re.MULTILINE)
     assert set(WORDS) == set(Reason)
-    assert all(word != next_word for word, next_word in pairwise(WORDS.values()))
+    assert {(reason.value, words) for reason, words in WORDS.items()} <= set(rows)
+    steps = page[page.index("## What an incident's steps do") : page.index("## Why nobody is paged")]
+    assert {name for line in steps.splitlines() for name in re.findall(r"`(\w+)`", line.split(" | ")[0])} >= set(
+        AlertEvent
+    )
