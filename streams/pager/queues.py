@@ -51,21 +51,20 @@ class Queues:
         sink, incident, action = wanted.sink, wanted.incident, wanted.action
         if unknown and action in (*SILENT, Action.ACKNOWLEDGE):
             self.stand(sink, incident, Standing(), changes)
-        queue, needless = self._queue(sink, incident), list[Delivery]()
-        if action in SILENT:
-            waiting = self._not_under_way(sink, queue)
-            needless = waiting if action is Action.RESOLVE else _after_the_last_end(waiting)
-            for delivery in needless:
-                queue.remove(delivery)
-                changes.delete(delivery_key(delivery.sequence))
+        queue = self._queue(sink, incident)
         waiting = self._not_under_way(sink, queue)
-        arrived = (sink, incident) in self._standings or len(waiting) < len(queue)
-        last = waiting[-1] if waiting else None
+        needless = waiting if action in SILENT else []
+        for delivery in needless:
+            queue.remove(delivery)
+            changes.delete(delivery_key(delivery.sequence))
+        under_way = len(waiting) < len(queue) + len(needless)
+        arrived = (sink, incident) in self._standings or under_way
+        last = waiting[-1] if waiting and not needless else None
         if last is not None and _covers(last.action, action):
             newer = _both(last, wanted)
             queue[queue.index(last)] = newer
             changes.put(delivery_key(newer.sequence), newer)
-        elif _is_of_use(action, last, arrived=arrived):
+        elif action is Action.TRIGGER or arrived or last is not None:
             self._append(queue, wanted, changes)
         if not queue:
             self._waiting[sink].pop(incident)
@@ -211,11 +210,6 @@ class Queues:
             self._waiting[sink].pop(incident, None)
 
 
-def _after_the_last_end(waiting: Sequence[Delivery]) -> list[Delivery]:
-    ends = [index for index, one in enumerate(waiting) if one.action is Action.RESOLVE]
-    return list(waiting[ends[-1] + 1 :] if ends else waiting)
-
-
 def _from_the_last_silence(queue: list[Delivery]) -> list[Delivery]:
     """What came before an end or a mute is not tried again: it would page for what is over or muted."""
     silences = [index for index, one in enumerate(queue) if one.action in SILENT]
@@ -225,13 +219,6 @@ def _from_the_last_silence(queue: list[Delivery]) -> list[Delivery]:
 def _from_the_first_page(queue: list[Delivery]) -> list[Delivery]:
     """What is left where the sink knows of nothing."""
     return list(dropwhile(lambda one: one.action is not Action.TRIGGER, queue))
-
-
-def _is_of_use(action: Action, last: Delivery | None, *, arrived: bool) -> bool:
-    """Whether a sink needs it: what follows up on a page does where there is one, in it or before."""
-    if action is Action.MUTE:
-        return arrived and last is None  # after an end that waits nothing is open there
-    return action is Action.TRIGGER or arrived or last is not None
 
 
 def _covers(waiting: Action, new: Action) -> bool:

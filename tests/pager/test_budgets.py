@@ -134,6 +134,22 @@ async def test_a_page_counts_once_to_however_many_sinks_it_goes_and_however_ofte
     assert (len(digests(one)), len(digests(two))) == (1, 1)
 
 
+async def test_a_page_that_counted_still_goes_to_the_sink_that_was_away() -> None:
+    """The incident got worse in the meantime, and that would have been a page too many."""
+    one, two = Scripted(), Scripted(Answer(Outcome.RETRY, "server_error", "status 500", arrived=False))
+    here = Site(one=one, two=two, pager=PagerSettings(budgets={"mine": BudgetSettings(pages=1)}))
+    here.box.take(alert("opened", severity="info"))
+    for courier in here.couriers.values():
+        await courier.step()
+    here.box.take(alert("escalated"))
+    await here.until(NOW + 60)
+    assert [action for _, action in one.said] == [Action.TRIGGER, Action.UPDATE]
+    assert [(page.action, page.alert.event) for page in two.pages] == [
+        (Action.TRIGGER, "opened"),
+        (Action.TRIGGER, "escalated"),
+    ]
+
+
 async def test_what_is_over_before_it_went_out_does_not_count() -> None:
     one = Scripted()
     here = site(one, pages=1)

@@ -251,3 +251,16 @@ async def test_what_forgets_is_told_again_while_it_is_open() -> None:
         assert len(server.got) in (told + 1, told + 2), "the end, and no more after it"
         last = server.got[-1].content[0]
         assert last["endsAt"] <= "2026-01-01T00:10:00.000Z"
+
+
+async def test_what_is_muted_is_not_told_again_until_it_is_unmuted() -> None:
+    one = Scripted(repeats_s=REPEAT_S)
+    site = Site(one=one)
+    site.box.take(alert("opened"))
+    await site.until(NOW)
+    site.box.take(alert("muted"))
+    await site.until(NOW + 10 * REPEAT_S)
+    assert one.said[-1] == ("inc-1", Action.MUTE)
+    site.box.take(alert("unmuted"), now=site.now)
+    await site.until(NOW + 20 * REPEAT_S)
+    assert [action for _, action in one.said[-10:]] == [Action.TRIGGER] * 10

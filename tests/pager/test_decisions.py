@@ -261,6 +261,9 @@ def test_updates_of_a_cause_come_at_twos_powers_and_when_it_is_quiet() -> None:
             box.deliver()
             told.append((1 + len(box.page.further), box.page.action, box.page.reason))
     assert told == [(models, UPDATE, Reason.FURTHER) for models in (2, 4, 8, 16, 20)]
+    box.take(began("m20"))
+    box.look(NOW + 3 * SETTLED_S)
+    assert box.waiting() == [], "few updates, whatever comes little by little"
 
 
 def test_no_two_things_that_are_told_have_one_id() -> None:
@@ -335,6 +338,26 @@ def test_when_the_first_is_over_what_is_still_open_is_paged_after_it_had_its_tim
     assert box.page.further == ("d",)
     box.look(NOW + 2 * WITHIN_S)
     assert [delivery.incident for delivery in box.outbox.waiting()] == ["c"]
+
+
+def test_what_joins_a_first_that_is_over_is_no_update_after_its_end() -> None:
+    box = Box(pager=FEED)
+    box.take(began("a"))
+    box.deliver()
+    box.take(began("a", event="resolved"), began("b"))
+    assert box.waiting() == [RESOLVE]
+
+
+def test_a_muted_first_is_told_of_no_further_models() -> None:
+    box = Box(pager=FEED)
+    box.take(*(began(model) for model in "abc"))
+    box.deliver()
+    box.take(began("d"), began("e"))
+    box.deliver()
+    box.take(muted(incident="a", model="a"))
+    box.deliver()
+    box.look(NOW + SETTLED_S)
+    assert box.waiting() == []
 
 
 def test_what_opens_again_in_that_time_is_the_first_again() -> None:
