@@ -82,7 +82,7 @@ class Decisions:
         return []
 
     def _met(self, alert: ShownAlert, before: Incident | None, action: Action, now: float) -> Incident:
-        known = before or Incident((), (), first=First.of(alert))
+        known = before or Incident((), ())
         closed_at, sinks = known.closed_at, list(known.sinks)
         # A signal of another kind may be for others than those who know of it.
         joins = action is Action.UPDATE and known.first is not None and alert.kind != known.first.kind
@@ -93,7 +93,8 @@ class Decisions:
         elif action is Action.RESOLVE:
             closed_at = now
         steps = (*known.steps, alert.id)[-STEPS_KEPT:]
-        return msgspec.structs.replace(known, sinks=tuple(sinks), steps=steps, closed_at=closed_at)
+        first = known.first or First.of(alert)  # an outbox of an earlier release has none
+        return msgspec.structs.replace(known, sinks=tuple(sinks), steps=steps, closed_at=closed_at, first=first)
 
     def _page(self, step: _Step, reason: Reason | None, changes: Changes) -> None:
         """Pages it, unless there is a reason not to."""

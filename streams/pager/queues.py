@@ -58,13 +58,13 @@ class Queues:
             queue.remove(delivery)
             changes.delete(delivery_key(delivery.sequence))
         under_way = len(waiting) < len(queue) + len(needless)
-        arrived = (sink, incident) in self._standings or under_way
         last = waiting[-1] if waiting and not needless else None
+        is_open = (self.may_know(sink, incident) or under_way or last is not None) and not _ends(queue)
         if last is not None and _covers(last.action, action):
             newer = _both(last, wanted)
             queue[queue.index(last)] = newer
             changes.put(delivery_key(newer.sequence), newer)
-        elif action is Action.TRIGGER or arrived or last is not None:
+        elif action is Action.TRIGGER or is_open:
             self._append(queue, wanted, changes)
         if not queue:
             self._waiting[sink].pop(incident)
@@ -83,10 +83,15 @@ class Queues:
         for sink in [sink for sink, queues in self._waiting.items() if incident in queues]:
             queue = self._waiting[sink][incident]
             for delivery in self._not_under_way(sink, queue):
-                if delivery.action is Action.TRIGGER and not delivery.tries:
-                    quiet = msgspec.structs.replace(delivery, action=Action.UPDATE)
-                    queue[queue.index(delivery)] = quiet
-                    changes.put(delivery_key(quiet.sequence), quiet)
+                if delivery.action is not Action.TRIGGER or delivery.tries:
+                    continue
+                place = queue.index(delivery)
+                if _ends(queue[:place]):
+                    queue.remove(delivery)
+                    changes.delete(delivery_key(delivery.sequence))
+                    continue
+                queue[place] = msgspec.structs.replace(delivery, action=Action.UPDATE)
+                changes.put(delivery_key(delivery.sequence), queue[place])
             if not self.is_under_way(sink, incident):
                 self.settle(sink, incident, changes)
 
@@ -208,6 +213,11 @@ class Queues:
             self._take_turn(kept[0])
         else:
             self._waiting[sink].pop(incident, None)
+
+
+def _ends(queue: Sequence[Delivery]) -> bool:
+    """Whether nothing is open at the sink after all of these."""
+    return bool(queue) and queue[-1].action is Action.RESOLVE
 
 
 def _from_the_last_silence(queue: list[Delivery]) -> list[Delivery]:

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from streams.pager.answers import Answer, Outcome
+from streams.pager.answers import Answer, Outcome, unreachable
 from streams.pager.budgets import DIGEST_SHOWN_MAX, DIGESTS
 from streams.pager.courier import SUMMARIES
 from streams.pager.reasons import Reason
@@ -148,6 +148,18 @@ async def test_a_page_that_counted_still_goes_to_the_sink_that_was_away() -> Non
         (Action.TRIGGER, "opened"),
         (Action.TRIGGER, "escalated"),
     ]
+
+
+async def test_what_opens_again_when_the_budget_is_spent_is_no_update_after_its_end() -> None:
+    one, two = Scripted(), Scripted(*[unreachable("away", arrived=True)] * 2)
+    here = Site(one=one, two=two, pager=PagerSettings(budgets={"mine": BudgetSettings(pages=1)}))
+    here.box.take(alert("opened"))
+    for courier in here.couriers.values():
+        await courier.step()
+    here.box.take(alert("resolved"), alert("reopened"))
+    await here.until(NOW + 60)
+    assert [action for _, action in one.said] == [Action.TRIGGER, Action.RESOLVE]
+    assert [action for _, action in two.said] == [Action.TRIGGER, Action.RESOLVE, Action.RESOLVE]
 
 
 async def test_what_is_over_before_it_went_out_does_not_count() -> None:

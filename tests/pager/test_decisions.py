@@ -360,6 +360,22 @@ def test_a_muted_first_is_told_of_no_further_models() -> None:
     assert box.waiting() == []
 
 
+@pytest.mark.parametrize("under_way", [False, True])
+def test_what_opens_again_and_is_told_with_another_is_no_update_after_its_end(under_way: bool) -> None:
+    """An endpoint would take an update of what it has closed for a page."""
+    box = Box(pager=FEED)
+    box.take(began("b"))
+    box.deliver()
+    box.take(began("a", event="opened"), began("b", event="resolved"))
+    box.look(NOW + WITHIN_S)
+    box.take(began("c"))
+    end = box.begin() if under_way else None
+    box.take(began("b", event="reopened"), began("b", event="updated"))
+    if end is not None:
+        box.outbox.delivered(end, None)
+    assert [one.action for one in box.outbox.waiting() if one.incident == "b"] in ([], [RESOLVE])
+
+
 def test_what_opens_again_in_that_time_is_the_first_again() -> None:
     box = Box(pager=FEED)
     box.take(began("a"), began("b"), began("a", event="resolved"), began("a", event="reopened"))
