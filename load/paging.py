@@ -119,5 +119,5 @@ def _seen(got: Sequence[Got], decisions: Sequence[Decision]) -> Desk:
 
 def _further(event: Mapping[str, Mapping[str, Mapping[str, str]]]) -> Sequence[str]:
     """The models that a page names besides its own."""
-    _, _, names = event["payload"]["custom_details"].get("further models", "").partition(": ")
+    _, _, names = event["payload"]["custom_details"].get("with it", "").partition(": ")
     return names.split(", ") if names else ()

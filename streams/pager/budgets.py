@@ -23,7 +23,6 @@ class Waited(NamedTuple):
     alert: ShownAlert
     since: float
     over: bool
-    further: int = 0  # models that were told with it
 
 
 class Budgets:
@@ -140,8 +139,7 @@ def digest(budget: str, waited: Sequence[Waited], now: float) -> ShownAlert:
 
 def _line(one: Waited) -> str:
     state = "over" if one.over else one.alert.severity
-    further = f"; {_models(one.further)} more with it" if one.further else ""
-    return f"[{state}] {one.alert.incident}: {one.alert.summary}{further}"
+    return f"[{state}] {one.alert.incident}: {one.alert.summary}"
 
 
 def _incidents(count: int) -> str:

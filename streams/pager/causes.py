@@ -13,12 +13,13 @@ from schemas.times import duration_ms
 from streams.durable import Disk
 from streams.pager.routes import fits
 from streams.pager.rows import CAUSE, Cause, Changes, all_of
-from streams.pager.steps import First, ShownAlert
+from streams.pager.steps import First, Further, ShownAlert
 from streams.sections import UpstreamSettings
 
 SOURCE_KINDS = (Kind.SILENCE, Kind.VOLUME, Kind.SYSTEM)
-SETTLED_S = 60.0  # after the last model that joined, how many there are is told once, whatever their number
-FURTHER_MAX = 1_000  # models named by one cause; a row of it is written with each that joins
+SETTLED_S = 60.0  # after the last model that joined, how many there are is told, whatever their number
+SETTLED_AGAIN_S = 3_600.0  # and for those that come later one by one not more often than that
+FURTHER_MAX = 1_000  # models known of one cause; all are written with each that joins
 
 Fits = Callable[[str], bool]
 
@@ -31,9 +32,6 @@ class Causes:
         for key, row in self._rows.items():
             self._led.setdefault(row.lead, []).append(key)
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._rows
-
     # Who goes with whom.
 
     def find(self, incident: str, first: First, rank: int, may_lead: Fits) -> Cause | None:
@@ -45,7 +43,7 @@ class Causes:
             for row in self._rows.values()
             if row.lead != incident
             and (row.is_source or row.rank >= rank)
-            and (row.model != first.model or row.further)  # one model's incidents are not of one cause: so it was found
+            and (row.model != first.model or row.models)  # one model's incidents are not of one cause: so it was found
             and self._spans(row, first)
             and may_lead(row.lead)
         ]
@@ -68,11 +66,11 @@ class Causes:
     def join(self, cause: Cause, model: str, now: float, changes: Changes) -> bool:
         """Whether it is told at once: at 2, 4, 8, 16 … models."""
         row = self._rows[cause.key]
-        if model == row.model or model in row.further or len(row.further) >= FURTHER_MAX:
-            return False
-        row = msgspec.structs.replace(row, further=(*row.further, model), joined_at=now)
-        tell = row.models & (row.models - 1) == 0
-        self._put(msgspec.structs.replace(row, told=row.models) if tell else row, changes)
+        is_new = model != row.model and model not in row.models and len(row.models) < FURTHER_MAX
+        models, incidents = (*row.models, *([model] if is_new else [])), row.incidents + 1
+        tell = is_new and (1 + len(models)) & len(models) == 0
+        told = incidents if tell else row.told
+        self._put(msgspec.structs.replace(row, models=models, incidents=incidents, told=told, joined_at=now), changes)
         return tell
 
     def _spans(self, row: Cause, first: First) -> bool:
@@ -107,7 +105,7 @@ class Causes:
 
     def released(self, now: float) -> Sequence[Cause]:
         """Those that are over, and whose others have had their time."""
-        return [row for row in self._rows.values() if row.over_at is not None and self._has_had_time(row, now)]
+        return [row for row in self._in_order() if row.over_at is not None and self._has_had_time(row, now)]
 
     def _has_had_time(self, row: Cause, now: float) -> bool:
         since = now - (row.over_at or 0.0)
@@ -122,22 +120,28 @@ class Causes:
         if not self._led[cause.lead]:
             del self._led[cause.lead]
 
-    def keep_only_configured(self, changes: Changes) -> None:
-        for row in [row for row in self._rows.values() if row.upstream not in self._upstreams]:
-            self.drop(row, changes)
+    def not_configured(self) -> Sequence[Cause]:
+        return [row for row in self._in_order() if row.upstream not in self._upstreams]
 
     # Telling.
 
-    def further(self, incident: str) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(model for row in self.led_by(incident) for model in row.further))
+    def further(self, incident: str) -> Further:
+        led = self.led_by(incident)
+        models = dict.fromkeys(model for row in led for model in row.models)
+        return Further(tuple(models), sum(row.incidents for row in led))
 
     def settled(self, now: float, changes: Changes) -> Iterator[Cause]:
-        """Causes of which more models are known than were told, and that have been quiet since; each once."""
-        for row in list(self._rows.values()):
+        """Causes of which more is known than was told, and that have been quiet since."""
+        for row in self._in_order():
             quiet = row.over_at is None and now >= row.joined_at + SETTLED_S
-            if quiet and row.models > row.told and not row.settled:
-                self._put(msgspec.structs.replace(row, told=row.models, settled=True), changes)
+            often = row.settled_at is not None and row.settled_at <= now < row.settled_at + SETTLED_AGAIN_S
+            if row.incidents > row.told and quiet and not often:
+                self._put(msgspec.structs.replace(row, told=row.incidents, settled_at=now), changes)
                 yield row
+
+    def _in_order(self) -> Sequence[Cause]:
+        """The same in every life of the pager."""
+        return sorted(self._rows.values(), key=lambda row: row.key)
 
     def _put(self, row: Cause, changes: Changes) -> None:
         self._rows[row.key] = row

@@ -17,7 +17,7 @@ from streams.pager.queues import Queues
 from streams.pager.reasons import Reason
 from streams.pager.rows import INCIDENT, Cause, Changes, Delivery, Incident, Standing, Withheld, all_of
 from streams.pager.shelf import Shelf
-from streams.pager.steps import Action, First, ShownAlert, read_alert
+from streams.pager.steps import Action, First, Further, ShownAlert, read_alert
 
 STEPS_KEPT = 32  # ids of an incident's last steps: what a worker repeats follows closely
 INCIDENTS_MAX = 100_000  # half a kilobyte each; past it, those that were over first are forgotten
@@ -108,8 +108,10 @@ class Decisions:
         cause = self._cause_of(step)
         if cause is not None:
             why = Reason.SOURCE if cause.is_source else Reason.UPSTREAM
+            before = self._shelf.get(incident)
+            is_new = before is None or before.by != cause.key
             self.withhold(incident, Withheld(why, step.value, now, by=cause.key), step.alert.model, changes)
-            if self._causes.join(cause, step.first.model, now, changes):
+            if is_new and self._causes.join(cause, step.first.model, now, changes):
                 self._tell_further(cause, now, changes)
             self._put(step, Action.UPDATE, changes)
             return
@@ -153,8 +155,7 @@ class Decisions:
             held = Withheld(Reason.MUTED, step.value, step.now, until=step.alert.muted_until)
             self.withhold(incident, held, step.alert.model, changes)
             self._put(step, action, changes, unknown=unknown)
-            if not any(self._queues.may_know(sink, incident) for sink in step.known.sinks):
-                self._causes.over(incident, step.now, changes)  # nobody was told of it, nor of what goes with it
+            self.not_told(incident, step.now, changes)
             return True
         muted = self._shelf.is_muted(incident)
         if muted and step.alert.event == "unmuted":
@@ -196,16 +197,26 @@ class Decisions:
             wanted = Delivery(0, sink, cause.lead, Action.UPDATE, cause.value, now, reason=Reason.FURTHER)
             self._queues.put(wanted, changes)
 
+    def not_told(self, incident: str, now: float, changes: Changes) -> None:
+        """Its page did not go out: where nobody knows of it, nobody would be told what goes with it."""
+        known = self._incidents.get(incident)
+        if known is not None and not any(self._queues.will_know(sink, incident) for sink in known.sinks):
+            for cause in self._causes.led_by(incident):
+                self._let_go(cause, now, changes)
+
+    def _let_go(self, cause: Cause, now: float, changes: Changes) -> None:
+        """What was told with it is judged anew: the first that is paged may lead the others."""
+        self._causes.drop(cause, changes)
+        for incident in self._shelf.by(cause.key):
+            self._page_after_all(incident, Reason.CAUSE_OVER, now, changes)
+
     # What time brings.
 
     def look(self, now: float, changes: Changes) -> None:
         for incident in self._shelf.mutes_ended(now):
             self._page_after_all(incident, Reason.MUTE_ENDED, now, changes)
         for cause in self._causes.released(now):
-            self._causes.drop(cause, changes)
-        for incident, row in self._shelf.of(Reason.UPSTREAM, Reason.SOURCE):
-            if row.by not in self._causes:
-                self._page_after_all(incident, Reason.CAUSE_OVER, now, changes)
+            self._let_go(cause, now, changes)
         for cause in self._causes.settled(now, changes):
             self._tell_further(cause, now, changes)
         self._digest(now, changes)
@@ -217,16 +228,15 @@ class Decisions:
 
     def _digest(self, now: float, changes: Changes) -> None:
         waiting: dict[str, list[tuple[str, Withheld]]] = {name: [] for name in self._budgets.names}
-        for incident, row in self._shelf.of(Reason.BUDGET):
+        for incident, row in self._shelf.waiting_for_digests():
             waiting.setdefault(row.by, []).append((incident, row))
         for budget, rows in waiting.items():
             if not self._budgets.digest_is_due(budget, now, changes):
                 continue
             by_sink: dict[str, list[Waited]] = {}
             for incident, row in rows:
-                further = len(self._causes.further(incident))
                 for sink in self._incidents[incident].sinks:
-                    waited = Waited(read_alert(row.value), row.since, row.over, further)
+                    waited = Waited(read_alert(row.value), row.since, row.over)
                     by_sink.setdefault(sink, []).append(waited)
                 self._shelf.drop(incident, changes)
             for sink, all_waited in by_sink.items():
@@ -275,7 +285,7 @@ class Decisions:
         known = self._incidents.get(incident)
         return known.first if known else None
 
-    def further(self, incident: str) -> tuple[str, ...]:
+    def further(self, incident: str) -> Further:
         return self._causes.further(incident)
 
     def is_muted(self, incident: str) -> bool:
@@ -285,11 +295,12 @@ class Decisions:
     def may_withhold(self) -> bool:
         return not self._shelf.is_full
 
-    def keep_only(self, sinks: Sequence[str], changes: Changes) -> None:
+    def keep_only(self, sinks: Sequence[str], now: float, changes: Changes) -> None:
         for name, known in list(self._incidents.items()):
             if (left := tuple(sink for sink in known.sinks if sink in sinks)) != known.sinks:
                 self._remember(name, msgspec.structs.replace(known, sinks=left), changes)
-        self._causes.keep_only_configured(changes)
+        for cause in self._causes.not_configured():
+            self._let_go(cause, now, changes)
         self._budgets.keep_only_configured(changes)
 
     def prune(self, now: float, changes: Changes) -> None:

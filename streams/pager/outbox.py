@@ -125,6 +125,7 @@ class Outbox:
         held = Withheld(Reason.BUDGET, delivery.value, now, by=budget)
         self._decisions.withhold(delivery.incident, held, alert.model, changes)
         self._queues.quieten(delivery.incident, changes)
+        self._decisions.not_told(delivery.incident, now, changes)
         changes.write(self._disk)
 
     def begin(self, delivery: Delivery, now: float) -> Page:
@@ -141,7 +142,9 @@ class Outbox:
         return self._page(delivery, alert, now)._replace(
             note="; ".join(note for note in notes if note),
             reference=self._decisions.reference(delivery.sink, delivery.incident, before or Standing()),
-            further=self._decisions.further(delivery.incident) or delivery.further,
+            further=delivery.further
+            if delivery.action is Action.RESOLVE
+            else self._decisions.further(delivery.incident),
             reason=delivery.reason,
             number=delivery.sequence,
         )
@@ -195,6 +198,7 @@ class Outbox:
         """It does not go out by itself: the summary names or counts it. What follows it is new to the sink."""
         changes = Changes()
         self._queues.drop(delivery, changes)
+        self._decisions.not_told(delivery.incident, now, changes)
         held = self._held.get(delivery.sink) or Held(now, 0, {}, ())
         severity = SEVERITIES[alert.rank]
         by_severity = {**held.by_severity, severity: held.by_severity.get(severity, 0) + 1}
@@ -228,14 +232,14 @@ class Outbox:
     def budgets_left(self, now: float) -> Mapping[str, int]:
         return self._budgets.left(now)
 
-    def keep_only(self, sinks: Sequence[str]) -> int:
+    def keep_only(self, sinks: Sequence[str], now: float) -> int:
         """Forgets what is meant for what is not configured any more; returns how many deliveries that were."""
         changes = Changes()
         gone = self._queues.keep_only(sinks, changes)
         for sink in [sink for sink in self._held if sink not in sinks]:
             del self._held[sink]
             changes.delete(HELD + sink.encode())
-        self._decisions.keep_only(sinks, changes)
+        self._decisions.keep_only(sinks, now, changes)
         if changes.rows:
             changes.write(self._disk)
         return gone

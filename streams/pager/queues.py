@@ -157,6 +157,11 @@ class Queues:
     def may_know(self, sink: str, incident: str) -> bool:
         return (sink, incident) in self._standings
 
+    def will_know(self, sink: str, incident: str) -> bool:
+        """Whether it is open there once all that waits has gone out."""
+        queue = self._waiting.get(sink, {}).get(incident, [])
+        return self.may_know(sink, incident) and not _ends(queue)
+
     # Standings.
 
     def standing(self, sink: str, incident: str) -> Standing:

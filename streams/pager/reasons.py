@@ -28,6 +28,6 @@ WORDS: Mapping[Reason, str] = {
     Reason.BUDGET: "the page budget is spent, and it waits for the digest",
     Reason.UNMUTED: "it was muted, is not any more, and is still open",
     Reason.MUTE_ENDED: "its mute has ended, and it is still open",
-    Reason.CAUSE_OVER: "what it was told with is over, and it is still open",
+    Reason.CAUSE_OVER: "it is not told with another one any more, and it is still open",
     Reason.FURTHER: "further models have it too",
 }

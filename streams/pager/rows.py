@@ -25,7 +25,7 @@ from detectors.sealing import open_sealed, seal
 from streams.durable import Disk
 from streams.errors import CorruptStateError, UsageError
 from streams.pager.reasons import Reason
-from streams.pager.steps import Action, First
+from streams.pager.steps import Action, First, Further
 
 VERSION = 1
 BELONGS, INSTANCE, POSITIONS = b"belongs", b"instance", b"positions"
@@ -60,7 +60,7 @@ class Delivery(msgspec.Struct, frozen=True, array_like=True):
     due: float = 0.0
     note: str = ""
     reason: Reason | None = None
-    further: tuple[str, ...] = ()  # of an end: what was told with it until then
+    further: Further = Further()  # of an end: what was told with it until then
 
 
 class Standing(msgspec.Struct, frozen=True, array_like=True):
@@ -97,19 +97,16 @@ class Cause(msgspec.Struct, frozen=True, array_like=True):
     rank: int  # the lead's severity
     began: int  # epoch milliseconds
     is_source: bool = False
-    further: tuple[str, ...] = ()  # other models that joined, in that order
-    told: int = 1  # how many models were told last
-    settled: bool = False  # whether the last one to join was told once it was quiet
+    models: tuple[str, ...] = ()  # other models that joined, in that order
+    incidents: int = 0  # that joined, those of the lead's own model among them
+    told: int = 0  # how many of them were told last
+    settled_at: float | None = None  # when more was told last because it was quiet
     joined_at: float = 0.0
     over_at: float | None = None
 
     @property
     def key(self) -> str:
         return f"{self.upstream}\0{self.lead}"
-
-    @property
-    def models(self) -> int:
-        return 1 + len(self.further)
 
 
 class Budget(msgspec.Struct, frozen=True, array_like=True):

@@ -59,7 +59,7 @@ def run(settings: Settings, metrics: PagerMetrics) -> int:
     with StateDir(Path(settings.pager.dir), setting="pager.dir", user="pager") as folder:
         rocks, outbox = _opened(folder, whose, whom)
         try:
-            gone = outbox.keep_only(list(sinks))
+            gone = outbox.keep_only(list(sinks), time())
             if gone:
                 log.warning("pages were meant for sinks that are not configured any more", pages=gone)
             return asyncio.run(Pager(settings, outbox, sinks, metrics).run())

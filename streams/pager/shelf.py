@@ -47,13 +47,12 @@ class Shelf:
             self.drop(incident, changes)
 
     def mutes_ended(self, now: float) -> Sequence[str]:
-        return [
-            incident
-            for incident, row in self._rows.items()
-            if row.reason is Reason.MUTED and row.until is not None and row.until <= now
-        ]
+        muted = [(row.until, incident) for incident, row in self._rows.items() if row.reason is Reason.MUTED]
+        return [incident for _, incident in sorted((until, name) for until, name in muted if until and until <= now)]
 
-    def of(self, *reasons: Reason) -> Sequence[tuple[str, Withheld]]:
-        """In the order in which they came."""
-        found = [(incident, row) for incident, row in self._rows.items() if row.reason in reasons]
-        return sorted(found, key=lambda one: (one[1].since, one[0]))
+    def by(self, cause: str) -> Sequence[str]:
+        """What is told with an incident, in the order in which it came."""
+        return [name for _, name in sorted((row.since, name) for name, row in self._rows.items() if row.by == cause)]
+
+    def waiting_for_digests(self) -> Sequence[tuple[str, Withheld]]:
+        return [(incident, row) for incident, row in self._rows.items() if row.reason is Reason.BUDGET]

@@ -97,6 +97,13 @@ class First(msgspec.Struct, frozen=True, array_like=True):
         return cls(alert.model, alert.kind, alert.segment, alert.signal, alert.ts, alert.began)
 
 
+class Further(msgspec.Struct, frozen=True, array_like=True):
+    """What is told with an incident: incidents of the same cause, and the other models that they are of."""
+
+    models: tuple[str, ...] = ()
+    incidents: int = 0
+
+
 class Page(NamedTuple):
     """What a sink is to say."""
 
@@ -109,7 +116,7 @@ class Page(NamedTuple):
     began_with: First | None = None
     reason: Reason | None = None  # where the pager has one of its own
     teams: tuple[str, ...] = ()
-    further: tuple[str, ...] = ()  # models that are told with it
+    further: Further = Further()
     number: int = 0  # tells apart what the pager says by itself about one and the same alert
 
     @property

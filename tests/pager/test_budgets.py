@@ -209,16 +209,27 @@ async def test_a_digest_names_the_worst_and_counts_all() -> None:
     assert "(1 warning, 29 info; 0 over" in digest.alert.summary
 
 
-async def test_what_was_told_with_an_incident_in_the_digest_is_counted_there() -> None:
+async def test_what_was_to_be_told_with_an_incident_that_waits_is_judged_anew() -> None:
     one = Scripted()
-    pager = PagerSettings(budgets={"mine": BudgetSettings(pages=1)}, upstreams={"feed": UpstreamSettings()})
-    here = Site(one=one, pager=pager)
-    here.box.take(alert("opened", "first", model="other", ts=1))
+    budget = BudgetSettings(models=("first", "a", "b"), pages=1)
+    here = Site(one=one, pager=PagerSettings(budgets={"mine": budget}, upstreams={"feed": UpstreamSettings()}))
+    here.box.take(alert("opened", "first", model="first", ts=1))
     await here.until(NOW)
     here.box.take(*(alert("opened", name, model=name) for name in "abc"))
+    here.restart()
     await here.until(NINE)
     (digest,) = digests(one)
-    assert dict(details(digest))["incident 1"].endswith("; 2 models more with it")
+    assert [name for name, value in details(digest) if name.startswith("incident ")] == ["incident 1", "incident 2"]
+    assert paged(one)[:2] == ["first", "c"]
+
+
+async def test_what_was_to_be_told_with_an_incident_above_the_rate_is_in_the_summary_as_well() -> None:
+    one = Scripted()
+    here = Site(one=one, rate=1, pager=PagerSettings(upstreams={"feed": UpstreamSettings()}))
+    here.box.take(alert("opened", "first", model="first", ts=1), *(alert("opened", name, model=name) for name in "abc"))
+    await here.until(NOW + 120)
+    assert paged(one)[0] == "first"
+    assert "3 further pages were held back" in one.pages[-1].alert.summary
 
 
 async def test_a_digest_comes_at_its_time_of_day_in_summer_and_in_winter() -> None:
@@ -254,7 +265,7 @@ async def test_a_budget_that_is_not_configured_any_more_lets_go_of_what_waited()
     await here.until(NOW)
     here.box.pager = PagerSettings()
     here.restart()
-    here.box.outbox.keep_only(["one"])
+    here.box.outbox.keep_only(["one"], NOW)
     await here.until(NOW + 60)
     assert len(digests(one)) == 1
     assert [key for key in here.box.disk.rows if key.startswith((b"b/", b"w/"))] == []

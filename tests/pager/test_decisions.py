@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from schemas.events import AlertEvent
-from streams.pager.causes import SETTLED_S
+from streams.pager.causes import SETTLED_AGAIN_S, SETTLED_S
 from streams.pager.reasons import WORDS, Reason
 from streams.pager.sinks.text import headline
 from streams.pager.steps import Action
@@ -239,8 +239,8 @@ def test_of_the_incidents_of_one_cause_the_first_is_paged_and_the_others_are_tol
     box.take(*(began(f"m{number:02}", number) for number in range(20)))
     assert [delivery.incident for delivery in box.outbox.waiting()] == ["m00"]
     box.begin()
-    assert box.page.further == tuple(f"m{number:02}" for number in range(1, 20))
-    assert "And 19 further models: m01, m02" in headline(box.page)
+    assert box.page.further.models == tuple(f"m{number:02}" for number in range(1, 20))
+    assert "And 19 further incidents of 19 further models: m01, m02" in headline(box.page)
     assert box.reasons == [(f"m{number:02}", "upstream") for number in range(1, 20)]
 
 
@@ -253,17 +253,19 @@ def test_updates_of_a_cause_come_at_twos_powers_and_when_it_is_quiet() -> None:
         box.take(began(f"m{number:02}"))
         if box.waiting():
             box.deliver()
-            told.append((1 + len(box.page.further), box.page.action, box.page.reason))
+            told.append((1 + len(box.page.further.models), box.page.action, box.page.reason))
         box.restart()
     for after in (SETTLED_S - 1, SETTLED_S, 2 * SETTLED_S):
         box.look(NOW + after)
         if box.waiting():
             box.deliver()
-            told.append((1 + len(box.page.further), box.page.action, box.page.reason))
+            told.append((1 + len(box.page.further.models), box.page.action, box.page.reason))
     assert told == [(models, UPDATE, Reason.FURTHER) for models in (2, 4, 8, 16, 20)]
     box.take(began("m20"))
-    box.look(NOW + 3 * SETTLED_S)
+    box.look(NOW + SETTLED_AGAIN_S)
     assert box.waiting() == [], "few updates, whatever comes little by little"
+    box.look(NOW + SETTLED_S + SETTLED_AGAIN_S)
+    assert box.waiting() == [UPDATE]
 
 
 def test_no_two_things_that_are_told_have_one_id() -> None:
@@ -286,7 +288,7 @@ def test_the_end_of_the_first_says_how_far_it_went() -> None:
     box.take(*(began(model, event="resolved") for model in "cba"))
     box.look(NOW + WITHIN_S)
     box.begin()
-    assert (box.page.action, box.page.further) == (RESOLVE, ("b", "c"))
+    assert (box.page.action, box.page.further.models) == (RESOLVE, ("b", "c"))
 
 
 @pytest.mark.parametrize("after", [-301.0, 301.0])
@@ -335,7 +337,7 @@ def test_when_the_first_is_over_what_is_still_open_is_paged_after_it_had_its_tim
     box.look(NOW + WITHIN_S)
     box.begin(now=NOW + WITHIN_S)
     assert (box.page.alert.model, box.page.action, box.page.reason) == ("c", TRIGGER, Reason.CAUSE_OVER)
-    assert box.page.further == ("d",)
+    assert box.page.further.models == ("d",)
     box.look(NOW + 2 * WITHIN_S)
     assert [delivery.incident for delivery in box.outbox.waiting()] == ["c"]
 
@@ -442,7 +444,7 @@ def test_an_upstream_that_is_not_configured_any_more_holds_nothing_back() -> Non
     box.take(began("a"), began("b"))
     box.pager = PagerSettings()
     box.restart()
-    box.outbox.keep_only(["one"])
+    box.outbox.keep_only(["one"], NOW)
     box.look(NOW)
     assert [one.incident for one in box.outbox.waiting()] == ["a", "b"]
     assert [key for key in box.disk.rows if key.startswith((b"c/", b"w/"))] == []
@@ -476,7 +478,9 @@ def test_it_does_not_matter_where_the_pager_dies() -> None:
             box.take(step, now=now)
             while box.outbox.due("one", now) is not None:
                 box.deliver(now=now)
-                said.append((number, box.page.action, box.page.alert.incident, box.page.reason, box.page.further))
+                said.append(
+                    (number, box.page.action, box.page.alert.incident, box.page.reason, box.page.further.models)
+                )
             if dies:
                 box.restart()
         return [*said, *box.reasons]

@@ -208,7 +208,7 @@ def test_sinks_that_are_gone_are_forgotten() -> None:
     box = Box("one", "two")
     box.take(alert("opened"))
     box.deliver("two")
-    assert box.outbox.keep_only(["two"]) == 1
+    assert box.outbox.keep_only(["two"], NOW) == 1
     box.restart()
     assert (box.waiting("one"), [name for name, _ in box.outbox.standings("two")]) == ([], ["inc-1"])
     box.take(alert("resolved"))

@@ -21,7 +21,7 @@ from streams.pager.sinks.mail import mail
 from streams.pager.sinks.sink import HttpSink
 from streams.pager.sinks.text import details, headline, time_of
 from streams.pager.sinks.webhook import Webhook
-from streams.pager.steps import Action, First, Page, read_alert
+from streams.pager.steps import Action, First, Further, Page, read_alert
 from streams.secrets import Secret
 from streams.sections import SinkSettings
 from tests.pager.steps import NOW, alert
@@ -180,7 +180,7 @@ def test_no_name_mentions_links_or_breaks_out(name: str, action: Action) -> None
     evidence = {"detail": {"signals": 1, "signal_1": name, "until": None, "reason": name}}
     made = page(
         action, summary=name, model=name, segment=name, signal=name, version=name, note=name, evidence=evidence
-    )._replace(teams=(name,), further=(name,))
+    )._replace(teams=(name,), further=Further((name,), 1))
     for form in (FORMS["slack bot"], FORMS["slack webhook"]):
         said = content(form, made)
         texts = [said["text"], *(block["text"]["text"] for block in said["blocks"])]
@@ -236,22 +236,22 @@ def test_a_page_shows_the_signal_that_joined_and_what_it_began_with() -> None:
 def test_a_page_shows_the_signals_of_its_incident_the_team_and_its_reason() -> None:
     detail = {"signals": 2, "signal_1": "age shifted", "signal_2": "loss rose", "secret": "no"}
     made = page(evidence={"detail": detail})._replace(
-        teams=("risk", "web"), reason=Reason.MUTE_ENDED, further=("b", "c"), note="the budget is spent"
+        teams=("risk", "web"), reason=Reason.MUTE_ENDED, further=Further(("b", "c"), 3), note="the budget is spent"
     )
     shown = dict(details(made))
     assert (shown["signals"], shown["signal 1"], shown["signal 2"]) == ("2", "age shifted", "loss rose")
-    assert (shown["team"], shown["further models"]) == ("risk, web", "2: b, c")
+    assert (shown["team"], shown["with it"]) == ("risk, web", "3 further incidents of 2 further models: b, c")
     assert shown["reason"] == "mute_ended: its mute has ended, and it is still open"
     assert "no" not in shown.values()
     for form in FORMS.values():
         said = b"".join(request.body for request in form.requests(made)).decode()
         assert all(word in said for word in ("risk", "the budget is spent", "mute"))
-    assert "And 2 further models: b, c." in content(FORMS["slack bot"], made)["text"]
+    assert "And 3 further incidents of 2 further models: b, c." in content(FORMS["slack bot"], made)["text"]
 
 
 def test_many_further_models_are_counted_and_not_all_named() -> None:
-    made = page()._replace(further=tuple(f"m{number}" for number in range(1_000)))
-    assert "And 1000 further models: m0, m1" in headline(made)
+    made = page()._replace(further=Further(tuple(f"m{number}" for number in range(1_000)), 1_000))
+    assert "And 1000 further incidents of 1000 further models: m0, m1" in headline(made)
     assert headline(made).endswith("m24 and 975 more.")
     for form in FORMS.values():
         assert all(len(request.body) < 30_000 for request in form.requests(made))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from streams.pager.reasons import WORDS
-from streams.pager.steps import Action, Page
+from streams.pager.steps import Action, Further, Page
 from streams.text import printable
 
 VALUE_CHARACTERS_MAX = 300
@@ -31,9 +31,8 @@ def title(page: Page) -> str:
 
 def headline(page: Page) -> str:
     """The summary, and how far it goes beyond its model."""
-    more = len(page.further)
-    further = f" And {more} further {'model' if more == 1 else 'models'}: {_names(page.further)}." if more else ""
-    return f"{page.alert.summary}{further}"
+    further = _further(page.further)
+    return f"{page.alert.summary} And {further}." if further else page.alert.summary
 
 
 def noted(page: Page) -> str:
@@ -51,7 +50,7 @@ def details(page: Page) -> Sequence[tuple[str, str]]:
         ("reason", f"{page.reason}: {WORDS[page.reason]}" if page.reason else None),
         *_mute(page),
         ("team", ", ".join(page.teams)),
-        ("further models", f"{len(page.further)}: {_names(page.further)}" if page.further else None),
+        ("with it", _further(page.further)),
         ("model", alert.model),
         ("version", alert.version),
         ("segment", alert.segment),
@@ -77,9 +76,17 @@ def _mute(page: Page) -> Sequence[tuple[str, Any]]:
     return tuple(zip(_MUTE, (ends, page.alert.detail.get("reason")), strict=True))
 
 
-def _names(models: Sequence[str]) -> str:
-    left = len(models) - FURTHER_SHOWN_MAX
-    return ", ".join(models[:FURTHER_SHOWN_MAX]) + (f" and {left} more" if left > 0 else "")
+def _further(further: Further) -> str:
+    """Such as: 3 further incidents of 2 further models: a, b."""
+    if not further.incidents:
+        return ""
+    incidents = f"{further.incidents} further incident{'' if further.incidents == 1 else 's'}"
+    count = len(further.models)
+    if not count:
+        return f"{incidents} of the same model"
+    left = count - FURTHER_SHOWN_MAX
+    names = ", ".join(further.models[:FURTHER_SHOWN_MAX]) + (f" and {left} more" if left > 0 else "")
+    return f"{incidents} of {count} further model{'' if count == 1 else 's'}: {names}"
 
 
 def time_of(ms: float) -> str:

@@ -50,7 +50,7 @@ def _extensions(page: Page) -> Mapping[str, str]:
         "driftlinenote": page.note,
         "driftlinereason": page.reason or "",
         "driftlineteam": ",".join(page.teams),
-        "driftlinefurther": ",".join(page.further),
+        "driftlinefurther": ",".join(page.further.models),
     }
 
 
