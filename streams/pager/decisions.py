@@ -4,7 +4,7 @@ An incident is muted, or told with another one, or waits for the digest, or is p
 anything goes out. What is paged, and what is withheld, is told as a ``Decision`` with its reason.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -12,16 +12,13 @@ import msgspec
 from streams.durable import Disk
 from streams.pager.budgets import Budgets, Waited, digest
 from streams.pager.causes import Causes
+from streams.pager.incidents import STEPS_KEPT, Incidents
 from streams.pager.policy import Policy
 from streams.pager.queues import Queues
 from streams.pager.reasons import Reason
-from streams.pager.rows import INCIDENT, Cause, Changes, Delivery, Incident, Standing, Withheld, all_of
+from streams.pager.rows import Cause, Changes, Delivery, Incident, Withheld
 from streams.pager.shelf import Shelf
 from streams.pager.steps import Action, First, Further, ShownAlert, read_alert
-
-STEPS_KEPT = 32  # ids of an incident's last steps: what a worker repeats follows closely
-INCIDENTS_MAX = 100_000  # half a kilobyte each; past it, those that were over first are forgotten
-CLOSED_KEPT_S = 7 * 86_400.0  # so long a repeated or late step of what is over is known for one
 
 
 class Decision(NamedTuple):
@@ -47,7 +44,7 @@ class _Step(NamedTuple):
 class Decisions:
     def __init__(self, disk: Disk, policy: Policy, queues: Queues, budgets: Budgets) -> None:
         self._routes_to, self._queues, self._budgets = policy.routes_to, queues, budgets
-        self._incidents = {key.decode(): row for key, row in all_of(disk, INCIDENT, Incident)}
+        self.incidents = Incidents(disk)
         self._shelf = Shelf(disk)
         self._causes = Causes(disk, policy.upstreams)
         self._made: list[Decision] = []
@@ -59,19 +56,15 @@ class Decisions:
 
     # A step.
 
-    def has_seen(self, alert: ShownAlert) -> bool:
-        known = self._incidents.get(alert.incident)
-        return known is not None and alert.id in known.steps
-
     def step(self, alert: ShownAlert, value: bytes, now: float, changes: Changes) -> list[str]:
         """Returns the sinks at which a page was taken back, since it is over."""
-        before = self._incidents.get(alert.incident)
+        before = self.incidents.get(alert.incident)
         action = alert.action
         if before is None and alert.event in ("updated", "unmuted"):
             action = Action.TRIGGER  # its beginning is lost; rather a page too many
         over = before is not None and before.closed_at is not None
         known = self._met(alert, before, action, now)
-        self._remember(alert.incident, known, changes)
+        self.incidents.put(alert.incident, known, changes)
         step = _Step(alert, value, known, now)
         if action is Action.TRIGGER:
             self._page(step, None, changes)
@@ -131,8 +124,7 @@ class Decisions:
 
         def may_lead(lead: str) -> bool:
             """Whoever would be paged must be told with it, and it must not be muted."""
-            known = self._incidents.get(lead)
-            return known is not None and not self._shelf.is_muted(lead) and set(step.known.sinks) <= set(known.sinks)
+            return not self._shelf.is_muted(lead) and set(step.known.sinks) <= set(self.incidents.sinks(lead))
 
         return self._causes.find(step.alert.incident, step.first, step.alert.rank, may_lead)
 
@@ -192,23 +184,42 @@ class Decisions:
         self._shelf.put(incident, row, changes)
 
     def _tell_further(self, cause: Cause, now: float, changes: Changes) -> None:
-        lead = self._incidents[cause.lead]
-        for sink in () if lead.closed_at is not None or self._shelf.is_muted(cause.lead) else lead.sinks:
+        if self.incidents.is_over(cause.lead) or self._shelf.is_muted(cause.lead):
+            return
+        for sink in self.incidents.sinks(cause.lead):
             wanted = Delivery(0, sink, cause.lead, Action.UPDATE, cause.value, now, reason=Reason.FURTHER)
             self._queues.put(wanted, changes)
 
     def not_told(self, incident: str, now: float, changes: Changes) -> None:
         """Its page did not go out: where nobody knows of it, nobody would be told what goes with it."""
-        known = self._incidents.get(incident)
-        if known is not None and not any(self._queues.will_know(sink, incident) for sink in known.sinks):
-            for cause in self._causes.led_by(incident):
-                self._let_go(cause, now, changes)
+        for cause in self._led_unknown(incident):
+            self._let_go(cause, now, changes)
+
+    def held_with(self, incident: str, changes: Changes) -> Iterator[tuple[str, ShownAlert]]:
+        """The same, where a summary tells it: by sink, what that has to count besides."""
+        for cause in self._led_unknown(incident):
+            self._causes.drop(cause, changes)
+            for name, held in self._shelf.by(cause.key):
+                self._shelf.drop(name, changes)
+                for sink in self.incidents.sinks(name):
+                    yield sink, read_alert(held.value)
+
+    def _led_unknown(self, incident: str) -> Sequence[Cause]:
+        if any(self._queues.will_know(sink, incident) for sink in self.incidents.sinks(incident)):
+            return []
+        return self._causes.led_by(incident)
 
     def _let_go(self, cause: Cause, now: float, changes: Changes) -> None:
         """What was told with it is judged anew: the first that is paged may lead the others."""
         self._causes.drop(cause, changes)
-        for incident in self._shelf.by(cause.key):
-            self._page_after_all(incident, Reason.CAUSE_OVER, now, changes)
+        for incident, held in self._shelf.by(cause.key):
+            alert = read_alert(held.value)
+            # Asked now, and not when it is about to go out: else each would lead all others for a moment.
+            budget = self._budgets.spent(alert, "", now)
+            if budget is not None:
+                self.withhold(incident, Withheld(Reason.BUDGET, held.value, now, by=budget), alert.model, changes)
+            else:
+                self._page_after_all(incident, Reason.CAUSE_OVER, now, changes)
 
     # What time brings.
 
@@ -222,7 +233,7 @@ class Decisions:
         self._digest(now, changes)
 
     def _page_after_all(self, incident: str, reason: Reason, now: float, changes: Changes) -> None:
-        held, known = self._shelf.get(incident), self._incidents.get(incident)
+        held, known = self._shelf.get(incident), self.incidents.get(incident)
         if held is not None and known is not None:
             self._page(_Step(read_alert(held.value), held.value, known, now), reason, changes)
 
@@ -235,7 +246,7 @@ class Decisions:
                 continue
             by_sink: dict[str, list[Waited]] = {}
             for incident, row in rows:
-                for sink in self._incidents[incident].sinks:
+                for sink in self.incidents.sinks(incident):
                     waited = Waited(read_alert(row.value), row.since, row.over)
                     by_sink.setdefault(sink, []).append(waited)
                 self._shelf.drop(incident, changes)
@@ -254,36 +265,18 @@ class Decisions:
     def moved(self, delivery: Delivery, fallback: str, note: str, now: float, changes: Changes) -> None:
         """A page that a sink does not take is the fallback's, with all that follows."""
         incident = delivery.incident
-        known = self._incidents.get(incident)
+        known = self.incidents.get(incident)
         if known is not None and (known.closed_at is not None or self._shelf.get(incident) is not None):
             return
         if known is not None:
             stays = self._queues.may_know(delivery.sink, incident)
             sinks = [sink for sink in known.sinks if sink != fallback and (stays or sink != delivery.sink)]
-            self._remember(incident, msgspec.structs.replace(known, sinks=(*sinks, fallback)), changes)
+            self.incidents.put(incident, msgspec.structs.replace(known, sinks=(*sinks, fallback)), changes)
         if not self._queues.is_waiting(fallback, incident) and not self._queues.may_know(fallback, incident):
             wanted = msgspec.structs.replace(delivery, sink=fallback, since=now, tries=0, due=0.0, note=note)
             self._queues.put(wanted, changes)
 
-    def reference(self, sink: str, incident: str, standing: Standing) -> str | None:
-        known = self._incidents.get(incident)
-        return standing.reference or (known.references.get(sink) if known else None)
-
-    def refer(self, sink: str, incident: str, reference: str | None, changes: Changes) -> None:
-        """An incident may open again, and is then the same to the sink."""
-        known = self._incidents.get(incident)
-        if known is not None and reference is not None:
-            references = {**known.references, sink: reference}
-            self._remember(incident, msgspec.structs.replace(known, references=references), changes)
-
     # What there is.
-
-    def knows(self, incident: str) -> bool:
-        return incident in self._incidents
-
-    def first(self, incident: str) -> First | None:
-        known = self._incidents.get(incident)
-        return known.first if known else None
 
     def further(self, incident: str) -> Further:
         return self._causes.further(incident)
@@ -296,28 +289,14 @@ class Decisions:
         return not self._shelf.is_full
 
     def keep_only(self, sinks: Sequence[str], now: float, changes: Changes) -> None:
-        for name, known in list(self._incidents.items()):
-            if (left := tuple(sink for sink in known.sinks if sink in sinks)) != known.sinks:
-                self._remember(name, msgspec.structs.replace(known, sinks=left), changes)
+        self.incidents.keep_only(sinks, changes)
         for cause in self._causes.not_configured():
             self._let_go(cause, now, changes)
         self._budgets.keep_only_configured(changes)
 
     def prune(self, now: float, changes: Changes) -> None:
-        closed = [
-            (known.closed_at, name)
-            for name, known in self._incidents.items()
-            if known.closed_at is not None
-            and self._shelf.get(name) is None
-            and not any(self._queues.is_waiting(sink, name) for sink in known.sinks)
-        ]
-        closed.sort()
-        too_many = max(len(self._incidents) - INCIDENTS_MAX, 0)
-        for index, (closed_at, name) in enumerate(closed):
-            if index < too_many or now - closed_at > CLOSED_KEPT_S:
-                del self._incidents[name]
-                changes.delete(INCIDENT + name.encode())
+        self.incidents.prune(now, self._is_needed, changes)
 
-    def _remember(self, name: str, incident: Incident, changes: Changes) -> None:
-        self._incidents[name] = incident
-        changes.put(INCIDENT + name.encode(), incident)
+    def _is_needed(self, name: str, known: Incident) -> bool:
+        waits = any(self._queues.is_waiting(sink, name) for sink in known.sinks)
+        return waits or self._shelf.get(name) is not None

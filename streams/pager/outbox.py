@@ -69,6 +69,7 @@ class Outbox:
         self._queues = Queues(disk)
         self._budgets = Budgets(disk, policy.budgets, policy.teams)
         self._decisions = Decisions(disk, policy, self._queues, self._budgets)
+        self._incidents = self._decisions.incidents
 
     # Taking what the topic says.
 
@@ -86,7 +87,7 @@ class Outbox:
             except UNREADABLE:
                 unreadable.append(record)
                 continue
-            if self._decisions.has_seen(alert):
+            if self._incidents.has_seen(alert):
                 repeated += 1
                 continue
             events.append(alert.event)
@@ -133,7 +134,7 @@ class Outbox:
         alert, changes = read_alert(delivery.value), Changes()
         page = _counted_as(delivery, alert)
         before = self._queues.begin(delivery, changes)
-        if delivery.action is Action.TRIGGER and self._decisions.knows(delivery.incident):
+        if delivery.action is Action.TRIGGER and delivery.incident in self._incidents:
             self._budgets.count(alert, page, now, changes)
             self._decisions.went_out(delivery.incident, changes)
         if changes.rows:
@@ -141,7 +142,7 @@ class Outbox:
         notes = (delivery.note, self._budgets.last_word(alert, page, now) if delivery.action is Action.TRIGGER else "")
         return self._page(delivery, alert, now)._replace(
             note="; ".join(note for note in notes if note),
-            reference=self._decisions.reference(delivery.sink, delivery.incident, before or Standing()),
+            reference=(before or Standing()).reference or self._incidents.reference(delivery.incident, delivery.sink),
             further=delivery.further
             if delivery.action is Action.RESOLVE
             else self._decisions.further(delivery.incident),
@@ -159,7 +160,7 @@ class Outbox:
         return page._replace(reference=standing.reference, further=self._decisions.further(incident))
 
     def _page(self, delivery: Delivery, alert: ShownAlert, now: float) -> Page:
-        first = self._decisions.first(delivery.incident)
+        first = self._incidents.first(delivery.incident)
         teams = self._teams.of(alert.model)
         return Page(delivery.action, alert, delivery.value, now, began_with=first, teams=teams)
 
@@ -167,9 +168,9 @@ class Outbox:
         place, changes = (delivery.sink, delivery.incident), Changes()
         before = self._queues.standing(*place)
         self._queues.drop(delivery, changes)
-        if delivery.action is Action.RESOLVE or not self._decisions.knows(delivery.incident):  # a summary has no end
+        if delivery.action is Action.RESOLVE or delivery.incident not in self._incidents:  # a summary has no end
             self._queues.forget_standing(*place, changes)
-            self._decisions.refer(*place, reference or before.reference, changes)
+            self._incidents.refer(delivery.incident, delivery.sink, reference or before.reference, changes)
         else:
             acknowledged = delivery.action is Action.ACKNOWLEDGE or before.acknowledged
             told = Standing(delivery.value, reference or before.reference, acknowledged)
@@ -198,14 +199,21 @@ class Outbox:
         """It does not go out by itself: the summary names or counts it. What follows it is new to the sink."""
         changes = Changes()
         self._queues.drop(delivery, changes)
-        self._decisions.not_told(delivery.incident, now, changes)
-        held = self._held.get(delivery.sink) or Held(now, 0, {}, ())
+        self._hold(delivery.sink, alert, now)
+        sinks = {delivery.sink}
+        for sink, other in self._decisions.held_with(delivery.incident, changes):
+            self._hold(sink, other, now)
+            sinks.add(sink)
+        for sink in sinks:
+            changes.put(HELD + sink.encode(), self._held[sink])
+        changes.write(self._disk)
+
+    def _hold(self, sink: str, alert: ShownAlert, now: float) -> None:
+        held = self._held.get(sink) or Held(now, 0, {}, ())
         severity = SEVERITIES[alert.rank]
         by_severity = {**held.by_severity, severity: held.by_severity.get(severity, 0) + 1}
         summaries = (*held.summaries, alert.summary)[:HELD_SHOWN_MAX]
-        self._held[delivery.sink] = Held(held.since, held.count + 1, by_severity, summaries)
-        changes.put(HELD + delivery.sink.encode(), self._held[delivery.sink])
-        changes.write(self._disk)
+        self._held[sink] = Held(held.since, held.count + 1, by_severity, summaries)
 
     def held(self, sink: str) -> Held | None:
         return self._held.get(sink)

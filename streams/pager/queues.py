@@ -160,7 +160,7 @@ class Queues:
     def will_know(self, sink: str, incident: str) -> bool:
         """Whether it is open there once all that waits has gone out."""
         queue = self._waiting.get(sink, {}).get(incident, [])
-        return self.may_know(sink, incident) and not _ends(queue)
+        return (self.may_know(sink, incident) or bool(queue)) and not _ends(queue)
 
     # Standings.
 

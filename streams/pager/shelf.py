@@ -50,9 +50,10 @@ class Shelf:
         muted = [(row.until, incident) for incident, row in self._rows.items() if row.reason is Reason.MUTED]
         return [incident for _, incident in sorted((until, name) for until, name in muted if until and until <= now)]
 
-    def by(self, cause: str) -> Sequence[str]:
+    def by(self, cause: str) -> Sequence[tuple[str, Withheld]]:
         """What is told with an incident, in the order in which it came."""
-        return [name for _, name in sorted((row.since, name) for name, row in self._rows.items() if row.by == cause)]
+        found = [(name, row) for name, row in self._rows.items() if row.by == cause]
+        return sorted(found, key=lambda one: (one[1].since, one[0]))
 
     def waiting_for_digests(self) -> Sequence[tuple[str, Withheld]]:
         return [(incident, row) for incident, row in self._rows.items() if row.reason is Reason.BUDGET]

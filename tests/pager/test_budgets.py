@@ -230,6 +230,21 @@ async def test_what_was_to_be_told_with_an_incident_above_the_rate_is_in_the_sum
     await here.until(NOW + 120)
     assert paged(one)[0] == "first"
     assert "3 further pages were held back" in one.pages[-1].alert.summary
+    assert here.box.reasons == [("b", "upstream"), ("c", "upstream")]
+    assert [key for key in here.box.disk.rows if key.startswith(b"w/")] == []
+
+
+@pytest.mark.parametrize("rate", [1, 1_000])
+async def test_a_storm_is_not_judged_again_for_each_page_that_is_kept_back(rate: int) -> None:
+    one = Scripted()
+    pager = PagerSettings(budgets={"mine": BudgetSettings(pages=1)}, upstreams={"feed": UpstreamSettings()})
+    here = Site(one=one, rate=rate, pager=pager)
+    here.box.take(alert("opened", "first", model="first", ts=1))
+    here.box.take(*(alert("opened", f"i{number}", model=f"m{number}") for number in range(300)))
+    await here.until(NINE)
+    (digest,) = digests(one)
+    assert "300 incidents of 300 models" in digest.alert.summary
+    assert len(here.box.reasons) <= 2 * 300
 
 
 async def test_a_digest_comes_at_its_time_of_day_in_summer_and_in_winter() -> None:

@@ -279,6 +279,13 @@ def test_no_two_things_that_are_told_have_one_id() -> None:
     assert len(ids) == len(set(ids)) == 4
 
 
+def test_an_incident_joins_once_however_often_it_is_told_of() -> None:
+    box = Box(pager=FEED)
+    box.take(began("a"), began("b"), began("b", event="escalated"), began("b", event="reopened"))
+    box.begin()
+    assert (box.page.further.models, box.page.further.incidents) == (("b",), 1)
+
+
 def test_the_end_of_the_first_says_how_far_it_went() -> None:
     box = Box(pager=FEED)
     box.take(began("a"))

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from streams.errors import CorruptStateError, UsageError
-from streams.pager.decisions import CLOSED_KEPT_S
+from streams.pager.incidents import CLOSED_KEPT_S
 from streams.pager.outbox import Outbox, Taken
 from streams.pager.reasons import ANEW
 from streams.pager.rows import Belongs
