@@ -139,13 +139,12 @@ class Outbox:
             self._decisions.went_out(delivery.incident, changes)
         if changes.rows:
             changes.write(self._disk)
-        notes = (delivery.note, self._budgets.last_word(alert, page, now) if delivery.action is Action.TRIGGER else "")
+        is_page, is_end = delivery.action is Action.TRIGGER, delivery.action is Action.RESOLVE
+        notes = (delivery.note, self._budgets.last_word(alert, page, now) if is_page else "")
         return self._page(delivery, alert, now)._replace(
             note="; ".join(note for note in notes if note),
             reference=(before or Standing()).reference or self._incidents.reference(delivery.incident, delivery.sink),
-            further=delivery.further
-            if delivery.action is Action.RESOLVE
-            else self._decisions.further(delivery.incident),
+            further=delivery.further if is_end else self._decisions.further(delivery.incident),
             reason=delivery.reason,
             number=delivery.sequence,
         )
@@ -187,8 +186,10 @@ class Outbox:
         """It is never tried again. A page goes to the fallback, and so does what follows it."""
         changes = Changes()
         self._queues.drop(delivery, changes, arrived=arrived)
-        if delivery.action is Action.TRIGGER and fallback is not None:
-            self._decisions.moved(delivery, fallback, note, now, changes)
+        if delivery.action is Action.TRIGGER:
+            if fallback is not None:
+                self._decisions.moved(delivery, fallback, note, now, changes)
+            self._decisions.not_told(delivery.incident, now, changes)
         if delivery.action is Action.RESOLVE:
             self._queues.forget_standing(delivery.sink, delivery.incident, changes)
         changes.write(self._disk)

@@ -440,6 +440,21 @@ def test_a_follower_that_was_muted_is_judged_anew_when_its_mute_ends() -> None:
     assert box.reasons == [("b", "upstream"), ("b", "muted"), ("b", "upstream")]
 
 
+def test_where_the_firsts_page_is_refused_for_good_the_next_is_paged() -> None:
+    box = Box(pager=FEED)
+    box.take(began("a"), began("b"))
+    box.outbox.failed(box.begin(), fallback=None, note="", now=NOW, arrived=False)
+    assert [one.incident for one in box.outbox.waiting()] == ["b"]
+
+
+def test_a_fallback_tells_what_goes_with_the_page_that_it_got() -> None:
+    box = Box(pager=FEED)
+    box.take(began("a"), began("b"))
+    box.outbox.failed(box.begin(), fallback="mail", note="", now=NOW, arrived=False)
+    box.begin("mail")
+    assert (box.page.alert.model, box.page.further.models, box.waiting("one")) == ("a", ("b",), [])
+
+
 def test_without_an_upstream_every_incident_is_paged() -> None:
     box = Box()
     box.take(*(began(model) for model in "abc"))

@@ -2,8 +2,10 @@
 
 import random
 
+import msgspec
 import pytest
 
+from detectors.sealing import open_sealed, seal
 from streams.errors import CorruptStateError, UsageError
 from streams.pager.incidents import CLOSED_KEPT_S
 from streams.pager.outbox import Outbox, Taken
@@ -333,6 +335,22 @@ def test_whatever_happens_triggers_come_first_ends_last_and_nothing_is_lost(seed
     assert life.shown <= still_open
     assert life.called == still_open - set(life.muted)
     assert {name for name, _ in life.box.outbox.standings("one")} >= life.shown
+
+
+def test_an_outbox_of_an_earlier_release_goes_on() -> None:
+    """It knew of no reasons, of no beginnings and of nothing that is told with another."""
+    box = Box()
+    box.take(alert("opened"))
+    for prefix, fields in ((b"i/", 3), (b"d/", 9)):
+        (key,) = [key for key in box.disk.rows if key.startswith(prefix)]
+        row = msgspec.msgpack.decode(open_sealed(box.disk.rows[key]))
+        box.disk.rows[key] = seal(msgspec.msgpack.encode(row[:fields]))
+    box.restart()
+    box.take(alert("updated", kind="performance"))
+    assert box.deliver().action is TRIGGER
+    box.take(alert("updated", kind="performance"), alert("updated"))
+    box.begin()
+    assert box.page.first.kind == "performance"
 
 
 def test_the_disk_is_empty_of_what_is_done() -> None:
