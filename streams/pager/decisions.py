@@ -45,7 +45,7 @@ class Decisions:
     def __init__(self, disk: Disk, policy: Policy, queues: Queues, budgets: Budgets) -> None:
         self._routes_to, self._queues, self._budgets = policy.routes_to, queues, budgets
         self.incidents = Incidents(disk)
-        self._shelf = Shelf(disk)
+        self._shelf = Shelf(disk, policy.withheld_max)
         self._causes = Causes(disk, policy.upstreams)
         self._made: list[Decision] = []
 

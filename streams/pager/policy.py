@@ -10,11 +10,15 @@ from streams.sections import BudgetSettings, PagerSettings, UpstreamSettings
 RoutesTo = Callable[[ShownAlert, float], Sequence[str]]
 
 
+WITHHELD_MAX = 10_000  # incidents, some kilobytes each; above it one is paged after all
+
+
 class Policy(NamedTuple):
     routes_to: RoutesTo
     teams: Teams
     budgets: Mapping[str, BudgetSettings]
     upstreams: Mapping[str, UpstreamSettings]
+    withheld_max: int = WITHHELD_MAX
 
 
 def policy(pager: PagerSettings, sinks: Sequence[str]) -> Policy:

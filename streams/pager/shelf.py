@@ -8,16 +8,15 @@ from streams.durable import Disk
 from streams.pager.reasons import Reason
 from streams.pager.rows import WITHHELD, Changes, Withheld, all_of
 
-WITHHELD_MAX = 10_000  # some kilobytes each; above it an incident is paged after all
-
 
 class Shelf:
-    def __init__(self, disk: Disk) -> None:
+    def __init__(self, disk: Disk, most: int) -> None:
+        self._most = most
         self._rows = {key.decode(): row for key, row in all_of(disk, WITHHELD, Withheld)}
 
     @property
     def is_full(self) -> bool:
-        return len(self._rows) >= WITHHELD_MAX
+        return len(self._rows) >= self._most
 
     def get(self, incident: str) -> Withheld | None:
         return self._rows.get(incident)
@@ -48,7 +47,10 @@ class Shelf:
 
     def mutes_ended(self, now: float) -> Sequence[str]:
         muted = [(row.until, incident) for incident, row in self._rows.items() if row.reason is Reason.MUTED]
-        return [incident for _, incident in sorted((until, name) for until, name in muted if until and until <= now)]
+        return [
+            incident
+            for _, incident in sorted((until, name) for until, name in muted if until is not None and until <= now)
+        ]
 
     def by(self, cause: str) -> Sequence[tuple[str, Withheld]]:
         """What is told with an incident, in the order in which it came."""

@@ -8,7 +8,7 @@ import orjson
 
 from streams.pager.decisions import Decision
 from streams.pager.outbox import Outbox, Taken, Told
-from streams.pager.policy import Policy, policy
+from streams.pager.policy import WITHHELD_MAX, Policy, policy
 from streams.pager.rows import Belongs, Delivery
 from streams.pager.steps import Action
 from streams.sections import PagerSettings
@@ -50,6 +50,7 @@ class Box:
         self.disk = disk or MemoryDisk()
         self.sinks: Sequence[str] = sinks or ("one",)
         self.pager = pager or PagerSettings()
+        self.withheld_max = WITHHELD_MAX
         self.offset = 0
         self.decided: list[Decision] = []
         self.restart()
@@ -59,7 +60,7 @@ class Box:
 
     def policy(self) -> Policy:
         """Everything goes to every sink, unless there are routes or teams."""
-        made = policy(self.pager, list(self.sinks))
+        made = policy(self.pager, list(self.sinks))._replace(withheld_max=self.withheld_max)
         if self.pager.routes or self.pager.teams:
             return made
         return made._replace(routes_to=lambda alert, now: self.sinks)

@@ -247,6 +247,27 @@ async def test_a_storm_is_not_judged_again_for_each_page_that_is_kept_back(rate:
     assert len(here.box.reasons) <= 2 * 300
 
 
+async def test_where_too_many_wait_for_a_digest_the_rest_is_paged() -> None:
+    one = Scripted()
+    here = site(one, pages=1)
+    here.box.withheld_max = 2
+    here.restart()
+    here.box.take(*(alert("opened", name) for name in "abcd"))
+    await here.until(NOW)
+    assert paged(one) == ["a", "d"]
+
+
+async def test_what_waits_for_a_digest_is_not_forgotten_because_it_is_over() -> None:
+    one = Scripted()
+    here = site(one, pages=1)
+    here.box.take(alert("opened", "a"), alert("opened", "b"))
+    await here.until(NOW)
+    here.box.take(alert("resolved", "b"))
+    here.box.outbox.prune(NOW + 30 * DAY)
+    await here.until(NINE)
+    assert len(digests(one)) == 1
+
+
 async def test_a_digest_comes_at_its_time_of_day_in_summer_and_in_winter() -> None:
     one = Scripted()
     here = site(one, pages=1, digest_at="09:00", timezone="Europe/Berlin", per="90d")

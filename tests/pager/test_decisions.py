@@ -455,6 +455,14 @@ def test_a_fallback_tells_what_goes_with_the_page_that_it_got() -> None:
     assert (box.page.alert.model, box.page.further.models, box.waiting("one")) == ("a", ("b",), [])
 
 
+def test_above_a_number_incidents_are_paged_and_not_withheld_unless_they_are_muted() -> None:
+    box = Box(pager=FEED)
+    box.withheld_max = 2
+    box.restart()
+    box.take(*(began(model) for model in "abcd"), muted(incident="e", model="e"), began("e"))
+    assert [one.incident for one in box.outbox.waiting() if one.action is TRIGGER] == ["a", "d"]
+
+
 def test_without_an_upstream_every_incident_is_paged() -> None:
     box = Box()
     box.take(*(began(model) for model in "abc"))

@@ -263,6 +263,7 @@ def test_a_mute_is_said_where_it_can_be_and_acknowledges_where_it_cannot() -> No
         said = FORMS[name].requests(made)[0].body.decode().replace("\\", "")
         assert "2026-01-01T01:00:00" in said
         assert "a known &lt;release" in said
+    assert ":mute:" in content(FORMS["slack bot"], made)["blocks"][0]["text"]["text"]
     assert "a known" in content(FORMS["slack bot"], made, 1)["text"], "in the thread as well"
     assert "muted until: 2026-01-01T01:00:00.000Z" in mail(made, "a@example.com", ("b@example.com",)).get_content()
     assert "muted because: a known" in content(FORMS["opsgenie"], made)["note"]
