@@ -19,6 +19,7 @@ from streams.sections import UpstreamSettings
 SOURCE_KINDS = (Kind.SILENCE, Kind.VOLUME, Kind.SYSTEM)
 SETTLED_S = 60.0  # after the last model that joined, how many there are is told, whatever their number
 SETTLED_AGAIN_S = 3_600.0  # and for those that come later one by one not more often than that
+OVER_TOO_MAX_S = 900.0  # so long at most what was told with an incident that is over may take to be over as well
 FURTHER_MAX = 1_000  # models known of one cause; all are written with each that joins
 
 Fits = Callable[[str], bool]
@@ -109,9 +110,8 @@ class Causes:
 
     def _has_had_time(self, row: Cause, now: float) -> bool:
         since = now - (row.over_at or 0.0)
-        return (
-            since < 0 or since >= duration_ms(self._upstreams[row.upstream].within) / 1000
-        )  # or the clock was set back
+        grace = min(duration_ms(self._upstreams[row.upstream].within) / 1000, OVER_TOO_MAX_S)
+        return since < 0 or since >= grace  # or the clock was set back
 
     def drop(self, cause: Cause, changes: Changes) -> None:
         del self._rows[cause.key]

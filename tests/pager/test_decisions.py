@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from schemas.events import AlertEvent
-from streams.pager.causes import SETTLED_AGAIN_S, SETTLED_S
+from streams.pager.causes import OVER_TOO_MAX_S, SETTLED_AGAIN_S, SETTLED_S
 from streams.pager.reasons import WORDS, Reason
 from streams.pager.sinks.text import headline
 from streams.pager.steps import Action
@@ -347,6 +347,15 @@ def test_when_the_first_is_over_what_is_still_open_is_paged_after_it_had_its_tim
     assert box.page.further.models == ("d",)
     box.look(NOW + 2 * WITHIN_S)
     assert [delivery.incident for delivery in box.outbox.waiting()] == ["c"]
+
+
+def test_nothing_waits_for_long_because_models_may_begin_far_apart() -> None:
+    box = Box(pager=PagerSettings(upstreams={"feed": UpstreamSettings(within="1d")}))
+    box.take(began("a"), began("b", 80_000), began("a", event="resolved"))
+    box.look(NOW + OVER_TOO_MAX_S - 1)
+    assert box.waiting() == []
+    box.look(NOW + OVER_TOO_MAX_S)
+    assert box.waiting() == [TRIGGER]
 
 
 def test_what_joins_a_first_that_is_over_is_no_update_after_its_end() -> None:
