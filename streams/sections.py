@@ -93,6 +93,7 @@ class SinkSettings(_Section, frozen=True):
 class RouteSettings(_Section, frozen=True):
     severity: SeverityName = "warning"
     models: tuple[str, ...] = ("*",)
+    teams: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     after: str = "00:00"
     before: str = "00:00"
@@ -109,6 +110,26 @@ class InboundSettings(_Section, frozen=True):
     slack_secret_file: str | None = None
 
 
+class TeamSettings(_Section, frozen=True):
+    models: tuple[str, ...] = ()
+    sinks: tuple[str, ...] = ()
+
+
+class BudgetSettings(_Section, frozen=True):
+    models: tuple[str, ...] = ("*",)
+    teams: tuple[str, ...] = ()
+    pages: int = 10
+    per: str = "7d"
+    digest_at: str = "09:00"
+    timezone: str = "UTC"
+
+
+class UpstreamSettings(_Section, frozen=True):
+    models: tuple[str, ...] = ("*",)
+    within: str = "5m"
+    sources: tuple[str, ...] = ()
+
+
 class PagerSettings(_Section, frozen=True):
     group: str = "driftline-pager"
     dir: str = "pager"
@@ -122,6 +143,9 @@ class PagerSettings(_Section, frozen=True):
     inbound: InboundSettings = InboundSettings()
     sinks: dict[str, SinkSettings] = {}
     routes: dict[str, RouteSettings] = {}
+    teams: dict[str, TeamSettings] = {}
+    budgets: dict[str, BudgetSettings] = {}
+    upstreams: dict[str, UpstreamSettings] = {}
 
 
 class KeySettings(_Section, frozen=True):

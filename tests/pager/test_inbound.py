@@ -373,7 +373,7 @@ def test_no_name_no_body_and_no_secret_is_logged_and_nonsense_is_a_line_a_minute
 def test_an_outbox_of_before_does_not_know_whose_an_incident_is() -> None:
     """A row of an earlier release holds no model: nothing is said until the incident's next step."""
     office = Office()
-    office.box.outbox._incidents["inc-1"] = Incident(("one",), ())
+    office.box.outbox._incidents._rows["inc-1"] = Incident(("one",), ())
     assert office.take(duty()) is Result.UNKNOWN_INCIDENT
     office.box.take(alert("updated"))
     assert office.take(duty()) is Result.ACCEPTED
