@@ -188,6 +188,19 @@ def test_versions_need_no_names_and_may_keep_theirs(version: str | None) -> None
     assert told.alerts[-1].evidence.detail["why"] == "cured"
 
 
+def test_a_version_deployed_as_what_it_was_may_go_wrong_beside_what_it_has_not_cured() -> None:
+    """Both alarms have one name, and are one incident: it is over when both are, whichever ends first."""
+    config = ModelConfig(baseline_rows=200, metrics_window="1m", label_horizon="1h")
+    events = balanced([*chances(1, 600, 0.05), *chances(2, 400, 0.4)], version="1")
+    events += [deploy("1", 1_000), *balanced([*chances(3, 900, 0.4), *chances(4, 600, 0.95)], 1_001, version="1")]
+    events.append(control("baseline", "last", at=2_600 * SECOND))
+    told = run(events, config)
+    assert run(events, config, (61, 7), restoring=True) == told
+    assert [each.signal for each in told.signals if each.disposition == "grouped"] == ["loss"]
+    assert summary(told.alerts) == [OPENED, ESCALATED, RESOLVED]
+    assert len({alert.incident for alert in told.alerts}) == 1
+
+
 def test_a_version_that_ran_before_it_was_deployed_is_judged_from_then_on() -> None:
     """Half of the traffic was its own already, and went wrong."""
     canary = balanced(chances(7, 1_000, WORSE), version="2")
