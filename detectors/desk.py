@@ -18,7 +18,7 @@ from detectors.lifecycle import Closing, Disposition
 from detectors.moment import Moment
 from detectors.reports import Said, Step, Told, beside
 from detectors.severity import RANKS, Graded, graded
-from schemas.events import AlertEvent, Control, JsonScalar, Kind
+from schemas.events import AlertEvent, Control, ControlAction, JsonScalar, Kind
 from schemas.times import duration_ms, to_ms
 
 OVER_MAX = 16  # incidents of a model that are remembered when they are over; one more is forgotten before its time
@@ -131,7 +131,7 @@ class Desk:
         del self._over[incident.id]
         self.incidents[incident.id] = incident
         ago = step.moment.now - incident.ended
-        incident.reopened += 1
+        incident.reopened, incident.real = incident.reopened + 1, False
         incident.severity, incident.told, incident.why, incident.tried = grade.severity, told, None, None
         self._join(incident, step, told, when)
         detail: dict[str, JsonScalar] = {"reopened": incident.reopened, "was_over_ms": ago}
@@ -175,6 +175,10 @@ class Desk:
         incident.off(step.alarm.id, told.name)
         if told.name == incident.told.name:
             incident.told = _with(told, {_BECAUSE: incident.told.evidence.detail[_BECAUSE]})
+        if why is not Closing.LABELS:
+            incident.real = True
+        elif incident.real and not incident.on:  # this one alone is taken back, and not what was beside it
+            why = Closing.RECOVERED
         if incident.on:
             yield beside(step.moment, told, incident.id, Disposition.OVER)
         elif incident.stands is Stands.WAITING:
@@ -219,7 +223,7 @@ class Desk:
     def judged(self, event: Control, now: int) -> bool:
         """Whether the event is a verdict on one of them, and another one than before."""
         incident = self.find(event.incident) or self.find_over(event.incident, now)
-        if incident is None or event.verdict in (None, incident.verdict):
+        if incident is None or event.action is not ControlAction.VERDICT or event.verdict == incident.verdict:
             return False
         incident.verdict = event.verdict
         return True

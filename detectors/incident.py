@@ -75,6 +75,7 @@ class Incident(msgspec.Struct, array_like=True):
     why: Closing | None = None
     verdict: Verdict | None = None
     tried: tuple[str, str] | None = None  # the last version that was to end it, and what labels say of it
+    real: bool = False  # an alarm of it has ended that corrected labels have not taken back
 
     @property
     def open(self) -> bool:
