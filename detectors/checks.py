@@ -91,11 +91,16 @@ class Checks:
     # -- what operators and pipelines say -----------------------------------------------------------------------------
 
     def turned(self, moment: Moment, version: str | None, why: Closing) -> Iterator[Said]:
-        """Alarms of champions end; but where a version was deployed, those about a loss wait for what labels say."""
+        """Alarms of champions end, and of the challenger that is one now.
+
+        But where a version was deployed, those about a champion's loss wait for what labels say.
+        """
         before = {case.alarm: case for case in self._cases}
         self._cases, self.ready, self._failed, self._recommended = [], False, False, False
         for scope in self._monitors:
             if scope.key.challenger:
+                if why is Closing.NEW_BASELINE or scope.key.version == version:  # it is none any more, or begins anew
+                    yield from scope.end_all(moment, why)
                 continue
             for signal, alarm in sorted(scope.alarms.items()):
                 case = before.get(alarm.id) or self._case(scope, alarm, moment) if why is Closing.DEPLOYED else None
