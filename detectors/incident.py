@@ -113,9 +113,11 @@ class Incident(msgspec.Struct, array_like=True):
 
     def join(self, told: Told, alarm: Alarm, dated: Dated) -> None:
         name, kind = told.name, alarm.kind
+        if self.on:
+            dated = Dated(min(self.dated.low, dated.low), self.dated.at, max(self.dated.high, dated.high))
+        self.dated = dated  # what has come back began anew, and not where it did at first
         self.on[alarm.id] = None
         self.quiet_since = None
-        self.dated = Dated(min(self.dated.low, dated.low), self.dated.at, max(self.dated.high, dated.high))
         if kind not in self.kinds:
             self.kinds.append(kind)
         if name not in self.seen and len(self.seen) < SEEN_MAX:

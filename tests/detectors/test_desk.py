@@ -177,6 +177,8 @@ class DeskMachine(RuleBasedStateMachine):
         return follows in plain.kinds and ((kind == follows and (after or before)) or (kind in inputs and before))
 
     def plainly_on(self, plain: Plain, name: tuple[int, str], kind: Kind, change: int) -> None:
+        if not plain.on:
+            plain.low = plain.at = plain.high = change
         plain.on.append(name)
         plain.quiet = None
         plain.low, plain.high = min(plain.low, change), max(plain.high, change)
@@ -388,3 +390,13 @@ def test_what_was_real_is_not_retracted_with_what_corrected_labels_take_back() -
     ends = [owner.end(moment, "feature:a", Closing.RECOVERED), owner.end(moment, "loss", Closing.LABELS)]
     (told,) = [each.event for each in desk.said(ends) if isinstance(each.event, Alert)]
     assert (told.event, told.evidence.detail["why"]) == (AlertEvent.RESOLVED, "recovered")
+
+
+def test_what_comes_and_goes_takes_in_nothing_that_began_in_between() -> None:
+    owner, desk, now = Owner(ScopeKey("m", None, None, False)), Desk("m", ModelConfig()), 100 * GRACE
+    for offset in range(3):
+        moment = Moment(0, now + offset * 50 * MINUTE, Position(topic="t", partition=0, offset=offset), None)
+        list(desk.said([owner.begin(moment, "feature:a", Severity.INFO, moment.now)]))
+        list(desk.said([owner.end(moment, "feature:a", Closing.RECOVERED)]))
+    list(desk.said([owner.begin(moment, "feature:b", Severity.INFO, now + 70 * MINUTE)]))
+    assert len(desk.incidents) == 2
