@@ -391,6 +391,22 @@ def test_after_a_retrain_without_harm_a_version_that_is_worse_is_told_as_well() 
     assert recommended.evidence.effect == pytest.approx(HARMED - USUAL, abs=0.15)
 
 
+def test_a_rollback_is_recommended_once_also_where_a_segment_alone_was_harmed() -> None:
+    """A retrain for a drifting feature, while one country goes wrong and the other better; then both are bad."""
+    draw, ages = Random(5), [*normal(5, 2_000), *normal(6, 1_400, 3.0)]
+    events: list[Event] = []
+    for shares, rows, version in (((0.1, 0.1), 1_500, "1"), ((0.04, 0.35), 1_300, "1"), ((0.6, 0.95), 600, "2")):
+        events += of_mix(draw, len(events) // 2, rows, 0.2, shares, version)
+    for event in events[::2]:
+        event["features"] = {"age": ages[event["at"] // SECOND]}
+    retrain = RetrainConfig(feature_drift_lasts="1m", min_labels=20)
+    config = ModelConfig(segments=("country",), baseline_rows=60, retrain=retrain)
+    told = run([*events[: 2 * DEPLOYED], deploy(), *events[2 * DEPLOYED :]], config)
+    assert [asked.reason for asked in told.retrains] == ["drift_lasts"]
+    assert [alert.segment for alert in judged(told)] == ["country=hard"]
+    assert [recommended.version for recommended in rollbacks(told)] == ["2"]
+
+
 def test_after_a_retrain_without_harm_there_is_nothing_to_cure_and_nothing_is_told() -> None:
     told = after_a_precaution(USUAL)
     assert (judged(told), rollbacks(told)) == ([], [])
