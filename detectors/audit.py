@@ -14,11 +14,8 @@ from schemas.chain import hash_of
 from schemas.codec import encode
 from schemas.events import Audit, Control
 from schemas.reasons import AuditResult
-from schemas.sizes import shortened
 from schemas.times import to_ms
 
-# Of each text that an event says: as many as ``driftline control`` takes. Ten of them stay far below a topic's limit.
-TEXT_CHARACTERS_MAX = 4_096
 _AUDIT = b"A"  # under this key it is kept
 _TEXTS = ("by", "reason", "version", "incident", "signal", "segment", "baseline")
 _PACK = msgspec.msgpack.Encoder().encode
@@ -83,5 +80,4 @@ class AuditLog:
 
 
 def _texts(event: Control) -> dict[str, Any]:
-    said = {name: getattr(event, name) for name in _TEXTS}
-    return {name: None if text is None else shortened(text, TEXT_CHARACTERS_MAX) for name, text in said.items()}
+    return {name: getattr(event, name) for name in _TEXTS}

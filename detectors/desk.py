@@ -50,6 +50,11 @@ class Desk:
         return sum(incident.open for incident in self.incidents.values())
 
     @property
+    def remembered(self) -> int:
+        """How many are over, and not forgotten."""
+        return len(self._over)
+
+    @property
     def waits(self) -> bool:
         """Whether time alone may change something."""
         return bool(self.incidents or self._over)

@@ -19,6 +19,7 @@ from schemas.times import UNIT_MS
 
 SEEN_MAX = 1_000  # signals of which is remembered that they were part of it: as many as a wide model has features
 NAMED_MAX = 5  # of them that an alert names
+APART_MS = 10 * UNIT_MS["m"]  # from the first change of an incident to another of the same time, by the likeliest dates
 HOLD_MAX_MS = UNIT_MS["d"]  # what comes and goes must be gone for so long at most before it is over
 
 
@@ -60,7 +61,7 @@ class Incident(msgspec.Struct, array_like=True):
     severity: Severity
     opened_ts: int  # when its first alarm opened
     told: Told
-    dated: Dated  # when its changes began
+    dated: Dated  # when its changes began, ``at`` being that of its first
     on: dict[str, None] = {}  # alarms that are on, by id: a version that is deployed anew may have two of one name
     seen: dict[str, str] = {}  # signals that were part of it, by name of their alarm, in words
     kinds: list[Kind] = []
@@ -75,6 +76,7 @@ class Incident(msgspec.Struct, array_like=True):
     why: Closing | None = None
     verdict: Verdict | None = None
     tried: tuple[str, str] | None = None  # the last version that was to end it, and what labels say of it
+    width: int = 0  # within which its first change began
     real: bool = False  # an alarm of it has ended that corrected labels have not taken back
 
     @property
@@ -100,7 +102,9 @@ class Incident(msgspec.Struct, array_like=True):
             return False
         if own.version != other.version and None not in (own.version, other.version):
             return False
-        if dated.low - NEAR_MS <= self.dated.high and self.dated.low - NEAR_MS <= dated.high:
+        # What joins makes the interval wider; that must not lead from one change to the next and on.
+        near = abs(dated.at - self.dated.at) <= max(APART_MS, self.width, dated.high - dated.low)
+        if near and dated.low - NEAR_MS <= self.dated.high and self.dated.low - NEAR_MS <= dated.high:
             return True
         follows, precedes = dated.may_follow(self.dated), self.dated.may_follow(dated)
         if kind in EXPLAINED:
@@ -115,7 +119,9 @@ class Incident(msgspec.Struct, array_like=True):
         name, kind = told.name, alarm.kind
         if self.on:
             dated = Dated(min(self.dated.low, dated.low), self.dated.at, max(self.dated.high, dated.high))
-        self.dated = dated  # what has come back began anew, and not where it did at first
+        else:  # what has come back began anew, and not where it did at first
+            self.width = dated.high - dated.low
+        self.dated = dated
         self.on[alarm.id] = None
         self.quiet_since = None
         if kind not in self.kinds:

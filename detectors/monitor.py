@@ -295,15 +295,13 @@ class Monitor:
         Says too whether anything but the time is another now: of thousands of models, most have nothing to write.
         """
         _, now, record, event = item
-        changed = False
-        for join in self.joins:
-            if now > join.due:
-                join.expire(now)
-                changed = True
+        expired, remembered = [join for join in self.joins if now > join.due], self._desk.remembered
+        for join in expired:
+            join.expire(now)
         closes = now >= self._window_end and any(scope.book.has_news for scope in self._scopes)
         due = self._flow.due(now, self._mutes)
         if not closes and not self._desk.waits and not self._orphaned and not due:
-            return [], changed
+            return [], bool(expired)
         self._now = max(self._now, now)
         item = (item[0], self._now, record, event)
         decided = self._reconfigured(item)
@@ -315,7 +313,7 @@ class Monitor:
         decided.extend(self._desk.said(self._checks.due(moment, self._join.unanswered)))
         for scope in self._scopes:
             decided.extend(scope.tick(moment, self._join.unanswered))
-        return decided, changed or due or bool(decided)
+        return decided, due or bool(expired or decided) or self._desk.remembered != remembered
 
     # -- state, between two batches ---------------------------------------------------------------------------------
 

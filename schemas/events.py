@@ -18,6 +18,7 @@ from schemas.times import TS_END, TS_MIN
 
 VERSION = 1
 ID_CHARACTERS_MAX = 128  # as the contract says; a UUID has 36
+WORD_CHARACTERS_MAX = 4_096  # of what a control event says in one field: mutes and deployments are remembered
 NAME_CHARACTERS_MAX = 256  # of a feature, class or segment: longer ones are data in the wrong place
 ENTRIES_MAX = 10_000  # in one object: ten times the widest model that is monitored by default
 EXACT_INT_MAX = 2**53 - 1  # the largest whole number that every JSON reader keeps exact
@@ -109,21 +110,18 @@ Features = Annotated[
     Meta(max_length=ENTRIES_MAX, description="What the model saw; null and absent are missing."),
 ]
 Numbers = Annotated[dict[Name, float], Meta(max_length=ENTRIES_MAX)]
-Segments = Annotated[dict[Name, str], Meta(max_length=ENTRIES_MAX, description='Such as {"country": "de"}.')]
+Word = Annotated[str, Meta(max_length=WORD_CHARACTERS_MAX)]
+Version = Annotated[str, Meta(max_length=NAME_CHARACTERS_MAX)]
+SegmentValue = Annotated[str, Meta(max_length=NAME_CHARACTERS_MAX)]
+Segments = Annotated[dict[Name, SegmentValue], Meta(max_length=ENTRIES_MAX, description='Such as {"country": "de"}.')]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Probabilities = Annotated[
     dict[Name, Probability],
     Meta(max_length=ENTRIES_MAX, description="Class to probability, for multiclass models."),
 ]
 Weight = Annotated[float, Meta(ge=0, description="How much this outcome counts.")]
-Revision = Annotated[
-    int,
-    Meta(
-        ge=0,
-        le=EXACT_INT_MAX,
-        description="A higher one corrects an earlier one; an equal or lower one is a duplicate.",
-    ),
-]
+_REVISES = "A higher one corrects an earlier one; an equal or lower one is a duplicate."
+Revision = Annotated[int, Meta(ge=0, le=EXACT_INT_MAX, description=_REVISES)]
 
 
 class _In(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
@@ -139,7 +137,7 @@ class Prediction(_In, tag="prediction", frozen=True, kw_only=True):
     ts: Time
     features: Features
     prediction: Annotated[Scalar, Meta(description="What the model answered: a class or a number.")]
-    version: Annotated[str | None, Meta(description="The model's deployed version.")] = None
+    version: Annotated[Version | None, Meta(description="The model's deployed version.")] = None
     score: Annotated[Probability | None, Meta(description="Probability of the positive class.")] = None
     scores: Probabilities | None = None
     segments: Segments | None = None
@@ -171,15 +169,15 @@ class Control(_In, tag="control", frozen=True, kw_only=True):
     ts: Time
     action: ControlAction
     model: Annotated[Model | None, Meta(description="Absent only for a tick.")] = None
-    by: Annotated[str | None, Meta(description="Who says so.")] = None
-    reason: Annotated[str | None, Meta(description="Why, in words for the audit log.")] = None
-    version: Annotated[str | None, Meta(description="The version deployed, or gone back to.")] = None
+    by: Annotated[Word | None, Meta(description="Who says so.")] = None
+    reason: Annotated[Word | None, Meta(description="Why, in words for the audit log.")] = None
+    version: Annotated[Version | None, Meta(description="The version deployed, or gone back to.")] = None
     until: Annotated[Time | None, Meta(description="When a mute ends by itself.")] = None
-    incident: Annotated[str | None, Meta(description="The incident that is meant.")] = None
-    signal: Annotated[str | None, Meta(description="The signal that is meant; every one where absent.")] = None
-    segment: Annotated[str | None, Meta(description="The segment that is meant; every one where absent.")] = None
+    incident: Annotated[Word | None, Meta(description="The incident that is meant.")] = None
+    signal: Annotated[Word | None, Meta(description="The signal that is meant; every one where absent.")] = None
+    segment: Annotated[Word | None, Meta(description="The segment that is meant; every one where absent.")] = None
     verdict: Annotated[Verdict | None, Meta(description="What a person found an incident to be.")] = None
-    baseline: Annotated[str | None, Meta(description="The baseline from now on, by its configured name.")] = None
+    baseline: Annotated[Word | None, Meta(description="The baseline from now on, by its configured name.")] = None
     partition: Annotated[
         Annotated[int, Meta(ge=0, le=EXACT_INT_MAX)] | None, Meta(description="The partition a tick was written for.")
     ] = None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # what is heavy is imported when the command runs
     from schemas.events import Control
     from streams.settings import Settings
 
-WORDS_MAX = 4_096  # characters of one field: a reason that is longer is a document, and belongs where it can be linked
+WORDS_MAX = 4_096  # characters of one field, as in the contract: what is longer is a document, and is better linked
 
 
 def _word(text: str) -> str:

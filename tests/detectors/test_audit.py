@@ -9,17 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors import mutes, signing
-from detectors.audit import TEXT_CHARACTERS_MAX
 from detectors.config import ModelConfig, MonitorConfig
 from detectors.engine import Engine
 from detectors.signing import NO_KEYS, SPAN_MS, Keys
 from schemas.chain import hash_of
 from schemas.codec import encode
-from schemas.events import AlertEvent, Audit
+from schemas.events import Audit
 from schemas.records import Record
 from schemas.signatures import HEADER, signature
-from schemas.sizes import MARK
-from schemas.topics import VALUE_BYTES_MAX, Stream
+from schemas.topics import Stream
 from tests.detectors.events import (
     SECOND,
     START,
@@ -142,20 +140,10 @@ def test_an_entry_says_what_the_event_said() -> None:
     assert (effect.id, effect.key, effect.value) == (entry.id, b"churn", encode(entry))
 
 
-def test_a_text_of_a_megabyte_is_cut_and_two_that_differ_still_do() -> None:
-    one, other = (run([control("baseline", "b", by="x" * 900_000 + end)]) for end in "ab")
-    assert max(len(effect.value) for effect in one.effects) < 2 * TEXT_CHARACTERS_MAX
-    assert entries(one)[0].by != entries(other)[0].by
-    assert is_chain(one)
-
-
-def test_a_reason_of_a_megabyte_makes_no_event_that_its_topic_does_not_take() -> None:
-    """The alert says it twice."""
-    mute = control("mute", "m", incident=alarm(), reason="r" * 1_000_000, at=700 * SECOND)
-    told = run([*of_feature("age", AGE), mute], WARM)
-    (muted,) = [alert for alert in told.alerts if alert.event is AlertEvent.MUTED]
-    assert max(len(effect.value) for effect in told.effects) <= VALUE_BYTES_MAX
-    assert (muted.evidence.detail[MARK], muted.incident, results(told)) == (True, alarm(), ["applied"])
+def test_a_text_that_is_too_long_is_no_word_to_the_monitor() -> None:
+    told = run([control("baseline", "b", by="x" * 4_096), control("baseline", "c", by="x" * 4_097)])
+    assert [letter.reason for letter in told.dead_letters] == ["out_of_range"]
+    assert [entry.by for entry in entries(told)] == ["x" * 4_096]
 
 
 def alarm() -> str:

@@ -166,7 +166,7 @@ class DeskMachine(RuleBasedStateMachine):
             return False
         if plain.key.version != key.version and plain.key.version is not None and key.version is not None:
             return False
-        if plain.low - MINUTE <= change <= plain.high + MINUTE:
+        if plain.low - MINUTE <= change <= plain.high + MINUTE and abs(change - plain.at) <= 10 * MINUTE:
             return True
         inputs, follows = {Kind.FEATURE_DRIFT, Kind.DATA_QUALITY}, Kind.CONCEPT_DRIFT
         near = abs(change - plain.at) <= 120 * MINUTE

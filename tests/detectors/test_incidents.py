@@ -107,6 +107,18 @@ def test_an_incident_is_over_when_nothing_of_it_is_on() -> None:
     assert "further signal" in resolved.summary
 
 
+def test_changes_that_follow_one_another_do_not_lead_from_the_first_to_the_last() -> None:
+    """Twelve features, each 20 minutes after the one before, and none of them dated closer than to 20 minutes."""
+    gap, rows = 20, 400
+    features = [[*normal(n, 300 + gap * n), *normal(50 + n, rows - gap * n + 200, 1.2)] for n in range(12)]
+    events = [
+        prediction(row, {f"f{n}": column[row] for n, column in enumerate(features)}, at=row * 60 * SECOND)
+        for row in range(rows + 100)
+    ]
+    found = told(events, msgspec.structs.replace(WARM, metrics_window="1h"))
+    assert len({alert.incident for alert in found.opened}) > 2
+
+
 # -- what comes back ---------------------------------------------------------------------------------------------------
 
 

@@ -1,7 +1,9 @@
 """The limit on what waits on a whole partition: the oldest of all models makes room."""
 
 from detectors.config import ModelConfig, MonitorConfig
-from tests.detectors.events import Event, engine, outcome, prediction, records, run, run_records, tick
+from schemas.sizes import MARK
+from schemas.topics import VALUE_BYTES_MAX
+from tests.detectors.events import Event, engine, of_feature, outcome, prediction, records, run, run_records, tick
 
 CONFIG = MonitorConfig(defaults=ModelConfig(metrics_window="1m", label_horizon="1d"), pending_max=4)
 MINUTE = 60_000
@@ -43,3 +45,11 @@ def test_a_model_that_comes_after_the_limit_was_met_takes_part() -> None:
     later = records([*waiting(), *[prediction(f"d{n}", model="d", at=100 + n) for n in range(6)]])[12:]
     working.apply(later)
     assert {model: monitor.pending for model, monitor in working._monitors.items()} == {"a": 0, "b": 0, "c": 0, "d": 4}
+
+
+def test_an_alert_about_a_category_of_half_a_megabyte_fits_its_topic() -> None:
+    """Its name stands in the signal and in the sentence."""
+    plans = [("a" if row % 2 else "b") * 600_000 for row in range(60)] + ["a" * 600_000] * 60
+    told = run(of_feature("plan", plans), ModelConfig(baseline_rows=50, rows_per_false_alarm=1_000))
+    assert any(alert.evidence.detail.get(MARK) is True for alert in told.alerts)
+    assert max(len(effect.value) for effect in told.effects) <= VALUE_BYTES_MAX
