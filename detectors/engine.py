@@ -28,6 +28,7 @@ from detectors.shelf import Room, Shelf
 from detectors.together import Together
 from schemas.codec import Decoder, Rejection, dead_letter, encode
 from schemas.events import Alert, DeadLetter, DeadLetterReason, Input, Metrics, Output, Retrain, Signal
+from schemas.parsed import Parsed
 from schemas.records import RecordLike
 from schemas.times import TS_END, TS_MIN
 from schemas.topics import Stream, TopicNames
@@ -194,7 +195,7 @@ class Engine:
                 stream = self._inputs.get(topic, Stream.PREDICTIONS)
                 count = counts.setdefault(topic, Counts())
             count.consumed += 1
-            event = decoder.decode(stream, record)
+            event = record.event if type(record) is Parsed else decoder.decode(stream, record)
             if decoder.unknown_fields != unknown:
                 unknown = decoder.unknown_fields
                 count.unknown_fields += 1

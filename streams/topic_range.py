@@ -1,9 +1,10 @@
-"""History from Kafka: what the input topics hold now, from their beginning, in the worker's own order with its cuts."""
+"""History from Kafka: what the input topics hold now, all or of some time, in the worker's own order with its cuts."""
 
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -26,11 +27,18 @@ _STALL_S = 60.0  # a broker that gives nothing for so long, though there is more
 Runs = AsyncGenerator[Sequence[RecordLike], None]
 
 
+class Between(NamedTuple):
+    """Append times in epoch milliseconds, the end excluded. ``None``: as far as there is something."""
+
+    since: int | None = None
+    until: int | None = None
+
+
 class TopicRange:
     """Partition number after partition number, up to where the topics ended when reading began."""
 
-    def __init__(self, kafka: KafkaSettings) -> None:
-        self._kafka = kafka
+    def __init__(self, kafka: KafkaSettings, between: Between = Between()) -> None:  # noqa: B008 - it cannot change
+        self._kafka, self._between = kafka, between
         self._read = self._all = 0
 
     @property
@@ -51,7 +59,7 @@ class TopicRange:
         sides = await _sides(self._kafka)
         async with _consumer(self._kafka) as asked:
             every = [side for numbered in sides for side in numbered]
-            starts, ends = await asked.beginning_offsets(every), await asked.end_offsets(every)
+            starts, ends = await _range(asked, every, self._between)
         cuts = await _cuts(self._kafka, len(sides))
         self._all = sum(ends[side] - starts[side] for side in every)
         for numbered in sides:
@@ -100,6 +108,23 @@ async def _sides(kafka: KafkaSettings) -> list[list[TopicPartition]]:
         told = ", ".join(f"{topic} {count}" for topic, count in counts.items())
         raise UsageError(f"the input topics differ in their partitions: {told}", advice="they need the same count")
     return [[TopicPartition(topic, number) for topic in counts] for number in range(max(counts.values()))]
+
+
+async def _range(
+    asked: AIOKafkaConsumer, sides: Sequence[TopicPartition], between: Between
+) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+    """Where to begin, and where to end. What was appended at a time begins with the first record of that time."""
+    starts, ends = dict(await asked.beginning_offsets(sides)), dict(await asked.end_offsets(sides))
+
+    async def first_at(time: int) -> dict[TopicPartition, int]:
+        found = await asked.offsets_for_times(dict.fromkeys(sides, time))
+        return {side: ends[side] if place is None else min(place.offset, ends[side]) for side, place in found.items()}
+
+    if between.since is not None:
+        starts = {side: max(starts[side], place) for side, place in (await first_at(between.since)).items()}
+    if between.until is not None:
+        ends = {side: max(starts[side], place) for side, place in (await first_at(between.until)).items()}
+    return starts, ends
 
 
 async def _cuts(kafka: KafkaSettings, numbers: int) -> Mapping[int, Sequence[Positions]]:

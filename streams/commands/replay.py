@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from streams.commands import Command, add_config
-from streams.errors import SourceError, UsageError
-from streams.terminal import environment
+from streams.errors import ContentError, SourceError, UsageError
+from streams.terminal import complain, environment
+from streams.text import printable
 
 if TYPE_CHECKING:  # what is heavy is imported when the command runs
     from schemas.records import RecordLike
@@ -22,16 +23,31 @@ class _Opened(NamedTuple):
     records: "Iterable[RecordLike]"
     fraction: Callable[[], float | None]
     blank_lines: Callable[[], int]
+    left_over: Callable[[], str]  # what nothing was made of, in words
     any_stream: bool
+    error: type[SourceError]  # what it is when it cannot be read to its end
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    sources = "JSON lines, also gzipped; - for standard input; kafka: for all that the input topics hold now"
+    sources = (
+        "JSON lines, CSV, both also gzipped, or Parquet; a folder or a pattern of them; - for standard input; "
+        "kafka: for all that the input topics hold now"
+    )
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help=sources)
     add_config(parser)
     results = "directory for the results, default: %(default)s"
     parser.add_argument("--out", type=Path, default=Path("driftline-results"), metavar="DIR", help=results)
-    parser.add_argument("--format", choices=("jsonl",), default="jsonl", help="of the files read, default: %(default)s")
+    form = "of all files read; without it each one's name says it"
+    parser.add_argument("--format", choices=("jsonl", "csv", "parquet"), help=form)
+    mapping = "TOML file that says what the columns of tables are; without it that is found out and shown"
+    parser.add_argument("--mapping", type=Path, metavar="FILE", help=mapping)
+    labels = "labels in a file of their own: outcomes as JSON lines, or a table with the ids of predictions"
+    parser.add_argument("--labels", metavar="FILE", help=labels)
+    since = (
+        "only what came at this time or later, such as 2026-01-31T12:00:00Z: append time of a topic, else event time"
+    )
+    parser.add_argument("--from", dest="since", metavar="TIME", help=since)
+    parser.add_argument("--to", dest="until", metavar="TIME", help="only what came before this time")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     settings = load(args.config, environment())
     shown = Opened()
     with ExitStack() as stack:
-        source = _open(args.sources, settings, stack)
+        source = _open(args, settings, stack)
         engines = embedded.engines(settings, any_stream=source.any_stream)
         files = stack.enter_context(ResultFiles(args.out))
         prepare()
@@ -62,37 +78,64 @@ def run(args: argparse.Namespace) -> int:
         summary = msgspec.structs.replace(summary, blank_lines=source.blank_lines())
         where = files.finish(summary)
     report.show(summary, shown.alerts, shown.more, str(where), sys.stdout)
+    if left_over := source.left_over():
+        complain(printable(left_over))
     if summary.error is not None:
-        raise SourceError(f"{summary.error}; incomplete results are in {where}")
+        raise source.error(f"{summary.error}; incomplete results are in {where}")
     return 0
 
 
-def _open(sources: list[str], settings: "Settings", stack: ExitStack) -> _Opened:
-    from streams.sources import in_order, open_files  # noqa: PLC0415
+def _open(args: argparse.Namespace, settings: "Settings", stack: ExitStack) -> _Opened:
+    from streams import table_mapping  # noqa: PLC0415
+    from streams.history import Given, History  # noqa: PLC0415
+    from streams.table_files import Form  # noqa: PLC0415
 
-    if any(source.startswith("kafka:") for source in sources):
-        return _open_kafka(sources, settings)
-    files = stack.enter_context(open_files(sources))
-    sizes = [file.size for file in files]
-    total = None if None in sizes else sum(size or 0 for size in sizes)
+    if any(source.startswith("kafka:") for source in args.sources):
+        return _open_kafka(args, settings)
+    columns = table_mapping.load(args.mapping) if args.mapping is not None else table_mapping.Columns()
+    monitor = settings.monitor
+    segments = {name for config in (monitor.defaults, *monitor.models.values()) for name in config.segments}
+    form = Form(args.format) if args.format is not None else None
+    between = _between(args)
+    history = stack.enter_context(History(Given(args.sources, args.labels, columns, segments, form, *between)))
+    for line in history.told:
+        complain(printable(line))
+    return _Opened(
+        history.records,
+        lambda: history.fraction,
+        lambda: history.blank_lines,
+        lambda: history.left_over,
+        any_stream=True,
+        error=ContentError,
+    )
 
-    def fraction() -> float | None:
-        return sum(file.bytes_read for file in files) / total if total else None
 
-    return _Opened(in_order(files), fraction, lambda: sum(file.blank_lines for file in files), any_stream=True)
-
-
-def _open_kafka(sources: list[str], settings: "Settings") -> _Opened:
+def _open_kafka(args: argparse.Namespace, settings: "Settings") -> _Opened:
     from streams.connection import check_login  # noqa: PLC0415 - these bring the Kafka client
     from streams.permissions import permissions  # noqa: PLC0415
-    from streams.topic_range import KAFKA, TopicRange  # noqa: PLC0415
+    from streams.topic_range import KAFKA, Between, TopicRange  # noqa: PLC0415
 
-    if sources != [KAFKA]:
+    if args.sources != [KAFKA] or args.labels or args.mapping:
         advice = "replay one after the other"
         raise UsageError(f"{KAFKA} stands alone, without a name and without files beside it", advice=advice)
     check_login(settings.kafka, permissions(settings.kafka))
-    topics = TopicRange(settings.kafka)
-    return _Opened(topics, lambda: topics.fraction, lambda: 0, any_stream=False)
+    topics = TopicRange(settings.kafka, Between(*_between(args)))
+    return _Opened(topics, lambda: topics.fraction, lambda: 0, str, any_stream=False, error=SourceError)
+
+
+def _between(args: argparse.Namespace) -> tuple[int | None, int | None]:
+    from streams.moments import when  # noqa: PLC0415
+
+    found: list[int | None] = []
+    for option, text in (("--from", args.since), ("--to", args.until)):
+        moment = when(text, option) if text is not None else None
+        if moment is not None and moment.is_span:
+            raise UsageError(f"{text!r} is no time", where=option, advice="write one such as 2026-01-31T12:00:00Z")
+        found.append(None if moment is None else moment.ms)
+    since, until = found
+    if since is not None and until is not None and since >= until:
+        raise UsageError("--from must be before --to")
+    return since, until
 
 
 command = Command(
