@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -233,6 +234,13 @@ def test_what_is_shown_is_a_mapping_that_says_the_same(tmp_path: Path) -> None:
     (tmp_path / "m.toml").write_text("\n".join(table_mapping.shown_as_toml(found)))
     again = table_mapping.found_out(table_mapping.load(tmp_path / "m.toml"), names, (), "a.csv")
     assert again == found
+
+
+def test_every_key_of_a_mapping_is_on_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "backtest.md").read_text()
+    table = page.partition("| key | what it says |")[2].partition("\n\n")[0]
+    told = {key for row in table.splitlines() for key in re.findall(r"`(\w+)`", row.split(" | ")[0])}
+    assert told == set(Columns.__struct_fields__)
 
 
 def test_an_empty_name_says_that_there_is_none() -> None:
