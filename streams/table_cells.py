@@ -70,13 +70,15 @@ class Sorter:
     # -- cells --------------------------------------------------------------------------------------------------------
 
     def texts(self, column: Sequence[Any]) -> list[str | None]:
+        if set(map(type, column)) == {str} and "" not in column:  # the usual way
+            return list(column)
         return [None if cell is None or cell == "" else text_of(cell) for cell in column]
 
     def cells(self, name: str, column: Sequence[Any], kind: Kind | None = None) -> list[Cell]:
         """``kind``: of text that is to be something else; an empty cell is missing."""
         if kind is Kind.NUMBER or _ONLY_NUMBERS.issuperset(map(type, column)):
             return list(self.numbers(name, column))
-        if kind is Kind.TEXT:
+        if kind is Kind.TEXT or (kind is None and set(map(type, column)) == {str}):
             return list(self.texts(column))
         return [self._cell(name, number, cell, kind) for number, cell in enumerate(column)]
 
@@ -118,6 +120,9 @@ class Sorter:
     # -- times --------------------------------------------------------------------------------------------------------
 
     def times(self, name: str, column: Sequence[Any]) -> list[int]:
+        plain = set(map(type, column)) == {int} and self._units == self._each_ms
+        if plain and min(column) >= TS_MIN and max(column) < TS_END:  # the usual way
+            return list(column)
         return [self.time(name, number, cell) for number, cell in enumerate(column)]
 
     def check_unit(self, name: str, times: Sequence[int]) -> None:
