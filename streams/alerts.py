@@ -1,16 +1,19 @@
-"""Alerts, read back: from their topic, without a group and without a trace, or from the files of a replay."""
+"""Alerts, read back: from their topic, without a group and without a trace, or from the files of a replay.
+
+Where whoever asks names another stream of results, it is that one's events.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.codec import decode_output
-from schemas.events import Alert
+from schemas.events import Alert, Output
 from schemas.topics import Stream
 from streams.connection import client_settings, start_client
 from streams.errors import BrokerError, SourceError
@@ -30,23 +33,37 @@ QUIET_S = 30.0  # after so long without a record, the brokers are asked whether 
 ANSWER_S = 20.0
 POLL_MS = 1_000
 
+E = TypeVar("E", bound=Output)
 Tell = Callable[[str], None]
 Alerts = AsyncGenerator[Alert, None]
 
 
 async def in_directory(directory: Path) -> Alerts:
-    path = directory / FILES[Stream.ALERTS]
+    for alert in events_in(directory, Stream.ALERTS, Alert):
+        yield alert
+
+
+def events_in(directory: Path, stream: Stream, kind: type[E]) -> Iterator[E]:
+    path = directory / FILES[stream]
     with open_files([str(path)]) as (lines,):
         for record in lines:
-            alert = _read(record.value or b"")
-            if isinstance(alert, str):
-                raise SourceError(f"is no alert: {alert}", where=f"{path} line {record.offset + 1}")
-            yield alert
+            event = _read(record.value or b"", kind)
+            if isinstance(event, str):
+                raise SourceError(f"is no {_called(kind)}: {event}", where=f"{path} line {record.offset + 1}")
+            yield event
 
 
 async def on_topic(kafka: KafkaSettings, tell: Tell, most: int = ALERTS_READ_MAX) -> Alerts:
     """What the topic holds now, of each partition the oldest first."""
-    topic = await _Topic.asked(kafka, tell)
+    async with aclosing(events_on(kafka, tell, Stream.ALERTS, Alert, most)) as alerts:
+        async for alert in alerts:
+            yield alert
+
+
+async def events_on(
+    kafka: KafkaSettings, tell: Tell, stream: Stream, kind: type[E], most: int = ALERTS_READ_MAX
+) -> AsyncGenerator[E, None]:
+    topic = await _Topic.asked(kafka, tell, stream, kind)
     async with Offsets(client_settings(kafka)) as offsets:
         starts, ends = await topic.range(offsets, most)
         async with aclosing(topic.read(offsets, starts, ends)) as alerts:
@@ -56,7 +73,7 @@ async def on_topic(kafka: KafkaSettings, tell: Tell, most: int = ALERTS_READ_MAX
 
 async def newest_first(kafka: KafkaSettings, tell: Tell, stretch: int = STRETCH) -> AsyncGenerator[list[Alert], None]:
     """Stretch by stretch of each partition, from the end of the topic to its beginning; in one, the oldest first."""
-    topic = await _Topic.asked(kafka, tell)
+    topic = await _Topic.asked(kafka, tell, Stream.ALERTS, Alert)
     async with Offsets(client_settings(kafka)) as offsets:
         starts, ends = await topic.range(offsets, ALERTS_READ_MAX)
         while any(ends[tp] > starts[tp] for tp in ends):
@@ -67,7 +84,7 @@ async def newest_first(kafka: KafkaSettings, tell: Tell, stretch: int = STRETCH)
 
 async def live(kafka: KafkaSettings, since: int | None, tell: Tell) -> Alerts:
     """Those that come from now on, each once; with ``since``, those that were appended since then before them."""
-    topic = await _Topic.asked(kafka, tell)
+    topic = await _Topic.asked(kafka, tell, Stream.ALERTS, Alert)
     consumer = AIOKafkaConsumer(**client_settings(kafka), enable_auto_commit=False, auto_offset_reset="earliest")
     recent: dict[str, None] = {}
     try:
@@ -77,7 +94,7 @@ async def live(kafka: KafkaSettings, since: int | None, tell: Tell) -> Alerts:
             consumer.seek(tp, place)
         tell(f"following {topic.name}; Ctrl-C ends it")
         async for records in fetched(consumer, topic.partitions, tell):
-            for alert in topic.alerts(records):
+            for alert in topic.events(records):
                 if alert.id not in recent:
                     recent[alert.id] = None
                     yield alert
@@ -118,19 +135,19 @@ async def fetched(consumer: Any, partitions: list[TopicPartition], tell: Tell) -
             away = not answered
 
 
-class _Topic:
-    """The topic of alerts, and what on it is none."""
+class _Topic(Generic[E]):
+    """The topic of a stream of results, and what on it is none."""
 
-    def __init__(self, kafka: KafkaSettings, partitions: int, tell: Tell) -> None:
-        self.name = kafka.topics.alerts
+    def __init__(self, kafka: KafkaSettings, partitions: int, tell: Tell, stream: Stream, kind: type[E]) -> None:
+        self.name, self._kind = kafka.topics.of(stream), kind
         self.partitions = [TopicPartition(self.name, number) for number in range(partitions)]
         self._kafka, self._tell = kafka, tell
         self._unreadable = 0
 
     @classmethod
-    async def asked(cls, kafka: KafkaSettings, tell: Tell) -> "_Topic":
-        topic = kafka.topics.alerts
-        return cls(kafka, (await partition_counts(kafka, [topic]))[topic], tell)
+    async def asked(cls, kafka: KafkaSettings, tell: Tell, stream: Stream, kind: type[E]) -> "_Topic[E]":
+        topic = kafka.topics.of(stream)
+        return cls(kafka, (await partition_counts(kafka, [topic]))[topic], tell, stream, kind)
 
     async def range(self, offsets: Offsets, most: int) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
         """Where to begin and to end in each partition, so that there are no more than so many."""
@@ -141,12 +158,13 @@ class _Topic:
         if sum(ends[tp] - starts[tp] for tp in ends) <= most:
             return starts, ends
         share = most // len(ends)
-        self._tell(f"{self.name} holds more than {most:,} alerts: only the newest of each partition are looked at")
+        what = f"{self.name} holds more than {most:,} {_called(self._kind)}s"
+        self._tell(f"{what}: only the newest of each partition are looked at")
         return {tp: max(starts[tp], ends[tp] - share) for tp in ends}, ends
 
     async def read(
         self, offsets: Offsets, start: Mapping[TopicPartition, int], until: Mapping[TopicPartition, int]
-    ) -> Alerts:
+    ) -> AsyncGenerator[E, None]:
         try:
             async with aclosing(offsets.read(start, until)) as pieces:
                 while True:
@@ -154,35 +172,39 @@ class _Topic:
                         records = await anext(pieces, None)
                     if records is None:
                         return
-                    for alert in self.alerts(_before(until, records)):
-                        yield alert
+                    for event in self.events(_before(until, records)):
+                        yield event
         except TimeoutError as error:
             raise BrokerError(f"gave nothing for {STALL_S:.0f} s, though there is more", where=self.name) from error
         except KafkaError as error:
             raise _failed(self._kafka, error) from error
 
-    def alerts(self, records: Iterable[Any]) -> Iterator[Alert]:
+    def events(self, records: Iterable[Any]) -> Iterator[E]:
         for record in records:
-            alert = _read(record.value or b"")
-            if isinstance(alert, Alert):
-                yield alert
+            event = _read(record.value or b"", self._kind)
+            if not isinstance(event, str):
+                yield event
                 continue
             self._unreadable += 1
             if self._unreadable <= UNREADABLE_SHOWN_MAX:
-                self._tell(f"{record.topic}[{record.partition}]@{record.offset} is no alert: {alert}")
+                self._tell(f"{record.topic}[{record.partition}]@{record.offset} is no {_called(self._kind)}: {event}")
+
+
+def _called(kind: type[E]) -> str:
+    return kind.__name__.lower()
 
 
 def _before(ends: Mapping[TopicPartition, int], records: Iterable[Any]) -> Iterator[Any]:
     return (record for record in records if record.offset < ends[TopicPartition(record.topic, record.partition)])
 
 
-def _read(value: bytes) -> Alert | str:
-    """The alert, or what is wrong with it."""
+def _read(value: bytes, kind: type[E]) -> E | str:
+    """The event, or what is wrong with it."""
     try:
         event = decode_output(value)
     except ValueError as error:  # msgspec's own, and bytes that are no UTF-8
         return str(error)
-    return event if isinstance(event, Alert) else f"it is a {type(event).__name__}"
+    return event if isinstance(event, kind) else f"it is a {type(event).__name__}"
 
 
 def _failed(kafka: KafkaSettings, error: KafkaError) -> BrokerError:

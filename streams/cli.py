@@ -18,6 +18,7 @@ from streams.commands import (
     check,
     control,
     dead_letters,
+    diff,
     incidents,
     mlflow,
     pager,
@@ -36,6 +37,7 @@ FAILED, INTERRUPTED, UNREAD = 1, 130, 141  # the last two: 128 and the signal's 
 
 COMMANDS: tuple[Command, ...] = (
     replay.command,
+    diff.command,
     worker.command,
     pager.command,
     mlflow.command,

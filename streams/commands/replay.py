@@ -88,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
 def _open(args: argparse.Namespace, settings: "Settings", stack: ExitStack) -> _Opened:
     from streams import table_mapping  # noqa: PLC0415
     from streams.history import Given, History  # noqa: PLC0415
+    from streams.moments import between  # noqa: PLC0415
     from streams.table_files import Form  # noqa: PLC0415
 
     if any(source.startswith("kafka:") for source in args.sources):
@@ -96,8 +97,9 @@ def _open(args: argparse.Namespace, settings: "Settings", stack: ExitStack) -> _
     monitor = settings.monitor
     segments = {name for config in (monitor.defaults, *monitor.models.values()) for name in config.segments}
     form = Form(args.format) if args.format is not None else None
-    between = _between(args)
-    history = stack.enter_context(History(Given(args.sources, args.labels, columns, segments, form, *between)))
+    history = stack.enter_context(
+        History(Given(args.sources, args.labels, columns, segments, form, *between(args.since, args.until)))
+    )
     for line in history.told:
         complain(printable(line))
     return _Opened(
@@ -112,6 +114,7 @@ def _open(args: argparse.Namespace, settings: "Settings", stack: ExitStack) -> _
 
 def _open_kafka(args: argparse.Namespace, settings: "Settings") -> _Opened:
     from streams.connection import check_login  # noqa: PLC0415 - these bring the Kafka client
+    from streams.moments import between  # noqa: PLC0415
     from streams.permissions import permissions  # noqa: PLC0415
     from streams.topic_range import KAFKA, Between, TopicRange  # noqa: PLC0415
 
@@ -119,23 +122,8 @@ def _open_kafka(args: argparse.Namespace, settings: "Settings") -> _Opened:
         advice = "replay one after the other"
         raise UsageError(f"{KAFKA} stands alone, without a name and without files beside it", advice=advice)
     check_login(settings.kafka, permissions(settings.kafka))
-    topics = TopicRange(settings.kafka, Between(*_between(args)))
+    topics = TopicRange(settings.kafka, Between(*between(args.since, args.until)))
     return _Opened(topics, lambda: topics.fraction, lambda: 0, str, any_stream=False, error=SourceError)
-
-
-def _between(args: argparse.Namespace) -> tuple[int | None, int | None]:
-    from streams.moments import when  # noqa: PLC0415
-
-    found: list[int | None] = []
-    for option, text in (("--from", args.since), ("--to", args.until)):
-        moment = when(text, option) if text is not None else None
-        if moment is not None and moment.is_span:
-            raise UsageError(f"{text!r} is no time", where=option, advice="write one such as 2026-01-31T12:00:00Z")
-        found.append(None if moment is None else moment.ms)
-    since, until = found
-    if since is not None and until is not None and since >= until:
-        raise UsageError("--from must be before --to")
-    return since, until
 
 
 command = Command(
