@@ -20,10 +20,12 @@ from streams.commands import (
     dead_letters,
     diff,
     incidents,
+    inject,
     mlflow,
     pager,
     replay,
     schema,
+    score,
     topics,
     worker,
 )
@@ -38,6 +40,8 @@ FAILED, INTERRUPTED, UNREAD = 1, 130, 141  # the last two: 128 and the signal's 
 COMMANDS: tuple[Command, ...] = (
     replay.command,
     diff.command,
+    inject.command,
+    score.command,
     worker.command,
     pager.command,
     mlflow.command,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from schemas.times import UNIT_MS
+from detectors.wording import lasting
 from streams.differences import Difference, Differences, How, Told
 from streams.report import counted, time_of
 
@@ -15,7 +15,6 @@ _HEADINGS = {
     How.SEVERITY: "Of another severity",
     How.DETAILS: "Told at the same time, in other words or with other steps after it",
 }
-_UNITS = (("d", UNIT_MS["d"]), ("h", UNIT_MS["h"]), ("min", UNIT_MS["m"]), ("s", UNIT_MS["s"]), ("ms", 1))
 
 
 def lines(found: Differences, a: str, b: str) -> Iterator[str]:
@@ -44,14 +43,9 @@ def _line(difference: Difference) -> str:
         name = f"{name}: {told.summary}"
     if a is None or b is None:
         return f"  {_side(told)} {name}" + (f": {told.summary}" if difference.signal is not None else "")
-    apart = f", {_apart(abs(a.ts - b.ts))} apart" if a.ts != b.ts else ""
+    apart = f", {lasting(abs(a.ts - b.ts))} apart" if a.ts != b.ts else ""
     return f"  {_side(a)} and {_side(b)}{apart}: {name}"
 
 
 def _side(told: Told) -> str:
     return f"{time_of(told.ts)}{f' {told.severity}' if told.severity else ''}"
-
-
-def _apart(milliseconds: int) -> str:
-    unit, size = next((name, size) for name, size in _UNITS if milliseconds >= size)
-    return f"{milliseconds / size:.3g} {unit}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from streams.commands import Command, add_config
+from streams.commands.files import SOURCES, add_files, history_of
 from streams.errors import ContentError, SourceError, UsageError
 from streams.terminal import complain, environment
 from streams.text import printable
@@ -29,25 +30,12 @@ class _Opened(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    sources = (
-        "JSON lines, CSV, both also gzipped, or Parquet; a folder or a pattern of them; - for standard input; "
-        "kafka: for all that the input topics hold now"
-    )
+    sources = f"{SOURCES}; - for standard input; kafka: for all that the input topics hold now"
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help=sources)
     add_config(parser)
     results = "directory for the results, default: %(default)s"
     parser.add_argument("--out", type=Path, default=Path("driftline-results"), metavar="DIR", help=results)
-    form = "of all files read; without it each one's name says it"
-    parser.add_argument("--format", choices=("jsonl", "csv", "parquet"), help=form)
-    mapping = "TOML file that says what the columns of tables are; without it that is found out and shown"
-    parser.add_argument("--mapping", type=Path, metavar="FILE", help=mapping)
-    labels = "labels in a file of their own: outcomes as JSON lines, or a table with the ids of predictions"
-    parser.add_argument("--labels", metavar="FILE", help=labels)
-    since = (
-        "only what came at this time or later, such as 2026-01-31T12:00:00Z: append time of a topic, else event time"
-    )
-    parser.add_argument("--from", dest="since", metavar="TIME", help=since)
-    parser.add_argument("--to", dest="until", metavar="TIME", help="only what came before this time")
+    add_files(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -86,22 +74,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _open(args: argparse.Namespace, settings: "Settings", stack: ExitStack) -> _Opened:
-    from streams import table_mapping  # noqa: PLC0415
-    from streams.history import Given, History  # noqa: PLC0415
-    from streams.moments import between  # noqa: PLC0415
-    from streams.table_files import Form  # noqa: PLC0415
-
     if any(source.startswith("kafka:") for source in args.sources):
         return _open_kafka(args, settings)
-    columns = table_mapping.load(args.mapping) if args.mapping is not None else table_mapping.Columns()
-    monitor = settings.monitor
-    segments = {name for config in (monitor.defaults, *monitor.models.values()) for name in config.segments}
-    form = Form(args.format) if args.format is not None else None
-    history = stack.enter_context(
-        History(Given(args.sources, args.labels, columns, segments, form, *between(args.since, args.until)))
-    )
-    for line in history.told:
-        complain(printable(line))
+    history = stack.enter_context(history_of(args, settings))
     return _Opened(
         history.records,
         lambda: history.fraction,

@@ -130,7 +130,7 @@ def test_the_status_says_whether_they_differ(tmp_path: Path, capsys: pytest.Capt
         f"Only in {a}: 1",
         "  2026-01-01 00:00:00Z churn retrain: drift_lasts",
         f"Later in {b}: 1",
-        "  2026-01-01 00:00:00Z warning and 2026-01-01 02:00:00Z critical, 2 h apart: "
+        "  2026-01-01 00:00:00Z warning and 2026-01-01 02:00:00Z critical, 2 hours apart: "
         "churn version 3 incident feature:age",
         f"They differ. {a}: 1 incident, 1 retrain; {b}: 1 incident, 0 retrains",
     ]
