@@ -3,6 +3,7 @@
 Several files are one history, by event time.
 """
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from glob import glob
@@ -20,6 +21,9 @@ from streams.table_mapping import Columns, found_out, labels_as_toml, labels_fou
 from streams.time_order import Source, in_order
 
 FILES_MAX = 1_000  # each is open at once, and systems commonly allow 1,024
+# Of more rows the state lies on disk: each prediction that waits is some 450 bytes of memory, and 150 bytes on disk.
+ROWS_IN_MEMORY = 400_000
+_ROW_BYTES, _PACKED = 200, 8  # of text, so much of it a row; packed, so many times as much
 _EVENTS = (".jsonl", ".ndjson", ".json")
 
 
@@ -76,6 +80,24 @@ class History(AbstractContextManager["History"]):
             return None
         read = sum(file.bytes_read for file in self._lines)
         return (read + sum((table.file.fraction or 0.0) * table.file.size for table in self._tables)) / total
+
+    @property
+    def rows_about(self) -> float:
+        """Roughly, before anything is read: of standard input there may be any number."""
+        tables = sum(table.file.rows or _rows_in(table.file.where, table.file.size) for table in self._tables)
+        return tables + sum(_rows_in(file.topic, file.size) for file in self._lines)
+
+    @property
+    def rereadable(self) -> bool:
+        return all(file.size is not None for file in self._lines)
+
+    @property
+    def identity(self) -> list[object]:
+        """What it is read from, and how."""
+        given = self._given
+        paths = [*_expanded(given.sources), *((given.labels,) if given.labels is not None else ())]
+        stamps = [stamp_of(Path(path)) for path in paths]
+        return [stamps, given.columns, sorted(given.segments), given.form, given.since, given.until]
 
     @property
     def left_over(self) -> str:
@@ -137,6 +159,16 @@ class History(AbstractContextManager["History"]):
         said = [f"  {line}" for line in lines]
         if "\n".join(said) not in "\n".join(self.told):
             self.told += [f"{file.where}: read as this says; change it in a file and give that with --mapping", *said]
+
+
+def stamp_of(path: Path) -> tuple[str, int, int]:
+    """The same for the same content, unless somebody takes pains."""
+    stat = path.stat()
+    return str(path), stat.st_size, stat.st_mtime_ns
+
+
+def _rows_in(name: str, size: int | None) -> float:
+    return math.inf if size is None else size * (_PACKED if name.endswith(".gz") else 1) / _ROW_BYTES
 
 
 def _expanded(sources: Sequence[str]) -> Iterator[str]:

@@ -61,6 +61,16 @@ class Tally:
         self._alerts: dict[str, dict[str, int]] = {}
         self._dead_letters: dict[str, int] = {}
 
+    @classmethod
+    def of(cls, so_far: Summary) -> "Tally":
+        """One that goes on from there."""
+        tally = cls()
+        tally._records, span = so_far.records, so_far.time_range
+        tally._first, tally._last = (span.from_ts, span.to_ts) if span is not None else (None, 0)
+        tally._counts, tally._effects = so_far.partitions, so_far.effects
+        tally._alerts, tally._dead_letters = so_far.alerts, so_far.dead_letters
+        return tally
+
     def batch(self, records: Sequence[RecordLike], counts: Mapping[str, CountsLike]) -> None:
         partition = str(records[0].partition)
         self._records += len(records)

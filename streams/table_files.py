@@ -44,6 +44,7 @@ class TableFile(AbstractContextManager["TableFile"]):
 
     typed: bool
     names: Sequence[str]
+    rows: int | None = None  # where the file says how many there are
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -148,7 +149,7 @@ class ParquetFile(TableFile):
         self._read = 0
         with self._opened(UsageError) as file:
             self.names = file.schema_arrow.names
-            self._rows = file.metadata.num_rows
+            self.rows = file.metadata.num_rows
         _check_header(self.names, self.where)
 
     def __exit__(self, *_: object) -> None:
@@ -160,7 +161,7 @@ class ParquetFile(TableFile):
 
     @property
     def fraction(self) -> float | None:
-        return self._read / self._rows if self._rows else None
+        return self._read / self.rows if self.rows else None
 
     def parts(self, columns: Collection[str], times: Collection[str]) -> Iterator[Part]:
         wanted = [name for name in self.names if name in columns]

@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,7 +15,10 @@ from streams.text import printable
 
 if TYPE_CHECKING:  # what is heavy is imported when the command runs
     from schemas.records import RecordLike
+    from streams.history import History
+    from streams.journal import Journal
     from streams.sections import Settings
+    from streams.sinks import ResultFiles
 
 
 class _Opened(NamedTuple):
@@ -27,6 +30,8 @@ class _Opened(NamedTuple):
     left_over: Callable[[], str]  # what nothing was made of, in words
     any_stream: bool
     error: type[SourceError]  # what it is when it cannot be read to its end
+    large: bool  # too large for a state in memory
+    identity: str | None  # of what decides the results; None where it cannot be read a second time
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     results = "directory for the results, default: %(default)s"
     parser.add_argument("--out", type=Path, default=Path("driftline-results"), metavar="DIR", help=results)
+    resume = "go on where a replay into the same directory was interrupted"
+    parser.add_argument("--resume", action="store_true", help=resume)
     add_files(parser)
 
 
@@ -45,7 +52,6 @@ def run(args: argparse.Namespace) -> int:
     from streams.process import prepare  # noqa: PLC0415
     from streams.progress import progress_on  # noqa: PLC0415
     from streams.settings import load  # noqa: PLC0415
-    from streams.sinks import ResultFiles  # noqa: PLC0415
     from streams.summary import Opened  # noqa: PLC0415
 
     settings = load(args.config, environment())
@@ -53,16 +59,25 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         source = _open(args, settings, stack)
         engines = embedded.engines(settings, any_stream=source.any_stream)
-        files = stack.enter_context(ResultFiles(args.out))
+        files, journal = _results(args, source, stack)
+        for alert in files.told_before():
+            shown(alert)
         prepare()
         progress = stack.enter_context(progress_on(sys.stderr, source.fraction))
-        summary = embedded.run(
-            source.records,
-            settings,
-            sinks=(files, shown),
-            progress=progress,
-            engine_of=engines,
-        )
+        with journal or nullcontext():
+            try:
+                summary = embedded.run(
+                    source.records,
+                    settings,
+                    sinks=(files, shown),
+                    progress=progress,
+                    engine_of=engines,
+                    journal=journal,
+                )
+            except KeyboardInterrupt:
+                if files.goes_on:
+                    complain(f"what is done lies in {files.partial}; the same call with --resume goes on")
+                raise
         summary = msgspec.structs.replace(summary, blank_lines=source.blank_lines())
         where = files.finish(summary)
     report.show(summary, shown.alerts, shown.more, str(where), sys.stdout)
@@ -73,9 +88,28 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _results(args: argparse.Namespace, source: _Opened, stack: ExitStack) -> "tuple[ResultFiles, Journal | None]":
+    """Where effects go. The state of what is large is kept on disk, and that of what is to be gone on with."""
+    from streams.journal import Journal, reached  # noqa: PLC0415
+    from streams.sinks import PARTIAL, STATE, ResultFiles  # noqa: PLC0415
+
+    if args.resume and source.identity is None:
+        raise UsageError("--resume goes on with files alone", advice="leave it out: topics and pipes are read anew")
+    folder = args.out / PARTIAL / STATE
+    begins = reached(folder, source.identity) if args.resume and source.identity is not None else None
+    if args.resume and begins is None:
+        complain("there is nothing to go on from: begins at the beginning")
+    on_disk = args.resume or source.large
+    goes_on = on_disk and source.identity is not None
+    files = stack.enter_context(ResultFiles(args.out, goes_on=goes_on, sizes=begins.sizes if begins else None))
+    return files, Journal(folder, source.identity or "", files, begins) if on_disk else None
+
+
 def _open(args: argparse.Namespace, settings: "Settings", stack: ExitStack) -> _Opened:
     if any(source.startswith("kafka:") for source in args.sources):
         return _open_kafka(args, settings)
+    from streams.history import ROWS_IN_MEMORY  # noqa: PLC0415
+
     history = stack.enter_context(history_of(args, settings))
     return _Opened(
         history.records,
@@ -84,7 +118,27 @@ def _open(args: argparse.Namespace, settings: "Settings", stack: ExitStack) -> _
         lambda: history.left_over,
         any_stream=True,
         error=ContentError,
+        large=history.rows_about > ROWS_IN_MEMORY,
+        identity=_identity(history, settings) if history.rereadable else None,
     )
+
+
+def _identity(history: "History", settings: "Settings") -> str:
+    """Everything that decides the results, the content of files by their sizes and times."""
+    from hashlib import blake2b  # noqa: PLC0415
+
+    import msgspec  # noqa: PLC0415
+
+    from streams.baselines import files_of  # noqa: PLC0415
+    from streams.history import stamp_of  # noqa: PLC0415
+
+    monitor = settings.monitor
+    baselines = sorted(
+        {name for config in (monitor.defaults, *monitor.models.values()) for name in files_of(config).values()}
+    )
+    stamps = [stamp_of(Path(settings.folder) / name) for name in baselines]
+    parts = [history.identity, monitor, settings.kafka.topics, stamps]
+    return blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()
 
 
 def _open_kafka(args: argparse.Namespace, settings: "Settings") -> _Opened:
@@ -98,7 +152,16 @@ def _open_kafka(args: argparse.Namespace, settings: "Settings") -> _Opened:
         raise UsageError(f"{KAFKA} stands alone, without a name and without files beside it", advice=advice)
     check_login(settings.kafka, permissions(settings.kafka))
     topics = TopicRange(settings.kafka, Between(*between(args.since, args.until)))
-    return _Opened(topics, lambda: topics.fraction, lambda: 0, str, any_stream=False, error=SourceError)
+    return _Opened(
+        topics,
+        lambda: topics.fraction,
+        lambda: 0,
+        str,
+        any_stream=False,
+        error=SourceError,
+        large=True,
+        identity=None,
+    )
 
 
 command = Command(
