@@ -23,6 +23,7 @@ PROGRAMS = (
     "detectors",
     "pagers",
     "demo-seeds",
+    "backtest",
     "produce",
 )  # a module of this package each, with underscores, that has a ``command``
 
