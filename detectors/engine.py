@@ -76,8 +76,11 @@ class Counts(msgspec.Struct):
 
 
 class Applied(NamedTuple):
+    """``places``: of each effect, the place in the batch of the record that caused it."""
+
     effects: list[Effect]
     counts: dict[str, Counts]  # by topic
+    places: list[int]
 
 
 class EngineStats(NamedTuple):
@@ -137,7 +140,7 @@ class Engine:
             self._take(start, records[start : start + BLOCK], counts, decided, touched)
         decided.extend(_decided_by(touched))
         decided.sort(key=lambda event: event.at)  # stable: what one record caused stays in the order it was decided
-        return Applied([_effect(event) for event in decided], counts)
+        return Applied([_effect(event) for event in decided], counts, [event.at for event in decided])
 
     def _take(
         self,

@@ -23,3 +23,15 @@ class Parsed(NamedTuple):
     def value(self) -> bytes:
         """As it would stand on a topic: for whoever must show it."""
         return encode(self.event)
+
+
+class Elsewhere(NamedTuple):
+    """A row that another process looks at: its place in the order is all that is needed of it."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None = None
+    value: bytes | None = None
+    headers: Sequence[tuple[str, bytes]] = ()

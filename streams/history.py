@@ -4,7 +4,7 @@ Several files are one history, by event time.
 """
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from glob import glob
 from itertools import dropwhile, takewhile
@@ -42,7 +42,9 @@ class Given(NamedTuple):
 class History(AbstractContextManager["History"]):
     """Its records, and how far they are read. ``told``: what was found out about tables, a line each."""
 
-    def __init__(self, given: Given) -> None:
+    def __init__(self, given: Given, is_mine: Callable[[str], bool] | None = None) -> None:
+        """``is_mine``: of which models rows become events; those of others only keep their places."""
+        self._is_mine = is_mine
         self.told: list[str] = []
         self._given = given
         self._open = ExitStack()
@@ -139,7 +141,7 @@ class History(AbstractContextManager["History"]):
                 "no column is known as the time, and there are several files", where=file.where, advice=advice
             )
         self._tell(file, shown_as_toml(columns))
-        self._tables.append(Table(file, topic, columns))
+        self._tables.append(Table(file, topic, columns, self._is_mine))
         return self._tables[-1]
 
     def _labels_of(self, name: str, topic: str) -> Source:

@@ -72,14 +72,19 @@ class Tally:
         return tally
 
     def batch(self, records: Sequence[RecordLike], counts: Mapping[str, CountsLike]) -> None:
-        partition = str(records[0].partition)
-        self._records += len(records)
         times = [record.timestamp for record in records if record.timestamp > 0]  # 0: no event has shown a time yet
-        if times:
-            self._first = min(times) if self._first is None else min(self._first, *times)
-            self._last = max(self._last, *times)
+        self.saw(len(records), (min(times), max(times)) if times else None)
+        self.counted(records[0].partition, counts)
+
+    def saw(self, records: int, times: tuple[int, int] | None) -> None:
+        self._records += records
+        if times is not None:
+            self._first = times[0] if self._first is None else min(self._first, times[0])
+            self._last = max(self._last, times[1])
+
+    def counted(self, partition: int, counts: Mapping[str, CountsLike]) -> None:
         for topic, more in counts.items():
-            self._counts.setdefault(topic, {}).setdefault(partition, Counts()).add(more)
+            self._counts.setdefault(topic, {}).setdefault(str(partition), Counts()).add(more)
 
     def effect(self, effect: EffectLike) -> None:
         self._effects[effect.stream] += 1

@@ -5,7 +5,7 @@ one of its labels, under that name with ``#label``. A row's number from 0 is the
 time, so an outcome comes at its row's time and a delay later, unless a column says when it came.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import islice, repeat
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -13,7 +13,7 @@ from zlib import crc32
 import msgspec
 
 from schemas.events import Prediction
-from schemas.parsed import Parsed
+from schemas.parsed import Elsewhere, Parsed
 from schemas.times import duration_ms
 from streams.table_cells import Kind, kind_of
 from streams.table_files import Part, TableFile
@@ -39,7 +39,11 @@ class Labelled(NamedTuple):
 class Table:
     """One file of predictions, with what its columns are."""
 
-    def __init__(self, file: TableFile, topic: str, columns: Columns) -> None:
+    def __init__(
+        self, file: TableFile, topic: str, columns: Columns, is_mine: Callable[[str], bool] | None = None
+    ) -> None:
+        """``is_mine``: of which models rows become events."""
+        self._is_mine = is_mine
         self.file = file
         self.topic = topic
         self.columns = columns
@@ -52,7 +56,7 @@ class Table:
         if first is not None and columns.time is not None:
             first.check_unit(columns.time, self._times(first, 0))
 
-    def __iter__(self) -> Iterator[Parsed]:
+    def __iter__(self) -> Iterator[Parsed | Elsewhere]:
         said = self.columns
         named = (said.time, said.id, said.model_column, said.prediction, said.version, said.score, said.latency_ms)
         names = [name.removeprefix(FEATURE) for name in said.features or ()]
@@ -75,10 +79,13 @@ class Table:
             )
             yield from self._events(rows.first, names, islice(made, len(times)))
 
-    def _events(self, first: int, names: list[str], made: Iterator[tuple[Any, ...]]) -> Iterator[Parsed]:
-        topic = self.topic
+    def _events(self, first: int, names: list[str], made: Iterator[tuple[Any, ...]]) -> Iterator[Parsed | Elsewhere]:
+        topic, is_mine = self.topic, self._is_mine
         for offset, row in enumerate(made, first):
             time, key, model, answer, cells, version, score, scores, segments, latency_ms, cost = row
+            if is_mine is not None and not is_mine(model):
+                yield Elsewhere(topic, 0, offset, time)
+                continue
             event = Prediction(
                 v=1,
                 id=key,

@@ -8,7 +8,7 @@ from streams.terminal import complain
 from streams.text import printable
 
 if TYPE_CHECKING:  # what is heavy is imported when the command runs
-    from streams.history import History
+    from streams.history import Given, History
     from streams.settings import Settings
 
 SOURCES = "JSON lines, CSV, both also gzipped, or Parquet; a folder or a pattern of them"
@@ -28,10 +28,9 @@ def add_files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", dest="until", metavar="TIME", help="only what came before this time")
 
 
-def history_of(args: argparse.Namespace, settings: "Settings", *, quiet: bool = False) -> "History":
-    """Opened; what was found out about tables is told, unless that was done before."""
+def given(args: argparse.Namespace, settings: "Settings") -> "Given":
     from streams import table_mapping  # noqa: PLC0415
-    from streams.history import Given, History  # noqa: PLC0415
+    from streams.history import Given  # noqa: PLC0415
     from streams.moments import between  # noqa: PLC0415
     from streams.table_files import Form  # noqa: PLC0415
 
@@ -39,7 +38,14 @@ def history_of(args: argparse.Namespace, settings: "Settings", *, quiet: bool = 
     monitor = settings.monitor
     segments = {name for config in (monitor.defaults, *monitor.models.values()) for name in config.segments}
     form = Form(args.format) if args.format is not None else None
-    history = History(Given(args.sources, args.labels, columns, segments, form, *between(args.since, args.until)))
+    return Given(args.sources, args.labels, columns, sorted(segments), form, *between(args.since, args.until))
+
+
+def history_of(args: argparse.Namespace, settings: "Settings", *, quiet: bool = False) -> "History":
+    """Opened; what was found out about tables is told, unless that was done before."""
+    from streams.history import History  # noqa: PLC0415
+
+    history = History(given(args, settings))
     for line in () if quiet else history.told:
         complain(printable(line))
     return history

@@ -17,8 +17,10 @@ if TYPE_CHECKING:  # what is heavy is imported when the command runs
     from schemas.records import RecordLike
     from streams.history import History
     from streams.journal import Journal
+    from streams.progress import Progress
     from streams.sections import Settings
     from streams.sinks import ResultFiles
+    from streams.summary import Opened, Summary
 
 
 class _Opened(NamedTuple):
@@ -41,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     results = "directory for the results, default: %(default)s"
     parser.add_argument("--out", type=Path, default=Path("driftline-results"), metavar="DIR", help=results)
     resume = "go on where a replay into the same directory was interrupted"
+    many = "share the models out over so many processes, with the same results; default: %(default)s"
+    parser.add_argument("--processes", type=int, default=1, metavar="N", help=many)
     parser.add_argument("--resume", action="store_true", help=resume)
     add_files(parser)
 
@@ -56,28 +60,32 @@ def run(args: argparse.Namespace) -> int:
 
     settings = load(args.config, environment())
     shown = Opened()
+    _check_processes(args)
     with ExitStack() as stack:
         source = _open(args, settings, stack)
         engines = embedded.engines(settings, any_stream=source.any_stream)
         files, journal = _results(args, source, stack)
         for alert in files.told_before():
             shown(alert)
-        prepare()
         progress = stack.enter_context(progress_on(sys.stderr, source.fraction))
-        with journal or nullcontext():
-            try:
-                summary = embedded.run(
-                    source.records,
-                    settings,
-                    sinks=(files, shown),
-                    progress=progress,
-                    engine_of=engines,
-                    journal=journal,
-                )
-            except KeyboardInterrupt:
-                if files.goes_on:
-                    complain(f"what is done lies in {files.partial}; the same call with --resume goes on")
-                raise
+        try:
+            if args.processes > 1:
+                summary, source = _run_shared(args, settings, source, files, shown, progress)
+            else:
+                prepare()
+                with journal or nullcontext():
+                    summary = embedded.run(
+                        source.records,
+                        settings,
+                        sinks=(files, shown),
+                        progress=progress,
+                        engine_of=engines,
+                        journal=journal,
+                    )
+        except KeyboardInterrupt:
+            if files.goes_on:
+                complain(f"what is done lies in {files.partial}; the same call with --resume goes on")
+            raise
         summary = msgspec.structs.replace(summary, blank_lines=source.blank_lines())
         where = files.finish(summary)
     report.show(summary, shown.alerts, shown.more, str(where), sys.stdout)
@@ -86,6 +94,51 @@ def run(args: argparse.Namespace) -> int:
     if summary.error is not None:
         raise source.error(f"{summary.error}; incomplete results are in {where}")
     return 0
+
+
+def _check_processes(args: argparse.Namespace) -> None:
+    from streams.parallel import PROCESSES_MAX  # noqa: PLC0415
+
+    if not 1 <= args.processes <= PROCESSES_MAX:
+        raise UsageError(f"must be from 1 to {PROCESSES_MAX}", where=f"--processes {args.processes}")
+    apart = args.resume or any(source == "-" or source.startswith("kafka:") for source in args.sources)
+    if args.processes > 1 and apart:
+        advice = "leave one of them out"
+        raise UsageError(
+            "several processes read files alone, and are not gone on with", where="--processes", advice=advice
+        )
+
+
+def _run_shared(
+    args: argparse.Namespace,
+    settings: "Settings",
+    source: _Opened,
+    files: "ResultFiles",
+    shown: "Opened",
+    progress: "Progress",
+) -> "tuple[Summary, _Opened]":
+    """In several processes. What only shows when all is read, the first of them says."""
+    from streams.commands.files import given  # noqa: PLC0415
+    from streams.parallel import Processes  # noqa: PLC0415
+    from streams.share import Task  # noqa: PLC0415
+    from streams.sinks import STATE  # noqa: PLC0415
+
+    tasks = []
+    for number in range(args.processes):
+        state = files.partial / STATE / str(number)
+        state.parent.mkdir(exist_ok=True)
+        tasks.append(
+            Task(
+                given=given(args, settings),
+                config=None if args.config is None else str(args.config),
+                number=number,
+                of=args.processes,
+                state=str(state) if source.large else None,
+            )
+        )
+    with Processes(tasks, settings.monitor.pending_max) as processes:
+        summary, last = processes.run((files, shown), progress)
+    return summary, source._replace(blank_lines=lambda: last.blank_lines, left_over=lambda: last.left_over)
 
 
 def _results(args: argparse.Namespace, source: _Opened, stack: ExitStack) -> "tuple[ResultFiles, Journal | None]":
@@ -100,9 +153,9 @@ def _results(args: argparse.Namespace, source: _Opened, stack: ExitStack) -> "tu
     if args.resume and begins is None:
         complain("there is nothing to go on from: begins at the beginning")
     on_disk = args.resume or source.large
-    goes_on = on_disk and source.identity is not None
+    goes_on = on_disk and source.identity is not None and args.processes == 1
     files = stack.enter_context(ResultFiles(args.out, goes_on=goes_on, sizes=begins.sizes if begins else None))
-    return files, Journal(folder, source.identity or "", files, begins) if on_disk else None
+    return files, Journal(folder, source.identity or "", files, begins) if on_disk and args.processes == 1 else None
 
 
 def _open(args: argparse.Namespace, settings: "Settings", stack: ExitStack) -> _Opened:
