@@ -78,6 +78,14 @@ def test_for_a_while_after_it_an_alarm_is_an_echo() -> None:
     assert [scored(changes, alarm(ts)).found for ts in (19_999, 20_000)] == [1, 0]
 
 
+def test_where_predictions_are_few_the_echo_lasts_as_many_of_them() -> None:
+    own = Times()
+    own.made.extend(range(0, 5_000 * 60_000, 60_000))
+    changes = [change(600_000, 1_200_000)]
+    ends = 1_200_000 + ECHO_ROWS * 60_000
+    assert [score(changes, [alarm(ts)], {"churn": own}).false for ts in (ends - 1, ends)] == [0, 1]
+
+
 def test_an_alarm_that_joins_an_incident_calls_nobody() -> None:
     found = scored([change(10_000)], alarm(9_000, opens=False), alarm(12_000, opens=False))
     assert (found.found, found.false) == (1, 0)

@@ -5,7 +5,7 @@ import gzip
 import io
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -17,12 +17,14 @@ from pyarrow import parquet
 
 from schemas.events import Outcome, Prediction
 from schemas.parsed import Parsed
+from schemas.records import Record
 from streams import table_files, table_mapping
 from streams.cli import main
 from streams.errors import ContentError, UsageError
 from streams.history import Given, History
 from streams.sinks import FILES
 from streams.table_mapping import Columns
+from streams.time_order import in_order
 
 START = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 Line = dict[str, Any]
@@ -156,6 +158,14 @@ def test_rows_of_other_content_have_other_fingerprints(tmp_path: Path) -> None:
     head = "ts,id,age,prediction\n"
     same = read(tmp_path, f"{head}{START},a,1,yes\n{START},a,1,yes\n{START},a,2,yes\n")
     assert [record.fingerprint == same[0].fingerprint for record in same] == [True, True, False]
+
+
+def test_a_row_that_comes_again_is_a_duplicate_and_with_other_content_a_conflict(tmp_path: Path) -> None:
+    lines = "".join(f"{START},{key},{age},yes\n" for key, age in (("a", 1), ("a", 1), ("a", 2), ("b", 1)))
+    (tmp_path / "a.csv").write_text(f"ts,id,age,prediction\n{lines}")
+    replay(tmp_path, "out", str(tmp_path / "a.csv"))
+    counts = json.loads((tmp_path / "out" / "summary.json").read_bytes())["partitions"]["a.csv"]["0"]
+    assert (counts["applied"], counts["duplicate"], counts["conflicts"]) == (2, 2, 1)
 
 
 # -- labels -----------------------------------------------------------------------------------------------------------
@@ -338,6 +348,24 @@ def test_a_part_of_the_time_can_be_asked_for(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("ts,id,prediction\n" + "".join(f"{START + n},{n},1\n" for n in range(9)))
     with History(Given([str(tmp_path / "a.csv")], since=START + 3, until=START + 6)) as history:
         assert [record.offset for record in history.records] == [3, 4, 5]
+
+
+class Rows:
+    """A source of records at these times."""
+
+    def __init__(self, name: str, *times: int) -> None:
+        self.starts = times[0]
+        self._records = [Record(name, 0, number, time, None, b"") for number, time in enumerate(times)]
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self._records)
+
+
+def test_of_one_time_the_source_named_first_goes_first_however_late_it_begins() -> None:
+    merged = in_order([Rows("one", 5, 7), Rows("two", 0, 5, 5, 7, 9), Rows("three", 5)])
+    assert [(record.timestamp, record.topic) for record in merged] == [
+        (0, "two"), (5, "one"), (5, "two"), (5, "two"), (5, "three"), (7, "one"), (7, "two"), (9, "two")
+    ]  # fmt: skip
 
 
 # -- what is wrong ----------------------------------------------------------------------------------------------------
