@@ -2,7 +2,8 @@
 
 Both read the same file of eight number features, and rounds alternate. The replay is the command itself with everything
 that is on by default, and its clock is that of its summary: reading included, starting not. ``rss_mib`` is the most
-that a replay of a large file had resident.
+that a replay of a large file had resident. ``ratios.processes`` is the rate of two processes over that of one, on a file
+of several models, and ``differences`` counts the result files in which they are not the same.
 """
 
 import argparse
@@ -25,11 +26,13 @@ from river.drift import ADWIN, PageHinkley
 from load.arguments import seed
 from load.output import result, say
 from streams.commands import Command
-from streams.sinks import SUMMARY
+from streams.sinks import FILES, SUMMARY
 
 ROWS = 300_000
 LARGE_ROWS = 20_000_000
 ROUNDS = 3
+MODELS = 8  # of the file that is shared out over processes
+PROCESSES = 2
 SEED = 1
 FEATURES = 8
 _PART = 250_000  # rows made at once
@@ -59,35 +62,67 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="driftline-backtest-") as name:
         folder = Path(name)
-        small = made(folder / "small.parquet", arguments.rows, arguments.seed)
-        ours, theirs = [], []
-        for number in range(arguments.rounds):
-            ours.append(replayed(small, folder / "results").rows_per_s)
-            theirs.append(river_loop(small))
-            say(f"round {number + 1} of {arguments.rounds}: {ours[-1]:,.0f} rows/s against {theirs[-1]:,.0f}")
-        rss_mib, large_rate = None, None
-        if arguments.large_rows:
-            large = replayed(made(folder / "large.parquet", arguments.large_rows, arguments.seed), folder / "results")
-            rss_mib, large_rate = round(large.rss_mib), round(large.rows_per_s)
-            say(f"{arguments.large_rows:,} rows: {large_rate:,} rows/s, {rss_mib} MiB at most")
-    ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
-    report: dict[str, Any] = {
-        "ratios": {"river_loop": round(statistics.median(ratios), 3)},
-        "rows_per_s": {"driftline": round(statistics.median(ours)), "river_loop": round(statistics.median(theirs))},
-        "rss_mib": rss_mib,
-        "large_rows_per_s": large_rate,
-        "rows": arguments.rows,
-        "large_rows": arguments.large_rows,
-        "features": FEATURES,
-        "rounds": arguments.rounds,
-        "seed": arguments.seed,
-        "cpus": os.cpu_count(),
-    }
-    result(report)
+        report = {
+            **_beside_river(arguments, folder),
+            **_shared_out(arguments, folder),
+            **_large(arguments, folder),
+            "features": FEATURES,
+            "rounds": arguments.rounds,
+            "seed": arguments.seed,
+            "cpus": os.cpu_count(),
+        }
+    ratios = {name: report.pop(name) for name in ("river_loop", "processes")}
+    result({"ratios": ratios, **report})
     return 0
 
 
-def made(path: Path, rows: int, seed: int) -> Path:
+def _beside_river(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    small = made(folder / "small.parquet", arguments.rows, arguments.seed)
+    ours, theirs = [], []
+    for number in range(arguments.rounds):
+        ours.append(replayed(small, folder / "results").rows_per_s)
+        theirs.append(river_loop(small))
+        say(f"round {number + 1} of {arguments.rounds}: {ours[-1]:,.0f} rows/s, River's loop {theirs[-1]:,.0f}")
+    return {
+        "river_loop": _middle(ours, theirs),
+        "rows_per_s": {"driftline": round(statistics.median(ours)), "river_loop": round(statistics.median(theirs))},
+        "rows": arguments.rows,
+    }
+
+
+def _shared_out(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    source = made(folder / "models.parquet", arguments.rows, arguments.seed, MODELS)
+    one, many, differences = [], [], 0
+    for number in range(arguments.rounds):
+        one.append(replayed(source, folder / "one").rows_per_s)
+        many.append(replayed(source, folder / "many", ["--processes", str(PROCESSES)]).rows_per_s)
+        differences += sum(
+            (folder / "one" / file).read_bytes() != (folder / "many" / file).read_bytes() for file in FILES.values()
+        )
+        say(
+            f"round {number + 1} of {arguments.rounds}: {PROCESSES} processes {many[-1]:,.0f} rows/s, one {one[-1]:,.0f}"
+        )
+    return {"processes": _middle(many, one), "differences": differences, "models": MODELS}
+
+
+def _large(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    if not arguments.large_rows:
+        return {"rss_mib": None, "large_rows": 0}
+    source = made(folder / "large.parquet", arguments.large_rows, arguments.seed)
+    found = replayed(source, folder / "results")
+    say(f"{arguments.large_rows:,} rows: {found.rows_per_s:,.0f} rows/s, {found.rss_mib:,.0f} MiB at most")
+    return {
+        "rss_mib": round(found.rss_mib),
+        "large_rows": arguments.large_rows,
+        "large_rows_per_s": round(found.rows_per_s),
+    }
+
+
+def _middle(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    return round(statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True)), 3)
+
+
+def made(path: Path, rows: int, seed: int, models: int = 0) -> Path:
     """Numbers that do not drift, an answer and a score; in row groups, as files that grow are written."""
     draw = np.random.default_rng(seed)
     writer = None
@@ -102,6 +137,8 @@ def made(path: Path, rows: int, seed: int) -> Path:
             "prediction": pa.array(np.where(values[:, 0] > 0, "yes", "no")),
             "score": pa.array(draw.random(many)),
         }
+        if models:
+            columns["model"] = pa.array([f"m{number % models}" for number in numbers.tolist()])
         table = pa.table(columns)
         writer = writer or parquet.ParquetWriter(path, table.schema)
         writer.write_table(table)
