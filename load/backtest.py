@@ -2,8 +2,8 @@
 
 Both read the same file of eight number features, and rounds alternate. The replay is the command itself with everything
 that is on by default, and its clock is that of its summary: reading included, starting not. ``rss_mib`` is the most
-that a replay of a large file had resident. ``ratios.processes`` is the rate of two processes over that of one, on a file
-of several models, and ``differences`` counts the result files in which they are not the same.
+that a replay of a large file had resident. ``ratios.processes`` is the rate of two processes over that of one, on a
+file of several models, and ``differences`` counts the result files in which they are not the same.
 """
 
 import argparse
@@ -100,7 +100,7 @@ def _shared_out(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
             (folder / "one" / file).read_bytes() != (folder / "many" / file).read_bytes() for file in FILES.values()
         )
         say(
-            f"round {number + 1} of {arguments.rounds}: {PROCESSES} processes {many[-1]:,.0f} rows/s, one {one[-1]:,.0f}"
+            f"round {number + 1} of {arguments.rounds}: {many[-1]:,.0f} rows/s in {PROCESSES} processes, {one[-1]:,.0f} in one"
         )
     return {"processes": _middle(many, one), "differences": differences, "models": MODELS}
 
