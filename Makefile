@@ -1,5 +1,5 @@
 # Everything is run from here; `make` shows what there is. A fresh machine needs Python 3.11 and, for the tests,
-# Docker or Java with Maven, and Alertmanager. What is installed comes from the locks in requirements/, by hash, into .venv.
+# Docker or Java with Maven, Alertmanager and Chromium. What is installed comes from the locks in requirements/, by hash, into .venv.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -49,7 +49,7 @@ setup: $(DEV_STAMP) ## install everything for work on Driftline into .venv
 demo: $(RUN_STAMP) ## a day of traffic with known drifts, monitored; no broker needed
 	@$(BIN)/driftline demo
 
-test: broker-way alertmanager-way check mlflow-server ## everything: the checks, then all tests, those on a real broker included
+test: broker-way alertmanager-way browser-way check mlflow-server ## everything: the checks, then all tests, those on a real broker included
 	$(BIN)/pytest
 
 check: $(DEV_STAMP) ## format, lint, types, layers, examples in the documents
@@ -69,6 +69,11 @@ broker-way:
 alertmanager-way:
 	@if ! command -v prometheus-alertmanager alertmanager >/dev/null; then \
 		echo "make: the tests on a real Alertmanager need prometheus-alertmanager or alertmanager on the PATH (Debian: RUNLEVEL=1 apt-get install prometheus-alertmanager, which does not start it)" >&2; exit 2; fi
+
+.PHONY: browser-way
+browser-way:
+	@if ! command -v chromium chromium-browser google-chrome chromium-headless-shell >/dev/null; then \
+		echo "make: the tests of the report need Chromium (Debian: apt-get install chromium)" >&2; exit 2; fi
 
 mlflow-server: $(MLFLOW_STAMP) ## install a real MLflow server, for the tests, into .venv-mlflow
 

@@ -4,7 +4,7 @@
 changed then.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from enum import StrEnum
 
 import msgspec
@@ -90,7 +90,8 @@ class Incident(msgspec.Struct, array_like=True):
         """Whether an alarm has what this incident came from.
 
         It is of the same version, and its change began at the same time, as far as both can be dated; or an input's
-        change explains what came of it. In which segment does not matter: two causes in one minute are rarer than one.
+        change explains what came of it; or both are what came of it, such as a loss and the labels. In which segment
+        does not matter: two causes in one minute are rarer than one.
         """
         own = self.told.key
         if own.challenger is not other.challenger:
@@ -99,9 +100,14 @@ class Incident(msgspec.Struct, array_like=True):
             return False
         if dated.low - NEAR_MS <= self.dated.high and self.dated.low - NEAR_MS <= dated.high:
             return True
+        follows, precedes = dated.may_follow(self.dated), self.dated.may_follow(dated)
         if kind in EXPLAINED:
-            return any(each in OF_INPUTS for each in self.kinds) and dated.may_follow(self.dated)
-        return kind in OF_INPUTS and any(each in EXPLAINED for each in self.kinds) and self.dated.may_follow(dated)
+            of_inputs, of_answers = self._has(OF_INPUTS), self._has(EXPLAINED)
+            return (of_inputs and follows) or (of_answers and (follows or precedes))
+        return kind in OF_INPUTS and self._has(EXPLAINED) and precedes
+
+    def _has(self, kinds: Container[Kind]) -> bool:
+        return any(kind in kinds for kind in self.kinds)
 
     def join(self, told: Told, kind: Kind, dated: Dated) -> None:
         name = told.name

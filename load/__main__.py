@@ -25,6 +25,7 @@ PROGRAMS = (
     "demo-seeds",
     "backtest",
     "produce",
+    "report",
 )  # a module of this package each, with underscores, that has a ``command``
 
 

@@ -99,9 +99,7 @@ def _shared_out(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         differences += sum(
             (folder / "one" / file).read_bytes() != (folder / "many" / file).read_bytes() for file in FILES.values()
         )
-        say(
-            f"round {number + 1} of {arguments.rounds}: {many[-1]:,.0f} rows/s in {PROCESSES} processes, {one[-1]:,.0f} in one"
-        )
+        say(f"round {number + 1} of {arguments.rounds}: {many[-1]:,.0f} rows/s in two processes, {one[-1]:,.0f} in one")
     return {"processes": _middle(many, one), "differences": differences, "models": MODELS}
 
 

@@ -24,6 +24,7 @@ from streams.commands import (
     mlflow,
     pager,
     replay,
+    report,
     schema,
     score,
     topics,
@@ -39,6 +40,7 @@ FAILED, INTERRUPTED, UNREAD = 1, 130, 141  # the last two: 128 and the signal's 
 
 COMMANDS: tuple[Command, ...] = (
     replay.command,
+    report.command,
     diff.command,
     inject.command,
     score.command,

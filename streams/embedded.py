@@ -11,7 +11,7 @@ from streams.errors import SourceError
 from streams.journal import Journal
 from streams.sections import Settings
 from streams.state import EffectLike, EngineFactory
-from streams.summary import Summary, Tally
+from streams.summary import Summary, Tally, budgets
 
 BATCH_RECORDS = 4_000  # enough for detectors that work on whole columns, few enough for a progress bar that moves
 
@@ -71,7 +71,7 @@ def run(
             progress(len(batch))
     except SourceError as failure:
         error = str(failure)
-    return tally.summary(seconds=clock() - start, error=error)
+    return tally.summary(seconds=clock() - start, error=error, budgets=budgets(settings.monitor))
 
 
 def _batches(records: Iterable[RecordLike], most: int) -> Iterator[list[RecordLike]]:

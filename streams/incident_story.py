@@ -78,15 +78,26 @@ def _evidence(step: Alert, told: Evidence | None) -> Iterator[str]:
     if told is not None and _without_trace(told) == _without_trace(evidence):
         yield _row("evidence", "as before")
         return
-    yield _row("value", f"{_number(evidence.value)}, threshold {_number(evidence.threshold)}")
-    yield _row("threshold", evidence.threshold_origin)
-    yield _row("values", f"{evidence.n:,}")
+    for label, what in facts(evidence):
+        yield _row(label, what)
+    if told_too := list(details(evidence)):
+        yield _row("detail", ", ".join(told_too))
+    yield from plots(evidence)
+
+
+def facts(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """What an alert rests on, in words: a label and what stands behind it."""
+    yield "value", f"{number(evidence.value)}, threshold {number(evidence.threshold)}"
+    yield "threshold", evidence.threshold_origin
+    yield "values", f"{evidence.n:,}"
     if evidence.change_point is not None:
         since = evidence.change_point
-        yield _row("since", f"{time_of(since.ts)}, offset {since.offset}")
-    if detail := {name: value for name, value in evidence.detail.items() if name not in _TOLD}:
-        yield _row("detail", ", ".join(_named(name, value) for name, value in detail.items()))
-    yield from plots(evidence)
+        yield "since", f"{time_of(since.ts)}, offset {since.offset}"
+
+
+def details(evidence: Evidence) -> Iterator[str]:
+    """What is known beside it, each with its name."""
+    return (_named(name, value) for name, value in evidence.detail.items() if name not in _TOLD)
 
 
 def _without_trace(evidence: Evidence) -> tuple[object, ...]:
@@ -97,19 +108,19 @@ def plots(evidence: Evidence) -> Iterator[str]:
     """Before and after on one scale, the effect with its interval on another; a scale always holds nothing, ``│``."""
     before, after = _finite(evidence.baseline), _finite(evidence.detail.get("after"))
     if before is not None and after is not None:
-        yield _row("before", f"{axis(before, (before, after))}  {_number(before)}")
-        yield _row("after", f"{axis(after, (before, after))}  {_number(after)}")
+        yield _row("before", f"{axis(before, (before, after))}  {number(before)}")
+        yield _row("after", f"{axis(after, (before, after))}  {number(after)}")
     elif before is not None:
-        yield _row("before", _number(before))
+        yield _row("before", number(before))
     effect = _finite(evidence.effect)
     low, high = (_finite(evidence.detail.get(name)) for name in ("effect_low", "effect_high"))
     if effect is None:
         return
     if low is None or high is None or low > high:
-        yield _row("effect", _number(effect))
+        yield _row("effect", number(effect))
         return
     drawn = axis(effect, (effect, low, high), Interval(low, high))
-    yield _row("effect", f"{drawn}  {_number(effect)} ({_number(low)} to {_number(high)})")
+    yield _row("effect", f"{drawn}  {number(effect)} ({number(low)} to {number(high)})")
 
 
 def axis(point: float, scale: Sequence[float], interval: Interval | None = None) -> str:
@@ -144,7 +155,7 @@ def _finite(value: JsonScalar) -> float | None:
     return float(value)
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
     """Four digits that count; whole where there are more before the point."""
     if value is None or not math.isfinite(value):
         return "unknown"
@@ -158,7 +169,7 @@ def _named(name: str, value: JsonScalar) -> str:
             return f"{name} {time_of(value)}"
         if name == _SPAN_MS:
             return f"lasted {lasting(value)}"
-    return f"{name} {_number(value) if isinstance(value, float) else value}"
+    return f"{name} {number(value) if isinstance(value, float) else value}"
 
 
 # -- what to do next ------------------------------------------------------------------------------------------------

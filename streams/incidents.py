@@ -39,7 +39,7 @@ AFTER: Mapping[AlertEvent, Status | None] = {
     AlertEvent.RETRACTED: Status.RETRACTED,
 }
 # Their summaries say what somebody did, not what the incident is about.
-_SAYS_WHO = frozenset(
+SAYS_WHO = frozenset(
     {AlertEvent.ACKNOWLEDGED, AlertEvent.MUTED, AlertEvent.UNMUTED, AlertEvent.RESOLVED, AlertEvent.RETRACTED}
 )
 
@@ -124,7 +124,7 @@ def _after(before: Incident | None, alert: Alert) -> Incident:
             last_ts=alert.ts,
             summary=_cut(alert.summary),
         )
-    summary = before.summary if alert.event in _SAYS_WHO else _cut(alert.summary)
+    summary = before.summary if alert.event in SAYS_WHO else _cut(alert.summary)
     return msgspec.structs.replace(before, status=status, severity=alert.severity, last_ts=alert.ts, summary=summary)
 
 

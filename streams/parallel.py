@@ -14,11 +14,12 @@ from typing import cast
 
 import msgspec
 
+from detectors.config import MonitorConfig
 from detectors.effects import Effect
 from streams.embedded import Advance, Sink
 from streams.errors import SourceError, UsageError
 from streams.share import LENGTH_BYTES, PIECE_RECORDS, Last, Message, Piece, Task, Told
-from streams.summary import Summary, Tally
+from streams.summary import Summary, Tally, budgets
 
 PROCESSES_MAX = 64
 _message = msgspec.msgpack.Decoder(Message).decode
@@ -62,8 +63,8 @@ class _Process:
 
 
 class Processes(AbstractContextManager["Processes"]):
-    def __init__(self, tasks: Sequence[Task], pending_max: int) -> None:
-        self._pending_max = pending_max
+    def __init__(self, tasks: Sequence[Task], monitor: MonitorConfig) -> None:
+        self._monitor = monitor
         self._all: list[_Process] = []
         try:
             for task in tasks:
@@ -97,14 +98,14 @@ class Processes(AbstractContextManager["Processes"]):
                 for sink in sinks:
                     sink(effect)
         last = cast(Last, self._all[0].last)
-        return tally.summary(seconds=clock() - start, error=last.error), last
+        return tally.summary(seconds=clock() - start, error=last.error, budgets=budgets(self._monitor)), last
 
     def _check_limits(self, message: Message) -> None:
         """Limits of all models together: where one would be met, each process alone would decide otherwise."""
         if isinstance(message, Last) and message.too_many_models:
             raise UsageError("has more models than models_max", where="the history", advice=_ONE)
         # How many wait is said between two pieces; between these there may have been a piece's more.
-        if sum(process.pending + PIECE_RECORDS for process in self._all) > self._pending_max:
+        if sum(process.pending + PIECE_RECORDS for process in self._all) > self._monitor.pending_max:
             raise UsageError("more predictions wait than pending_max", where="the history", advice=_ONE)
 
     def _certain(self) -> list[Told]:

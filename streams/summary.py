@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from detectors.config import MonitorConfig
 from detectors.engine import Counts
-from schemas.events import Alert, AlertEvent
+from schemas.events import EVERY_MODEL, Alert, AlertEvent
 from schemas.records import RecordLike
 from schemas.topics import CATALOGUE, Direction, Stream
 from streams.state import EffectLike
@@ -34,6 +35,13 @@ class Span(msgspec.Struct, frozen=True):
     to_ts: int
 
 
+class Budget(msgspec.Struct, frozen=True, omit_defaults=True):
+    """False pages that one model was allowed, as it was configured."""
+
+    false_pages_per_month: float
+    rows_per_false_alarm: float | None = None  # asked for in rows instead
+
+
 class Summary(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="replay_summary"):
     v: int = 1
     complete: bool  # false: a source could not be read to its end
@@ -47,6 +55,14 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="
     time_range: Span | None
     seconds: float
     records_per_second: float
+    budgets: dict[str, Budget] = {}  # "*" is every model's that is not named
+
+
+def budgets(monitor: MonitorConfig) -> dict[str, Budget]:
+    configured = {EVERY_MODEL: monitor.defaults, **monitor.models}
+    return {
+        model: Budget(config.false_pages_per_month, config.rows_per_false_alarm) for model, config in configured.items()
+    }
 
 
 class Tally:
@@ -94,7 +110,9 @@ class Tally:
             reason = _refusal(effect.value).reason
             self._dead_letters[reason] = self._dead_letters.get(reason, 0) + 1
 
-    def summary(self, *, seconds: float, error: str | None = None) -> Summary:
+    def summary(
+        self, *, seconds: float, error: str | None = None, budgets: Mapping[str, Budget] | None = None
+    ) -> Summary:
         return Summary(
             complete=error is None,
             error=error,
@@ -106,6 +124,7 @@ class Tally:
             time_range=Span(self._first, self._last) if self._first is not None else None,
             seconds=round(seconds, 3),
             records_per_second=round(self._records / seconds, 1) if seconds > 0 else 0.0,
+            budgets=dict(budgets or {}),
         )
 
     def _alert(self, alert: Alert) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from streams.commands import Command, add_config
 from streams.commands.files import SOURCES, add_files, history_of
 from streams.errors import ContentError, SourceError, UsageError
+from streams.findings.outputs import add_outputs, wanted
 from streams.terminal import complain, environment
 from streams.text import printable
 
@@ -47,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--processes", type=int, default=1, metavar="N", help=many)
     parser.add_argument("--resume", action="store_true", help=resume)
     add_files(parser)
+    add_outputs(parser, "--report")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from streams.summary import Opened  # noqa: PLC0415
 
     settings = load(args.config, environment())
-    shown = Opened()
+    further, shown = wanted(args, args.out), Opened()
     _check_processes(args)
     with ExitStack() as stack:
         source = _open(args, settings, stack)
@@ -89,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
         summary = msgspec.structs.replace(summary, blank_lines=source.blank_lines())
         where = files.finish(summary)
     report.show(summary, shown.alerts, shown.more, str(where), sys.stdout)
+    further.of(where, sys.stdout)
     if left_over := source.left_over():
         complain(printable(left_over))
     if summary.error is not None:
@@ -136,7 +139,7 @@ def _run_shared(
                 state=str(state) if source.large else None,
             )
         )
-    with Processes(tasks, settings.monitor.pending_max) as processes:
+    with Processes(tasks, settings.monitor) as processes:
         summary, last = processes.run((files, shown), progress)
     return summary, source._replace(blank_lines=lambda: last.blank_lines, left_over=lambda: last.left_over)
 

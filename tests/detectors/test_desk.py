@@ -160,11 +160,12 @@ class DeskMachine(RuleBasedStateMachine):
         if plain.low - MINUTE <= change <= plain.high + MINUTE:
             return True
         inputs, follows = {Kind.FEATURE_DRIFT, Kind.DATA_QUALITY}, Kind.CONCEPT_DRIFT
-        if kind == follows and inputs & set(plain.kinds):
-            return plain.low - MINUTE <= change <= plain.high + 60 * MINUTE and abs(change - plain.at) <= 120 * MINUTE
-        if kind in inputs and follows in plain.kinds:
-            return plain.low - 60 * MINUTE <= change <= plain.high + MINUTE and abs(change - plain.at) <= 120 * MINUTE
-        return False
+        near = abs(change - plain.at) <= 120 * MINUTE
+        after = near and plain.low - MINUTE <= change <= plain.high + 60 * MINUTE
+        before = near and plain.low - 60 * MINUTE <= change <= plain.high + MINUTE
+        if kind == follows and inputs & set(plain.kinds) and after:
+            return True
+        return follows in plain.kinds and ((kind == follows and (after or before)) or (kind in inputs and before))
 
     def plainly_on(self, plain: Plain, name: tuple[int, str], kind: Kind, change: int) -> None:
         plain.on.append(name)
