@@ -57,8 +57,8 @@ def read(path: Path) -> list[Change]:
     if content is None:
         raise UsageError(f"is larger than {BYTES_MAX:,} bytes", where=where, advice="a line a known change will do")
     lines = [(number, line) for number, line in enumerate(content.splitlines(), 1) if line.strip()]
-    if not 0 < len(lines) <= CHANGES_MAX:
-        raise UsageError(f"holds {len(lines):,} changes: 1 to {CHANGES_MAX:,} are allowed", where=where)
+    if len(lines) > CHANGES_MAX:
+        raise UsageError(f"holds {len(lines):,} changes, more than {CHANGES_MAX:,}", where=where)
     return list(_changes(lines, where))
 
 
@@ -68,9 +68,9 @@ def _changes(lines: Iterable[tuple[int, bytes]], where: str) -> Iterator[Change]
         try:
             change = msgspec.json.decode(line, type=Change)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            advice = 'write {"model": …, "starts": …, "ends": …, "signals": […], "what": …}'
+            advice = 'write {"model": …, "starts": …, "ends": …, "what": …}'
             raise UsageError(f"is no known change: {error}", where=place, advice=advice) from None
-        if change.ends_ms is not None and change.ends_ms <= change.starts_ms:
+        if change.ends_ms is not None and change.ends_ms < change.starts_ms:
             raise UsageError("ends before it starts", where=place)
         yield change
 
