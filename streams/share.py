@@ -4,6 +4,7 @@ Every one of them reads all of the history. Models are given out in turn, in the
 the same for all. What belongs to no model is the first one's; a tick is everybody's, and counted once.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator
@@ -221,7 +222,10 @@ def main() -> int:
     """The task comes on standard input, the pieces leave on standard output."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever has started it ends it
     task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
-    work(task, sys.stdout.buffer)
+    try:
+        work(task, sys.stdout.buffer)
+    except BrokenPipeError:  # nobody is there any more to hear of it, or of what Python says of it at the end
+        os._exit(1)
     return 0
 
 

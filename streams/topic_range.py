@@ -1,6 +1,7 @@
 """History from Kafka: what the input topics hold now, all or of some time, in the worker's own order with its cuts."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from streams.partition_counts import partition_counts
 from streams.sections import KafkaSettings
 
 KAFKA = "kafka:"
+_STRETCH = re.compile(r"(.+)/(\d+)=(\d*)-(\d*)", re.ASCII)
 _HELD_RECORDS_MAX = 10_000  # of one topic before the others are asked instead: memory, against more round trips
 _RUN_RECORDS_MAX = 4_000
 _FETCH_WAIT_MS = 200
@@ -27,11 +29,34 @@ _STALL_S = 60.0  # a broker that gives nothing for so long, though there is more
 Runs = AsyncGenerator[Sequence[RecordLike], None]
 
 
+class Stretch(NamedTuple):
+    """Of one partition of a topic: offsets, the last one excluded. ``None``: as far as there is something."""
+
+    topic: str
+    partition: int
+    first: int | None
+    end: int | None
+
+    @classmethod
+    def of(cls, text: str) -> "Stretch":
+        """``TOPIC/PARTITION=FIRST-END``, either of which may be left out."""
+        match = _STRETCH.fullmatch(text)
+        if match is None:
+            advice = "write TOPIC/PARTITION=FIRST-END, such as driftline.predictions/0=1000-2000"
+            raise UsageError(f"{text!r} is no stretch of a topic", where="--offsets", advice=advice)
+        first, end = (int(number) if number else None for number in match.group(3, 4))
+        return cls(match[1], int(match[2]), first, end)
+
+
 class Between(NamedTuple):
-    """Append times in epoch milliseconds, the end excluded. ``None``: as far as there is something."""
+    """Append times in epoch milliseconds, the end excluded. ``None``: as far as there is something.
+
+    With ``stretches`` only their partition numbers are read; of a topic that none names, all.
+    """
 
     since: int | None = None
     until: int | None = None
+    stretches: Sequence[Stretch] = ()
 
 
 class TopicRange:
@@ -56,11 +81,11 @@ class TopicRange:
                 runner.run(runs.aclose())
 
     async def _runs(self) -> Runs:
-        sides = await _sides(self._kafka)
+        sides = _chosen(await _sides(self._kafka), self._between.stretches)
         async with _consumer(self._kafka) as asked:
             every = [side for numbered in sides for side in numbered]
             starts, ends = await _range(asked, every, self._between)
-        cuts = await _cuts(self._kafka, len(sides))
+        cuts = await _cuts(self._kafka, sides[-1][0].partition + 1)
         self._all = sum(ends[side] - starts[side] for side in every)
         for numbered in sides:
             number = numbered[0].partition
@@ -110,6 +135,16 @@ async def _sides(kafka: KafkaSettings) -> list[list[TopicPartition]]:
     return [[TopicPartition(topic, number) for topic in counts] for number in range(max(counts.values()))]
 
 
+def _chosen(sides: list[list[TopicPartition]], stretches: Sequence[Stretch]) -> list[list[TopicPartition]]:
+    known = {side for numbered in sides for side in numbered}
+    for stretch in stretches:
+        if TopicPartition(stretch.topic, stretch.partition) not in known:
+            advice = f"there are {', '.join(side.topic for side in sides[0])}, each with {len(sides)} partitions"
+            raise UsageError(f"{stretch.topic}/{stretch.partition} is no input", where="--offsets", advice=advice)
+    wanted = {stretch.partition for stretch in stretches}
+    return [numbered for numbered in sides if not wanted or numbered[0].partition in wanted]
+
+
 async def _range(
     asked: AIOKafkaConsumer, sides: Sequence[TopicPartition], between: Between
 ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
@@ -120,10 +155,18 @@ async def _range(
         found = await asked.offsets_for_times(dict.fromkeys(sides, time))
         return {side: ends[side] if place is None else min(place.offset, ends[side]) for side, place in found.items()}
 
+    for topic, partition, first, end in between.stretches:
+        side = TopicPartition(topic, partition)
+        starts[side] = max(starts[side], first or 0)
+        ends[side] = max(starts[side], ends[side] if end is None else min(ends[side], end))
     if between.since is not None:
-        starts = {side: max(starts[side], place) for side, place in (await first_at(between.since)).items()}
+        starts = {
+            side: min(max(starts[side], place), ends[side]) for side, place in (await first_at(between.since)).items()
+        }
     if between.until is not None:
-        ends = {side: max(starts[side], place) for side, place in (await first_at(between.until)).items()}
+        ends = {
+            side: max(starts[side], min(ends[side], place)) for side, place in (await first_at(between.until)).items()
+        }
     return starts, ends
 
 

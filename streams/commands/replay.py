@@ -43,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     results = "directory for the results, default: %(default)s"
     parser.add_argument("--out", type=Path, default=Path("driftline-results"), metavar="DIR", help=results)
+    offsets = "of kafka: only these, as TOPIC/PARTITION=FIRST-END, the last excluded; may be given again"
+    parser.add_argument("--offsets", action="append", default=[], metavar="STRETCH", help=offsets)
     resume = "go on where a replay into the same directory was interrupted"
     many = "share the models out over so many processes, with the same results; default: %(default)s"
     parser.add_argument("--processes", type=int, default=1, metavar="N", help=many)
@@ -164,6 +166,8 @@ def _results(args: argparse.Namespace, source: _Opened, stack: ExitStack) -> "tu
 def _open(args: argparse.Namespace, settings: "Settings", stack: ExitStack) -> _Opened:
     if any(source.startswith("kafka:") for source in args.sources):
         return _open_kafka(args, settings)
+    if args.offsets:
+        raise UsageError("--offsets are of kafka:", advice="take a part of files with --from and --to")
     from streams.history import ROWS_IN_MEMORY  # noqa: PLC0415
 
     history = stack.enter_context(history_of(args, settings))
@@ -201,13 +205,14 @@ def _open_kafka(args: argparse.Namespace, settings: "Settings") -> _Opened:
     from streams.connection import check_login  # noqa: PLC0415 - these bring the Kafka client
     from streams.moments import between  # noqa: PLC0415
     from streams.permissions import permissions  # noqa: PLC0415
-    from streams.topic_range import KAFKA, Between, TopicRange  # noqa: PLC0415
+    from streams.topic_range import KAFKA, Between, Stretch, TopicRange  # noqa: PLC0415
 
     if args.sources != [KAFKA] or args.labels or args.mapping:
         advice = "replay one after the other"
         raise UsageError(f"{KAFKA} stands alone, without a name and without files beside it", advice=advice)
     check_login(settings.kafka, permissions(settings.kafka))
-    topics = TopicRange(settings.kafka, Between(*between(args.since, args.until)))
+    stretches = [Stretch.of(text) for text in args.offsets]
+    topics = TopicRange(settings.kafka, Between(*between(args.since, args.until), stretches))
     return _Opened(
         topics,
         lambda: topics.fraction,

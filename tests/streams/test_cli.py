@@ -59,6 +59,8 @@ sys.stderr.write(" ".join(name for name in {HEAVY} if name in sys.modules))
         (["replay", "kafka:", "more.jsonl"], "kafka: stands alone"),
         (["replay", "a.csv"], "a.csv: cannot be read: No such file or directory"),
         (["replay", "*.csv"], "*.csv: fits no file"),
+        (["replay", "a.csv", "--offsets", "a/0=1-2"], "--offsets are of kafka:; take a part of files with --from"),
+        (["replay", "kafka:", "--offsets", "a=1"], "--offsets: 'a=1' is no stretch of a topic; write TOPIC/PARTITION="),
         (["replay", "a.csv", "--from", "2h"], "--from: '2h' is no time; write one such as 2026-01-31T12:00:00Z"),
         (
             ["replay", "a.csv", "--from", "2026-02-01T00:00:00Z", "--to", "2026-01-01T00:00:00Z"],
