@@ -63,6 +63,10 @@ class _Process:
 
 
 class Processes(AbstractContextManager["Processes"]):
+    """``fraction``: how much of the history the first of them has read."""
+
+    fraction: float | None = None
+
     def __init__(self, tasks: Sequence[Task], monitor: MonitorConfig) -> None:
         self._monitor = monitor
         self._all: list[_Process] = []
@@ -88,6 +92,7 @@ class Processes(AbstractContextManager["Processes"]):
             if isinstance(message, Piece):
                 tally.counted(0, message.counts)
                 if process is self._all[0]:
+                    self.fraction = message.fraction
                     tally.saw(message.upto - seen, message.times)
                     progress(message.upto - seen)
                     seen = message.upto

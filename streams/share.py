@@ -7,7 +7,7 @@ the same for all. What belongs to no model is the first one's; a tick is everybo
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -57,6 +57,7 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True, tag="piece"):
     told: list[Told]
     counts: dict[str, Counts]
     pending: int  # predictions that wait
+    fraction: float | None  # of the history that is read
     times: tuple[int, int] | None  # the first and the last of the records, whoever's they are
 
 
@@ -142,10 +143,10 @@ def work(task: Task, out: BinaryIO) -> None:
             stack.callback(rocks.close)
         prepare()
         engine = cast(Engine, embedded.engines(settings, any_stream=True)(0, rocks))
-        pieces = _Pieces(share, engine, rocks)
+        pieces = _Pieces(share, engine, rocks, history)
         error, too_many = None, False
         try:
-            for piece in pieces.of(history.records):
+            for piece in pieces.all():
                 _send(out, piece)
         except SourceError as failure:
             error = str(failure)
@@ -160,16 +161,17 @@ def work(task: Task, out: BinaryIO) -> None:
 class _Pieces:
     """Runs the share of each stretch of the history through the engine."""
 
-    def __init__(self, share: Share, engine: Engine, rocks: Rocks | None) -> None:
-        self._share, self._engine, self._rocks = share, engine, rocks
+    def __init__(self, share: Share, engine: Engine, rocks: Rocks | None, history: History) -> None:
+        self._share, self._engine, self._rocks, self._history = share, engine, rocks, history
         self._upto, self._uncommitted = 0, 0
         self._batch: list[RecordLike] = []
         self._places: list[int] = []
         self._times: tuple[int, int] | None = None
 
-    def of(self, records: Iterable[RecordLike]) -> Iterator[Piece]:
+    def all(self) -> Iterator[Piece]:
+        """But what is left at the end."""
         takes, batch, places = self._share.takes, self._batch, self._places
-        for place, record in enumerate(records):
+        for place, record in enumerate(self._history.records):
             self._upto = place + 1
             if record.timestamp > 0:  # 0: no event has shown a time yet
                 first, last = self._times or (record.timestamp, record.timestamp)
@@ -197,6 +199,7 @@ class _Pieces:
             told=told,
             counts=applied.counts,
             pending=self._engine.stats.pending,
+            fraction=self._history.fraction,
             times=self._times,
         )
 

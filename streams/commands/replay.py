@@ -18,7 +18,6 @@ if TYPE_CHECKING:  # what is heavy is imported when the command runs
     from schemas.records import RecordLike
     from streams.history import History
     from streams.journal import Journal
-    from streams.progress import Progress
     from streams.sections import Settings
     from streams.sinks import ResultFiles
     from streams.summary import Opened, Summary
@@ -71,13 +70,12 @@ def run(args: argparse.Namespace) -> int:
         files, journal = _results(args, source, stack)
         for alert in files.told_before():
             shown(alert)
-        progress = stack.enter_context(progress_on(sys.stderr, source.fraction))
         try:
             if args.processes > 1:
-                summary, source = _run_shared(args, settings, source, files, shown, progress)
+                summary, source = _run_shared(args, settings, source, files, shown)
             else:
                 prepare()
-                with journal or nullcontext():
+                with journal or nullcontext(), progress_on(sys.stderr, source.fraction) as progress:
                     summary = embedded.run(
                         source.records,
                         settings,
@@ -115,16 +113,12 @@ def _check_processes(args: argparse.Namespace) -> None:
 
 
 def _run_shared(
-    args: argparse.Namespace,
-    settings: "Settings",
-    source: _Opened,
-    files: "ResultFiles",
-    shown: "Opened",
-    progress: "Progress",
+    args: argparse.Namespace, settings: "Settings", source: _Opened, files: "ResultFiles", shown: "Opened"
 ) -> "tuple[Summary, _Opened]":
     """In several processes. What only shows when all is read, the first of them says."""
     from streams.commands.files import given  # noqa: PLC0415
     from streams.parallel import Processes  # noqa: PLC0415
+    from streams.progress import progress_on  # noqa: PLC0415
     from streams.share import Task  # noqa: PLC0415
     from streams.sinks import STATE  # noqa: PLC0415
 
@@ -141,7 +135,10 @@ def _run_shared(
                 state=str(state) if source.large else None,
             )
         )
-    with Processes(tasks, settings.monitor) as processes:
+    with (
+        Processes(tasks, settings.monitor) as processes,
+        progress_on(sys.stderr, lambda: processes.fraction) as progress,
+    ):
         summary, last = processes.run((files, shown), progress)
     return summary, source._replace(blank_lines=lambda: last.blank_lines, left_over=lambda: last.left_over)
 
