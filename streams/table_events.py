@@ -91,7 +91,7 @@ class Table:
                 id=key,
                 model=model,
                 ts=time,
-                features=dict(zip(names, cells, strict=True)),
+                features=dict(zip(names, cells, strict=False)),  # as many as names: to ask costs a tenth
                 prediction=answer,
                 version=version,
                 score=score,
@@ -100,7 +100,7 @@ class Table:
                 latency_ms=latency_ms,
                 cost=cost,
             )
-            yield Parsed(topic, 0, offset, time, event, crc32(_PACK(event)))
+            yield Parsed(topic, 0, offset, time, event, crc32(_PACK(row)))
 
     def made(self) -> Iterator[tuple[list[str], list[str], list[int]]]:
         """Of some rows at a time: models, ids, and when predictions were made."""
