@@ -159,7 +159,7 @@ def kinds_in(part: Part, names: Collection[str], columns: Columns) -> Mapping[st
 
 def _look(file: TableFile, names: list[str], columns: Columns) -> tuple[Mapping[str, Kind], Rows | None]:
     """At the first rows: what is text and what is a number must not depend on how a file is read in parts."""
-    wanted = {*names, columns.time or file.names[0]}
+    wanted = {*(() if file.typed else names), columns.time or file.names[0]}
     part = next(file.parts(wanted, {columns.time or ""}), None)
     if part is None:
         return {}, None
