@@ -33,7 +33,7 @@ class _Opened(NamedTuple):
     any_stream: bool
     error: type[SourceError]  # what it is when it cannot be read to its end
     large: bool  # too large for a state in memory
-    identity: str | None  # of what decides the results; None where it cannot be read a second time
+    identity: Callable[[], str] | None  # of what decides the results; None where it cannot be read a second time
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -150,14 +150,14 @@ def _results(args: argparse.Namespace, source: _Opened, stack: ExitStack) -> "tu
 
     if args.resume and source.identity is None:
         raise UsageError("--resume goes on with files alone", advice="leave it out: topics and pipes are read anew")
-    folder = args.out / PARTIAL / STATE
-    begins = reached(folder, source.identity) if args.resume and source.identity is not None else None
+    folder, identity = args.out / PARTIAL / STATE, source.identity() if source.identity is not None else ""
+    begins = reached(folder, identity) if args.resume else None
     if args.resume and begins is None:
         complain("there is nothing to go on from: begins at the beginning")
-    on_disk = args.resume or source.large
-    goes_on = on_disk and source.identity is not None and args.processes == 1
+    on_disk = (args.resume or source.large) and args.processes == 1
+    goes_on = on_disk and source.identity is not None
     files = stack.enter_context(ResultFiles(args.out, goes_on=goes_on, sizes=begins.sizes if begins else None))
-    return files, Journal(folder, source.identity or "", files, begins) if on_disk and args.processes == 1 else None
+    return files, Journal(folder, identity, files, begins) if on_disk else None
 
 
 def _open(args: argparse.Namespace, settings: "Settings", stack: ExitStack) -> _Opened:
@@ -176,7 +176,7 @@ def _open(args: argparse.Namespace, settings: "Settings", stack: ExitStack) -> _
         any_stream=True,
         error=ContentError,
         large=history.rows_about > ROWS_IN_MEMORY,
-        identity=_identity(history, settings) if history.rereadable else None,
+        identity=(lambda: _identity(history, settings)) if history.rereadable else None,
     )
 
 
