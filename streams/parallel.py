@@ -84,7 +84,12 @@ class Processes(AbstractContextManager["Processes"]):
     def run(
         self, sinks: Sequence[Sink], progress: Advance, clock: Callable[[], float] = time.perf_counter
     ) -> tuple[Summary, Last]:
-        """Everything that they say, as one of them would have said it; and the last words of the first."""
+        """Everything that they say, as one of them would have said it; and the last words of the first.
+
+        The clock starts when all are ready, as that of one process does.
+        """
+        for process in self._all:
+            process.read()
         tally, start, seen = Tally(), clock(), 0
         while behind := [process for process in self._all if process.last is None]:
             process = min(behind, key=lambda one: one.upto)  # nobody waits for it to be read but itself

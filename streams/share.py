@@ -145,6 +145,7 @@ def work(task: Task, out: BinaryIO) -> None:
         engine = cast(Engine, embedded.engines(settings, any_stream=True)(0, rocks))
         pieces = _Pieces(share, engine, rocks, history)
         error, too_many = None, False
+        _send(out, pieces.rest())  # nothing yet, but ready
         try:
             for piece in pieces.all():
                 _send(out, piece)

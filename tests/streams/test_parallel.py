@@ -82,9 +82,9 @@ def test_a_file_that_is_cut_off_ends_the_same(folder: Path, capsys: pytest.Captu
     with Path("june.csv").open("a") as file:
         file.write("1,2\n")
     replay("one", "june.csv", status=2)
-    one = capsys.readouterr().err
+    one = capsys.readouterr().err.splitlines()[-1]
     replay("two", "june.csv", "--processes", "2", status=2)
-    assert capsys.readouterr().err.replace("two/", "one/") == one
+    assert capsys.readouterr().err.splitlines()[-1].replace("two/", "one/") == one
     assert "row 6,001 has 2 columns" in one
     assert results("one/partial") == results("two/partial")
 
