@@ -1,6 +1,6 @@
 """What a person says of an incident: acknowledged, muted, resolved, a true or a false alarm."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 from detectors.desk import Desk
@@ -10,6 +10,7 @@ from detectors.lifecycle import Alarm, Closing
 from detectors.moment import Moment
 from detectors.reports import Reports, ScopeKey, Step
 from schemas.events import Control, ControlAction, Verdict
+from schemas.reasons import AuditResult
 
 
 class Owner(Protocol):
@@ -66,13 +67,18 @@ _ANSWERS: Mapping[ControlAction, Callable[[_Answer], Iterator[Decided]]] = {
 }
 
 
-def answered(desk: Desk, owners: Iterable[Owner], moment: Moment, event: Control) -> Iterator[Decided]:
-    """What follows from it; a signal where there is no such incident to take it."""
+def answered(
+    desk: Desk, owners: Iterable[Owner], moment: Moment, event: Control
+) -> Generator[Decided, None, AuditResult]:
+    """What follows from it, and what became of it; a signal where there is no such incident to take it."""
     incident, over = desk.find(event.incident), desk.find_over(event.incident, moment.now)
     if incident is not None:
+        nothing_to_end = event.action is ControlAction.UNMUTE and not incident.muted
         yield from _ANSWERS[event.action](_Answer(desk, owners, incident, moment, event))
-    elif event.action is ControlAction.VERDICT and over is not None and over.stands is Stands.RESOLVED:
+        return AuditResult.NOT_MUTED if nothing_to_end else AuditResult.APPLIED
+    if event.action is ControlAction.VERDICT and over is not None and over.stands is Stands.RESOLVED:
         if event.verdict is Verdict.FALSE_ALARM:
             yield desk.retract(over, moment, Closing.FALSE_ALARM)
-    else:
-        yield Reports(ScopeKey(desk.model, None, None, False)).not_open(moment, event)
+        return AuditResult.APPLIED
+    yield Reports(ScopeKey(desk.model, None, None, False)).not_open(moment, event)
+    return AuditResult.NOT_OPEN

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.events import Prediction, class_name
+from schemas.classes import class_name
+from schemas.events import Prediction
 
 Cell = float | str | bool | None
 Numbers = NDArray[np.float64]

@@ -8,6 +8,7 @@ FeatureKind = Literal["auto", "numeric", "categorical", "boolean", "text-length"
 Task = Literal["auto", "binary", "multiclass", "regression", "ranking"]
 SeverityName = Literal["info", "warning", "critical"]
 Loss = Literal["auto", "zero_one", "absolute", "squared"]
+RetrainKind = Literal["concept_drift", "feature_drift", "prediction_drift", "label_drift"]
 Scalar = float | int | str | bool
 AUTO, OFF = "auto", "off"
 
@@ -26,9 +27,14 @@ class FeatureConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RetrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a retrain event is worth its cost."""
 
+    on: tuple[RetrainKind, ...] = ("concept_drift", "feature_drift", "prediction_drift", "label_drift")
     cooldown: str = "24h"  # stream time between two retrain events of a model
     min_labels: int = 200  # joined labels since the change; fewer train nothing
+    labels_share: float = 0.2  # of the predictions since the change; quick labels alone are often of another kind
+    labels_wait: str = "24h"  # so long it waits for that share, and no longer
     feature_drift_lasts: str = "6h"  # how long feature drift stays open before it alone asks for a retrain
+    per_month: int = 0  # retrain events in 30 days; 0: as many as there are reasons for
+    give_up_after: int = 3  # retrains in a row that did not cure; 0: never
 
 
 class IncidentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,6 +11,7 @@ import msgspec
 from detectors import wording
 from detectors.causes import Dated
 from detectors.config import ModelConfig
+from detectors.cure import Answer
 from detectors.effects import Decided
 from detectors.incident import Incident, Stands, dated, of_incident
 from detectors.lifecycle import Closing, Disposition
@@ -65,6 +66,8 @@ class Desk:
                 yield from self._began(one)
             elif one.event in (AlertEvent.UPDATED, AlertEvent.AMENDED):
                 yield from self._shows_more(one)
+            elif one.event is AlertEvent.ESCALATED:
+                yield from self._worsened(one)
             else:
                 yield from self._ended(one)
 
@@ -131,7 +134,7 @@ class Desk:
         self.incidents[incident.id] = incident
         ago = step.moment.now - incident.ended
         incident.reopened += 1
-        incident.severity, incident.told, incident.why = grade.severity, told, None
+        incident.severity, incident.told, incident.why, incident.tried = grade.severity, told, None, None
         self._join(incident, step, told, when)
         detail: dict[str, JsonScalar] = {"reopened": incident.reopened, "was_over_ms": ago}
         summary = wording.reopened(step.summary, ago)
@@ -151,6 +154,24 @@ class Desk:
             told = _with(told, incident.signals)
             yield self._tell(incident, step.moment, step.event, told, step.summary)
 
+    def _worsened(self, step: Step) -> Iterator[Decided]:
+        """A version that was to end it has not. That is told once, whichever of its signals shows it first."""
+        incident, told = self._of[step.told.name], step.told
+        version, answer = (str(told.evidence.detail.get(name)) for name in ("new_version", "answer"))
+        if incident.tried in ((version, answer), (version, Answer.WORSE)):
+            yield beside(step.moment, told, incident.id, Disposition.SHOWN)
+            return
+        grade = graded(self._config, told, step.alarm.severity)
+        incident.tried = version, answer
+        incident.told = told = _with(told, {_BECAUSE: grade.because})
+        if RANKS[grade.severity] > RANKS[incident.severity]:
+            incident.severity = grade.severity
+        if incident.stands is Stands.WAITING:
+            yield beside(step.moment, told, incident.id, Disposition.SHOWN)
+        else:
+            told = _with(told, incident.signals)
+            yield self._tell(incident, step.moment, AlertEvent.ESCALATED, told, step.summary)
+
     def _ended(self, step: Step) -> Iterator[Decided]:
         told = step.told
         incident, why = self._of.pop(told.name), step.why or Closing.RECOVERED
@@ -167,7 +188,8 @@ class Desk:
             yield beside(step.moment, told, incident.id, Disposition.OVER)
         else:
             alone = told.name == incident.told.name and len(incident.seen) == 1
-            yield self._end(incident, step.moment, why, step.summary if alone else None)
+            cured = wording.with_others(step.summary, len(incident.seen) - 1) if why is Closing.CURED else None
+            yield self._end(incident, step.moment, why, step.summary if alone else cured)
 
     # -- what time and people say -------------------------------------------------------------------------------------
 

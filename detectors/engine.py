@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from detectors.audit import AuditLog
 from detectors.banks import registry
 from detectors.banks.contract import StateError, StateVersionError
 from detectors.baseline import Baseline
@@ -25,13 +26,28 @@ from detectors.moment import Item
 from detectors.monitor import Monitor, MonitorState
 from detectors.sealing import open_sealed, seal
 from detectors.shelf import Room, Shelf
+from detectors.signing import NO_KEYS, Keys
 from detectors.together import Together
 from schemas.codec import Decoder, Rejection, dead_letter, encode
-from schemas.events import Alert, DeadLetter, DeadLetterReason, Input, Metrics, Output, Retrain, Signal
+from schemas.events import (
+    Alert,
+    Audit,
+    Control,
+    ControlAction,
+    DeadLetter,
+    Input,
+    Metrics,
+    Output,
+    Retrain,
+    Rollback,
+    Signal,
+)
 from schemas.parsed import Parsed
+from schemas.reasons import AuditResult, DeadLetterReason
 from schemas.records import RecordLike
+from schemas.sizes import fit
 from schemas.times import TS_END, TS_MIN
-from schemas.topics import Stream, TopicNames
+from schemas.topics import VALUE_BYTES_MAX, Stream, TopicNames
 
 _APPLIED = Fate.APPLIED  # a look into an enum costs more than most of what a record needs
 
@@ -44,9 +60,11 @@ _PACK = msgspec.msgpack.Encoder().encode
 _STREAMS: Mapping[type[Output], Stream] = {
     Alert: Stream.ALERTS,
     Retrain: Stream.RETRAIN,
+    Rollback: Stream.RETRAIN,
     Signal: Stream.SIGNALS,
     Metrics: Stream.METRICS,
     DeadLetter: Stream.DEAD_LETTERS,
+    Audit: Stream.AUDIT,
 }
 
 
@@ -104,8 +122,8 @@ class Engine:
     """All models of one partition number.
 
     ``kept`` is what an engine before this one has handed out as changes: this one goes on where that stood then.
-    Without it everything stays in memory. ``recordings`` are the baselines that the configuration names. Raises
-    ``StateError`` where it cannot be understood.
+    Without it everything stays in memory. ``recordings`` are the baselines that the configuration names, ``keys`` those
+    that control events are signed with. Raises ``StateError`` where it cannot be understood.
     """
 
     def __init__(
@@ -117,6 +135,7 @@ class Engine:
         any_stream: bool = False,
         kept: Kept | None = None,
         recordings: Recordings | None = None,
+        keys: Keys = NO_KEYS,
     ) -> None:
         self.partition = partition
         self._config = config
@@ -128,6 +147,7 @@ class Engine:
         self._monitors: dict[str, Monitor] = {}
         self._unsaved: dict[str, Monitor] = {}  # those that have changed since the last changes
         self._oldest: list[tuple[int, str, int]] | None = None  # since when who has waited longest, once that is asked
+        self._audit = AuditLog(keys)
         if kept is not None:
             self._restore(kept)
 
@@ -150,7 +170,6 @@ class Engine:
         decided: list[Decided],
         touched: dict[str, Monitor],
     ) -> None:
-        monitors = self._monitors
         topic: str | None = None  # none yet: a file may have any name, even an empty one
         count = Counts()
         for index, (record, event) in enumerate(zip(records, self._decoded(records, counts), strict=True), start):
@@ -163,19 +182,14 @@ class Engine:
             if type(event) is Rejection:
                 decided.append(self._refused(index, time, record, event, count))
                 continue
-            model: str | None = event.model  # type: ignore[union-attr]
-            if model is None:
-                decided.extend(_decided_by(touched))
-                decided.extend(self._to_all((index, time, record, event)))
-                count.applied += 1
+            if type(event) is Control:
+                self._heard((index, time, record, event), count, decided, touched)
                 continue
-            monitor = touched.get(model)
+            model: str = event.model  # type: ignore[union-attr, assignment]
+            monitor = touched.get(model) or self._touch(model, touched)
             if monitor is None:
-                monitor = monitors.get(model) or self._new_monitor(model)
-                if monitor is None:
-                    decided.append(self._refused(index, time, record, self._too_many(), count))
-                    continue
-                touched[model] = self._unsaved[model] = monitor
+                decided.append(self._refused(index, time, record, self._too_many(), count))
+                continue
             fate = monitor.take((index, time, record, event), decided)
             if fate is _APPLIED:
                 count.applied += 1
@@ -209,6 +223,35 @@ class Engine:
                     monitor.want(event, wanted)
         self._room.fetch(wanted)
         return events
+
+    def _heard(self, item: Item, count: Counts, decided: list[Decided], touched: dict[str, Monitor]) -> None:
+        """What an operator, a deployment or the clock says. All but the clock's word has an entry in the audit log."""
+        index, time, record, event = item
+        if event.model is None:
+            decided.extend(_decided_by(touched))
+            decided.extend(self._to_all(item))
+            count.applied += 1
+            return
+        is_tick = event.action is ControlAction.TICK
+        signed_by, refusal = (None, None) if is_tick else self._audit.check(item)
+        monitor = None if refusal else touched.get(event.model) or self._touch(event.model, touched)
+        if monitor is None:
+            refusal = refusal or self._too_many()
+            decided.append(self._refused(index, time, record, refusal, count))
+            result = AuditResult(refusal.reason)
+        else:
+            monitor.take(item, decided)
+            count.applied += 1
+            result = monitor.answer
+        if not is_tick:
+            decided.append(self._audit.entry(item, result, signed_by))
+
+    def _touch(self, model: str, touched: dict[str, Monitor]) -> Monitor | None:
+        """The model's monitor, which takes in something of this batch; none where it is one too many."""
+        monitor = self._monitors.get(model) or self._new_monitor(model)
+        if monitor is not None:
+            touched[model] = self._unsaved[model] = monitor
+        return monitor
 
     def _new_monitor(self, model: str) -> Monitor | None:
         if len(self._monitors) >= self._config.models_max:
@@ -280,6 +323,7 @@ class Engine:
         changes = self._room.changes()
         if self._room.kept is not None:
             changes.puts.append((_ENGINE, seal(_PACK(self._state))))
+            changes.puts.extend(self._audit.changes())
             for model, monitor in unsaved.items():
                 changes.puts.append((_MONITOR + model.encode(), seal(_PACK(monitor.state()))))
         return changes
@@ -292,6 +336,7 @@ class Engine:
             self._state = msgspec.msgpack.decode(open_sealed(record), type=EngineState)
             if self._state.version != STATE_VERSION:
                 raise StateVersionError(f"the state has version {self._state.version}, this is version {STATE_VERSION}")
+            self._audit.restore(kept)
             states = msgspec.msgpack.Decoder(MonitorState)
             held = [
                 (key[len(_MONITOR) :].decode(), states.decode(open_sealed(record)))
@@ -343,4 +388,7 @@ def _effect(decided: Decided) -> Effect:
         key = None if event.key is None else b64decode(event.key)
     else:
         key = event.model.encode()
-    return Effect(_STREAMS[type(event)], event.id, key, encode(event))
+    value = encode(event)
+    if len(value) > VALUE_BYTES_MAX:  # a text of a megabyte that is told twice: whoever wrote it must not stop the rest
+        value = encode(fit(event, VALUE_BYTES_MAX))
+    return Effect(_STREAMS[type(event)], event.id, key, value)

@@ -11,6 +11,7 @@ from detectors.budget import in_unit
 from detectors.config import ModelConfig
 from detectors.corrections import Corrections
 from detectors.course import AT_ONCE, Course, course
+from detectors.cure import Shown
 from detectors.group import Found, Group, Recent
 from detectors.lifecycle import RECOVERED_ROWS, Alarm, Closing, Past, loss_floor
 from detectors.likeness import Name
@@ -195,6 +196,21 @@ def amended(alarm: Alarm, group: Group, index: int, corrections: Corrections) ->
         if isinstance(known, float):
             detail[name] = known + change * unit
     return msgspec.structs.replace(before, effect=before.effect + change, detail=detail)
+
+
+def of_check(version: str | None, by: str | None, shown: Shown) -> dict[str, JsonScalar]:
+    """What labels say of a new version; ``by``: the segment name by which its traffic was compared."""
+    told: dict[str, JsonScalar] = {"answer": str(shown.answer), "new_version": version}
+    for name, level in (("before", shown.before), ("during", shown.during), ("now", shown.now)):
+        told[f"labels_{name}"] = level.labels
+        if level.labels:
+            told |= {f"loss_{name}": level.mean, f"loss_{name}_low": level.low, f"loss_{name}_high": level.high}
+    if shown.now.labels and shown.during.labels:
+        reach = TWO_SIDED_95 * shown.change.error
+        told |= {"loss_change": shown.change.mean}
+        told |= {"loss_change_low": shown.change.mean - reach, "loss_change_high": shown.change.mean + reach}
+    told["compared"] = "same predictions" if shown.paired else f"by {by}" if shown.segments > 1 else "all together"
+    return told
 
 
 def _finite(value: float) -> float | None:

@@ -29,7 +29,7 @@ from detectors.course import Course
 from detectors.encoding import Column
 from detectors.evidence import of_course
 from detectors.history import HISTORY
-from detectors.lifecycle import Lifecycle, Suspect, blocks_since, loss_floor
+from detectors.lifecycle import Alarm, Lifecycle, Suspect, blocks_since, loss_floor
 from detectors.likeness import CHANGED_MAX, NAMED_BLOCKS, Name
 from detectors.moment import Moment
 from detectors.reports import ScopeKey
@@ -47,6 +47,10 @@ class Around(Protocol):
 
     def parts(self, of: ScopeKey) -> "list[Explainer]": ...
 
+    def asking(self, number: int) -> list[Alarm]:
+        """Alarms for which this monitor of a whole version may ask for a retrain."""
+        ...
+
 
 class Explainer:
     """Of one monitor. ``judged``: the losses of the batch at hand; ``basis``: what values are held against."""
@@ -54,8 +58,8 @@ class Explainer:
     def __init__(self, key: ScopeKey, watched: Watched, lifecycle: Lifecycle, around: Around) -> None:
         self.judged: list[Loss] = []
         self.basis = Basis()
-        self._key = key
-        self._watched, self._lifecycle, self._around = watched, lifecycle, around
+        self.key = key
+        self.watched, self._lifecycle, self._around = watched, lifecycle, around
 
     def began(self, at: int) -> None:
         """The first prediction has come."""
@@ -64,7 +68,7 @@ class Explainer:
 
     def given(self) -> None:
         """What is known by now came from a recorded baseline."""
-        known = self._watched.known()
+        known = self.watched.known()
         self.basis = Basis(given=[column.signal for column in known if explained(column)])
 
     def forget_losses(self) -> None:
@@ -80,7 +84,7 @@ class Explainer:
                 past = self._lifecycle.before(column.signal, evidence.effect or 0.0, spread=cause.spread)
             detail |= of_course(at.group, index, evidence, past, cause.base, spread=cause.spread)
         if cause.detector == WATCH:  # which knows what it was like
-            detail |= self._watched.distances(at.group, index, cause.row)
+            detail |= self.watched.distances(at.group, index, cause.row)
         began = evidence.change_point
         if began is not None:
             detail |= self.harm(column, began.ts, at.at)
@@ -91,19 +95,19 @@ class Explainer:
         """What labels say of a change that came before them."""
         if column.kind not in HARMLESS:
             return {}
-        rate = bool(self._watched.rate_loss)
-        first, _ = self._losses_since(since, at)
-        return {"harm": harm(self._watched.rise(first), loss_floor(rate), rate=rate)}
+        rate = bool(self.watched.rate_loss)
+        first, _ = self.losses_since(since, at)
+        return {"harm": harm(self.watched.rise(first), loss_floor(rate), rate=rate)}
 
     def judged_until(self, at: Happening) -> int:
         """When the prediction was made whose loss made it happen; 0 where it was none."""
-        if at.timeline is not self._watched.losses:
+        if at.timeline is not self.watched.losses:
             return 0
-        return self.judged[at.row - self._watched.losses.rows].predicted_at
+        return self.judged[at.row - self.watched.losses.rows].predicted_at
 
-    def _losses_since(self, since: int, at: int) -> tuple[int, int]:
+    def losses_since(self, since: int, at: int) -> tuple[int, int]:
         """The first loss of a prediction since that time, and how many losses there were at this record."""
-        losses = self._watched.losses
+        losses = self.watched.losses
         rows = losses.rows - len(self.judged) + bisect_right(self.judged, at, key=_place_of_loss)
         return losses.since(since, rows - 1), rows
 
@@ -115,22 +119,22 @@ class Explainer:
         if turn is not None and self.basis.older(turn, column.signal):
             causes += of_turn(turn, since.at)
         if column.signal == "loss":
-            rate = bool(self._watched.rate_loss)
-            parts = [part.part(since.at, moment.at) for part in self._around.parts(self._key)[:PARTS_MAX]]
+            rate = bool(self.watched.rate_loss)
+            parts = [part.part(since.at, moment.at) for part in self._around.parts(self.key)[:PARTS_MAX]]
             causes += of_segments(parts, loss_floor(rate), rate=rate)
-        unseen = column.kind is Kind.CONCEPT_DRIFT and quiet(self._watched.watched_signals(), self._lifecycle)
+        unseen = column.kind is Kind.CONCEPT_DRIFT and quiet(self.watched.watched_signals(), self._lifecycle)
         return told(causes, NONE_SEEN if unseen else None)
 
     def part(self, since: int, at: int) -> Part:
         """What the whole model has to know of this one's losses."""
-        first, rows = self._losses_since(since, at)
-        return Part(self._key.segment or "", first, rows - first, self._watched.usual_loss, self._watched.rise(first))
+        first, rows = self.losses_since(since, at)
+        return Part(self.key.segment or "", first, rows - first, self.watched.usual_loss, self.watched.rise(first))
 
     def name(self, at: Happening, index: int, since: int) -> Name | None:
         blocks = blocks_since(since, at.row)
         changed = [each for each in self._lifecycle.changed(at.group, since) if each != index]
         changed = changed if len(changed) <= CHANGED_MAX else []
-        return self._watched.name_of(at.group, index, blocks, changed, last=blocks >= NAMED_BLOCKS)
+        return self.watched.name_of(at.group, index, blocks, changed, last=blocks >= NAMED_BLOCKS)
 
 
 def _place_of_loss(loss: Loss) -> int:

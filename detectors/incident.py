@@ -74,6 +74,7 @@ class Incident(msgspec.Struct, array_like=True):
     ended: int = 0
     why: Closing | None = None
     verdict: Verdict | None = None
+    tried: tuple[str, str] | None = None  # the last version that was to end it, and what labels say of it
 
     @property
     def open(self) -> bool:

@@ -13,7 +13,7 @@ so the line they stand in tells who waits, who is past and who is forgotten: thr
 ``_first`` and its end. Nobody is looked up to be let go.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -69,6 +69,14 @@ class JoinState(msgspec.Struct, array_like=True, frozen=True):
     early_first: int = 0
     early_end: int = 0
     due: int = FAR
+
+
+class Ended(NamedTuple):
+    """What a limit has ended: the figures are wrong by as much."""
+
+    limit: str
+    ended: int
+    most: int
 
 
 class Storage(NamedTuple):
@@ -276,3 +284,15 @@ class Join:
             self._early_line.end,
             self.due,
         )
+
+
+def told_limits(joins: Sequence[Join], told: JoinCounts) -> list[Ended]:
+    """What limits have ended in these joins since the window before; ``told`` becomes all there is."""
+    evicted = sum(join.counts.evicted for join in joins)
+    early = sum(join.counts.early_evicted for join in joins)
+    ended = (
+        Ended("pending_max", evicted - told.evicted, joins[0].pending_max),
+        Ended("early_max", early - told.early_evicted, joins[0].early_max),
+    )
+    told.evicted, told.early_evicted = evicted, early
+    return [one for one in ended if one.ended > 0]

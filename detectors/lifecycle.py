@@ -76,6 +76,12 @@ class Closing(StrEnum):
     BY_HAND = "resolved_by_hand"
     FALSE_ALARM = "false_alarm"  # a person has said so
     LABELS = "labels_corrected"  # what they say now shows no harm
+    CURED = "cured"  # by a new version, as its labels show
+
+
+# After these another version answers; what labels show of the one before is then of the past.
+REPLACED = (Closing.DEPLOYED, Closing.ROLLED_BACK, Closing.CURED)
+BY_LABELS = (Kind.CONCEPT_DRIFT, Kind.LABEL_DRIFT)
 
 
 class Alarm(msgspec.Struct, array_like=True):
@@ -98,6 +104,8 @@ class Alarm(msgspec.Struct, array_like=True):
     incident: str = ""  # of which it is a part
     judged_until: int = 0  # of a loss: when the last prediction was made that it rests on
     amended: float = 0.0  # what corrected labels have added to its effect
+    uncured: bool = False  # a new version has not helped
+    held: str = ""  # why no retrain was asked for, as it was told last
 
 
 def begun(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from detectors.config import ModelConfig, Scalar
 from detectors.shelf import Label, Pending
 from detectors.windows import Counted
-from schemas.events import class_name
+from schemas.classes import class_name
 
 # Joined pairs looked at before a task is settled that nobody configured: enough to meet a fraction or a third class.
 EVIDENCE = 50

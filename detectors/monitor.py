@@ -1,6 +1,6 @@
 """Everything about one model on one partition: its join, its loss rule, its scopes, and what operators said of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from zlib import crc32
 
 import msgspec
@@ -10,7 +10,7 @@ from detectors.config import ModelConfig
 from detectors.desk import Desk, DeskState
 from detectors.effects import Decided
 from detectors.flow import Flow, FlowState
-from detectors.join import Fate, Join, JoinCounts, JoinState, Labelled
+from detectors.join import Fate, Join, JoinCounts, JoinState, Labelled, told_limits
 from detectors.learning import Learned
 from detectors.lifecycle import Closing
 from detectors.loss import EVIDENCE, LossRule, Pair, configured, counted, found_out, losses
@@ -23,6 +23,7 @@ from detectors.tally import Level
 from detectors.versions import Scopes, ScopesState
 from schemas.events import Control, ControlAction, Outcome, Prediction, Role
 from schemas.parsed import Parsed
+from schemas.reasons import AuditResult
 from schemas.times import duration_ms
 
 _CHALLENGER, _APPLIED = Role.CHALLENGER, Fate.APPLIED  # a look into an enum costs more than most of what a record needs
@@ -87,6 +88,7 @@ class Monitor:
         self._window_ms = duration_ms(config.metrics_window)
         self._window_end = 0
         self._scopes = Scopes(model, config, room, number, recorded)
+        self._checks = self._scopes.checks
         self._rule: LossRule | None = configured(config) or self._scopes.rule
         self._held: list[_Held] = []
         self._mutes = Mutes()
@@ -152,6 +154,8 @@ class Monitor:
             decided.extend(self._controlled(Moment.of(item), event))
             return _APPLIED
         self._waiting.note(index, self._join.unanswered)
+        if self._checks.ready:
+            self._tell(self._checks.look(Moment.of(item)), decided)
         return fate
 
     def decide(self) -> list[Decided]:
@@ -160,7 +164,7 @@ class Monitor:
         self._waiting.settle()
         return decided
 
-    def _tell(self, said: Sequence[Said], decided: list[Decided]) -> None:
+    def _tell(self, said: Iterable[Said], decided: list[Decided]) -> None:
         """What the desk makes of it, after all that came before it."""
         if said:
             decided.extend(self.decide())
@@ -175,21 +179,13 @@ class Monitor:
         moment = Moment.of(item)
         yield from self._desk.tick(moment)
         yield from self._desk.said(step for scope in self._scopes for step in scope.amended(moment))
-        yield from self._tell_limits(moment)
+        reports = Reports(ScopeKey(self.model, None, None, False))
+        for name, ended, most in told_limits(self.joins, self._told):
+            yield reports.limit(moment, name, ended, most)
+        yield from self._desk.said(self._checks.due(moment, self._join.unanswered))
         for scope in self._scopes:
             join = self._challengers if scope.key.challenger else self._join
             yield from scope.close_window(moment, end - self._window_ms, end, join.figures())
-
-    def _tell_limits(self, moment: Moment) -> Iterator[Decided]:
-        """What limits have ended since the window before, as signals: the figures are wrong by as much."""
-        told, reports = self._told, Reports(ScopeKey(self.model, None, None, False))
-        evicted = sum(join.counts.evicted for join in self.joins)
-        early = sum(join.counts.early_evicted for join in self.joins)
-        self._told = JoinCounts(evicted=evicted, early_evicted=early)
-        if evicted > told.evicted:
-            yield reports.limit(moment, "pending_max", evicted - told.evicted, self._join.pending_max)
-        if early > told.early_evicted:
-            yield reports.limit(moment, "early_max", early - told.early_evicted, self._join.early_max)
 
     def _predicted(self, item: Item, event: Prediction, decided: list[Decided]) -> Fate:
         _, now, record, _ = item
@@ -249,7 +245,7 @@ class Monitor:
             return
         entry.scored = True
         if self._rule is not None:
-            self._lose(item, entry, label, self._rule)
+            self._lose(item, key, entry, label, self._rule)
             return
         self._held.append(_Held(key, challenger, entry, label))
         if len(self._held) == EVIDENCE:
@@ -263,16 +259,18 @@ class Monitor:
             shelf = self.joins[pair.challenger].shelf
             entry = shelf.fetched(pair.key)  # what is held may be a copy
             if isinstance(entry, Pending) and entry.place == pair.entry.place:  # not a later one of the same id
-                self._lose(item, entry, pair.label, rule)
+                self._lose(item, pair.key, entry, pair.label, rule)
                 shelf.put(pair.key, entry)
             else:
-                self._lose(item, pair.entry, pair.label, rule)
+                self._lose(item, pair.key, pair.entry, pair.label, rule)
 
-    def _lose(self, item: Item, entry: Pending, label: Labelled, rule: LossRule) -> None:
+    def _lose(self, item: Item, key: str, entry: Pending, label: Labelled, rule: LossRule) -> None:
         scored = losses(rule, Pair(entry, label.label))
         entry.label, entry.weight, entry.window = label.label, label.weight, self._window_end - self._window_ms
         for scope in self._scopes.of_entry(entry):
             scope.joined(item, scored, rule.is_rate, label, entry)
+        if label.weight > 0:
+            self._checks.lost(key, entry, scored, item[1])
 
     def _correct(self, key: str, challenger: bool, entry: Pending, label: Labelled) -> None:
         """The window that counted the label before is amended; detectors cannot take back what they saw."""
@@ -314,6 +312,7 @@ class Monitor:
         decided.extend(self._desk.tick(moment))
         if closes:
             decided.extend(self._close_windows(item))
+        decided.extend(self._desk.said(self._checks.due(moment, self._join.unanswered)))
         for scope in self._scopes:
             decided.extend(scope.tick(moment, self._join.unanswered))
         return decided, changed or due or bool(decided)
@@ -362,18 +361,18 @@ class Monitor:
     # -- what operators say -------------------------------------------------------------------------------------------
 
     def _controlled(self, moment: Moment, event: Control) -> Iterator[Decided]:
-        action = event.action
+        action, self.answer = event.action, AuditResult.APPLIED
+        if action is ControlAction.VERDICT:
+            self._scopes.retraining.asked.failures = 0  # somebody has looked
         if action in _CLOSINGS:
-            yield from self._start_afresh(moment, event, _CLOSINGS[action])
-        elif event.incident is not None:
+            self.answer = yield from self._start_afresh(moment, event, _CLOSINGS[action])
+        elif event.incident is not None and action is not ControlAction.TICK:
             owners = [owner for owner in (self._flow, *self._scopes) if owner.alarms]
-            yield from answered(self._desk, owners, moment, event)
+            self.answer = yield from answered(self._desk, owners, moment, event)
             if self._desk.judged(event, moment.now):
                 yield from self._scopes.judged(moment, event.verdict)
-        elif action is ControlAction.MUTE:
-            self._mutes.add(event, moment.now)
-        elif action is ControlAction.UNMUTE:
-            self._mutes.remove(event)
+        elif action is not ControlAction.TICK:
+            self.answer = self._mutes.heard(event, moment.now)
 
     def _reconfigured(self, item: Item) -> list[Decided]:
         """Alarms of the configuration before: their thresholds are no more."""
@@ -382,19 +381,19 @@ class Monitor:
         ended = [step for scope in orphaned for step in scope.end_all(moment, Closing.RECONFIGURED)]
         return list(self._desk.said([*ended, *self._flow.reconfigured(moment)]))
 
-    def _start_afresh(self, moment: Moment, event: Control, why: Closing) -> Iterator[Decided]:
+    def _start_afresh(self, moment: Moment, event: Control, why: Closing) -> Generator[Decided, None, AuditResult]:
         """What was normal for the version before says nothing of the one now."""
         every = event.action is ControlAction.BASELINE
         unknown = self._scopes.unknown(moment, event.baseline)
         yield from unknown
         if unknown and every:
-            return
-        for scope in self._scopes:
-            if not scope.key.challenger:
-                yield from self._desk.said(scope.end_all(moment, why))
+            return AuditResult.UNKNOWN_BASELINE
+        yield from self._desk.said(self._checks.turned(moment, event.version, why))
         if every:
+            self._scopes.retraining.asked.failures = 0
             yield from self._desk.said(self._flow.start_afresh(moment, why))
         else:
             self._scopes.turned(event.version, moment.now, back=event.action is ControlAction.ROLLBACK)
         self._scopes.choose(event)
         self._scopes.retire(lambda version: every or version in (None, event.version))
+        return AuditResult.WITHOUT_BASELINE if unknown else AuditResult.APPLIED

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from itertools import product
 
-from schemas.events import Control
+from schemas.events import Control, ControlAction
+from schemas.reasons import AuditResult
 from schemas.times import to_ms
 
 MUTES_MAX = (
@@ -28,14 +29,24 @@ class Mutes:
         starred = [(name, end) for name, end in self._ends.items() if "*" in name[0] or "*" in name[1]]
         return any(_lasts(end, now) and _fits(name[0], segment) and _fits(name[1], signal) for name, end in starred)
 
-    def add(self, event: Control, now: int) -> None:
+    def heard(self, event: Control, now: int) -> AuditResult:
+        """A mute, or the end of one."""
+        return self._add(event, now) if event.action is ControlAction.MUTE else self._remove(event, now)
+
+    def _add(self, event: Control, now: int) -> AuditResult:
         self._ends = {name: end for name, end in self._ends.items() if end is None or now < end}
         name = _name(event)
-        if name in self._ends or len(self._ends) < MUTES_MAX:
-            self._ends[name] = to_ms(event.until) if event.until is not None else None
+        if name not in self._ends and len(self._ends) >= MUTES_MAX:
+            return AuditResult.TOO_MANY_MUTES
+        self._ends[name] = to_ms(event.until) if event.until is not None else None
+        return AuditResult.APPLIED
 
-    def remove(self, event: Control) -> None:
-        self._ends.pop(_name(event), None)
+    def _remove(self, event: Control, now: int) -> AuditResult:
+        name = _name(event)
+        if name not in self._ends:
+            return AuditResult.NOT_MUTED
+        end = self._ends.pop(name)
+        return AuditResult.APPLIED if _lasts(end, now) else AuditResult.NOT_MUTED
 
     def state(self) -> list[Mute]:
         return list(self._ends.items())

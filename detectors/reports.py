@@ -11,7 +11,7 @@ from detectors.effects import Decided, derived_id, place
 from detectors.evidence import of_end
 from detectors.lifecycle import Alarm, Closing, Disposition
 from detectors.moment import Moment
-from detectors.retrain import Request
+from detectors.retrain import DataWindow, Request
 from detectors.windows import Window
 from schemas.events import (
     NAME_CHARACTERS_MAX,
@@ -19,12 +19,14 @@ from schemas.events import (
     ChangePoint,
     Control,
     Evidence,
+    ExpectedGain,
     JsonScalar,
     Kind,
     LabelCounts,
     Metrics,
     Position,
     Retrain,
+    Rollback,
     Signal,
     TrainingData,
 )
@@ -153,14 +155,24 @@ class Reports:
         summary = summary or wording.resolved(self._key.model, alarm.signal, why, lasted)
         return Step(moment, AlertEvent.RESOLVED, alarm, self._told(alarm, evidence), summary, why)
 
+    def escalated(self, moment: Moment, alarm: Alarm, summary: str) -> "Step":
+        return Step(moment, AlertEvent.ESCALATED, alarm, self._told(alarm, alarm.evidence), summary)
+
     def _told(self, alarm: Alarm, evidence: Evidence) -> "Told":
         held = self._held_against(evidence)
         return Told(self._key, self._kind(alarm.kind), alarm.signal, alarm.detector, held)
 
     def retrain(
-        self, moment: Moment, asked: Request, newest: Position, pending: int, median_delay_ms: int | None
+        self,
+        moment: Moment,
+        asked: Request,
+        newest: Position,
+        labels: LabelCounts,
+        recent: ChangePoint | None,
+        gain: ExpectedGain | None,
     ) -> Decided:
-        changes = [_change_of(alarm) for alarm in asked.causes]
+        """``recent``: where the data begins, where that is not the change."""
+        changes = [recent] if recent is not None else [_change_of(alarm) for alarm in asked.causes]
         event = Retrain(
             id=derived_id("retrain", self._key.text, asked.reason, *place(moment.position)),
             model=self._key.model,
@@ -168,8 +180,11 @@ class Reports:
             reason=str(asked.reason),
             alerts=list(dict.fromkeys(alarm.alert_id for alarm in asked.alarms if alarm.alert_id)),
             data=_training_data(changes, newest, moment.now),
-            labels=LabelCounts(joined=asked.labels, pending=pending, median_delay_ms=median_delay_ms),
+            labels=labels,
             ts=moment.now,
+            incidents=list(dict.fromkeys(alarm.incident for alarm in asked.alarms)),
+            window=str(DataWindow.SINCE_CHANGE if recent is None else DataWindow.RECENT),
+            expected_gain=gain,
         )
         return Decided(moment.at, event)
 
@@ -206,6 +221,27 @@ class Reports:
         why = f"each signal now has {times} times as long without a false alarm as was asked for"
         rests_on = _plain("verdicts", 0, {"why": why}, float(times), float(most))
         return self._of_system(moment, event, "false_pages_per_month", "verdict", rests_on, "thresholds_moved")
+
+    def held(self, moment: Moment, wanted: Request, why: str) -> Decided:
+        """A retrain that is wanted is not asked for."""
+        event = derived_id("held", self._key.text, wanted.held, *place(moment.position))
+        rests_on = _plain("retrain policy", wanted.labels, {"why": why, "reason": str(wanted.reason)})
+        return self._of_system(moment, event, "retrain", "retrain_policy", rests_on, str(wanted.held))
+
+    def rollback(self, moment: Moment, version: str | None, incidents: list[str], evidence: Evidence) -> Decided:
+        """From this version, which is worse, to this monitor's own."""
+        event = Rollback(
+            id=derived_id("rollback", self._key.text, version, *place(moment.position)),
+            model=self._key.model,
+            version=version,
+            to_version=self._key.version,
+            reason="worse_than_replaced",
+            incidents=incidents,
+            evidence=evidence,
+            ts=moment.now,
+            position=moment.position,
+        )
+        return Decided(moment.at, event)
 
     def not_open(self, moment: Moment, word: Control) -> Decided:
         """An operator's word was for an incident that is not there to take it."""

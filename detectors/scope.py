@@ -13,6 +13,7 @@ from operator import attrgetter, itemgetter
 import msgspec
 
 from detectors import wording
+from detectors.asking import Asker, Here, Retraining
 from detectors.awaited import Awaited, AwaitedState
 from detectors.causes import NOT_KNOWN, Basis
 from detectors.config import ModelConfig
@@ -25,6 +26,8 @@ from detectors.group import Found
 from detectors.join import Labelled
 from detectors.learning import Learned
 from detectors.lifecycle import (
+    BY_LABELS,
+    REPLACED,
     Alarm,
     Closing,
     Disposition,
@@ -41,12 +44,11 @@ from detectors.loss import Losses
 from detectors.moment import Item, Moment, position_of
 from detectors.mutes import Mutes
 from detectors.reports import FROM_STREAM, Origin, Reports, Said, ScopeKey, Step
-from detectors.retrain import Policy, RetrainReason, request
 from detectors.shelf import Pending
 from detectors.tally import Labels, Level
 from detectors.watched import Happening, Loss, Watched, WatchedState
 from detectors.windows import Archive, Book, BookState, Counted
-from schemas.events import Evidence, Position
+from schemas.events import Evidence, LabelCounts, Position
 
 
 class ScopeState(msgspec.Struct, array_like=True, frozen=True):
@@ -58,7 +60,6 @@ class ScopeState(msgspec.Struct, array_like=True, frozen=True):
     book: BookState
     joined: int
     delays: list[int]
-    retrains: dict[RetrainReason, int]
     last: Position | None
     repeats: bool
     origin: Origin = FROM_STREAM
@@ -71,7 +72,7 @@ class Scope:
     """State and logic of one monitor."""
 
     def __init__(
-        self, key: ScopeKey, config: ModelConfig, policy: Policy, number: int, archive: Archive, around: Around
+        self, key: ScopeKey, config: ModelConfig, retraining: Retraining, number: int, archive: Archive, around: Around
     ) -> None:
         self.key = key
         self.number = number  # of the model's scopes, in the order in which they were met
@@ -79,7 +80,7 @@ class Scope:
         self.seen_at = 0  # stream time of the newest prediction
         self.reports = Reports(key)
         self._config = config
-        self._policy = policy
+        self._around = around
         self._rows: list[Item] = []
         self._losses: list[Loss] = []
         self._lifecycle = Lifecycle()
@@ -87,9 +88,9 @@ class Scope:
         self.allow_anew = self._watched.allow_anew
         self._awaited = Awaited(config)
         self.explainer = Explainer(key, self._watched, self._lifecycle, around)
+        self._asker = Asker(retraining, self.explainer, self.reports)
         self.book = Book(archive)
-        self._labels = Labels()
-        self._retrains: dict[RetrainReason, int] = {}  # when each reason last led to one
+        self.labels = Labels()
         self._corrections = Corrections()
         self._seen: list[Item] = []  # the predictions of this batch
         self._last: Position | None = None  # of the newest prediction before this batch
@@ -110,9 +111,8 @@ class Scope:
             self._watched.state(retired=self.retired),
             self._lifecycle.state(),
             self.book.state(),
-            self._labels.joined,
-            list(self._labels.delays),
-            self._retrains,
+            self.labels.joined,
+            list(self.labels.delays),
             self._last,
             self.repeats,
             self.reports.origin,
@@ -127,8 +127,7 @@ class Scope:
         self._watched.restore(state.watched)
         self._lifecycle.restore(state.lifecycle)
         self.book.restore(state.book)
-        self._labels = Labels.of(state.joined, state.delays)
-        self._retrains = state.retrains
+        self.labels = Labels.of(state.joined, state.delays)
         self._last = state.last
         self.repeats = state.repeats
         self.reports.origin = state.origin
@@ -162,7 +161,7 @@ class Scope:
             self._watched.forget_losses()
             self.explainer.forget_losses()
         self._watched.rate_loss = rate
-        self._labels.add(item[0], max(0, item[1] - predicted_at))
+        self.labels.add(item[0], max(0, item[1] - predicted_at))
         self.book.window.lost(Counted(losses.loss, losses.log_loss, weight))
         if weight > 0:
             self._losses.append(Loss(item, losses, label.label, predicted_at, entry.offset))
@@ -193,7 +192,7 @@ class Scope:
     @property
     def busy(self) -> bool:
         """Whether anything was taken in since the last time."""
-        return bool(self._rows or self._losses or self._labels.news)
+        return bool(self._rows or self._losses or self.labels.news)
 
     def unfit(self) -> Sequence[Decided]:
         """Where what was taken in since the last time does not come as a recorded baseline has it; before it is run."""
@@ -213,7 +212,7 @@ class Scope:
 
     def settle(self) -> None:
         """The batch has been lived through."""
-        self._labels.settle()
+        self.labels.settle()
         self._watched.settle()
         self.explainer.judged = []
         if self._seen:
@@ -339,7 +338,7 @@ class Scope:
             evidence,
             moment.now,
             at.row,
-            self._labels.joined_at(moment.at) - labels,
+            self.labels.joined_at(moment.at) - labels,
             self.key.text,
             moment.position,
         )
@@ -355,31 +354,33 @@ class Scope:
             yield self.end(moment, signal, why)
 
     def end(
-        self, moment: Moment, signal: str, why: Closing, shown: Evidence | None = None, row: int | None = None
+        self,
+        moment: Moment,
+        signal: str,
+        why: Closing,
+        shown: Evidence | None = None,
+        row: int | None = None,
+        summary: str | None = None,
     ) -> Step:
         """``shown`` is what the recent rows say, up to this row, where it is they that end it."""
         alarm = self._lifecycle.close(signal, moment.now, recovered=why is Closing.RECOVERED)
-        self._watched.watch_again(signal)
+        if why not in REPLACED or alarm.kind not in BY_LABELS:  # labels of what was replaced come late, and as bad
+            self._watched.watch_again(signal)
         rows = None if row is None else row - alarm.opened_row
-        return self.reports.ended(moment, alarm, shown or alarm.evidence, why, rows)
+        return self.reports.ended(moment, alarm, shown or alarm.evidence, why, rows, summary)
 
     def _retrain(self, moment: Moment, pending: int) -> Iterator[Decided]:
-        if not self._lifecycle.alarms or self.key.segment is not None or self.key.challenger:
+        if self.key.segment is not None or self.key.challenger:
             return
-        joined = self._labels.joined_at(moment.at)
-        asked = request(self._policy, self._lifecycle.alarms.values(), moment.now, joined, self._retrains)
-        if asked is None:
+        alarms = [alarm for alarm in self._around.asking(self.number) if not alarm.retrained]
+        if not alarms:
             return
-        self._retrains[asked.reason] = moment.now
-        for alarm in asked.alarms:
-            alarm.retrained = True
-        median_delay_ms = self._labels.median_delay_at(moment.at)
-        yield self.reports.retrain(moment, asked, self._newest(moment), pending, median_delay_ms)
-
-    def _newest(self, moment: Moment) -> Position:
-        """The last prediction there was at that moment."""
-        before = bisect_right(self._seen, moment.at, key=itemgetter(0))
-        return position_of(self._seen[before - 1][2]) if before else self._last or moment.position
+        joined, delay_ms = self.labels.joined_at(moment.at), self.labels.median_delay_at(moment.at)
+        labels = LabelCounts(joined=joined, pending=pending, median_delay_ms=delay_ms)
+        seen = bisect_right(self._seen, moment.at, key=itemgetter(0))  # of the batch, at that moment
+        newest = position_of(self._seen[seen - 1][2]) if seen else self._last or moment.position
+        rows = self._watched.rows.rows - len(self._seen) + seen
+        yield from self._asker.ask(Here(moment, newest, labels, rows), alarms)
 
     def close_window(self, moment: Moment, start: int, end: int, whole_model: dict[str, int]) -> Iterator[Decided]:
         """What the window held, where anything happened in it, and before that what was amended meanwhile."""

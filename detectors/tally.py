@@ -36,6 +36,11 @@ class Labels:
         delays = sorted([*self.delays, *new][-DELAYS:])
         return delays[len(delays) // 2] if delays else None
 
+    def delay(self, share: float) -> int:
+        """Of so much of those before this batch, the longest."""
+        delays = sorted(self.delays)
+        return delays[min(len(delays) - 1, int(share * len(delays)))] if delays else 0
+
     def settle(self) -> None:
         """The batch is over."""
         self.joined += len(self._new)

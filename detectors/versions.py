@@ -6,18 +6,21 @@ from itertools import repeat
 
 import msgspec
 
+from detectors.asking import Retraining
 from detectors.causes import Turn
+from detectors.checks import Checks, ChecksState
 from detectors.choice import Choice, checksum
 from detectors.config import WARM_UP, ModelConfig
 from detectors.desk import Desk
 from detectors.effects import Decided
 from detectors.explaining import Explainer
 from detectors.learning import Learned
+from detectors.lifecycle import Alarm
 from detectors.loss import LossRule
 from detectors.moment import Moment
 from detectors.mutes import Mutes
 from detectors.reports import FROM_STREAM, NO_BASELINE, Reports, ScopeKey
-from detectors.retrain import Policy
+from detectors.retrain import Asked, Policy
 from detectors.scope import Scope, ScopeState
 from detectors.shelf import Pending, Room
 from detectors.tally import Level
@@ -41,6 +44,8 @@ class ScopesState(msgspec.Struct, array_like=True, frozen=True):
     choice: Choice = Choice()
     turn: Turn | None = None
     stricter: int = 1
+    asked: Asked = msgspec.field(default_factory=Asked)
+    checks: ChecksState = ChecksState()
 
 
 class Scopes:
@@ -57,7 +62,7 @@ class Scopes:
         self._stricter = 1  # so many times as long as was asked for without a false alarm
         self._model = model
         self._config = config
-        self._policy = Policy.of(config.retrain)
+        self.retraining = Retraining(Policy.of(config.retrain))
         self._room = room
         self._model_number = number
         self._window_ms, self._horizon_ms = duration_ms(config.metrics_window), duration_ms(config.label_horizon)
@@ -67,6 +72,7 @@ class Scopes:
         self._segment_values: dict[tuple[str | None, str, bool], int] = {}
         # What most predictions share is looked up once: the scopes of a version without segments.
         self._usual: dict[str | None, Scope] = {}
+        self.checks = Checks(self, next(iter(config.segments), None), self._horizon_ms)
 
     def __iter__(self) -> Iterator[Scope]:
         return iter(self._by_number.values())
@@ -111,6 +117,10 @@ class Scopes:
         own = [(key, scope) for key, scope in self._by_key.items() if key.segment is not None]
         return [scope.explainer for key, scope in own if msgspec.structs.replace(key, segment=None) == of]
 
+    def asking(self, number: int) -> list[Alarm]:
+        """Alarms for which this monitor of a whole version may ask for a retrain."""
+        return self.checks.asking(self._by_number[number])
+
     # -- finding one --------------------------------------------------------------------------------------------------
 
     def usual(self, version: str | None, challenger: bool) -> Scope | None:
@@ -153,6 +163,9 @@ class Scopes:
                 scope = self._open(key)
             found.append(scope)
         return found
+
+    def numbered(self, number: int) -> Scope | None:
+        return self._by_number.get(number)
 
     def of_entry(self, entry: Pending) -> Iterator[Scope]:
         for number in (entry.scope, *entry.segments):
@@ -219,7 +232,7 @@ class Scopes:
 
     def _new(self, key: ScopeKey, number: int) -> Scope:
         archive = Archive(self._room, self._model_number, number, self._window_ms, self._horizon_ms)
-        scope = Scope(key, self._config, self._policy, number, archive, self)
+        scope = Scope(key, self._config, self.retraining, number, archive, self)
         scope.allow_anew(self._stricter)
         return scope
 
@@ -234,7 +247,7 @@ class Scopes:
         self._segment_values = {
             name: count for name, count in counted if name[2] is not challenger or not gone(name[0])
         }
-        retired = [number for number, scope in self._by_number.items() if scope.retired]
+        retired = [number for number, scope in self._by_number.items() if scope.retired and not scope.alarms]
         for number in retired[: max(0, len(retired) - RETIRED_MAX)]:
             self._by_number.pop(number).book.archive.clear()
 
@@ -249,6 +262,8 @@ class Scopes:
             self.choice,
             self.turn,
             self._stricter,
+            self.retraining.asked,
+            self.checks.state,
         )
 
     def restore(self, state: ScopesState) -> None:
@@ -262,12 +277,14 @@ class Scopes:
         self._segment_values = dict(state.segment_values)
         self.deployed, self.turn = state.deployed, state.turn
         self.choice = state.choice
+        self.retraining.asked, self.checks.state = state.asked, state.checks
 
     def start_afresh(self, state: ScopesState) -> Sequence[Scope]:
         """Under another configuration nothing is known of what is normal. Returned are those with open alarms."""
         self._opened, self._stricter = state.opened, state.stricter
         self.deployed, self.turn = state.deployed, state.turn
         self.choice = state.choice.without(self.recorded)
+        self.retraining.asked = state.asked
         clear_all(self._room, self._model_number)  # what they count is amended no more
         return [self._with(held, number) for number, held in state.scopes if held.lifecycle.alarms]
 

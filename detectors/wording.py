@@ -9,6 +9,7 @@ from detectors.banks.shiryaev import WATCH
 from detectors.budget import in_words
 from detectors.config import ModelConfig
 from detectors.course import Course
+from detectors.cure import Answer, Shown
 from detectors.encoding import Column
 from detectors.lifecycle import Closing
 from schemas.events import Evidence, Kind
@@ -75,8 +76,23 @@ def resolved(model: str, column_signal: str, why: Closing, lasted_ms: int) -> st
         Closing.BY_HAND: "was resolved by hand",
         Closing.FALSE_ALARM: "was a false alarm",
         Closing.LABELS: "was a false alarm: corrected labels show no harm",
+        Closing.CURED: "is cured",
     }
     return f"{model}: {column_signal} {reasons[why]}, after {lasting(lasted_ms)}."
+
+
+def checked(model: str, signal: str, version: str | None, shown: Shown, *, rate: bool) -> str:
+    now, during, before = (
+        f"{level.mean:.1%}" if rate else number(level.mean) for level in (shown.now, shown.during, shown.before)
+    )
+    new = f"version {version}"
+    losses = f"{now} in {shown.now.labels:,} labels, {during} before it was deployed and {before} usually"
+    return {
+        Answer.CURED: f"{model}: {signal} is cured by {new}: {losses}.",
+        Answer.NOT_CURED: f"{model}: {signal} is not cured by {new}: {losses}; train on newer data, or look by hand.",
+        Answer.WORSE: f"{model}: {new} is worse than what it replaced, by its {signal}: {losses}; roll it back.",
+        Answer.NOT_SHOWN: f"{model}: {signal} is closed: {new} was deployed, and labels do not show whether it cures.",
+    }[shown.answer or Answer.NOT_SHOWN]
 
 
 def lasting(ms: int) -> str:

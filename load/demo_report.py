@@ -26,14 +26,15 @@ def console_on(stream: TextIO) -> Console:
 
 
 def announce(console: Console, day: Scenario) -> None:
-    predictions = sum(len(traffic.made_ms) for traffic in day.traffic)
-    labels = day.event_count() - predictions
+    predictions, deployed = day.prediction_count(), [each for each in day.traffic if each.deployment is not None]
+    labels = day.event_count() - predictions - len(deployed)
     drifting = [model for model in day.models if model not in HEALTHY]
     console.print(
         Text.assemble(
             ("A day of traffic", "bold"),
             f" (seed {day.seed}): {predictions:,} predictions and {labels:,} late labels of {len(day.models)} models. "
-            f"{len(day.truth)} drifts are hidden in {', '.join(drifting)}; {' and '.join(HEALTHY)} stays healthy.",
+            f"{len(day.truth)} drifts are hidden in {', '.join(drifting)}; {' and '.join(HEALTHY)} stays healthy. "
+            f"{' and '.join(each.model for each in deployed)} get a new version in the evening.",
         )
     )
 
@@ -42,7 +43,7 @@ def show(console: Console, trial: Trial) -> None:
     console.print(_drifts(trial))
     console.print(_verdict(trial))
     console.print(_false_alarms(trial))
-    for line in (*_further(trial), *_retrains(trial.retrains)):
+    for line in (*_further(trial), *_retrains(trial.retrains), *_deployments(trial)):
         console.print(line)
 
 
@@ -129,6 +130,29 @@ def _retrains(retrains: tuple[Retrain, ...]) -> Iterator[Text]:
             f" at {_clock(retrain.ts)}: {retrain.reason.replace('_', ' ')}; "
             f"data of {since} to {until}, {retrain.labels.joined:,} labels.",
         )
+
+
+def _deployments(trial: Trial) -> Iterator[Text]:
+    """What labels said of each new version, and what is to be done about it."""
+    for traffic in trial.day.traffic:
+        deployment = traffic.deployment
+        if deployment is None:
+            continue
+        version, told = deployment.version, f" at {_clock(deployment.at_ms)}: {deployment.description}."
+        yield Text.assemble((f"Deploy {traffic.model} {version}", "bold"), told)
+        for alert in judged(trial, traffic.model):
+            yield Text(f"  {_clock(alert.ts)} {alert.event}: {alert.summary}")
+        for rollback in trial.rollbacks:
+            if rollback.model == traffic.model:
+                back = (
+                    f"  {_clock(rollback.ts)} rollback recommended: from {rollback.version} to {rollback.to_version}."
+                )
+                yield Text(back, style="bold")
+
+
+def judged(trial: Trial, model: str) -> list[Alert]:
+    """Alerts that say what became of what a new version was to cure."""
+    return [alert for alert in trial.alerts if alert.model == model and "answer" in alert.evidence.detail]
 
 
 def _clock(milliseconds: int) -> str:

@@ -58,6 +58,9 @@ def _figures(trial: Trial) -> Figures:
         "consequences": sum(len(each.consequences) for each in score.results),
         "echoes": sum(len(each.echoes) for each in score.results),
         "retrains": len(trial.retrains),
+        "cured": [alert.model for alert in trial.alerts if alert.evidence.detail.get("answer") == "cured"],
+        "not_cured": [alert.model for alert in trial.alerts if alert.evidence.detail.get("answer") == "not_cured"],
+        "rolled_back": [rollback.model for rollback in trial.rollbacks],
         "finds": [_found(each.drift, each.find) for each in score.results if each.find is not None],
         "opened": sum(count for kinds in trial.summary.alerts.values() for count in kinds.values()),
         "grouped": trial.grouped,
@@ -88,12 +91,16 @@ def _found(drift: InjectedDrift, find: Find) -> Figures:
 
 
 def _in_words(own: Mapping[str, object]) -> str:
-    counts = {name: _size(own[name]) for name in ("finds", "missed", "false_on_healthy", "false_elsewhere")}
+    counts = {
+        name: _size(own[name])
+        for name in ("finds", "missed", "false_on_healthy", "false_elsewhere", "cured", "rolled_back")
+    }
     return ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in counts.items())
 
 
 def _all(figures: Mapping[int, Figures], seconds: float) -> Figures:
-    totals = ("missed", "false_on_healthy", "false_elsewhere", "again", "consequences", "echoes", "opened", "grouped")
+    alerts = ("missed", "false_on_healthy", "false_elsewhere", "again", "consequences", "echoes", "opened", "grouped")
+    totals = (*alerts, "cured", "not_cured", "rolled_back")
     finds = [find for own in figures.values() for find in _list(own["finds"])]
     return {
         **{name: sum(_size(own[name]) for own in figures.values()) for name in totals},

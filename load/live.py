@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from load.scenarios import DAY_MS, DAY_STARTS_MS, Event, InjectedDrift, scenario
-from schemas.topics import Stream, TopicNames
+from schemas.topics import TopicNames
 from streams.connection import check_login, client_settings, start_client
 from streams.errors import BrokerError, UsageError
 from streams.permissions import permissions
@@ -86,7 +86,7 @@ async def _until_stopped(kafka: KafkaSettings, days: Days, pace: Pace, seconds_m
         done += events
         progress(events)
 
-    complain(f"to {kafka.bootstrap}: {kafka.topics.predictions}, {kafka.topics.outcomes}")
+    complain(f"to {kafka.bootstrap}: {', '.join(kafka.topics.inputs)}")
     with progress_on(sys.stderr, lambda: min(done / total, 1.0) if total else None) as progress:
         return await send(kafka, days, pace, Report(sent, complain), stop, seconds_max=seconds_max)
 
@@ -127,7 +127,7 @@ async def _close(producer: AIOKafkaProducer) -> None:
 class _Sending:
     def __init__(self, producer: AIOKafkaProducer, topics: TopicNames, report: Report, stop: asyncio.Event) -> None:
         self._producer, self._report, self._stop = producer, report, stop
-        self._topics = {Stream.PREDICTIONS: topics.predictions, Stream.OUTCOMES: topics.outcomes}
+        self._topics = {stream: name for name, stream in topics.inputs.items()}
         self._failure: BaseException | None = None
 
     async def run(self, days: Days, pace: Pace, seconds_max: float | None) -> Sent:
@@ -197,7 +197,7 @@ def _day(seed: int, later_ms: int, on_drift: Callable[[InjectedDrift], None]) ->
 async def _check_topics(producer: AIOKafkaProducer, topics: TopicNames) -> None:
     """Before anything is sent: a broker that makes topics by itself would make them with other settings."""
     cluster = await producer.client.fetch_all_metadata()
-    counts = {name: cluster.partitions_for_topic(name) for name in (topics.predictions, topics.outcomes)}
+    counts = {name: cluster.partitions_for_topic(name) for name in topics.inputs}
     missing = [name for name, partitions in counts.items() if not partitions]
     if missing:
         raise BrokerError(f"no topic {' and no topic '.join(missing)}", advice="run `driftline topics create` first")

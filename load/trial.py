@@ -7,7 +7,7 @@ import msgspec
 from detectors.lifecycle import Disposition
 from load.scenarios import Scenario
 from load.score import Score, score_scenario
-from schemas.events import Alert, Retrain, Signal
+from schemas.events import Alert, Retrain, Rollback, Signal
 from schemas.records import RecordLike
 from schemas.topics import Stream
 from streams import embedded
@@ -18,7 +18,7 @@ from streams.summary import Summary
 
 _alert = msgspec.json.Decoder(Alert).decode
 _signal = msgspec.json.Decoder(Signal).decode
-_retrain = msgspec.json.Decoder(Retrain).decode
+_asked: Callable[[bytes], Retrain | Rollback] = msgspec.json.Decoder(Retrain | Rollback).decode
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -27,6 +27,7 @@ class Trial(msgspec.Struct, frozen=True):
     alerts: tuple[Alert, ...]
     grouped: int  # alarms that joined an incident
     retrains: tuple[Retrain, ...]
+    rollbacks: tuple[Rollback, ...]
     summary: Summary
 
 
@@ -42,7 +43,8 @@ def try_out(
     kept = _Kept()
     passing = day.records(settings.kafka.topics) if records is None else records
     summary = embedded.run(passing, settings, sinks=(kept, *sinks), progress=progress, any_stream=False)
-    return Trial(day, score_scenario(day, kept.alerts), tuple(kept.alerts), kept.grouped, tuple(kept.retrains), summary)
+    score, alerts = score_scenario(day, kept.alerts), tuple(kept.alerts)
+    return Trial(day, score, alerts, kept.grouped, tuple(kept.retrains), tuple(kept.rollbacks), summary)
 
 
 class _Kept:
@@ -52,6 +54,7 @@ class _Kept:
         self.alerts: list[Alert] = []
         self.retrains: list[Retrain] = []
         self.grouped = 0
+        self.rollbacks: list[Rollback] = []
 
     def __call__(self, effect: EffectLike) -> None:
         if effect.stream == Stream.ALERTS:
@@ -59,4 +62,8 @@ class _Kept:
         elif effect.stream == Stream.SIGNALS:
             self.grouped += _signal(effect.value).disposition == Disposition.GROUPED
         elif effect.stream == Stream.RETRAIN:
-            self.retrains.append(_retrain(effect.value))
+            event = _asked(effect.value)
+            if isinstance(event, Retrain):
+                self.retrains.append(event)
+            else:
+                self.rollbacks.append(event)

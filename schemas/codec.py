@@ -17,7 +17,6 @@ from schemas.events import (
     Control,
     ControlAction,
     DeadLetter,
-    DeadLetterReason,
     Event,
     Input,
     Outcome,
@@ -25,6 +24,7 @@ from schemas.events import (
     Prediction,
     event_type,
 )
+from schemas.reasons import DeadLetterReason
 from schemas.records import RecordLike
 from schemas.times import TS_END, TS_MIN, to_ms
 from schemas.topics import VALUE_BYTES_MAX, Stream

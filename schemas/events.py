@@ -13,10 +13,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from schemas.reasons import AuditResult, DeadLetterReason
 from schemas.times import TS_END, TS_MIN
 
 VERSION = 1
-
 ID_CHARACTERS_MAX = 128  # as the contract says; a UUID has 36
 NAME_CHARACTERS_MAX = 256  # of a feature, class or segment: longer ones are data in the wrong place
 ENTRIES_MAX = 10_000  # in one object: ten times the widest model that is monitored by default
@@ -92,33 +92,6 @@ class ControlAction(StrEnum):
     RESOLVE = "resolve"
     VERDICT = "verdict"
     TICK = "tick"  # time passes on a partition, for every model on it
-
-
-class DeadLetterReason(StrEnum):
-    """Why a record could not be taken. Each has a line in docs/events.md."""
-
-    EMPTY = "empty"
-    TOO_LARGE = "too_large"
-    NOT_UTF8 = "not_utf8"
-    TOO_DEEP = "too_deep"
-    NOT_JSON = "not_json"
-    NOT_FINITE = "not_finite"
-    NOT_AN_OBJECT = "not_an_object"
-    MISSING_TYPE = "missing_type"
-    UNKNOWN_TYPE = "unknown_type"
-    WRONG_TOPIC = "wrong_topic"
-    UNKNOWN_VERSION = "unknown_version"
-    MISSING_FIELD = "missing_field"
-    WRONG_TYPE = "wrong_type"
-    BAD_ID = "bad_id"
-    BAD_MODEL = "bad_model"
-    BAD_TIME = "bad_time"
-    TIME_WITHOUT_ZONE = "time_without_zone"
-    OUT_OF_RANGE = "out_of_range"
-    UNKNOWN_VALUE = "unknown_value"
-    UNKNOWN_ACTION = "unknown_action"
-    WRONG_KEY = "wrong_key"
-    TOO_MANY_MODELS = "too_many_models"  # the engine says so, not the codec: a partition watches a bounded number
 
 
 # What comes in. Bounds stand in the types: msgspec checks them while it reads, and the JSON Schema shows them.
@@ -314,6 +287,14 @@ class LabelCounts(_Part, frozen=True, kw_only=True):
     median_delay_ms: int | None
 
 
+class ExpectedGain(_Part, frozen=True, kw_only=True):
+    """By how much the loss of a prediction should fall, in the loss's own unit, were all as before the change."""
+
+    value: float
+    low: Annotated[float, Meta(description="Between this and `high` in 95 of 100 cases.")]
+    high: float
+
+
 class Retrain(_Out, tag="retrain", frozen=True, kw_only=True):
     """Time to train a model again, on this data."""
 
@@ -326,6 +307,24 @@ class Retrain(_Out, tag="retrain", frozen=True, kw_only=True):
     data: TrainingData
     labels: LabelCounts
     ts: EpochMs
+    incidents: Annotated[list[str] | None, Meta(description="Ids of the incidents that it is to cure.")] = None
+    window: Annotated[str | None, Meta(description="`since_change`, or `recent`: the newest rows.")] = None
+    expected_gain: Annotated[ExpectedGain | None, Meta(description="Absent where labels do not say.")] = None
+
+
+class Rollback(_Out, tag="rollback", frozen=True, kw_only=True):
+    """A deployed version is worse than the one that it replaced: time to go back. A recommendation, nothing is done."""
+
+    v: Literal[1] = 1
+    id: EventId
+    model: str
+    version: Annotated[str | None, Meta(description="The one that is worse.")]
+    to_version: Annotated[str | None, Meta(description="The one that it replaced; null where it had no name.")]
+    reason: str
+    incidents: Annotated[list[str], Meta(description="Ids of the incidents that the version was to cure.")]
+    evidence: Evidence
+    ts: EpochMs
+    position: Position
 
 
 class Metrics(_Out, tag="metrics", frozen=True, kw_only=True):
@@ -364,22 +363,38 @@ class DeadLetter(_Out, tag="dead_letter", frozen=True, kw_only=True):
     ts: EpochMs
 
 
-Output = Alert | Retrain | Signal | Metrics | DeadLetter
-Event = Input | Output
+class Audit(_Out, tag="audit", frozen=True, kw_only=True):
+    """What became of a control event: an entry of the audit log of a partition."""
 
+    v: Literal[1] = 1
+    id: EventId
+    seq: Annotated[int, Meta(description="From 1, of the partition, without a gap.")]
+    previous: Annotated[str | None, Meta(description="The hash of the entry before; null for the first.")]
+    hash: Annotated[str, Meta(description="SHA-256 of the entry's canonical JSON without this field, in hex.")]
+    result: AuditResult
+    signed_by: Annotated[str | None, Meta(description="Name of the key; null without a good signature.")]
+    control: Annotated[str, Meta(description="The control event's id; what follows is as it said.")]
+    action: ControlAction
+    model: str
+    by: str | None = None
+    reason: str | None = None
+    version: str | None = None
+    until: EpochMs | None = None
+    incident: str | None = None
+    signal: str | None = None
+    segment: str | None = None
+    verdict: Verdict | None = None
+    baseline: str | None = None
+    ts: Annotated[int, Meta(description="Stream time, epoch milliseconds.")]
+    position: Annotated[Position, Meta(description="Where the control event lies.")]
+
+
+Output = Alert | Retrain | Rollback | Signal | Metrics | DeadLetter | Audit
+Event = Input | Output
 INPUTS: tuple[type[Input], ...] = (Prediction, Outcome, Control)
-OUTPUTS: tuple[type[Output], ...] = (Alert, Retrain, Signal, Metrics, DeadLetter)
+OUTPUTS: tuple[type[Output], ...] = (Alert, Retrain, Rollback, Signal, Metrics, DeadLetter, Audit)
 
 
 def event_type(event: type[Event] | Event) -> str:
     """The word in the field ``type``."""
     return str(event.__struct_config__.tag)
-
-
-def class_name(value: Scalar) -> str:
-    """A class as text, the way it stands as a key of ``scores``: 1.0 is ``"1"``, true is ``"true"``."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return value
-    return str(int(value)) if value.is_integer() and abs(value) <= EXACT_INT_MAX else repr(value)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from schemas.codec import decode_output, encode
-from schemas.events import Alert, DeadLetter, Metrics, Output, Signal
+from schemas.events import Alert, DeadLetter, Metrics, Output, Rollback, Signal
 
 LIMIT_MIN = 16 * 1024  # bytes that any event can be cut to: the last step leaves less
 MARK = "cut"
@@ -46,7 +46,7 @@ def fit(event: Output, limit: int) -> Output:
 
 
 def _marked(event: Output, fields: dict[str, Any]) -> Output:
-    if isinstance(event, Alert | Signal):
+    if isinstance(event, Alert | Signal | Rollback):
         fields["evidence"]["detail"][MARK] = True
     elif isinstance(event, Metrics):
         fields["values"][MARK] = 1
@@ -79,11 +79,16 @@ def _map(entries: dict[str, Any], step: _Step) -> dict[str, Any]:
     return {_text(name, step): _text(value, step) if isinstance(value, str) else value for name, value in first}
 
 
-def _text(text: str, step: _Step) -> str:
-    if len(text) <= step.characters:
+def shortened(text: str, characters: int) -> str:
+    """At most so many characters of it."""
+    if len(text) <= characters:
         return text
     end = f"{_MORE}~{blake2b(text.encode(), digest_size=_HASH_BYTES).hexdigest()}"
-    return text[: step.characters - len(end)] + end
+    return text[: characters - len(end)] + end
+
+
+def _text(text: str, step: _Step) -> str:
+    return shortened(text, step.characters)
 
 
 def _base64(value: Any, step: _Step) -> Any:

@@ -6,7 +6,8 @@ import msgspec
 
 from schemas.codec import DEAD_VALUE_BYTES_MAX
 from schemas.events import INPUTS, OUTPUTS, Event, Evidence, event_type
-from schemas.topics import CATALOGUE, Direction, Topic, TopicNames
+from schemas.signatures import HEADER
+from schemas.topics import CATALOGUE, Direction, Stream, Topic, TopicNames
 
 JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ASYNCAPI_VERSION = "3.0.0"
@@ -60,6 +61,13 @@ def cloud_event_headers(word: str) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
+def signature_header() -> dict[str, Any]:
+    """Of a control event, where keys are configured."""
+    about = "Name of the key, and HMAC-SHA256 over driftline-control-v1, the key and the value of the record."
+    given = {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,200}:[0-9a-f]{64}$", "description": about}
+    return {"type": "object", "properties": {HEADER: given}}
+
+
 def _definitions(template: str) -> dict[str, Any]:
     _, definitions = msgspec.json.schema_components(_EVENTS, ref_template=template)
     for cls in INPUTS:
@@ -111,10 +119,14 @@ def _operation(topic: Topic) -> dict[str, Any]:
 
 def _message(topic: Topic, word: str) -> dict[str, Any]:
     key = {"type": "string", "description": topic.key}
-    message = {
+    message: dict[str, Any] = {
         "name": word,
         "contentType": "application/json",
         "payload": {"$ref": f"#/components/schemas/{_BY_WORD[word].__name__}"},
         "bindings": {"kafka": {"key": key, "bindingVersion": KAFKA_BINDING_VERSION}},
     }
-    return message | ({"headers": cloud_event_headers(word)} if topic.direction is Direction.OUT else {})
+    if topic.direction is Direction.OUT:
+        message["headers"] = cloud_event_headers(word)
+    elif topic.stream is Stream.CONTROL:
+        message["headers"] = signature_header()
+    return message

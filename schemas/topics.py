@@ -30,6 +30,7 @@ class Stream(StrEnum):
     SIGNALS = "signals"
     METRICS = "metrics"
     DEAD_LETTERS = "dead_letters"
+    AUDIT = "audit"
 
 
 class Direction(StrEnum):
@@ -126,9 +127,9 @@ CATALOGUE: Mapping[Stream, Topic] = MappingProxyType(
                 "driftline.retrain",
                 Direction.OUT,
                 None,
-                ("retrain",),
+                ("retrain", "rollback"),
                 _AUDIT_RETENTION_MS,
-                "Models to train again, and on which data.",
+                "Models to train again, and on which data; versions to take back.",
             ),
             Topic(
                 Stream.SIGNALS,
@@ -158,13 +159,22 @@ CATALOGUE: Mapping[Stream, Topic] = MappingProxyType(
                 "Records that could not be taken, with the reason.",
                 key="the refused record's own key",
             ),
+            Topic(
+                Stream.AUDIT,
+                "driftline.audit",
+                Direction.OUT,
+                None,
+                ("audit",),
+                _AUDIT_RETENTION_MS,
+                "What became of each control event, and who signed it.",
+            ),
         )
     }
 )
 
 
 class TopicNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the user calls the topics. Eight different names that Kafka allows."""
+    """What the user calls the topics. Nine different names that Kafka allows."""
 
     predictions: str = CATALOGUE[Stream.PREDICTIONS].name
     outcomes: str = CATALOGUE[Stream.OUTCOMES].name
@@ -174,6 +184,7 @@ class TopicNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signals: str = CATALOGUE[Stream.SIGNALS].name
     metrics: str = CATALOGUE[Stream.METRICS].name
     dead_letters: str = CATALOGUE[Stream.DEAD_LETTERS].name
+    audit: str = CATALOGUE[Stream.AUDIT].name
 
     def __post_init__(self) -> None:
         taken: dict[str, Stream] = {}

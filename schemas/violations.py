@@ -15,7 +15,8 @@ import msgspec.inspect as mi
 import numpy as np
 import orjson
 
-from schemas.events import INPUTS, ControlAction, DeadLetterReason, Input, event_type
+from schemas.events import INPUTS, ControlAction, Input, event_type
+from schemas.reasons import DeadLetterReason
 
 DEPTH_MAX = 100  # of brackets in brackets: events need 2, and parsers fail somewhere beyond 500
 QUOTED_CHARACTERS_MAX = 80  # of a record's own text in a detail

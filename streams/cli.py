@@ -15,6 +15,7 @@ from typing import Any, Never
 
 from streams.commands import (
     Command,
+    audit,
     check,
     control,
     dead_letters,
@@ -50,6 +51,7 @@ COMMANDS: tuple[Command, ...] = (
     topics.command,
     incidents.command,
     control.command,
+    audit.command,
     check.command,
     schema.command,
     dead_letters.command,

@@ -12,12 +12,14 @@ from schemas.codec import Decoder, Rejection, encode
 from schemas.events import EVERY_MODEL, Control
 from schemas.records import Record
 from schemas.topics import Stream
-from streams.alerts import Tell, newest_first
+from streams.alerts import newest_first
 from streams.connection import client_settings, start_client
 from streams.errors import BrokerError, UsageError
 from streams.incidents import several
 from streams.partition_counts import partition_counts
 from streams.sections import KafkaSettings
+from streams.signing import Signer
+from streams.written import Tell
 
 ACKNOWLEDGED_WITHIN_S = 30.0  # a person waits; brokers take milliseconds, an election some seconds
 ANSWER_WITHIN_S = 30.0
@@ -56,15 +58,18 @@ def checked(event: Control) -> Control:
     return event
 
 
-async def send(kafka: KafkaSettings, event: Control, within_s: float = ACKNOWLEDGED_WITHIN_S) -> Place:
+async def send(
+    kafka: KafkaSettings, event: Control, signer: Signer | None = None, within_s: float = ACKNOWLEDGED_WITHIN_S
+) -> Place:
     """Returns when the brokers have acknowledged it. The key decides the partition, as for the model's predictions."""
-    topic = kafka.topics.control
+    topic, key, value = kafka.topics.control, (event.model or "").encode(), encode(event)
+    headers = signer.headers(key, value) if signer is not None else None
     await _require(kafka, topic)
     producer = AIOKafkaProducer(**client_settings(kafka), acks="all", enable_idempotence=True)
     try:
         async with asyncio.timeout(within_s):
             await start_client(producer)
-            place = await producer.send_and_wait(topic, encode(event), key=(event.model or "").encode())
+            place = await producer.send_and_wait(topic, value, key=key, headers=headers)
     except TimeoutError as error:
         what = f"did not acknowledge {event.id} within {within_s:g} s"
         advice = f"it may lie on {topic} all the same: look before sending it again"

@@ -26,9 +26,9 @@ def lines(found: Differences, a: str, b: str) -> Iterator[str]:
             yield from map(_line, of_kind[:SHOWN_MAX])
             if len(of_kind) > SHOWN_MAX:
                 yield f"  … and {len(of_kind) - SHOWN_MAX:,} more; --json has all"
-    sizes = zip((a, b), found.incidents, found.retrains, strict=True)
+    sizes = zip((a, b), found.incidents, found.advice, strict=True)
     held = "; ".join(
-        f"{name}: {counted(many, 'incident')}, {counted(trains, 'retrain')}" for name, many, trains in sizes
+        f"{name}: {counted(many, 'incident')}, {advice:,} to retrain or to go back" for name, many, advice in sizes
     )
     yield f"{'They differ' if found.differences else 'No difference'}. {held}"
 

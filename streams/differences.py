@@ -1,4 +1,4 @@
-"""What two histories of the same models told: incidents and retrains in one and not in the other, or told otherwise.
+"""What two histories of the same models told: incidents and advice in one and not in the other, or told otherwise.
 
 An incident of one is the other's where it has the same id; else where both share a signal and a time at which both were
 on. Incidents about the monitor itself are left out: a replay cannot know what befell a live run.
@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from schemas.codec import encode
-from schemas.events import Alert, AlertEvent, Kind, Retrain, Severity
+from schemas.events import Alert, AlertEvent, Kind, Retrain, Rollback, Severity, event_type
 from streams.errors import UsageError
 
 _RANK = {severity: rank for rank, severity in enumerate(Severity)}
@@ -39,7 +39,7 @@ class Side(NamedTuple):
     """What one of them told. Of repeats of an id the first counts."""
 
     alerts: Sequence[Alert]
-    retrains: Sequence[Retrain]
+    advice: Sequence[Retrain | Rollback]
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +52,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    what: str  # "incident" or "retrain"
+    what: str  # "incident", "retrain" or "rollback"
     how: list[How]
     model: str
     version: str | None
@@ -68,13 +68,14 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 class Differences(msgspec.Struct, frozen=True, kw_only=True):
     incidents: tuple[int, int]  # how many there are in A and in B
-    retrains: tuple[int, int]
+    advice: tuple[int, int]  # retrain and rollback events
     differences: list[Difference]
 
 
 class _Trouble(NamedTuple):
-    """An incident or a retrain. Its life is when it was on."""
+    """An incident, a retrain or a rollback. Its life is when it was on."""
 
+    what: str
     told: Told
     whose: tuple[str, str | None, str | None]
     signal: str | None
@@ -85,11 +86,11 @@ class _Trouble(NamedTuple):
 
 def compare(a: Side, b: Side) -> Differences:
     incidents = list(_incidents(a.alerts)), list(_incidents(b.alerts))
-    retrains = list(_retrains(a.retrains)), list(_retrains(b.retrains))
-    found = [*_compared("incident", *incidents), *_compared("retrain", *retrains)]
+    advice = list(_advice(a.advice)), list(_advice(b.advice))
+    found = [*_compared(*incidents), *_compared(*advice)]
     return Differences(
         incidents=(len(incidents[0]), len(incidents[1])),
-        retrains=(len(retrains[0]), len(retrains[1])),
+        advice=(len(advice[0]), len(advice[1])),
         differences=sorted(found, key=lambda difference: difference.ts),
     )
 
@@ -105,6 +106,7 @@ def _incidents(alerts: Sequence[Alert]) -> Iterator[_Trouble]:
         began = [alert.evidence.change_point.ts for alert in told if alert.evidence.change_point is not None]
         worst = max((alert.severity for alert in told), key=_RANK.__getitem__)
         yield _Trouble(
+            "incident",
             Told(id=incident, ts=first.ts, severity=worst, summary=first.summary),
             (first.model, first.version, first.segment),
             first.signal,
@@ -120,26 +122,27 @@ def _signals(alert: Alert) -> Iterator[str]:
     yield from (str(value) for name, value in alert.evidence.detail.items() if name.startswith("signal_"))
 
 
-def _retrains(events: Sequence[Retrain]) -> Iterator[_Trouble]:
+def _advice(events: Sequence[Retrain | Rollback]) -> Iterator[_Trouble]:
     for event in {event.id: event for event in reversed(events)}.values():
         yield _Trouble(
+            event_type(type(event)),
             Told(id=event.id, ts=event.ts, severity=None, summary=event.reason),
             (event.model, event.version, None),
             None,
-            frozenset({event.reason}),
-            (event.data.from_ts, event.ts),
+            frozenset({f"{event_type(type(event))}: {event.reason}"}),
+            (event.data.from_ts if isinstance(event, Retrain) else event.ts, event.ts),
             encode(event),
         )
 
 
-def _compared(what: str, ours: Sequence[_Trouble], theirs: Sequence[_Trouble]) -> Iterator[Difference]:
+def _compared(ours: Sequence[_Trouble], theirs: Sequence[_Trouble]) -> Iterator[Difference]:
     for one, other in _pairs(ours, theirs):
         how = _how(one, other)
         shown = one or other
         if how and shown is not None:
             model, version, segment = shown.whose
             yield Difference(
-                what=what,
+                what=shown.what,
                 how=how,
                 model=model,
                 version=version,
@@ -194,7 +197,7 @@ def within(side: Side, since: int | None, until: int | None) -> Side:
     low, high = since or 0, _FOR_EVER if until is None else until
     return Side(
         [alert for alert in side.alerts if low <= alert.ts < high],
-        [event for event in side.retrains if low <= event.ts < high],
+        [event for event in side.advice if low <= event.ts < high],
     )
 
 

@@ -25,7 +25,7 @@ import structlog
 from detectors.banks.contract import StateError, StateVersionError
 from detectors.kept import Kept
 from detectors.sealing import open_sealed, seal
-from schemas.topics import TopicNames
+from schemas.topics import Stream, TopicNames
 from streams.errors import CorruptStateError, UsageError
 from streams.merge import Reached
 from streams.state import ALREADY_SENT_MAX, EffectLike, EngineFactory, OnTopics
@@ -33,7 +33,7 @@ from streams.topic_facts import Identity
 
 log = structlog.get_logger(__name__)
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 # So far a mark may fall behind its topic's end after somebody else has written there; a second's reading.
 READ_BACK_GAP = 10_000
 FORMAT = b"\0format"
@@ -55,12 +55,6 @@ class Disk(Kept, Protocol):
         """All of it or nothing. No key twice."""
 
 
-Migration = Callable[[Disk], None]
-# By the version that a state has, what makes it one of the next version. It is run again where it was broken off: the
-# version is written after it.
-MIGRATIONS: Mapping[int, Migration] = {}
-
-
 class Belongs(msgspec.Struct, frozen=True):
     """Whose state it is."""
 
@@ -73,6 +67,22 @@ def belongs(group: str, topics: TopicNames, partition: int) -> Belongs:
     return Belongs(
         group, partition, {stream.value: name for name, stream in {**topics.inputs, **topics.outputs}.items()}
     )
+
+
+Migration = Callable[[Disk, Belongs], None]
+
+
+def _knows_the_audit_log(disk: Disk, whose: Belongs) -> None:
+    """Version 1 had no topic for it."""
+    if _read(disk, BELONGS, Belongs) != whose:
+        before = {stream: topic for stream, topic in whose.topics.items() if stream != Stream.AUDIT}
+        _refuse_others(disk, msgspec.structs.replace(whose, topics=before))
+        disk.write([(BELONGS, _sealed(whose))], [])
+
+
+# By the version that a state has, what makes it one of the next version. It is run again where it was broken off: the
+# version is written after it.
+MIGRATIONS: Mapping[int, Migration] = {1: _knows_the_audit_log}
 
 
 class Held(msgspec.Struct, frozen=True, array_like=True):
@@ -237,7 +247,7 @@ def _bring_to_this_version(disk: Disk, whose: Belongs, migrations: Mapping[int, 
         if migration is None:
             what = f"its format is {version}, this release writes {FORMAT_VERSION}"
             raise _of_another_release(what, f"partition {whose.partition}")
-        migration(disk)
+        migration(disk, whose)
         version += 1
         disk.write([(FORMAT, _sealed(version))], [])
 

@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 from detectors.engine import Engine
+from detectors.signing import NO_KEYS
 from schemas.records import RecordLike
 from streams import baselines
 from streams.errors import SourceError
 from streams.journal import Journal
 from streams.sections import Settings
+from streams.signing import keys_of
 from streams.state import EffectLike, EngineFactory
 from streams.summary import Summary, Tally, budgets
 
@@ -22,11 +24,19 @@ Advance = Callable[[int], object]
 def engines(settings: Settings, *, any_stream: bool) -> EngineFactory:
     """``any_stream``: records of a file, where predictions, outcomes and control events are mixed.
 
-    Baselines are read here, so that every way to run begins with them, or not at all.
+    Whoever has the file could have written anything into it, so no signature is asked for. Baselines are read here, so
+    that every way to run begins with them, or not at all.
     """
     recordings = baselines.load(settings)
+    keys = NO_KEYS if any_stream else keys_of(settings.control)
     return lambda partition, kept: Engine(
-        partition, settings.monitor, settings.kafka.topics, any_stream=any_stream, kept=kept, recordings=recordings
+        partition,
+        settings.monitor,
+        settings.kafka.topics,
+        any_stream=any_stream,
+        kept=kept,
+        recordings=recordings,
+        keys=keys,
     )
 
 

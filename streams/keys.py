@@ -12,6 +12,8 @@ from typing import NamedTuple, Protocol
 from schemas.events import MODEL_PATTERN
 from schemas.times import duration_ms
 from streams.byte_sizes import byte_count
+from streams.errors import UsageError
+from streams.moments import moment
 
 
 class Check(Protocol):
@@ -83,6 +85,21 @@ class Like(NamedTuple):
         return isinstance(value, str) and re.fullmatch(self.pattern, value) is not None
 
 
+class Dated(NamedTuple):
+    example: str
+
+    @property
+    def allowed(self) -> str:
+        return f'a time with a zone, such as "{self.example}"'
+
+    def accepts(self, value: object) -> bool:
+        try:
+            moment(str(value), "")
+        except UsageError:
+            return False
+        return True
+
+
 class Setting(NamedTuple):
     meaning: str
     check: Check | None = None
@@ -119,6 +136,7 @@ SETTINGS: Mapping[str, Setting] = {
     "kafka.topics.signals": Setting("Topic that every detector's findings are written to", TOPIC_NAME),
     "kafka.topics.metrics": Setting("Topic that windowed metrics are written to", TOPIC_NAME),
     "kafka.topics.dead_letters": Setting("Topic that refused records are written to", TOPIC_NAME),
+    "kafka.topics.audit": Setting("Topic of the audit log of control events", TOPIC_NAME),
     "kafka.partitions": Setting(
         "Partitions of every topic, for `driftline topics create`; the same for all, so that equal keys meet",
         Between(1, 10_000),
@@ -230,6 +248,17 @@ SETTINGS: Mapping[str, Setting] = {
     "pager.routes.ROUTE.days": Setting("Days on which it does, such as mon; all where none is named"),
     "pager.routes.ROUTE.timezone": Setting("Time zone of these times, such as Europe/Berlin", NOT_EMPTY),
     "pager.routes.ROUTE.sinks": Setting("Sinks that it sends to; all where none is named"),
+    "control.keys.KEY.secret": Setting(
+        "A key that signs control events; better in the environment or in `secret_file`"
+    ),
+    "control.keys.KEY.secret_file": Setting("File whose content is the key", NOT_EMPTY),
+    "control.keys.KEY.until": Setting(
+        "From then on it signs nothing more; what it signed before stays", Dated("2026-03-01T00:00:00Z")
+    ),
+    "control.required": Setting("Whether a control event that is not signed is refused, once there is a key"),
+    "control.sign_with": Setting(
+        "Name of the key that `driftline control` signs with; not needed where there is one", IDENTIFIER
+    ),
     "mlflow.registry_uri": Setting("Address of the MLflow server that keeps the registry of models", NOT_EMPTY),
     "mlflow.username": Setting("User to log in there as, with `mlflow.password`", NOT_EMPTY),
     "mlflow.password": Setting("The user's password; better in the environment or in `mlflow.password_file`"),
@@ -322,11 +351,24 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "defaults.severity.KIND": Setting("Of every alarm of that kind; others have the severity of their size"),
     "defaults.importance": Setting("Of the model: every alarm is a level less, or more, severe than it would be"),
+    "defaults.retrain.on": Setting("Kinds of alarms that may ask for a retrain; none of them: it is never asked for"),
     "defaults.retrain.cooldown": Setting("Stream time between two retrain events of a model", Lasting("0s", "365d")),
     "defaults.retrain.min_labels": Setting(
         "Joined outcomes since the change that a retrain event needs", Between(1, 10 * _MILLION)
     ),
+    "defaults.retrain.labels_share": Setting(
+        "So much of the predictions since the change must have their label first: 0.2 is a fifth", Between(0, 1)
+    ),
+    "defaults.retrain.labels_wait": Setting(
+        "How long it is waited for that share before a retrain is asked for without it", Lasting("0s", "365d")
+    ),
     "defaults.retrain.feature_drift_lasts": Setting(
         "How long feature drift stays open before it alone asks for a retrain", Lasting("0s", "365d")
+    ),
+    "defaults.retrain.per_month": Setting(
+        "Retrain events of a model in 30 days; 0: as many as there are reasons for", Between(0, 1_000)
+    ),
+    "defaults.retrain.give_up_after": Setting(
+        "Retrains in a row that did not cure, after which none is asked for; 0: never gives up", Between(0, 1_000)
     ),
 }

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from streams.telemetry import CountsLike, Dropped, Stage
+from streams.telemetry import CountsLike, Decisions, Dropped, Stage
 
 FATES = ("applied", "duplicate", "late", "dead_lettered")
 # A commit is a write into memory and a log file; one that takes a second holds up the alerts.
@@ -34,6 +34,12 @@ class WorkerMetrics:
         )
         self._unknown = Counter(
             "driftline_unknown_fields", "Records with fields that no contract names", _PLACE, registry=registry
+        )
+        self._decisions = Counter(
+            "driftline_decisions",
+            "Steps of incidents, and what became of findings, by their named reason",
+            ("type", "reason"),
+            registry=registry,
         )
         self._sent = Counter("driftline_sent", "Events written to output topics", _PLACE, registry=registry)
         self._already_sent = Counter(
@@ -92,6 +98,10 @@ class WorkerMetrics:
 
     def sent(self, topic: str, partition: int, records: int) -> None:
         self._sent.labels(topic, str(partition)).inc(records)
+
+    def decided(self, decisions: Decisions) -> None:
+        for labels, number in decisions.items():
+            self._decisions.labels(*labels).inc(number)
 
     def already_sent(self, partition: int, records: int) -> None:
         self._already_sent.labels(str(partition)).inc(records)

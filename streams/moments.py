@@ -27,18 +27,18 @@ def when(text: str, option: str) -> When:
     try:
         return When(duration_ms(text), is_span=True)
     except ValueError:
-        return When(_moment(text, option), is_span=False)
+        return When(moment(text, option), is_span=False)
 
 
-def _moment(text: str, option: str) -> int:
+def moment(text: str, option: str) -> int:
     try:
-        moment = msgspec.convert(text, datetime)
+        found = msgspec.convert(text, datetime)
     except msgspec.ValidationError:
         what = f"{text!r} is neither a duration such as 2h nor a time such as 2026-01-31T12:00:00Z"
         raise UsageError(what, where=option) from None
-    if moment.tzinfo is None:
+    if found.tzinfo is None:
         raise UsageError(f"{text!r} has no zone", where=option, advice="end it with Z or an offset such as +02:00")
-    milliseconds = to_ms(moment)
+    milliseconds = to_ms(found)
     if not TS_MIN <= milliseconds < TS_END:
         raise UsageError(f"{text!r} is out of range: 1970 to 2199 is allowed", where=option)
     return milliseconds

@@ -112,8 +112,8 @@ class Processes(AbstractContextManager["Processes"]):
 
     def _check_limits(self, message: Message) -> None:
         """Limits of all models together: where one would be met, each process alone would decide otherwise."""
-        if isinstance(message, Last) and message.too_many_models:
-            raise UsageError("has more models than models_max", where="the history", advice=_ONE)
+        if isinstance(message, Last) and message.not_shared is not None:
+            raise UsageError(message.not_shared, where="the history", advice=_ONE)
         # How many wait is said between two pieces; between these there may have been a piece's more.
         if sum(process.pending + PIECE_RECORDS for process in self._all) > self._monitor.pending_max:
             raise UsageError("more predictions wait than pending_max", where="the history", advice=_ONE)

@@ -13,6 +13,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams import cuts
+from streams.decisions import decisions
 from streams.offsets import Offsets
 from streams.pace import Pace
 from streams.reading import Batch
@@ -69,6 +70,7 @@ class OwnedPartition:
         self.state.took(batch.positions, effects, batch.reached)
         self._pace.took(len(batch.records), sum(len(effect.value) for effect in effects))
         self._report(batch, applied.counts)
+        self._telemetry.decided(decisions(applied.effects))
         return None
 
     @property

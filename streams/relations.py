@@ -17,6 +17,7 @@ from streams.problems import Path as Key
 from streams.problems import Problem, shown
 from streams.sections import KafkaSettings, Layout, StateSettings, WorkerSettings
 from streams.shape import Table
+from streams.signing import mistakes_in_control
 
 _HEARTBEATS_A_SESSION = 3  # two may be lost before a worker that lives loses its partitions; Kafka's own advice
 TICK_INTERVAL_MIN_MS = 100  # ten records a second and partition on a topic that is kept for years
@@ -39,6 +40,7 @@ def relations(layout: Layout, written: Table) -> Iterator[Problem]:
     yield from _ticks(layout.worker)
     yield from _pending(layout, written)
     yield from mistakes_in_pager(layout.pager, layout.kafka)
+    yield from mistakes_in_control(layout.control)
     yield from mistakes_in_mlflow(layout.mlflow, layout.kafka, layout.pager)
     told = {problem._replace(key=problem.key[1:]) for problem in _model(layout.defaults, ("defaults",))}
     yield from _model(layout.defaults, ("defaults",))

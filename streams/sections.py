@@ -114,6 +114,18 @@ class PagerSettings(_Section, frozen=True):
     routes: dict[str, RouteSettings] = {}
 
 
+class KeySettings(_Section, frozen=True):
+    secret: Secret | None = None
+    secret_file: str | None = None
+    until: str | None = None
+
+
+class ControlSettings(_Section, frozen=True):
+    keys: dict[str, KeySettings] = {}
+    required: bool = True
+    sign_with: str | None = None
+
+
 class MlflowSettings(_Section, frozen=True):
     registry_uri: str | None = None
     username: str | None = None
@@ -148,6 +160,7 @@ class Layout(_Section, frozen=True):
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
     pager: PagerSettings = PagerSettings()
+    control: ControlSettings = ControlSettings()
     mlflow: MlflowSettings = MlflowSettings()
     monitor: MonitorLimits = MonitorLimits()
     defaults: ModelConfig = ModelConfig()
@@ -167,5 +180,6 @@ class Settings(_Section, frozen=True):
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
     pager: PagerSettings = PagerSettings()
+    control: ControlSettings = ControlSettings()
     mlflow: MlflowSettings = MlflowSettings()
     folder: str = ""

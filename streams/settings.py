@@ -1,7 +1,7 @@
 """Reads the configuration: TOML, the environment over it, checked as a whole before anything starts."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -73,14 +73,24 @@ def _build(fitting: Table, found: list[Problem]) -> tuple[Settings, Layout]:
     models = {name: _merged(defaults, own) for name, own in fitting.get("models", {}).items()}
     kafka = _with_password(_with_topics(fitting.get("kafka", {}), found), found)
     pager = _with_pager_secrets(fitting.get("pager", {}), found)
+    control = _with_secrets(fitting.get("control", {}), "keys", ("control",), ("secret",), found)
     mlflow = _with_mlflow_secrets(fitting.get("mlflow", {}), found)
-    tables = {**fitting, "kafka": kafka, "models": models, "pager": pager, "mlflow": mlflow}
-    layout: Layout = shape.convert(tables, Layout)
+    read = {"kafka": kafka, "models": models, "pager": pager, "control": control, "mlflow": mlflow}
+    layout: Layout = shape.convert({**fitting, **read}, Layout)
     monitor_table = {**fitting.get("monitor", {}), "defaults": defaults, "models": models}
     monitor: MonitorConfig = shape.convert(monitor_table, MonitorConfig)
-    return Settings(
-        layout.kafka, layout.state, monitor, layout.worker, layout.metrics, layout.log, layout.pager, layout.mlflow
-    ), layout
+    settings = Settings(
+        kafka=layout.kafka,
+        state=layout.state,
+        monitor=monitor,
+        worker=layout.worker,
+        metrics=layout.metrics,
+        log=layout.log,
+        pager=layout.pager,
+        control=layout.control,
+        mlflow=layout.mlflow,
+    )
+    return settings, layout
 
 
 def _merged(below: Table, above: Table) -> Table:
@@ -103,11 +113,18 @@ def _with_password(kafka: Table, found: list[Problem]) -> Table:
 
 
 def _with_pager_secrets(pager: Table, found: list[Problem]) -> Table:
-    sinks = {}
-    for name, sink in pager.get("sinks", {}).items():
-        path = ("pager", "sinks", name)
-        sinks[name] = _with_secret(_with_secret(sink, path, "secret", found), path, "url", found)
-    return _with_secret({**pager, "sinks": sinks}, ("pager",), "heartbeat_url", found)
+    pager = _with_secrets(pager, "sinks", ("pager",), ("secret", "url"), found)
+    return _with_secret(pager, ("pager",), "heartbeat_url", found)
+
+
+def _with_secrets(section: Table, key: str, path: problems.Path, secrets: Sequence[str], found: list[Problem]) -> Table:
+    """Those of each of the tables that lie under ``key`` by names that the user chose."""
+    tables = {}
+    for name, table in section.get(key, {}).items():
+        tables[name] = table
+        for secret in secrets:
+            tables[name] = _with_secret(tables[name], (*path, key, name), secret, found)
+    return {**section, key: tables}
 
 
 def _with_mlflow_secrets(mlflow: Table, found: list[Problem]) -> Table:

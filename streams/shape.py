@@ -19,6 +19,7 @@ _CHOSEN: Mapping[Path, str] = {
     ("defaults", "baselines"): "BASELINE",
     ("pager", "sinks"): "SINK",
     ("pager", "routes"): "ROUTE",
+    ("control", "keys"): "KEY",
     ("mlflow", "models"): "MODEL",
     ("defaults", "features"): "FEATURE",
     ("defaults", "severity"): "KIND",
@@ -104,7 +105,9 @@ def in_words(kind: Any) -> str:
         return "one of " + ", ".join(shown(choice) for choice in get_args(kind))
     if get_origin(kind) is tuple:
         parts = get_args(kind)
-        return "a list of text" if parts[-1] is Ellipsis else f"a list of {len(parts)} numbers"
+        if parts[-1] is not Ellipsis:
+            return f"a list of {len(parts)} numbers"
+        return "a list of text" if parts[0] is str else f"a list of {in_words(parts[0]).removeprefix('one of ')}"
     if parts := get_args(kind):
         return " or ".join(dict.fromkeys(in_words(part) for part in parts if part is not type(None)))
     return _WORDS.get(kind, str(kind))

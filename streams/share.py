@@ -10,13 +10,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import msgspec
 
 from detectors.engine import Counts, Engine
 from schemas.codec import Decoder
-from schemas.events import Control, ControlAction
+from schemas.events import Control, ControlAction, event_type
 from schemas.parsed import Elsewhere, Parsed
 from schemas.records import RecordLike
 from schemas.topics import Stream
@@ -65,7 +65,7 @@ class Last(msgspec.Struct, frozen=True, kw_only=True, tag="last"):
     """After the last piece."""
 
     error: str | None
-    too_many_models: bool
+    not_shared: str | None  # why one process must do it
     blank_lines: int
     left_over: str
 
@@ -73,14 +73,17 @@ class Last(msgspec.Struct, frozen=True, kw_only=True, tag="last"):
 Message = Piece | Last
 
 
-class TooManyModelsError(Exception):
-    """Which of them one process would refuse, several cannot say."""
+class NotSharedError(Exception):
+    """Something that only one process can decide as one process does. In words."""
 
 
 class _Whose(msgspec.Struct):
     model: str | None = None
+    type: Any = None
+    action: Any = None
 
 
+_CONTROL = event_type(Control)
 _whose = msgspec.json.Decoder(_Whose).decode
 _PACK = msgspec.msgpack.Encoder().encode
 
@@ -99,7 +102,7 @@ class Share:
         owner = self._owners.get(model)
         if owner is None:
             if len(self._owners) == self._models_max:
-                raise TooManyModelsError
+                raise NotSharedError("has more models than models_max")
             owner = self._owners[model] = len(self._owners) % self._of
         return owner == self._number
 
@@ -127,9 +130,12 @@ class Share:
 def _model_of(record: RecordLike) -> str | None:
     """Without a look at the rest: what is wrong with that, the engine says."""
     try:
-        return _whose(record.value or b"").model
+        whose = _whose(record.value or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+    if whose.type == _CONTROL and whose.action != ControlAction.TICK:
+        raise NotSharedError("has words of operators, whose audit log is one chain of all models")
+    return whose.model
 
 
 def work(task: Task, out: BinaryIO) -> None:
@@ -144,18 +150,18 @@ def work(task: Task, out: BinaryIO) -> None:
         prepare()
         engine = cast(Engine, embedded.engines(settings, any_stream=True)(0, rocks))
         pieces = _Pieces(share, engine, rocks, history)
-        error, too_many = None, False
+        error, not_shared = None, None
         _send(out, pieces.rest())  # nothing yet, but ready
         try:
             for piece in pieces.all():
                 _send(out, piece)
         except SourceError as failure:
             error = str(failure)
-        except TooManyModelsError:
-            too_many = True
-        if not too_many:
+        except NotSharedError as reason:
+            not_shared = str(reason)
+        if not_shared is None:
             _send(out, pieces.rest())
-        last = Last(error=error, too_many_models=too_many, blank_lines=history.blank_lines, left_over=history.left_over)
+        last = Last(error=error, not_shared=not_shared, blank_lines=history.blank_lines, left_over=history.left_over)
         _send(out, last)
 
 

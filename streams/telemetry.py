@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Protocol
 
+Decisions = Mapping[tuple[str, str], int]  # by type of event and by reason
+
 
 class Stage(StrEnum):
     """Where the time of a batch goes."""
@@ -45,6 +47,9 @@ class Telemetry(Protocol):
 
     def counts(self, topic: str, partition: int, counts: CountsLike) -> None:
         """What became of a batch's records of one topic."""
+
+    def decided(self, decisions: Decisions) -> None:
+        """What the monitor has decided of a batch."""
 
     def sent(self, topic: str, partition: int, records: int) -> None: ...
 
@@ -94,6 +99,9 @@ class NoTelemetry:
         pass
 
     def counts(self, topic: str, partition: int, counts: CountsLike) -> None:
+        pass
+
+    def decided(self, decisions: Decisions) -> None:
         pass
 
     def sent(self, topic: str, partition: int, records: int) -> None:

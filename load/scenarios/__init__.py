@@ -1,6 +1,7 @@
 """A day of traffic for four models, made from one seed, with every injected drift written down.
 
-Three models drift, one of each kind (binary, regression, multiclass); the fourth never does. Volume follows the hour,
+Three models drift, one of each kind (binary, regression, multiclass); the fourth never does. Two are trained again in
+the evening: one of the new versions cures its model, the other is worse than what it replaces. Volume follows the hour,
 nothing else does. The same seed gives the same bytes.
 """
 
@@ -14,14 +15,15 @@ import numpy as np
 from load.scenarios import churn, eta, fraud, intent
 from load.scenarios.time import DAY_MS, DAY_STARTS_MS
 from load.scenarios.traffic import Event, Traffic
-from load.scenarios.truth import DriftKind, InjectedDrift
+from load.scenarios.truth import Deployment, DriftKind, InjectedDrift
 from schemas.records import Record
-from schemas.topics import Stream, TopicNames
+from schemas.topics import TopicNames
 
 __all__ = [
     "DAY_MS",
     "DAY_STARTS_MS",
     "HEALTHY",
+    "Deployment",
     "DriftKind",
     "Event",
     "InjectedDrift",
@@ -50,7 +52,11 @@ class Scenario(msgspec.Struct, frozen=True):
         return tuple(traffic.model for traffic in self.traffic)
 
     def event_count(self) -> int:
-        return sum(len(traffic.made_ms) + len(traffic.label_arrivals()[0]) for traffic in self.traffic)
+        labels = sum(len(traffic.label_arrivals()[0]) for traffic in self.traffic)
+        return self.prediction_count() + labels + sum(traffic.deployment is not None for traffic in self.traffic)
+
+    def prediction_count(self) -> int:
+        return sum(len(traffic.made_ms) for traffic in self.traffic)
 
     def events(self) -> Iterator[Event]:
         """All models' events in order of arrival."""
@@ -59,7 +65,7 @@ class Scenario(msgspec.Struct, frozen=True):
 
     def records(self, topics: TopicNames, partition: int = 0) -> Iterator[Record]:
         """The same events as they would lie on the topics of one partition."""
-        names = {Stream.PREDICTIONS: topics.predictions, Stream.OUTCOMES: topics.outcomes}
+        names = {stream: name for name, stream in topics.inputs.items()}
         offsets = {stream: count() for stream in names}
         for event in self.events():
             offset = next(offsets[event.stream])

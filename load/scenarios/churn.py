@@ -9,12 +9,13 @@ from load.scenarios.time import (
     Floats,
     Times,
     arrivals,
+    at_hour,
     in_force,
     jittered,
     lognormal_delays,
 )
 from load.scenarios.traffic import Traffic, rounded
-from load.scenarios.truth import DriftKind, InjectedDrift
+from load.scenarios.truth import Deployment, DriftKind, InjectedDrift
 
 MODEL = "churn"
 PREDICTIONS = 24_000
@@ -32,6 +33,10 @@ COUNTRIES = {"de": 0.5, "fr": 0.3, "it": 0.2}
 SESSIONS_MEAN, SESSIONS_SD = 14.0, 3.5
 SESSIONS_SHIFT_SD = 0.8
 
+DEPLOYED_HOUR = 18.5  # after the retrain event
+# The new version knows whom the competitor courts: on the logit so much for those who leave, and against the others.
+INSIGHT = 0.4
+
 LABEL_MEDIAN_MS, LABEL_SPREAD, LABEL_LONGEST_MS = 40 * MINUTE_MS, 0.8, 5 * HOUR_MS
 LABELS_THAT_COME = 0.95
 
@@ -46,7 +51,11 @@ def make(rng: np.random.Generator) -> Traffic:
     others = -1.1 * (tenure - 28.0) / 20.0 + 1.2 * (calls - 1.2) + 0.5 * (spend - 62.0) / 18.0 - 1.0 * autopay
     score = sigmoid(1.3 * (others + CONTRACT_LOGITS[contract] - 0.3))
     chance_later = sigmoid(1.3 * (others + CONTRACT_LOGITS_LATER[contract] - 0.3))
+    deployed_ms = at_hour(DEPLOYED_HOUR)
     leaves = coin(rng, np.where(in_force(made, concept_moves), chance_later, score), PREDICTIONS)
+    insight = INSIGHT * np.where(leaves, 1.0, -1.0)
+    score_later = sigmoid(np.log(chance_later / (1.0 - chance_later)) + insight)
+    score = np.where(in_force(made, deployed_ms), score_later, score)
     delays = lognormal_delays(rng, PREDICTIONS, LABEL_MEDIAN_MS, LABEL_SPREAD, LABEL_LONGEST_MS)
     return Traffic(
         model=MODEL,
@@ -69,6 +78,7 @@ def make(rng: np.random.Generator) -> Traffic:
         labelled=coin(rng, LABELS_THAT_COME, PREDICTIONS),
         label_ms=made + delays,
         truth=_truth(sessions_move, regions_move, concept_moves),
+        deployment=Deployment("2026-02", deployed_ms, "trained on who leaves now, and why"),
     )
 
 

@@ -9,12 +9,13 @@ from load.scenarios.time import (
     Floats,
     Times,
     arrivals,
+    at_hour,
     gradually_in_force,
     in_force,
     jittered,
 )
 from load.scenarios.traffic import Column, Traffic, rounded
-from load.scenarios.truth import DriftKind, InjectedDrift
+from load.scenarios.truth import Deployment, DriftKind, InjectedDrift
 
 MODEL = "eta"
 PREDICTIONS = 24_000
@@ -34,6 +35,9 @@ NOISE_MINUTES = 4.0
 # Half of all ways cross the closed bridge and take so much longer: the mean absolute error doubles.
 BRIDGE_SHARE, BRIDGE_MINUTES = 0.5, 8.5
 
+DEPLOYED_HOUR = 20.0
+KM_MINUTES, MILES_IN_A_KM = 2.6, 0.6214
+
 LABELS_THAT_COME = 0.98
 
 
@@ -45,10 +49,14 @@ def make(rng: np.random.Generator) -> Traffic:
     distance, traffic = rng.gamma(3.0, 1.6, PREDICTIONS), _traffic(rng, made, traffic_moves)
     load, rain = rng.beta(4.0, 4.0, PREDICTIONS), coin(rng, 0.2, PREDICTIONS)
     vehicle = category(rng, VEHICLES, PREDICTIONS)
-    minutes = 6.0 + 2.6 * distance + TRAFFIC_MINUTES * traffic + 12.0 * load + 4.0 * rain + VEHICLE_MINUTES[vehicle]
+    minutes = (
+        6.0 + KM_MINUTES * distance + TRAFFIC_MINUTES * traffic + 12.0 * load + 4.0 * rain + VEHICLE_MINUTES[vehicle]
+    )
     took = minutes + rng.normal(0.0, NOISE_MINUTES, PREDICTIONS)
     took += BRIDGE_MINUTES * (coin(rng, BRIDGE_SHARE, PREDICTIONS) & in_force(made, bridge_closes))
     took = np.maximum(took, 3.0)
+    deployed_ms = at_hour(DEPLOYED_HOUR)
+    answers = minutes - in_force(made, deployed_ms) * KM_MINUTES * (1.0 - MILES_IN_A_KM) * distance
     return Traffic(
         model=MODEL,
         version="7",
@@ -62,12 +70,13 @@ def make(rng: np.random.Generator) -> Traffic:
             "vehicle": named(vehicle, VEHICLES),
             "rain": rain.tolist(),
         },
-        predictions=rounded(minutes, 2),
+        predictions=rounded(answers, 2),
         latency_ms=latency(rng, PREDICTIONS, 25.0),
         labels=rounded(took, 2),
         labelled=coin(rng, LABELS_THAT_COME, PREDICTIONS),
         label_ms=made + ((took + rng.exponential(5.0, PREDICTIONS)) * MINUTE_MS).astype(np.int64),
         truth=_truth(traffic_moves, nulls_come, nulls_go, bridge_closes, type_breaks),
+        deployment=Deployment("8", deployed_ms, "trained on the closed bridge, takes kilometres for miles"),
     )
 
 

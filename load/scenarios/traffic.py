@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 
 from load.scenarios.time import DAY_MS, DAY_STARTS_MS, Flags, Floats, Times
-from load.scenarios.truth import InjectedDrift
+from load.scenarios.truth import Deployment, InjectedDrift
 from schemas.topics import Stream
 
 Scalar = float | int | str | bool | None
@@ -43,6 +43,7 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     labelled: Flags  # a few labels never come
     label_ms: Times
     truth: tuple[InjectedDrift, ...] = ()
+    deployment: Deployment | None = None  # from then on the columns hold what the new version answers
     times_as_text: bool = False  # RFC 3339 in place of epoch milliseconds: the contract takes both
 
     def label_arrivals(self) -> tuple[Times, Times]:
@@ -52,13 +53,17 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
         return self.label_ms[rows], self.made_ms[rows]
 
     def events(self) -> Iterator[Event]:
-        """Predictions and outcomes in order of arrival. Labels that come after midnight are another day's."""
+        """Everything in order of arrival. Labels that come after midnight are another day's."""
         maker = _EventMaker(self)
         rows = len(self.made_ms)
         arrival = np.concatenate((self.made_ms, self.label_ms))
         wanted = np.concatenate((np.ones(rows, dtype=np.bool_), self.labelled))
         wanted &= arrival < DAY_STARTS_MS + DAY_MS
+        deploys = maker.deployed()
         for index in np.argsort(arrival, kind="stable").tolist():
+            if deploys is not None and arrival[index] >= deploys.at_ms:
+                yield deploys
+                deploys = None
             if wanted[index]:
                 yield maker.prediction(index) if index < rows else maker.outcome(index - rows)
 
@@ -85,7 +90,7 @@ class _EventMaker:
             "v": 1,
             "id": _id(traffic.model, row),
             "model": traffic.model,
-            "version": traffic.version,
+            "version": self._version_at(self._made[row]),
             "ts": self._made_text[row],
             "features": {name: column[row] for name, column in self._features},
             "prediction": traffic.predictions[row],
@@ -98,6 +103,28 @@ class _EventMaker:
         if self._segments:
             fields["segments"] = {name: column[row] for name, column in self._segments}
         return Event(self._made[row], Stream.PREDICTIONS, traffic.model, fields)
+
+    def _version_at(self, made_ms: int) -> str:
+        traffic, deployment = self._traffic, self._traffic.deployment
+        return traffic.version if deployment is None or made_ms < deployment.at_ms else deployment.version
+
+    def deployed(self) -> Event | None:
+        """The word of whoever put another version in place."""
+        model, deployment = self._traffic.model, self._traffic.deployment
+        if deployment is None:
+            return None
+        fields = {
+            "type": "control",
+            "v": 1,
+            "id": f"{model}-deploys-{deployment.version}",
+            "model": model,
+            "ts": deployment.at_ms,
+            "action": "deploy",
+            "version": deployment.version,
+            "by": "retraining",
+            "reason": deployment.description,
+        }
+        return Event(deployment.at_ms, Stream.CONTROL, model, fields)
 
     def outcome(self, row: int) -> Event:
         traffic = self._traffic

@@ -42,4 +42,12 @@ class InjectedDrift(msgspec.Struct, frozen=True, kw_only=True):
         return all(signal in LOSS_SIGNALS for signal in self.signals)
 
 
+class Deployment(msgspec.Struct, frozen=True):
+    """Another version is put in place of the one that answered until then."""
+
+    version: str
+    at_ms: int
+    description: str
+
+
 LOSS_SIGNALS = frozenset({"loss", "log_loss"})

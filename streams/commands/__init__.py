@@ -1,6 +1,7 @@
 """One module a command. ``driftline --help`` imports them all, so what is heavy is imported where it is used."""
 
 import argparse
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,15 @@ class Command(NamedTuple):
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
     example: str
+
+
+def add_from(parser: argparse.ArgumentParser) -> None:
+    results = "results of a replay or a demo, in place of the Kafka topic"
+    parser.add_argument("--from", dest="directory", type=Path, metavar="DIR", help=results)
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:

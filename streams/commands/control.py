@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from streams.commands import Command, add_config
+from streams.commands import Command, add_config, now_ms
 from streams.errors import UsageError
 from streams.terminal import complain, environment, say, user
 from streams.text import json_line, printable
@@ -143,10 +143,12 @@ async def _run(args: argparse.Namespace, by: str, settings: "Settings") -> int:
     from streams.connection import check_login  # noqa: PLC0415
     from streams.control import find, send  # noqa: PLC0415
     from streams.permissions import permissions  # noqa: PLC0415
+    from streams.signing import signer_of  # noqa: PLC0415
 
     if args.model is None and args.incident is None:
         raise UsageError("whose alarms?", advice="say it with --model or --incident")
     event = _event(args, by)  # what is wrong with the call is said before any broker is asked
+    signer = signer_of(settings.control, now_ms())
     if event.model is None or not args.dry_run:
         check_login(settings.kafka, permissions(settings.kafka))
     if event.model is None:
@@ -156,15 +158,15 @@ async def _run(args: argparse.Namespace, by: str, settings: "Settings") -> int:
     if args.dry_run:
         say(json_line(encode(event)))
         return 0
-    place = await send(settings.kafka, event)
+    place = await send(settings.kafka, event, signer)
     of = f" of {event.incident}" if event.incident else ""
-    say(printable(f"{place}: {event.action}{of} for {event.model}, id {event.id}"))
+    signed = f", signed with {signer.name}" if signer else ""
+    say(printable(f"{place}: {event.action}{of} for {event.model}, id {event.id}{signed}"))
     return 0
 
 
 def _event(args: argparse.Namespace, by: str) -> "Control":
     """The event that the call means. Where the incident says whose it is, any name will do until that is known."""
-    import time  # noqa: PLC0415
     from uuid import uuid4  # noqa: PLC0415
 
     import msgspec  # noqa: PLC0415
@@ -173,7 +175,7 @@ def _event(args: argparse.Namespace, by: str) -> "Control":
     from streams.control import checked  # noqa: PLC0415
     from streams.moments import when  # noqa: PLC0415
 
-    now = int(time.time() * 1000)
+    now = now_ms()
     given = {
         name: getattr(args, name, None) for name in ("version", "incident", "signal", "segment", "baseline", "verdict")
     }

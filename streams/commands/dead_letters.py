@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import asyncio  # noqa: PLC0415 - this and the Kafka client are not wanted for a quick --help
 
-    from schemas.events import DeadLetterReason  # noqa: PLC0415
+    from schemas.reasons import DeadLetterReason  # noqa: PLC0415
     from streams.connection import check_login  # noqa: PLC0415
     from streams.permissions import permissions  # noqa: PLC0415
     from streams.settings import load  # noqa: PLC0415

@@ -50,32 +50,27 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _side(name: str, settings: "Settings") -> "Side":
-    from schemas.events import Alert, Retrain  # noqa: PLC0415
-    from schemas.topics import Stream  # noqa: PLC0415
-    from streams.alerts import events_in  # noqa: PLC0415
     from streams.differences import Side, bounded  # noqa: PLC0415
+    from streams.written import ADVICE, ALERTS, lines_in  # noqa: PLC0415
 
     if name == KAFKA:
         return _live(settings)
-    folder = Path(name)
-    alerts = bounded(events_in(folder, Stream.ALERTS, Alert), name)
-    return Side(alerts, bounded(events_in(folder, Stream.RETRAIN, Retrain), name))
+    alerts = bounded((alert for _, alert in lines_in(Path(name), ALERTS)), name)
+    return Side(alerts, bounded((event for _, event in lines_in(Path(name), ADVICE)), name))
 
 
 def _live(settings: "Settings") -> "Side":
     import asyncio  # noqa: PLC0415
 
-    from schemas.events import Alert, Retrain  # noqa: PLC0415
-    from schemas.topics import Stream  # noqa: PLC0415
-    from streams.alerts import events_on  # noqa: PLC0415
     from streams.connection import check_login  # noqa: PLC0415
     from streams.differences import EVENTS_MAX, Side, bounded  # noqa: PLC0415
     from streams.permissions import permissions  # noqa: PLC0415
+    from streams.written import ADVICE, ALERTS, on_topic  # noqa: PLC0415
 
     async def read() -> "Side":
-        alerts = [one async for one in events_on(settings.kafka, complain, Stream.ALERTS, Alert, EVENTS_MAX)]
-        retrains = [one async for one in events_on(settings.kafka, complain, Stream.RETRAIN, Retrain, EVENTS_MAX)]
-        return Side(bounded(alerts, KAFKA), bounded(retrains, KAFKA))
+        alerts = [one async for one in on_topic(settings.kafka, ALERTS, complain, EVENTS_MAX)]
+        advice = [one async for one in on_topic(settings.kafka, ADVICE, complain, EVENTS_MAX)]
+        return Side(bounded(alerts, KAFKA), bounded(advice, KAFKA))
 
     check_login(settings.kafka, permissions(settings.kafka))
     return asyncio.run(read())

@@ -3,10 +3,9 @@
 import argparse
 import sys
 from contextlib import aclosing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streams.commands import Command, add_config
+from streams.commands import Command, add_config, add_from, now_ms
 from streams.errors import UsageError
 from streams.terminal import complain, environment, say
 from streams.text import json_line, printable
@@ -25,10 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listed = _action(actions, "list", "Those that are open", "--model churn --severity warning")
     listed.add_argument("--all", action="store_true", help="also those that are over")
     _add_filters(listed, "only what had a step since then: 24h, or 2026-01-31T12:00:00Z")
-    _add_from(listed)
+    add_from(listed)
     shown = _action(actions, "show", "One of them, from its first step to its last", "5d0c3f9a1b7e4c26")
     shown.add_argument("id", metavar="ID", help="the incident, or how its id begins")
-    _add_from(shown)
+    add_from(shown)
     follow = _action(actions, "follow", "Alerts as they come, until Ctrl-C", "--severity critical")
     _add_filters(follow, "begin with those that were written since then: 24h, or 2026-01-31T12:00:00Z")
     for child in (listed, shown, follow):
@@ -52,11 +51,6 @@ def _add_filters(parser: argparse.ArgumentParser, since: str) -> None:
     parser.add_argument("--model", metavar="NAME", help="only of this model")
     parser.add_argument("--severity", choices=_SEVERITIES, help="only of this severity, or a worse one")
     parser.add_argument("--since", metavar="WHEN", help=since)
-
-
-def _add_from(parser: argparse.ArgumentParser) -> None:
-    results = "results of a replay or a demo, in place of the Kafka topic"
-    parser.add_argument("--from", dest="directory", type=Path, metavar="DIR", help=results)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -92,7 +86,7 @@ async def _list(args: argparse.Namespace, settings: "Settings") -> int:
                 incidents.add(alert)
     if since is not None:
         # Of recorded history the end is the end of what was recorded, of whatever model, and not now.
-        now = newest if args.directory else _now()
+        now = newest if args.directory else now_ms()
         choice = Choice(args.all, args.model, _severity(args), since.before(now))
     found = incidents.chosen(choice)
     if incidents.left_out:
@@ -136,7 +130,7 @@ async def _follow(args: argparse.Namespace, settings: "Settings") -> int:
     from streams.report import console_on  # noqa: PLC0415
 
     since, least, console = _since(args), _severity(args), console_on(sys.stdout)
-    start = since.before(_now()) if since is not None else None
+    start = since.before(now_ms()) if since is not None else None
     async with aclosing(live(settings.kafka, start, _tell)) as alerts:
         async for alert in alerts:
             if args.model not in (None, alert.model) or not severe(alert, least):
@@ -169,12 +163,6 @@ def _since(args: argparse.Namespace) -> "When | None":
     from streams.moments import when  # noqa: PLC0415
 
     return when(args.since, "--since") if args.since else None
-
-
-def _now() -> int:
-    import time  # noqa: PLC0415
-
-    return int(time.time() * 1000)
 
 
 command = Command(

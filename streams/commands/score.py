@@ -61,12 +61,11 @@ def _named(changes: "list[Change]", path: Path) -> list[str]:
 
 
 def _alarms(directory: Path) -> "list[Alarm]":
-    from schemas.events import Alert, Signal  # noqa: PLC0415
-    from schemas.topics import Stream  # noqa: PLC0415
-    from streams.alerts import events_in  # noqa: PLC0415
     from streams.scoring import of_results  # noqa: PLC0415
+    from streams.written import ALERTS, SIGNALS, lines_in  # noqa: PLC0415
 
-    return of_results(events_in(directory, Stream.ALERTS, Alert), events_in(directory, Stream.SIGNALS, Signal))
+    alerts = (alert for _, alert in lines_in(directory, ALERTS))
+    return of_results(alerts, (finding for _, finding in lines_in(directory, SIGNALS)))
 
 
 def _gone_through(history: "History") -> "tuple[dict[str, Times], RiverDefaults]":

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from schemas.events import Alert, Metrics, Retrain, Signal
+from schemas.events import Alert, Metrics, Retrain, Rollback, Signal
 from schemas.topics import VALUE_BYTES_MAX, Stream
 from streams.errors import SourceError, UsageError
 from streams.sinks import FILES, SUMMARY
@@ -15,7 +15,8 @@ from streams.summary import Summary
 _Event = TypeVar("_Event")
 _LINE_MAX = 4 * VALUE_BYTES_MAX  # what the monitor writes is a few KiB; a dead letter holds at most some 100
 _ALERT, _SIGNAL = msgspec.json.Decoder(Alert), msgspec.json.Decoder(Signal)
-_METRICS, _RETRAIN = msgspec.json.Decoder(Metrics), msgspec.json.Decoder(Retrain)
+_METRICS = msgspec.json.Decoder(Metrics)
+_ADVICE: msgspec.json.Decoder[Retrain | Rollback] = msgspec.json.Decoder(Retrain | Rollback)
 _SUMMARY = msgspec.json.Decoder(Summary)
 
 
@@ -35,7 +36,10 @@ class Files:
         return self._events(Stream.METRICS, _METRICS)
 
     def retrains(self) -> Iterator[Retrain]:
-        return self._events(Stream.RETRAIN, _RETRAIN)
+        return (advice for advice in self._events(Stream.RETRAIN, _ADVICE) if isinstance(advice, Retrain))
+
+    def rollbacks(self) -> Iterator[Rollback]:
+        return (advice for advice in self._events(Stream.RETRAIN, _ADVICE) if isinstance(advice, Rollback))
 
     def summary(self) -> Summary:
         path = self.directory / SUMMARY

@@ -102,6 +102,15 @@ _RETRAIN: Columns = {
     "pending": WHOLE,
     "median_delay_ms": WHOLE,
 }
+_ROLLBACK: Columns = {
+    "id": TEXT,
+    "ts": TIME,
+    "model": TEXT,
+    "version": TEXT,
+    "to_version": TEXT,
+    "reason": TEXT,
+    "incidents": TEXT,
+}
 _MODEL: Columns = {
     "model": TEXT,
     "predictions": WHOLE,
@@ -151,6 +160,7 @@ def tables(found: Findings) -> list[Table]:
         ),
         Table("metrics", {**_WINDOW, **dict.fromkeys(names, NUMBER)}, lambda: _windows(files, names)),
         Table("retrain", _RETRAIN, lambda: _retrains(files)),
+        Table("rollback", {**_ROLLBACK, **_EVIDENCE, **_PLACE}, lambda: _rollbacks(files)),
     ]
     if found.truth is not None:
         known: Columns = {"model": TEXT, "starts": TIME, "ends": TIME, "what": TEXT, "first_page": TIME}
@@ -257,6 +267,12 @@ def _retrains(files: Files) -> Iterator[Row]:
             *(data.from_ts, data.to_ts, data.topic, data.partition, data.from_offset, data.to_offset),
             *(labels.joined, labels.pending, labels.median_delay_ms),
         )
+
+
+def _rollbacks(files: Files) -> Iterator[Row]:
+    for advice in files.rollbacks():
+        about = advice.id, advice.ts, advice.model, advice.version, advice.to_version, advice.reason
+        yield *about, " ".join(advice.incidents), *_evidence(advice.evidence), *_place(advice.position)
 
 
 def _changes(found: Findings) -> Iterator[Row]:

@@ -32,6 +32,7 @@ from streams.offsets import Offsets
 from streams.partition_counts import partition_counts
 from streams.sections import KafkaSettings
 from streams.settings import Settings
+from streams.signing import Signer, signer_of
 
 log = structlog.get_logger(__name__)
 
@@ -56,11 +57,13 @@ def run(settings: Settings, metrics: MlflowMetrics) -> int:
 class ControlTopic:
     """Where the monitor is told."""
 
-    def __init__(self, kafka: KafkaSettings) -> None:
-        self._kafka = kafka
+    def __init__(self, kafka: KafkaSettings, signer: Signer | None = None) -> None:
+        self._kafka, self._signer = kafka, signer
 
     async def send(self, event: Control) -> None:
-        await control.send(self._kafka, control.checked(event))
+        if self._signer is not None:  # what is signed must be new: an intention may have waited for a process
+            event = msgspec.structs.replace(event, ts=int(time() * 1000))
+        await control.send(self._kafka, control.checked(event), self._signer)
 
     async def was_sent(self, event_id: str, since: int) -> bool:
         topic = self._kafka.topics.control
@@ -81,10 +84,11 @@ class ControlTopic:
 class Integration:
     def __init__(self, settings: Settings, registry: MlflowRegistry, metrics: MlflowMetrics) -> None:
         mlflow, names = settings.mlflow, Names(settings.mlflow)
+        signer = signer_of(settings.control, int(time() * 1000))
         self._kafka, self._group, self._metrics = settings.kafka, mlflow.group, metrics
         self._poll_s = duration_ms(mlflow.poll_interval) / 1000
         self._tagger = Tagger(registry, names, mlflow.alias, metrics, time, apply_rollbacks=mlflow.apply_rollbacks)
-        self._announcer = Announcer(registry, ControlTopic(settings.kafka), names, mlflow.alias, metrics, time)
+        self._announcer = Announcer(registry, ControlTopic(settings.kafka, signer), names, mlflow.alias, metrics, time)
         self._consumer: AIOKafkaConsumer | None = None
         self._stopping = asyncio.Event()
         self._taking = Attempts("taking events into the registry", metrics.failed)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import schemas
 from detectors.config import ModelConfig
-from schemas.topics import Stream
+from schemas.topics import CATALOGUE, Direction
 from tests.detectors.events import TOPICS, Event, Run, balanced, chances, normal, of_feature, prediction, run
 from tests.detectors.traffic import CONFIG, traffic
 
@@ -29,9 +29,9 @@ def whole(long: list[Event | bytes | None]) -> Run:
 
 def test_the_long_example_has_everything_in_it(whole: Run) -> None:
     streams = Counter(effect.stream for effect in whole.effects)
-    closings = {alert.evidence.detail.get("why") for alert in whole.alerts}
+    closings = {event.evidence.detail.get("why") for event in (*whole.alerts, *whole.signals)}
     counts = whole.counts[TOPICS.predictions]
-    assert set(streams) == {Stream.ALERTS, Stream.RETRAIN, Stream.SIGNALS, Stream.METRICS, Stream.DEAD_LETTERS}
+    assert set(streams) == {topic.stream for topic in CATALOGUE.values() if topic.direction is Direction.OUT}
     assert closings >= {None, "deployed"}
     names = {alert.evidence.detail.get("looks_like") for alert in whole.alerts}
     told = {name for alert in whole.alerts for name in alert.evidence.detail}

@@ -54,6 +54,14 @@ class Owner:
         self.alarms[signal] = alarm
         return self.reports.began(moment, alarm, "began.")
 
+    def tried(self, moment: Moment, signal: str, version: str, answer: str) -> Step:
+        alarm = self.alarms[signal]
+        detail = alarm.evidence.detail | {"new_version": version, "answer": answer}
+        alarm.evidence = msgspec.structs.replace(alarm.evidence, detail=detail)
+        if answer == "worse":
+            alarm.severity = Severity.CRITICAL
+        return self.reports.escalated(moment, alarm, "tried.")
+
     def end(self, moment: Moment, signal: str, why: Closing) -> Step:
         alarm = self.alarms.pop(signal)
         return self.reports.ended(moment, alarm, alarm.evidence, why)
@@ -64,7 +72,7 @@ class Plain:
 
     def __init__(self, **known: Any) -> None:
         self.__dict__.update(known)
-        self.quiet = self.muted = self.until = self.ended = self.why = self.verdict = None
+        self.quiet = self.muted = self.until = self.ended = self.why = self.verdict = self.tried = None
         self.again, self.news_at = 0, 2
 
 
@@ -140,7 +148,7 @@ class DeskMachine(RuleBasedStateMachine):
                 self.over.remove(plain)
                 self.plain.append(plain)
                 plain.again += 1
-                plain.state, plain.severity, plain.key, plain.why = "open", severity, key, None
+                plain.state, plain.severity, plain.key, plain.why, plain.tried = "open", severity, key, None, None
                 self.plainly_on(plain, name, kind, change)
                 self.tell(plain, "reopened")
                 return
@@ -218,6 +226,22 @@ class DeskMachine(RuleBasedStateMachine):
         owner, signal = data.draw(st.sampled_from(self.on()))
         step = self.owners[owner].end(self.moment(), signal, why)
         self.an_end((owner, signal), why)
+        self.check(list(self.desk.said([step])))
+
+    @precondition(lambda self: self.on())
+    @rule(data=st.data(), version=st.sampled_from("23"), answer=st.sampled_from(["not_cured", "worse"]))
+    def a_version_has_not_helped(self, data: st.DataObject, version: str, answer: str) -> None:
+        owner, signal = data.draw(st.sampled_from(self.on()))
+        at = self.owners[owner]
+        step = at.tried(self.moment(), signal, version, answer)
+        (plain,) = [plain for plain in self.plain if (owner, signal) in plain.on]
+        if plain.tried not in ((version, answer), (version, "worse")):
+            severity = "info" if at.key.challenger else str(at.alarms[signal].severity)
+            plain.tried, plain.key = (version, answer), at.key
+            plain.severity = max(plain.severity, severity, key=lambda one: RANK[one])
+            if plain.state != "waiting":
+                plain.state = "open"
+                self.tell(plain, "escalated")
         self.check(list(self.desk.said([step])))
 
     @rule(minutes=st.sampled_from([1, 10, 30, 60, 120, 1_500]))

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from detectors.config import FeatureConfig, ModelConfig, MonitorConfig
 from detectors.engine import Counts
 from schemas.codec import decode_output
-from schemas.events import Alert, DeadLetter, DeadLetterReason, Signal
+from schemas.events import Alert, DeadLetter, Signal
+from schemas.reasons import DeadLetterReason
 from schemas.records import Record
 from tests.detectors.events import (
     START,

@@ -170,10 +170,10 @@ def test_a_silent_model_that_makes_room_for_another_is_not_read_into_memory(monk
     assert kept.most <= 2 * 3
 
 
-@pytest.mark.parametrize("key", [b"E", b"Mchurn"])
+@pytest.mark.parametrize("key", [b"A", b"E", b"Mchurn"])
 @pytest.mark.parametrize("record", [b"", b"\x00", b"nonsense", b"\x02" + bytes(4), seal(b"\x93\x01\x02\x03")])
 def test_bytes_that_are_no_state_are_refused(key: bytes, record: bytes) -> None:
-    _, kept = kept_of([prediction(1, {"age": 1.0})], ModelConfig())
+    _, kept = kept_of([prediction(1, {"age": 1.0}), control("mute", 2)], ModelConfig())
     kept.records[key] = record
     with pytest.raises(StateError):
         engine(ModelConfig(), kept)

@@ -1,22 +1,47 @@
-"""The retrain rule as a table."""
+"""The retrain rule as tables: what asks, and what holds it back."""
+
+from typing import Any
 
 import msgspec
 import pytest
 
 from detectors.config import RetrainConfig
 from detectors.lifecycle import Alarm
-from detectors.retrain import Policy, RetrainReason, request
-from schemas.events import Evidence, Kind, Severity
+from detectors.retrain import (
+    MONTH_MS,
+    Asked,
+    DataWindow,
+    Held,
+    Known,
+    Policy,
+    Request,
+    RetrainReason,
+    request,
+    why_held,
+)
+from schemas.events import ChangePoint, Evidence, JsonScalar, Kind, Severity
 
 HOUR = 3_600_000
-POLICY = Policy.of(RetrainConfig(cooldown="24h", min_labels=200, feature_drift_lasts="6h"))
-HARM, LASTING = RetrainReason.CONCEPT_DRIFT, RetrainReason.LASTING_DRIFT
+CONFIG = RetrainConfig(cooldown="24h", min_labels=200, feature_drift_lasts="6h")
+POLICY = Policy.of(CONFIG)
+HARM, LASTING, UNCURED = RetrainReason.CONCEPT_DRIFT, RetrainReason.LASTING_DRIFT, RetrainReason.NOT_CURED
 NOW = 100 * HOUR
 
 
-def alarm(kind: Kind, hours: int = 0, joined: int = 0, retrained: bool = False) -> Alarm:
+def alarm(kind: Kind, hours: int = 0, joined: int = 0, **more: Any) -> Alarm:
     """Open for so many hours, with so many labels joined before it."""
-    evidence = Evidence(value=1.0, threshold=1.0, threshold_origin="", n=1, baseline=0.0, effect=1.0)
+    detail: dict[str, JsonScalar] = {"change": change} if (change := more.pop("change", None)) else {}
+    opened = NOW - hours * HOUR
+    evidence = Evidence(
+        value=1.0,
+        threshold=1.0,
+        threshold_origin="",
+        n=1,
+        baseline=0.0,
+        effect=1.0,
+        change_point=ChangePoint(ts=opened - HOUR, offset=7),
+        detail=detail,
+    )
     return Alarm(
         id=f"{kind}-{hours}",
         alert_id=f"{kind}-{hours}-opened",
@@ -24,12 +49,19 @@ def alarm(kind: Kind, hours: int = 0, joined: int = 0, retrained: bool = False) 
         kind=kind,
         detector="adwin",
         severity=Severity.WARNING,
-        opened_ts=NOW - hours * HOUR,
+        opened_ts=opened,
         opened_row=0,
         opened_joined=joined,
         evidence=evidence,
-        retrained=retrained,
+        **more,
     )
+
+
+def asked_for(alarms: list[Alarm], joined: int, asked: Asked | None = None, **policy: Any) -> Request | None:
+    """Where a thousand predictions have come since any time."""
+    known = Known(joined, lambda _since: 1_000)
+    config = msgspec.structs.replace(CONFIG, **policy)
+    return request(Policy.of(config), alarms, NOW, known, asked or Asked())
 
 
 CONCEPT, FEATURE, QUALITY = Kind.CONCEPT_DRIFT, Kind.FEATURE_DRIFT, Kind.DATA_QUALITY
@@ -64,13 +96,13 @@ CONCEPT, FEATURE, QUALITY = Kind.CONCEPT_DRIFT, Kind.FEATURE_DRIFT, Kind.DATA_QU
 def test_what_justifies_a_retrain(
     alarms: list[Alarm], joined: int, last: dict[RetrainReason, int], reason: RetrainReason | None
 ) -> None:
-    asked = request(POLICY, alarms, NOW, joined, last)
-    assert (asked.reason if asked else None) == reason
+    asked = asked_for(alarms, joined, Asked(last))
+    assert (asked.reason if asked and asked.held is None else None) == reason
 
 
 def test_a_retrain_answers_all_that_ask_and_its_data_begin_with_the_harm() -> None:
     harm, drift, broken = alarm(CONCEPT, joined=300), alarm(FEATURE, hours=7), alarm(QUALITY, hours=8)
-    asked = request(POLICY, [broken, drift, harm], NOW, 600, {})
+    asked = asked_for([broken, drift, harm], 600)
     assert asked is not None
     assert (asked.alarms, asked.causes, asked.labels) == ([drift, harm], [harm], 300)
 
@@ -78,5 +110,90 @@ def test_a_retrain_answers_all_that_ask_and_its_data_begin_with_the_harm() -> No
 def test_a_rule_changes_nothing_in_what_it_looks_at() -> None:
     one = alarm(CONCEPT)
     before = msgspec.to_builtins(one)
-    request(POLICY, [one], NOW, 1_000, {})
+    asked_for([one], 1_000)
     assert msgspec.to_builtins(one) == before
+
+
+# -- what holds it back ------------------------------------------------------------------------------------------------
+
+HARMED = [alarm(CONCEPT)]
+
+
+@pytest.mark.parametrize(
+    ("joined", "asked", "policy", "held"),
+    [
+        (1_000, Asked(), {}, None),
+        (199, Asked(), {}, Held.TOO_FEW_LABELS),
+        (1_000, Asked({HARM: NOW - HOUR}), {}, Held.COOLDOWN),
+        (1_000, Asked({UNCURED: NOW - HOUR}), {}, Held.COOLDOWN),
+        (299, Asked(), {"labels_share": 0.3}, Held.IMMATURE_LABELS),
+        (300, Asked(), {"labels_share": 0.3}, None),
+        (1_000, Asked(times=[NOW - HOUR]), {"per_month": 1}, Held.BUDGET_SPENT),
+        (1_000, Asked(times=[NOW - MONTH_MS]), {"per_month": 1}, None),
+        (1_000, Asked(times=[NOW - HOUR]), {"per_month": 2}, None),
+        (1_000, Asked(failures=2), {}, None),
+        (1_000, Asked(failures=3), {}, Held.CIRCUIT_OPEN),
+        (1_000, Asked(failures=9), {"give_up_after": 0}, None),
+        (0, Asked({HARM: NOW}, [NOW], 3), {"per_month": 1}, Held.CIRCUIT_OPEN),  # what lasts longest is told
+        (0, Asked({HARM: NOW}, [NOW]), {"per_month": 1}, Held.BUDGET_SPENT),
+        (0, Asked({HARM: NOW}), {}, Held.COOLDOWN),
+    ],
+)
+def test_what_holds_a_retrain_back(joined: int, asked: Asked, policy: dict[str, Any], held: Held | None) -> None:
+    wanted = asked_for(HARMED, joined, asked, **policy)
+    assert wanted is not None
+    assert wanted.held is held
+
+
+def test_labels_are_waited_for_and_not_for_ever() -> None:
+    waits = {"labels_share": 0.5, "labels_wait": "10h"}
+    for hours, held in ((9, Held.IMMATURE_LABELS), (10, None)):
+        wanted = asked_for([alarm(CONCEPT, hours=hours)], 400, **waits)
+        assert wanted is not None
+        assert wanted.held is held
+
+
+def test_only_kinds_that_are_named_ask() -> None:
+    assert asked_for([alarm(FEATURE, hours=9)], 1_000, on=("concept_drift",)) is None
+    assert asked_for(HARMED, 1_000, on=("feature_drift",)) is None
+    assert asked_for(HARMED, 1_000, on=()) is None
+
+
+def test_a_retrain_that_did_not_cure_is_asked_for_again_as_such() -> None:
+    again = asked_for([alarm(CONCEPT, uncured=True)], 1_000)
+    both = asked_for([alarm(CONCEPT, uncured=True), alarm(CONCEPT, hours=1)], 1_000)
+    assert (again and again.reason, both and both.reason) == (UNCURED, HARM)
+
+
+@pytest.mark.parametrize(
+    ("changes", "window"),
+    [
+        (["gradual"], DataWindow.RECENT),
+        (["gradual", "gradual"], DataWindow.RECENT),
+        (["gradual", "sudden"], DataWindow.SINCE_CHANGE),
+        ([None], DataWindow.SINCE_CHANGE),
+    ],
+)
+def test_what_came_little_by_little_is_trained_on_its_newest_rows(
+    changes: list[str | None], window: DataWindow
+) -> None:
+    wanted = asked_for([alarm(CONCEPT, hours=n, change=change) for n, change in enumerate(changes)], 1_000)
+    assert wanted is not None
+    assert wanted.window is window
+
+
+def test_the_budget_remembers_as_many_times_as_it_has() -> None:
+    asked, policy = Asked(), Policy.of(RetrainConfig(per_month=2))
+    for when in (1, 2, 3):
+        asked.note(HARM, when, policy)
+    assert (asked.times, asked.last) == ([2, 3], {HARM: 3})
+    asked.note(HARM, 4, Policy.of(RetrainConfig()))
+    assert asked.times == [2, 3]
+
+
+@pytest.mark.parametrize("held", list(Held))
+def test_every_reason_says_in_words_what_ends_it(held: Held) -> None:
+    wanted = Request(HARM, HARMED, HARMED, 10, held)
+    said = why_held(POLICY, Asked(failures=3), wanted)
+    assert said
+    assert len({why_held(POLICY, Asked(failures=3), wanted._replace(held=each)) for each in Held}) == len(Held)

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import Message, Producer
 
 from schemas.codec import Rejection, dead_letter, encode
-from schemas.events import DeadLetterReason
+from schemas.reasons import DeadLetterReason
 from schemas.records import Record, RecordLike
 from schemas.topics import CATALOGUE, Stream
 from streams.cli import main

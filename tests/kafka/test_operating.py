@@ -103,8 +103,8 @@ def test_an_incident_is_listed_acknowledged_and_ended_by_a_deployment(bootstrap:
 
         assert operator.reads("incidents", "list", "--model", model) == []
         story = operator.says("incidents", "show", name)
-        assert f"{model}: feature:moving was acknowledged by ada." in story
-        assert f"{model}: feature:moving is closed: a new version was deployed, after" in story
+        assert f"{model}: {alert['signal']} was acknowledged by ada." in story
+        assert f"{model}: {alert['signal']} is closed: a new version was deployed, after" in story
         assert worker.stop() == 0
     live_equals_replay(site)
 

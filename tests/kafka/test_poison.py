@@ -10,7 +10,7 @@ import pytest
 
 from load.site.site import Site
 from load.site.workers import running, wait_until_read
-from schemas.events import DeadLetterReason as Reason
+from schemas.reasons import DeadLetterReason as Reason
 from schemas.topics import Stream
 from tests.kafka.live import fates_add_up, live_equals_replay
 

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from load.live import Days, Report, send, steadily
 from schemas.codec import Decoder
-from schemas.events import Outcome, Prediction
+from schemas.events import Control, Outcome, Prediction
 from schemas.topics import Stream, TopicNames
 from streams.errors import BrokerError
 from streams.sections import KafkaSettings
@@ -35,7 +35,7 @@ def settings(bootstrap: str) -> KafkaSettings:
 async def everything_on(kafka: KafkaSettings) -> Sequence[ConsumerRecord]:
     records: list[ConsumerRecord] = []
     async with AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, auto_offset_reset="earliest") as consumer:
-        names = (kafka.topics.predictions, kafka.topics.outcomes)
+        names = tuple(kafka.topics.inputs)
         parts = [TopicPartition(name, number) for name in names for number in range(kafka.partitions)]
         consumer.assign(parts)
         ends = await consumer.end_offsets(parts)
@@ -57,7 +57,7 @@ async def test_all_that_was_sent_is_there_and_an_outcome_lies_where_its_predicti
         if isinstance(event, Prediction):
             assert (event.model, event.id) not in lies
             lies[event.model, event.id] = record.partition
-        else:
+        elif not isinstance(event, Control):
             assert isinstance(event, Outcome)
             assert lies[event.model, event.id] == record.partition
 

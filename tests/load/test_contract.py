@@ -19,7 +19,7 @@ def test_every_record_of_the_day_is_taken_and_has_no_field_too_many() -> None:
     taken = Counter(
         type(decoder.decode(streams[record.topic], record)).__name__ for record in scenario(SEED).records(names)
     )
-    assert set(taken) == {"Prediction", "Outcome"}
+    assert set(taken) == {"Prediction", "Outcome", "Control"}
     assert decoder.unknown_fields == 0
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from load.demo_report import WIDTH, announce, console_on, show
+from load.demo_report import WIDTH, announce, console_on, judged, show
 from load.scenarios import HEALTHY, Scenario, scenario
 from load.score import first_told, score_scenario
 from load.trial import Trial, try_out
-from schemas.events import Alert
+from schemas.events import Alert, AlertEvent
 from streams import embedded
 from streams.cli import main
 from streams.sections import Settings
@@ -61,6 +61,26 @@ def test_every_alert_of_the_engine_has_a_place_in_the_score(trial: Trial) -> Non
         for each in trial.score.results
     )
     assert placed + len(trial.score.false_alarms) == len(told) > 0
+
+
+def test_after_a_retrain_one_new_version_is_shown_to_cure_and_one_to_be_worse(trial: Trial) -> None:
+    for model, answer, event in (("churn", "cured", AlertEvent.RESOLVED), ("eta", "worse", AlertEvent.ESCALATED)):
+        alert = judged(trial, model)[-1]
+        assert (alert.event, alert.evidence.detail["answer"]) == (event, answer)
+        asked = [retrain for retrain in trial.retrains if alert.incident in (retrain.incidents or ())]
+        deployment = next(traffic.deployment for traffic in trial.day.traffic if traffic.model == model)
+        assert deployment is not None
+        assert asked[0].ts < deployment.at_ms < alert.ts
+    assert judged(trial, "intent") == []
+
+
+def test_a_rollback_is_recommended_where_the_new_version_is_worse_and_shown(trial: Trial) -> None:
+    (rollback,) = trial.rollbacks
+    assert (rollback.model, rollback.version, rollback.to_version) == ("eta", "8", "7")
+    text = shown(trial)
+    assert "Deploy churn 2026-02 at 18:30" in text
+    assert "is cured by version 2026-02" in text
+    assert "rollback recommended: from 8 to 7" in text
 
 
 def test_what_is_shown_fits_a_hundred_columns_and_needs_no_terminal(trial: Trial) -> None:

@@ -89,7 +89,7 @@ def test_every_outcome_follows_a_prediction_by_minutes_to_hours(day: Scenario) -
     for event in day.events():
         if event.stream is Stream.PREDICTIONS:
             made[event.fields["id"]] = event.at_ms
-        else:
+        elif event.stream is Stream.OUTCOMES:
             delays.append(event.at_ms - made.pop(event.fields["id"]))
     assert min(delays) > 0
     assert np.median(delays) > 10 * 60_000
@@ -171,11 +171,39 @@ def test_nulls_and_text_break_a_feature_only_while_said(day: Scenario) -> None:
     assert not texts[~mistyped].any()
 
 
+def deployed(traffic: Traffic) -> Flags:
+    assert traffic.deployment is not None
+    return traffic.made_ms >= traffic.deployment.at_ms
+
+
+def test_one_new_version_is_as_good_as_the_first_was_and_one_is_worse_than_what_it_replaces(day: Scenario) -> None:
+    for model, low, high in (("churn", 0.7, 1.1), ("eta", 2.4, 3.5)):
+        traffic = of(day, model)
+        wrong = errors(traffic)
+        usual = wrong[~during(traffic, DriftKind.CONCEPT)].mean()
+        assert low < wrong[deployed(traffic)].mean() / usual < high
+
+
+def test_a_deployment_comes_before_the_first_prediction_of_its_version_and_after_the_drift(day: Scenario) -> None:
+    for traffic in (of(day, "churn"), of(day, "eta")):
+        deployment = traffic.deployment
+        assert deployment is not None
+        versions = [
+            (str(event.stream), event.fields["version"]) for event in traffic.events() if "version" in event.fields
+        ]
+        turn = versions.index(("control", deployment.version))
+        assert {version for _, version in versions[:turn]} == {traffic.version}
+        assert {version for _, version in versions[turn:]} == {deployment.version}
+        assert deployment.at_ms > max(drift.starts_ms for drift in traffic.truth if drift.kind is DriftKind.CONCEPT)
+
+
 @pytest.mark.parametrize("model", ["churn", "eta"])
 def test_concept_drift_doubles_the_error_and_moves_nothing_else(day: Scenario, model: str) -> None:
     traffic = of(day, model)
-    later = during(traffic, DriftKind.CONCEPT)
-    before = ~later & (traffic.made_ms > DAY_STARTS_MS + 10 * 3_600_000)  # when the earlier drifts have settled
+    later = during(traffic, DriftKind.CONCEPT) & ~deployed(traffic)
+    before = ~during(traffic, DriftKind.CONCEPT) & (
+        traffic.made_ms > DAY_STARTS_MS + 10 * 3_600_000
+    )  # when the earlier drifts have settled
     wrong = errors(traffic)
     assert 1.7 < wrong[later].mean() / wrong[before].mean() < 2.3
     answers = np.array(traffic.predictions, dtype=np.float64)

@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 import pytest
 
+from schemas.classes import class_name
 from schemas.codec import (
     DEAD_HEADERS_BYTES_MAX,
     DEAD_KEY_BYTES_MAX,
@@ -24,14 +25,13 @@ from schemas.events import (
     Control,
     ControlAction,
     DeadLetter,
-    DeadLetterReason,
     Metrics,
     Outcome,
     Prediction,
     Role,
     Verdict,
-    class_name,
 )
+from schemas.reasons import DeadLetterReason
 from schemas.records import Record
 from schemas.topics import VALUE_BYTES_MAX, Stream
 from schemas.violations import DEPTH_MAX
@@ -347,7 +347,8 @@ def test_a_long_text_is_shortened_in_the_detail() -> None:
 
 def test_every_reason_has_a_record_that_is_refused_for_it() -> None:
     elsewhere = {"missing_field", "unknown_action", "wrong_key"}  # other tests of this file
-    elsewhere |= {"too_many_models"}  # not the codec but the engine says so
+    # Not the codec but the engine says so.
+    elsewhere |= {"too_many_models", "unsigned", "bad_signature", "too_old", "repeated"}
     assert {reason for reason, _, _ in REFUSED_PREDICTIONS} | elsewhere == {str(reason) for reason in DeadLetterReason}
 
 

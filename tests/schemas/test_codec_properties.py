@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from schemas import violations
 from schemas.codec import Decoder, Rejection, encode
-from schemas.events import DeadLetterReason, Input, event_type
+from schemas.events import Input, event_type
+from schemas.reasons import DeadLetterReason
 from schemas.records import Record
 from schemas.topics import Stream
 from tests.schemas.strategies import damage, events, ids, json_values

@@ -11,16 +11,19 @@ from schemas.codec import ACTION_NEEDS
 from schemas.events import (
     INPUTS,
     AlertEvent,
+    Audit,
     ControlAction,
-    DeadLetterReason,
     Evidence,
+    ExpectedGain,
     Kind,
     LabelCounts,
     Position,
     Retrain,
+    Rollback,
     Severity,
     TrainingData,
 )
+from schemas.reasons import AuditResult, DeadLetterReason
 from schemas.spec import cloud_event_headers
 from schemas.times import UNIT_MS
 from schemas.topics import CATALOGUE, Stream
@@ -49,6 +52,12 @@ def test_every_dead_letter_reason_stands_in_the_page() -> None:
     assert all(row[1] for row in rows)
 
 
+def test_every_result_of_a_control_event_stands_in_the_page() -> None:
+    rows = table("result")
+    assert [row[0] for row in rows] == [str(result) for result in AuditResult]
+    assert all(row[1] for row in rows)
+
+
 def test_the_topics_are_those_of_the_catalogue() -> None:
     rows = [
         [
@@ -69,7 +78,9 @@ def test_what_an_action_needs_is_what_the_codec_asks_for() -> None:
     assert table("action") == [[str(action), said] for action, said in needs.items()]
 
 
-@pytest.mark.parametrize("cls", [*INPUTS, Evidence, Position, Retrain, TrainingData, LabelCounts])
+@pytest.mark.parametrize(
+    "cls", [*INPUTS, Evidence, Position, Retrain, ExpectedGain, Rollback, TrainingData, LabelCounts, Audit]
+)
 def test_every_field_stands_in_the_page(cls: type[msgspec.Struct]) -> None:
     assert set(cls.__struct_fields__) - WORDS == set()
 

@@ -14,7 +14,6 @@ from schemas.events import (
     Alert,
     AlertEvent,
     DeadLetter,
-    DeadLetterReason,
     Evidence,
     Kind,
     LabelCounts,
@@ -22,10 +21,12 @@ from schemas.events import (
     Output,
     Position,
     Retrain,
+    Rollback,
     Severity,
     Signal,
     TrainingData,
 )
+from schemas.reasons import DeadLetterReason
 from schemas.sizes import LIMIT_MIN, MARK, fit
 from schemas.topics import VALUE_BYTES_MAX
 
@@ -128,9 +129,26 @@ retrains = made(
         data=TrainingData(from_ts=0, to_ts=1, topic="t", partition=0, from_offset=0, to_offset=1),
         labels=LabelCounts(joined=1, pending=1, median_delay_ms=None),
         ts=1,
+        incidents=["i" * 24] * count,
     ),
     st.none() | hostile,
     st.integers(0, 60_000),
+)
+rollbacks = made(
+    lambda version, count, evidence: Rollback(
+        id="b1",
+        model="m",
+        version=version,
+        to_version=version,
+        reason="worse_than_replaced",
+        incidents=["i" * 24] * count,
+        evidence=evidence,
+        ts=1,
+        position=position,
+    ),
+    st.none() | hostile,
+    st.integers(0, 60_000),
+    evidences,
 )
 dead_letters = made(
     lambda detail, value, header, count: DeadLetter(
@@ -152,7 +170,7 @@ dead_letters = made(
     hostile,
     st.integers(0, 30),
 )
-events: st.SearchStrategy[Output] = alerts | signals | metrics | retrains | dead_letters
+events: st.SearchStrategy[Output] = alerts | signals | metrics | retrains | rollbacks | dead_letters
 
 
 @settings(deadline=None, max_examples=60)  # events of megabytes

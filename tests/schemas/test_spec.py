@@ -1,5 +1,6 @@
 """JSON Schema and AsyncAPI agree with the codec and with the golden examples."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,6 +8,7 @@ import jsonschema
 import orjson
 import pytest
 
+from schemas.signatures import HEADER, signature
 from schemas.spec import asyncapi, json_schema
 from schemas.topics import CATALOGUE, Stream, TopicNames
 from tests.schemas.examples import PREDICTION
@@ -119,7 +121,15 @@ def test_each_topic_is_a_channel_with_one_operation_from_driftlines_side() -> No
         "send_signals": "send",
         "send_metrics": "send",
         "send_dead_letters": "send",
+        "send_audit": "send",
     }
+
+
+def test_the_signature_of_a_control_event_is_part_of_the_contract() -> None:
+    messages = asyncapi()["components"]["messages"]
+    pattern = messages["control"]["headers"]["properties"][HEADER]["pattern"]
+    assert re.fullmatch(pattern, signature("ops-2026", b"secret", b"churn", b"{}").decode())
+    assert "headers" not in messages["prediction"]
 
 
 def test_channels_have_the_users_names() -> None:

@@ -24,6 +24,7 @@ FIGURES = (
     "records",
     "events",
     "alerts",
+    "audited",
     "crashes",
     "writes_lost",
     "sleeps",

@@ -5,10 +5,12 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from detectors.audit import AuditLog
 from detectors.engine import Engine
 from detectors.join import Fate, Join
 from detectors.kept import Changes
 from detectors.shelf import Line, Shelf
+from detectors.signing import Guard, Keys
 from detectors.windows import Book
 from streams import durable
 from streams.durable import OUTBOX, POSITIONS, DurableState
@@ -250,6 +252,30 @@ def _corrections_amend_nothing() -> Any:
     return patch.object(Book, "corrected", lambda _self, *_told: None)
 
 
+def _signatures_are_believed() -> Any:
+    return patch.object(Keys, "signer", lambda _self, given, _record, _now: given.partition(b":")[0].decode())
+
+
+def _captured_events_act_again() -> Any:
+    return patch.object(Guard, "_remember", lambda _self, _ts, _mark: None)
+
+
+@contextmanager
+def _captured_events_act_again_after_a_restart() -> Iterator[None]:
+    begin = Guard.__init__
+
+    def forgetful(self: Guard, *words: Any) -> None:
+        begin(self, *words)
+        self._marks = set()
+
+    with patch.object(Guard, "__init__", forgetful):
+        yield
+
+
+def _the_audit_log_is_not_kept() -> Any:
+    return patch.object(AuditLog, "changes", lambda _self: iter(()))
+
+
 MUTANTS: Mapping[str, Mutant] = {
     mutant.__name__.strip("_"): mutant
     for mutant in (
@@ -275,5 +301,9 @@ MUTANTS: Mapping[str, Mutant] = {
         _late_labels_are_duplicates,
         _corrections_amend_the_present_window,
         _corrections_amend_nothing,
+        _signatures_are_believed,
+        _captured_events_act_again,
+        _captured_events_act_again_after_a_restart,
+        _the_audit_log_is_not_kept,
     )
 }

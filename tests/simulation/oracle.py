@@ -14,6 +14,8 @@ which they are needed:
 * The outcome that has waited longest as early is forgotten when there are ``early_max`` of them.
 * What a model holds is looked at when something of the model comes, and at each tick. What is over by then ends then.
 * The first final label of a prediction is scored in the window in which they met; a later final one amends that window.
+* A control event that is no tick has an entry in the audit log, with what became of it. One that is refused for its
+  signature changes nothing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,8 +23,10 @@ from typing import NamedTuple
 
 from detectors.config import ModelConfig, MonitorConfig
 from schemas.times import duration_ms
+from tests.simulation.oracle_audit import Entry
 from tests.simulation.oracle_waiting import Label, Room, Waiting
 from tests.simulation.oracle_windows import Scope, Window, guess, values_of
+from tests.simulation.signing import Door, Doorkeeper
 from tests.simulation.traffic import TOPICS, Event, Lying
 
 GUESSED_AFTER = 50  # scored pairs, where the configuration does not say what the task is
@@ -57,6 +61,7 @@ class Truth(NamedTuple):
     fates: dict[Place, str]  # applied, duplicate, conflict, late, or the reason of a dead letter
     windows: list[Told]
     standing: Standing
+    entries: list[Entry]  # of the audit log, in order
 
 
 class _Model:
@@ -74,6 +79,7 @@ class _Model:
         self.current: dict[tuple[str | None, str | None, bool], Scope] = {}
         self.task: str | None = None if config.task == "auto" else config.task
         self.unscored: list[Waiting] = []
+        self.mutes: dict[tuple[str | None, str | None], int | None] = {}
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
@@ -144,8 +150,11 @@ class _Model:
             self._met(met, label)
         return fate
 
-    def control(self, event: Event) -> None:
-        """A deployment makes its version's baseline void, a new baseline every version's: they are watched anew."""
+    def control(self, event: Event) -> str | None:
+        """A deployment makes its version's baseline void, a new baseline every version's: they are watched anew.
+
+        Returned is what became of it; none where that depends on which incidents are open.
+        """
         action = event["action"]
         if action in ("deploy", "rollback"):
             self.deployed = event["version"]
@@ -153,6 +162,16 @@ class _Model:
             for key in list(self.current):
                 if not key[2] and (action == "baseline" or key[0] in (None, event["version"])):
                     del self.current[key]
+        if action in ("mute", "unmute"):
+            what = (event.get("segment"), event.get("signal"))
+            end = self.mutes.pop(what, 0)
+            if action == "mute":
+                self.mutes[what] = event.get("until")
+            elif end is not None and end <= self.now:
+                return "not_muted"
+        if "incident" in event:
+            return "not_open" if event["incident"] == "nobody's" else None
+        return "applied"
 
     def tick(self, now: int) -> Iterator[Told]:
         self.champions.look(now)
@@ -220,17 +239,19 @@ class _Model:
             scope.window(self._open_start).pairs.append((one, label))
 
 
-def recompute(ordered: Sequence[Lying], config: MonitorConfig, early_max: int) -> Truth:
+def recompute(ordered: Sequence[Lying], config: MonitorConfig, early_max: int, door: Door) -> Truth:
     """``ordered`` is everything on the input topics of one partition number, in the one order."""
     models: dict[str, _Model] = {}
     fates: dict[Place, str] = {}
     windows: list[Told] = []
+    entries: list[Entry] = []
+    doorkeeper = Doorkeeper(door)
     ticked = 0
-    for record, event, refused in ((one.record, one.event, one.refused) for one in ordered):
+    for record, event, unfit in ((one.record, one.event, one.refused) for one in ordered):
         now = max(record.timestamp, ticked)
         place = (record.topic, record.offset)
-        if refused is not None or event is None:
-            fates[place] = refused or "?"
+        if unfit is not None or event is None:
+            fates[place] = unfit or "?"
             continue
         name = event.get("model")
         if name is None:
@@ -238,8 +259,13 @@ def recompute(ordered: Sequence[Lying], config: MonitorConfig, early_max: int) -
             windows += [told for model in models.values() for told in model.tick(now)]
             fates[place] = "applied"
             continue
-        if name not in models and len(models) >= config.models_max:
-            fates[place] = "too_many_models"
+        is_word = record.topic == TOPICS.control
+        signed_by, refused = doorkeeper.ask(record, event, now) if is_word else (None, None)
+        if refused is None and name not in models and len(models) >= config.models_max:
+            refused = "too_many_models"
+        if refused is not None:
+            fates[place] = refused
+            entries += [Entry(record, event, now, signed_by, refused)] if is_word else []
             continue
         model = models.setdefault(name, _Model(name, config.of(name), early_max))
         windows += model.passes(now)
@@ -248,10 +274,10 @@ def recompute(ordered: Sequence[Lying], config: MonitorConfig, early_max: int) -
         elif record.topic == TOPICS.outcomes:
             fates[place] = model.outcome(event)
         else:
-            model.control(event)
+            entries.append(Entry(record, event, now, signed_by, model.control(event)))
             fates[place] = "applied"
         _keep_to_the_partitions_limit(models, config.pending_max)
-    return Truth(fates, windows, _standing(models))
+    return Truth(fates, windows, _standing(models), entries)
 
 
 def _keep_to_the_partitions_limit(models: dict[str, _Model], pending_max: int) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.events import class_name
+from schemas.classes import class_name
 from tests.simulation.oracle_waiting import Label, Waiting
 from tests.simulation.traffic import Event
 

@@ -7,10 +7,12 @@ from typing import NamedTuple
 from detectors.config import MonitorConfig
 from detectors.effects import Effect
 from detectors.engine import Engine, EngineStats
+from detectors.signing import Keys
 from schemas.codec import decode_output
-from schemas.events import Alert, AlertEvent, DeadLetter, Metrics
+from schemas.events import Alert, AlertEvent, DeadLetter, Metrics, Retrain
 from schemas.topics import TopicNames
 from tests.simulation.oracle import Place, Told, Truth
+from tests.simulation.oracle_audit import differing_entries
 from tests.simulation.traffic import Lying
 
 TOPICS = TopicNames()
@@ -22,14 +24,16 @@ class Undisturbed(NamedTuple):
     windows: list[Told]
     stats: EngineStats
     opened: list[tuple[int, str, str]]  # incidents: time, model and name
+    asked: list[tuple[int, str]]  # retrains: time and model
 
 
-def undisturbed(partition: int, ordered: Sequence[Lying], config: MonitorConfig) -> Undisturbed:
-    engine = Engine(partition, config, TOPICS)
+def undisturbed(partition: int, ordered: Sequence[Lying], config: MonitorConfig, keys: Keys) -> Undisturbed:
+    engine = Engine(partition, config, TOPICS, keys=keys)
     effects: dict[str, list[Effect]] = {topic: [] for topic in TOPICS.outputs}
     fates: dict[Place, str] = {}
     windows: list[Told] = []
     opened: list[tuple[int, str, str]] = []
+    asked: list[tuple[int, str]] = []
     for one in ordered:
         applied = engine.apply([one.record])
         refused = None
@@ -42,8 +46,10 @@ def undisturbed(partition: int, ordered: Sequence[Lying], config: MonitorConfig)
                 windows.append(_told(event))
             elif isinstance(event, Alert) and event.event is AlertEvent.OPENED:
                 opened.append((event.ts, event.model, event.incident))
+            elif isinstance(event, Retrain):
+                asked.append((event.ts, event.model))
         fates[one.record.topic, one.record.offset] = refused or _fate(applied.counts)
-    return Undisturbed(effects, fates, windows, engine.stats, opened)
+    return Undisturbed(effects, fates, windows, engine.stats, opened, asked)
 
 
 def _fate(counts: Mapping[str, object]) -> str:
@@ -78,6 +84,7 @@ def disagreements(truth: Truth, run: Undisturbed) -> list[str]:
     stands = {name: getattr(stats, name) for name in truth.standing._fields}
     if stands != truth.standing._asdict():
         said.append(f"V3 at the end: {stands}, must be {truth.standing._asdict()}")
+    said += differing_entries(truth.entries, [effect.value for effect in run.effects[TOPICS.audit]])
     return said + _differing_windows(truth.windows, run.windows)
 
 

@@ -9,13 +9,15 @@ from time import perf_counter
 from typing import NamedTuple
 from unittest.mock import patch
 
-from detectors import shelf
+from detectors import cure, shelf, signing
 from detectors.join import EARLY_MAX, Join
+from detectors.signing import Keys
 from streams import durable, ownership
 from streams import partition as partition_module
 from tests.simulation.log import OUTPUTS, Log, Violation, in_order
 from tests.simulation.oracle import recompute
 from tests.simulation.reference import Undisturbed, disagreements, undisturbed
+from tests.simulation.signing import door_of
 from tests.simulation.storage import Storage
 from tests.simulation.traffic import Lying, config_of, lying_on, with_hands
 from tests.simulation.world import World
@@ -58,24 +60,33 @@ def _live(seed: int, records: int | None, counts: Counter[str]) -> list[str]:
     draw, config = Random(f"{seed}/world"), config_of(seed)
     inputs = {partition: lying_on(seed, partition, records) for partition in range(draw.choice((1, 1, 1, 2)))}
     counts["records"] = sum(map(len, inputs.values()))
-    early_max = draw.choice((1, 4, EARLY_MAX))
-    with patch.object(Join.__init__, "__defaults__", (early_max,)):
+    early_max, door = draw.choice((1, 4, EARLY_MAX)), door_of(seed)
+    keys = Keys(door.secrets, required=door.required)
+    with (
+        patch.object(Join.__init__, "__defaults__", (early_max,)),
+        patch.object(signing, "SPAN_MS", door.span_ms),
+        patch.object(signing, "SEEN_MAX", door.seen_max),
+        patch.object(cure, "LOOKS", (4, 8, 16)),
+        patch.object(cure, "OLD_MIN", 3),
+    ):
         violations: list[str] = []
         runs: dict[int, Undisturbed] = {}
         for partition, lying in inputs.items():
-            run = undisturbed(partition, in_order(lying), config)
+            run = undisturbed(partition, in_order(lying), config, keys)
             if run.opened:
-                inputs[partition] = with_hands(draw, lying, draw.sample(run.opened, draw.randint(1, len(run.opened))))
+                met = draw.sample(run.opened, draw.randint(1, len(run.opened)))
+                inputs[partition] = with_hands(draw, door, lying, met, run.asked)
             ordered = in_order(inputs[partition])
-            runs[partition] = undisturbed(partition, ordered, config) if run.opened else run
-            violations += disagreements(recompute(ordered, config, early_max), runs[partition])
-        return violations or _disturbed(seed, draw, inputs, runs, Storage(config, counts))
+            runs[partition] = undisturbed(partition, ordered, config, keys) if run.opened else run
+            violations += disagreements(recompute(ordered, config, early_max, door), runs[partition])
+        return violations or _disturbed(seed, draw, inputs, runs, Storage(config, keys, counts))
 
 
 def _disturbed(
     seed: int, draw: Random, inputs: Mapping[int, list[Lying]], runs: Mapping[int, Undisturbed], storage: Storage
 ) -> list[str]:
     counts = storage.counts
+    counts["audited"] += sum(len(run.effects["driftline.audit"]) for run in runs.values())
     counts["alerts"] += sum(len(run.effects["driftline.alerts"]) for run in runs.values())
     counts["events"] += sum(len(effects) for run in runs.values() for effects in run.effects.values())
     log = Log(inputs, {(topic, partition): run.effects[topic] for partition, run in runs.items() for topic in OUTPUTS})

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from detectors.config import MonitorConfig
 from detectors.engine import Engine
 from detectors.kept import Kept
+from detectors.signing import Keys
 from schemas.topics import TopicNames
 from streams.durable import DurableState, belongs, new_state, positions_of
 from streams.state import ENDLESS, PartitionState, Patience, Tenure
@@ -28,8 +29,9 @@ class _Copy(NamedTuple):
 class Storage:
     """``counts`` tells what was used and lost."""
 
-    def __init__(self, config: MonitorConfig, counts: Counter[str]) -> None:
+    def __init__(self, config: MonitorConfig, keys: Keys, counts: Counter[str]) -> None:
         self._config = config
+        self._keys = keys
         self.counts = counts
         self.bucket_answers: Callable[[], bool] = lambda: True
         self.openings = count()  # each time that a state is read back for has its own number
@@ -37,7 +39,7 @@ class Storage:
         self._checkpoints: dict[int, list[_Copy]] = {}
 
     def engine(self, partition: int, kept: Kept | None) -> Engine:
-        return Engine(partition, self._config, TOPICS, kept=kept)
+        return Engine(partition, self._config, TOPICS, kept=kept, keys=self._keys)
 
     def open(self, machine: int, partition: int, crash: Crash) -> tuple[OpenDisk, DurableState]:
         """The newest of what the machine has and the checkpoints, or a new one."""

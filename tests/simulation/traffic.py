@@ -5,7 +5,7 @@ must be refused. The rest (duplicates, late labels, too many models) is for the 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from random import Random
@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 from detectors.config import FeatureConfig, ModelConfig, MonitorConfig, RetrainConfig, Scalar
 from schemas.records import Record
 from schemas.topics import TopicNames
+from tests.simulation import signing
+from tests.simulation.signing import Door, Said, door_of
 
 START = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 SECOND = 1_000
@@ -116,7 +118,8 @@ def config_of(seed: int) -> MonitorConfig:
 def lying_on(seed: int, partition: int, records: int | None = None) -> list[Lying]:
     """In the order in which they were appended; of a seed all of them, or only the first so many."""
     traffic = _Traffic(Random(f"{seed}/traffic/{partition}"), config_of(seed))
-    planned = sorted(traffic.plan(), key=lambda one: one.at)[:records]  # stable
+    planned = list(_signed(Random(f"{seed}/signing/{partition}"), door_of(seed), traffic.plan()))
+    planned = sorted(planned, key=lambda one: one.at)[:records]  # stable
     draw = Random(f"{seed}/clock/{partition}")
     offsets = dict.fromkeys(TOPICS.inputs, 0)
     lying = []
@@ -129,14 +132,39 @@ def lying_on(seed: int, partition: int, records: int | None = None) -> list[Lyin
     return lying
 
 
-def with_hands(draw: Random, lying: list[Lying], opened: Sequence[tuple[int, str, str]]) -> list[Lying]:
-    """The same, and what operators say of incidents: of each its time, model and name."""
+def _signed(draw: Random, door: Door, planned: Sequence[_Planned]) -> Iterator[_Planned]:
+    """The same, and in a world with keys, control events that are signed, more or less."""
+    for number, one in enumerate(planned):
+        event = one.event
+        if door.secrets and event and event["type"] == "control" and event["action"] != "tick":
+            yield _of(signing.said(draw, door, one.at, event | {"id": f"c{number}"}))
+        else:
+            yield one
+    models = sorted({str(one.event["model"]) for one in planned if one.event and "model" in one.event})
+    for word in signing.more(draw, door, [one.at for one in planned], models):
+        yield _of(word)
+
+
+def _of(word: Said) -> _Planned:
+    return _Planned(word.at, TOPICS.control, word.key, word.value, word.event, None, word.headers)
+
+
+def with_hands(
+    draw: Random,
+    door: Door,
+    lying: list[Lying],
+    opened: Sequence[tuple[int, str, str]],
+    asked: Sequence[tuple[int, str]],
+) -> list[Lying]:
+    """The same, with what operators say of incidents (time, model and name) and what is deployed after retrains."""
     said = list(lying)
-    for ts, model, incident in opened:
-        action = draw.choice(("acknowledge", "resolve"))
-        event = {"type": "control", "v": 1, "id": "h", "ts": ts, "action": action, "model": model, "incident": incident}
+    words = [(ts, model, {"action": draw.choice(("acknowledge", "resolve")), "incident": i}) for ts, model, i in opened]
+    words += [(ts, model, {"action": "deploy", "version": draw.choice(("1", "2"))}) for ts, model in asked]
+    for number, (ts, model, told) in enumerate(words):
+        event = {"type": "control", "v": 1, "id": f"h-{number}-{model}-{ts}", "ts": ts, "model": model, **told}
         at = ts + draw.randrange(5 * SECOND)
-        record = Record(TOPICS.control, lying[0].record.partition, 0, at, model.encode(), json.dumps(event).encode())
+        word = signing.said(Random(event["id"]), door, at, event)
+        record = Record(TOPICS.control, lying[0].record.partition, 0, at, word.key, word.value, word.headers)
         said.append(Lying(at, record, event, None))
     said.sort(key=lambda one: one.at)  # stable
     offsets = {topic: count() for topic in TOPICS.inputs}

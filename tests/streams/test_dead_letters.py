@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.events import DeadLetter, DeadLetterReason
+from schemas.events import DeadLetter
+from schemas.reasons import DeadLetterReason
 from streams.cli import main
 from streams.dead_letters import RESENDS_MAX, RESENT_HEADER, Again, Choice, Kind, again, chosen, counted, in_file
 from streams.errors import SourceError

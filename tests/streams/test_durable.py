@@ -7,7 +7,18 @@ from detectors.banks.contract import StateError, StateVersionError
 from detectors.kept import Changes, Kept
 from detectors.sealing import seal
 from schemas.records import Record
-from streams.durable import FORMAT, FORMAT_VERSION, OUTBOX, POSITIONS, Belongs, DurableState, new_state, positions_of
+from schemas.topics import TopicNames
+from streams.durable import (
+    FORMAT,
+    FORMAT_VERSION,
+    OUTBOX,
+    POSITIONS,
+    Belongs,
+    DurableState,
+    belongs,
+    new_state,
+    positions_of,
+)
 from streams.errors import CorruptStateError, UsageError
 from streams.merge import Reached
 from streams.state import EffectLike, MemoryState
@@ -352,15 +363,15 @@ def version_of(disk: MemoryDisk, version: int) -> MemoryDisk:
 
 
 def test_a_state_of_another_format_is_refused_with_what_to_do():
-    with pytest.raises(UsageError, match="its format is 7, this release writes 1; run the release that"):
+    with pytest.raises(UsageError, match="its format is 7, this release writes 2; run the release that"):
         DurableState(version_of(empty(), 7), WHOSE, Counter)
 
 
 def test_a_state_of_an_older_format_is_migrated_step_by_step():
-    def from_first(disk) -> None:
+    def from_first(disk, _whose) -> None:
         disk.write([(b"count", b"41")], [])
 
-    def from_second(disk) -> None:
+    def from_second(disk, _whose) -> None:
         (count,) = disk.read([b"count"])
         disk.write([(b"count", b"%d" % (int(count) + 1))], [])
 
@@ -374,15 +385,44 @@ def test_a_migration_that_was_broken_off_is_done_again():
     class BrokenOff(Exception):  # noqa: N818
         pass
 
-    def broken_off(disk) -> None:
+    def broken_off(disk, _whose) -> None:
         disk.write([(b"count", b"41")], [])
         raise BrokenOff
 
     disk = version_of(empty(), FORMAT_VERSION - 1)
     with pytest.raises(BrokenOff):
         DurableState(disk, WHOSE, Counter, migrations={FORMAT_VERSION - 1: broken_off})
-    done = {FORMAT_VERSION - 1: lambda disk: disk.write([(b"count", b"42")], [])}
+    done = {FORMAT_VERSION - 1: lambda disk, _whose: disk.write([(b"count", b"42")], [])}
     assert DurableState(disk, WHOSE, Counter, migrations=done).engine.count == 42
+
+
+AUDITED = belongs("driftline", TopicNames(), 3)
+
+
+def of_before_the_audit_log(**changes: object) -> MemoryDisk:
+    """As format 1 has it: the topics that it names are all that there were."""
+    topics = {stream: name for stream, name in AUDITED.topics.items() if stream != "audit"}
+    disk = MemoryDisk()
+    new_state(disk, msgspec.structs.replace(AUDITED, **({"topics": topics} | changes)))
+    return version_of(disk, 1)
+
+
+def test_a_state_from_before_the_audit_log_gains_its_topic():
+    disk = of_before_the_audit_log()
+    DurableState(disk, AUDITED, Counter)
+    disk = version_of(disk, 1)  # as if it had been broken off before the version was written
+    DurableState(disk, AUDITED, Counter)
+    other = belongs("driftline", TopicNames(audit="another"), 3)
+    with pytest.raises(UsageError, match="partition 3: its state on disk is that of topics"):
+        DurableState(disk, other, Counter)
+
+
+def test_a_state_of_somebody_else_from_before_the_audit_log_is_left_as_it_is():
+    disk = of_before_the_audit_log(group="other")
+    before = dict(disk.rows)
+    with pytest.raises(UsageError, match="group 'other' and not 'driftline'"):
+        DurableState(disk, AUDITED, Counter)
+    assert disk.rows == before
 
 
 def test_an_engine_of_another_release_is_refused_and_not_taken_for_broken():

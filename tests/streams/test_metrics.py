@@ -70,6 +70,7 @@ def test_what_a_worker_tells_can_be_scraped() -> None:
     telemetry.batch(1, 40, {Stage.DETECT: 0.5})
     telemetry.sent("alerts", 0, 2)
     telemetry.already_sent(0, 7)
+    telemetry.decided({("alert", "opened"): 3})
     telemetry.dropped(1, 40, Dropped.GENERATION_PASSED)
     telemetry.lag("predictions", 1, 12)
     telemetry.held(1, 3)
@@ -89,6 +90,7 @@ def test_what_a_worker_tells_can_be_scraped() -> None:
         ("driftline_stage_seconds_total", "send"): 0.25,
         ("driftline_sent_total", "0", "alerts"): 2,
         ("driftline_already_sent_total", "0"): 7,
+        ("driftline_decisions_total", "opened", "alert"): 3,
         ("driftline_dropped_total", "1", "generation_passed"): 40,
         ("driftline_lag_records", "1", "predictions"): 12,
         ("driftline_held_records", "1"): 3,

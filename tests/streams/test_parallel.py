@@ -11,7 +11,7 @@ from schemas.parsed import Elsewhere, Parsed
 from schemas.records import Record
 from streams.cli import main
 from streams.history import Given, History
-from streams.share import Share, TooManyModelsError
+from streams.share import NotSharedError, Share
 from tests.streams.test_journal import results
 from tests.streams.test_tables import START, as_csv, rows
 
@@ -54,10 +54,6 @@ def test_lines_with_ticks_and_with_what_cannot_be_read_are_shared_out(folder: Pa
         lines.append({"type": "outcome", **common, "label": draw.choice(("yes", "no"))})
         if number % 7 == 0:
             lines.append({"type": "control", "v": 1, "id": f"t{number}", "ts": ts, "action": "tick", "more": 1})
-        if number == 5_000:
-            lines.append(
-                {"type": "control", "v": 1, "id": "d", "ts": ts, "action": "deploy", "model": model, "version": "2"}
-            )
     texts = [json.dumps(line).encode() for line in lines]
     texts[300:300] = [b"broken", b"", b'{"type": "tick"}', b'{"model": "churn"}', b'{"model": 7}', b"\xff", b"[" * 200]
     Path("june.jsonl").write_bytes(b"\n".join(texts))
@@ -100,7 +96,7 @@ def test_models_are_given_out_in_turn_as_they_are_met() -> None:
         [False, True, False, False],
     ]
     assert shares[0].since == {b"a": 0, b"c": 3}
-    with pytest.raises(TooManyModelsError):
+    with pytest.raises(NotSharedError):
         shares[0].takes(Record("t", 0, 9, START, None, b'{"model": "d"}'), 9)
 
 
@@ -111,6 +107,15 @@ def test_rows_of_others_only_keep_their_places(folder: Path) -> None:
     assert [record.offset for record in predictions] == list(range(50))
     assert {record.event.model for record in predictions if isinstance(record, Parsed)} == {"m1"}
     assert 10 < sum(isinstance(record, Elsewhere) for record in predictions) < 45
+
+
+def test_the_log_of_what_operators_say_is_one_chain_and_for_one_process(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    word = {"type": "control", "v": 1, "id": "d", "ts": START, "action": "deploy", "model": "m", "version": "2"}
+    Path("june.jsonl").write_text(json.dumps(word))
+    replay("two", "june.jsonl", "--processes", "2", status=2)
+    assert "the history: has words of operators, whose audit log is one chain" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("setting", ["models_max = 2", "pending_max = 17_000"])

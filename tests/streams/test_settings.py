@@ -105,6 +105,21 @@ def test_every_mistake_is_said_at_once_with_key_value_and_what_is_allowed(tmp_pa
     ]
 
 
+def test_a_retrain_policy_says_what_it_may_be(tmp_path: Path) -> None:
+    text = """
+        [defaults.retrain]
+        on = ["concept_drift", "silence"]
+        labels_share = 20
+        per_month = -1
+        """
+    kinds = '"concept_drift", "feature_drift", "prediction_drift", "label_drift"'
+    assert mistakes(tmp_path, text) == [
+        f"defaults.retrain.on = ['concept_drift', 'silence']: must be a list of {kinds}",
+        "defaults.retrain.labels_share = 20: must be a number from 0 to 1",
+        "defaults.retrain.per_month = -1: must be a whole number from 0 to 1,000",
+    ]
+
+
 def test_a_mistake_in_the_defaults_is_told_once_not_for_every_model(tmp_path: Path) -> None:
     found = mistakes(tmp_path, '[defaults]\nbaseline = "b.xlsx"\n[models.a]\n[models.b]\n')
     files = "a file, which must end in .parquet, .csv, .jsonl or .jsonl.gz"

@@ -59,7 +59,7 @@ def test_an_output_that_takes_less_than_an_event_may_have_is_refused():
 def test_different_numbers_of_partitions_are_told_in_one_line():
     found = as_the_catalogue_says(outcomes=Found(3, {}), alerts=Found(3, {}))
     (line,) = differences(KAFKA, found)
-    assert "3 in driftline.alerts, driftline.outcomes; 4 in driftline.control" in line
+    assert "3 in driftline.alerts, driftline.outcomes; 4 in driftline.audit, driftline.control" in line
 
 
 def test_a_topic_that_cannot_be_seen_is_not_also_called_missing():

@@ -19,6 +19,7 @@ from schemas.events import (
     Metrics,
     Position,
     Retrain,
+    Rollback,
     Severity,
     Signal,
     TrainingData,
@@ -92,6 +93,13 @@ def retrain(ts: int, **more: Any) -> Retrain:
     return Retrain(ts=ts, data=data, labels=labels, **(known | more))
 
 
+def rollback(ts: int, **more: Any) -> Rollback:
+    known: dict[str, Any] = {"id": f"b-{ts}", "model": "churn", "version": "8", "to_version": "7", "incidents": ["i"]}
+    position = Position(topic="t", partition=0, offset=9)
+    shown = Evidence(value=4.0, threshold=3.1, threshold_origin="o", n=64, baseline=0.3, effect=0.2)
+    return Rollback(ts=ts, reason="worse_than_replaced", evidence=shown, position=position, **(known | more))
+
+
 def summary(**more: Any) -> Summary:
     known: dict[str, Any] = {
         "complete": True,
@@ -112,7 +120,8 @@ def summary(**more: Any) -> Summary:
 def write(directory: Path, events: Iterable[Event], **more: Any) -> Path:
     """A file for each stream, the events in the order they are given."""
     directory.mkdir(parents=True, exist_ok=True)
-    streams = {Alert: Stream.ALERTS, Signal: Stream.SIGNALS, Metrics: Stream.METRICS, Retrain: Stream.RETRAIN}
+    streams = {Alert: Stream.ALERTS, Signal: Stream.SIGNALS, Metrics: Stream.METRICS}
+    streams |= {Retrain: Stream.RETRAIN, Rollback: Stream.RETRAIN}
     lines: dict[Stream, list[bytes]] = {stream: [] for stream in FILES}
     for event in events:
         lines[streams[type(event)]].append(encode(event) + b"\n")
@@ -135,3 +144,4 @@ def month(model: str = "churn", incidents: int = 3, **more: Any) -> Iterable[Eve
         yield alert(opened + 2 * HOUR, AlertEvent.ESCALATED, **about, severity=Severity.CRITICAL)
         yield alert(opened + 9 * HOUR, AlertEvent.RESOLVED, **about, severity=Severity.CRITICAL)
     yield retrain(at(20), model=model)
+    yield rollback(at(21), model=model)

@@ -41,6 +41,7 @@ def test_every_alert_signal_and_window_is_a_row_in_both_forms(results: Path, tmp
         "signals": 3,
         "metrics": 720,
         "retrain": 1,
+        "rollback": 1,
         "changes": 1,
     }
     typed = {path.stem: parquet.read_table(path).num_rows for path in (tmp_path / "tables").glob("*.parquet")}

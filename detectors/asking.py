@@ -1,0 +1,79 @@
+"""A monitor of a whole version asks for retrains, and says why where it does not."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from detectors.causes import LABELS_MIN
+from detectors.effects import Decided
+from detectors.evidence import TWO_SIDED_95
+from detectors.explaining import Explainer
+from detectors.lifecycle import Alarm
+from detectors.moment import Moment
+from detectors.reports import Reports
+from detectors.retrain import Asked, DataWindow, Known, Policy, began_at, request, why_held
+from schemas.events import ChangePoint, ExpectedGain, LabelCounts, Position
+
+
+class Retraining:
+    """Of a model: its policy, and what it was asked for, whichever version asked."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.asked = Asked()
+
+
+class Here(NamedTuple):
+    """What the monitor knows at the moment."""
+
+    moment: Moment
+    newest: Position  # the last prediction
+    labels: LabelCounts  # of all that it has seen
+    rows: int  # predictions it has seen
+
+
+class Asker:
+    def __init__(self, retraining: Retraining, explainer: Explainer, reports: Reports) -> None:
+        self._retraining, self._explainer, self._reports = retraining, explainer, reports
+
+    def ask(self, here: Here, alarms: Sequence[Alarm]) -> Iterator[Decided]:
+        policy, asked, now = self._retraining.policy, self._retraining.asked, here.moment.now
+        rows = self._explainer.watched.rows
+        known = Known(here.labels.joined, lambda since: here.rows - rows.since(since, here.rows - 1))
+        wanted = request(policy, alarms, now, known, asked)
+        if wanted is None:
+            return
+        if wanted.held is not None:
+            if all(alarm.held != wanted.held for alarm in wanted.alarms):  # told once for each reason
+                yield self._reports.held(here.moment, wanted, why_held(policy, asked, wanted))
+            for alarm in wanted.alarms:
+                alarm.held = wanted.held
+            return
+        asked.note(wanted.reason, now, policy)
+        for alarm in wanted.alarms:
+            alarm.retrained = True
+        since, at = min(map(began_at, wanted.causes)), here.moment.at
+        recent = self._recent(since, at) if wanted.window is DataWindow.RECENT else None
+        labels = msgspec.structs.replace(here.labels, joined=wanted.labels)
+        yield self._reports.retrain(here.moment, wanted, here.newest, labels, recent, self._gain(since, at))
+
+    def _recent(self, since: int, at: int) -> ChangePoint | None:
+        """Where the newer half of the labelled predictions since that time begins, or so many as are needed."""
+        first, rows = self._explainer.losses_since(since, at)
+        newer = max(self._retraining.policy.min_labels, (rows - first) // 2)
+        mark = self._explainer.watched.losses.at(max(first, rows - newer), rows - 1)
+        return ChangePoint(ts=mark.time, offset=mark.offset) if mark is not None else None
+
+    def _gain(self, since: int, at: int) -> ExpectedGain | None:
+        """How much lower the loss would be, were it as before that time; where labels are sure that it is higher."""
+        watched = self._explainer.watched
+        first, _ = self._explainer.losses_since(since, at)
+        rise, group = watched.rise(first), watched.of_loss
+        if rise.values < LABELS_MIN or not rise.certain(0.0):
+            return None
+        unit = 1.0 if group.rate else float(group.baseline.scale[0])
+        reach = TWO_SIDED_95 * rise.error
+        low, value, high = (unit * effect for effect in (rise.effect - reach, rise.effect, rise.effect + reach))
+        return ExpectedGain(value=value, low=low, high=high) if math.isfinite(low) and math.isfinite(high) else None

@@ -1,0 +1,87 @@
+"""The audit log of a partition: an entry for each control event, in stream order, linked by hashes into a chain."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from detectors.effects import Decided, derived_id, place
+from detectors.kept import Kept
+from detectors.moment import Item, position_of
+from detectors.sealing import open_sealed, seal
+from detectors.signing import Checked, Guard, GuardState, Keys
+from schemas.chain import hash_of
+from schemas.codec import encode
+from schemas.events import Audit, Control
+from schemas.reasons import AuditResult
+from schemas.sizes import shortened
+from schemas.times import to_ms
+
+# Of each text that an event says: as many as ``driftline control`` takes. Ten of them stay far below a topic's limit.
+TEXT_CHARACTERS_MAX = 4_096
+_AUDIT = b"A"  # under this key it is kept
+_TEXTS = ("by", "reason", "version", "incident", "signal", "segment", "baseline")
+_PACK = msgspec.msgpack.Encoder().encode
+
+
+class AuditState(msgspec.Struct, array_like=True):
+    entries: int = 0
+    last: str | None = None  # the hash of the newest entry
+    guard: GuardState = msgspec.field(default_factory=GuardState)
+
+
+class AuditLog:
+    """Its own state lies under a key of its own: one of an earlier release has none, and begins its log here."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+        self._state = AuditState()
+        self._guard = Guard(keys, self._state.guard)
+        self._unsaved = False
+
+    def restore(self, kept: Kept) -> None:
+        record = kept.read([_AUDIT])[0]
+        if record is not None:
+            self._state = msgspec.msgpack.decode(open_sealed(record), type=AuditState)
+            self._guard = Guard(self._keys, self._state.guard)
+
+    def check(self, item: Item) -> Checked:
+        """Who has signed it, and why it is refused, where it is. Each event is asked about once, and has an entry."""
+        _, time, record, event = item
+        return self._guard.check(record, event, time)
+
+    def entry(self, item: Item, result: AuditResult, signed_by: str | None) -> Decided:
+        """The next link of the chain."""
+        index, time, record, event = item
+        position = position_of(record)
+        state = self._state
+        entry = Audit(
+            id=derived_id("audit", event.id, *place(position)),
+            seq=state.entries + 1,
+            previous=state.last,
+            hash="",
+            result=result,
+            signed_by=signed_by,
+            control=event.id,
+            action=event.action,
+            model=event.model,
+            until=None if event.until is None else to_ms(event.until),
+            verdict=event.verdict,
+            ts=time,
+            position=position,
+            **_texts(event),
+        )
+        state.entries, state.last = entry.seq, hash_of(encode(entry))
+        self._unsaved = True
+        return Decided(index, msgspec.structs.replace(entry, hash=state.last))
+
+    def changes(self) -> Iterator[tuple[bytes, bytes]]:
+        """What is to be written since it was asked last."""
+        if self._unsaved:
+            self._unsaved = False
+            yield _AUDIT, seal(_PACK(self._state))
+
+
+def _texts(event: Control) -> dict[str, Any]:
+    said = {name: getattr(event, name) for name in _TEXTS}
+    return {name: None if text is None else shortened(text, TEXT_CHARACTERS_MAX) for name, text in said.items()}
