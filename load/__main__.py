@@ -22,6 +22,7 @@ PROGRAMS = (
     "quality",
     "detectors",
     "pagers",
+    "storm",
     "demo-seeds",
     "backtest",
     "produce",

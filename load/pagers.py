@@ -50,7 +50,8 @@ class PagerError(RuntimeError):
 class Place:
     """Topics with names of their own, and the configuration of a pager that reads them."""
 
-    def __init__(self, bootstrap: str, folder: Path, server: Endpoint) -> None:
+    def __init__(self, bootstrap: str, folder: Path, server: Endpoint, further: str = "") -> None:
+        """``further``: of the configuration, under ``[pager]``."""
         mark = uuid.uuid4().hex
         names = TopicNames(**{stream.value: f"{stream.value}-{mark}" for stream in Stream})
         self.server = server
@@ -79,6 +80,7 @@ class Place:
             url = "{server.url("/page")}"
             allow_private = true
             pages_per_minute = 10000
+            {further}
             """
         )
 
@@ -118,13 +120,13 @@ class Alerts:
     def __init__(self, producer: AIOKafkaProducer, topic: str) -> None:
         self._producer, self._topic = producer, topic
 
-    async def send(self, event: str, incident: str) -> float:
+    async def send(self, event: str, incident: str, **fields: object) -> float:
         """An incident's alerts lie on one partition, as its model's do. Returns when the brokers had it."""
-        await self._producer.send_and_wait(self._topic, alert(event, incident), key=incident.encode())
+        await self._producer.send_and_wait(self._topic, alert(event, incident, **fields), key=incident.encode())
         return monotonic()
 
 
-def alert(event: str, incident: str) -> bytes:
+def alert(event: str, incident: str, **fields: object) -> bytes:
     evidence = {"value": 0.4, "threshold": 0.2, "threshold_origin": "x", "n": 9, "baseline": 0.1, "effect": 0.3}
     return orjson.dumps(
         {
@@ -142,6 +144,7 @@ def alert(event: str, incident: str) -> bytes:
             "evidence": evidence,
             "position": {"topic": "driftline.predictions", "partition": 0, "offset": 1},
             "summary": "churn: age shifted; look at what feeds it.",
+            **fields,
         }
     )
 

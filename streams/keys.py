@@ -242,12 +242,33 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "pager.routes.ROUTE.severity": Setting("The least severe alert that it takes"),
     "pager.routes.ROUTE.models": Setting('Models that it takes, such as "churn" or "fraud-*"'),
+    "pager.routes.ROUTE.teams": Setting("Teams whose models it takes; every model where none is named"),
     "pager.routes.ROUTE.kinds": Setting("Kinds of alert that it takes; all where none is named"),
     "pager.routes.ROUTE.after": Setting("Takes alerts from this time of day on", HOURS),
     "pager.routes.ROUTE.before": Setting("And until this one, over midnight if need be; equal times: all day", HOURS),
     "pager.routes.ROUTE.days": Setting("Days on which it does, such as mon; all where none is named"),
     "pager.routes.ROUTE.timezone": Setting("Time zone of these times, such as Europe/Berlin", NOT_EMPTY),
-    "pager.routes.ROUTE.sinks": Setting("Sinks that it sends to; all where none is named"),
+    "pager.routes.ROUTE.sinks": Setting(
+        "Sinks that it sends to; those of the model's team, or all, where none is named"
+    ),
+    "pager.teams.TEAM.models": Setting('Models that are the team\'s, such as "churn" or "fraud-*"'),
+    "pager.teams.TEAM.sinks": Setting("Its sinks, for routes that name none"),
+    "pager.budgets.BUDGET.models": Setting("Models whose pages it counts"),
+    "pager.budgets.BUDGET.teams": Setting("Teams whose models' pages it counts; every model where none is named"),
+    "pager.budgets.BUDGET.pages": Setting(
+        "Pages that may go out in `per`; then all but critical ones wait for the digest", Between(1, 1_000)
+    ),
+    "pager.budgets.BUDGET.per": Setting("The time in which they are counted, up to now", Lasting("1h", "90d")),
+    "pager.budgets.BUDGET.digest_at": Setting("When the digest goes out, every day", HOURS),
+    "pager.budgets.BUDGET.timezone": Setting("Time zone of that time, such as Europe/Berlin", NOT_EMPTY),
+    "pager.upstreams.UPSTREAM.models": Setting("Models that the same data comes to"),
+    "pager.upstreams.UPSTREAM.within": Setting(
+        "Incidents of several of these models that began so close to one another are one cause", Lasting("1s", "1d")
+    ),
+    "pager.upstreams.UPSTREAM.sources": Setting(
+        "Models of the source itself: while one is silent, or has an incident of its volume or system, "
+        "what begins at the others is told with that"
+    ),
     "control.keys.KEY.secret": Setting(
         "A key that signs control events; better in the environment or in `secret_file`"
     ),

@@ -92,12 +92,33 @@ class SinkSettings(_Section, frozen=True):
 class RouteSettings(_Section, frozen=True):
     severity: SeverityName = "warning"
     models: tuple[str, ...] = ("*",)
+    teams: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     after: str = "00:00"
     before: str = "00:00"
     days: tuple[str, ...] = ()
     timezone: str = "UTC"
     sinks: tuple[str, ...] = ()
+
+
+class TeamSettings(_Section, frozen=True):
+    models: tuple[str, ...] = ()
+    sinks: tuple[str, ...] = ()
+
+
+class BudgetSettings(_Section, frozen=True):
+    models: tuple[str, ...] = ("*",)
+    teams: tuple[str, ...] = ()
+    pages: int = 10
+    per: str = "7d"
+    digest_at: str = "09:00"
+    timezone: str = "UTC"
+
+
+class UpstreamSettings(_Section, frozen=True):
+    models: tuple[str, ...] = ("*",)
+    within: str = "5m"
+    sources: tuple[str, ...] = ()
 
 
 class PagerSettings(_Section, frozen=True):
@@ -112,6 +133,9 @@ class PagerSettings(_Section, frozen=True):
     metrics_port: int = 9465
     sinks: dict[str, SinkSettings] = {}
     routes: dict[str, RouteSettings] = {}
+    teams: dict[str, TeamSettings] = {}
+    budgets: dict[str, BudgetSettings] = {}
+    upstreams: dict[str, UpstreamSettings] = {}
 
 
 class KeySettings(_Section, frozen=True):

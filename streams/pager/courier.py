@@ -10,9 +10,10 @@ from typing import NamedTuple, Protocol
 import structlog
 
 from streams.pager.answers import Answer, Chance, Outcome, is_due, pause
+from streams.pager.budgets import DIGESTS
 from streams.pager.outbox import Outbox
 from streams.pager.rate import MINUTE_S, Rate
-from streams.pager.rows import Delivery, Held, Standing
+from streams.pager.rows import Delivery, Held
 from streams.pager.sinks.sink import Clock, Sink
 from streams.pager.steps import SEVERITIES, Action, Page, ShownAlert, read_alert
 
@@ -73,13 +74,15 @@ class Courier:
             self._give_up(delivery, now, "gave_up", f"for {self._post.give_up_s:g} s", arrived=True)
             return
         new_page = delivery.action is Action.TRIGGER and not delivery.tries
-        counts = new_page and not alert.incident.startswith(SUMMARIES)
+        counts = new_page and not alert.incident.startswith((SUMMARIES, DIGESTS))
+        if counts and (budget := self._outbox.spent(delivery, alert, now)) is not None:
+            self._outbox.withhold(delivery, alert, budget, now)
+            return
         if counts and not self._rate.take(SEVERITIES[alert.rank], now):
             self._told.held_back(self._post.name)
             self._outbox.hold(delivery, alert, now)
             return
-        standing = self._outbox.begin(delivery)
-        page = Page(delivery.action, alert, delivery.value, now, delivery.note, standing.reference)
+        page = self._outbox.begin(delivery, now)
         self._settle(delivery, await self._delivered(page), self._clock())
 
     async def _delivered(self, page: Page) -> Answer:
@@ -145,12 +148,13 @@ class Courier:
         if every is None or not is_due(self._repeat_at, now):
             return
         self._repeat_at = now + every
-        for incident, standing in self._outbox.standings(self._post.name):
+        for incident, _ in self._outbox.standings(self._post.name):
             if self._outbox.due(self._post.name, self._clock()) is not None:
                 return
-            if standing.value is None or self._outbox.is_waiting(self._post.name, incident):
+            page = self._outbox.open_page(self._post.name, incident, self._clock())
+            if page is None:
                 continue
-            answer = await self._delivered(_again(standing, standing.value, self._clock()))
+            answer = await self._delivered(page)
             if answer.outcome is not Outcome.DELIVERED:
                 self._told.retried(self._post.name, answer.reason)
                 if answer.whole_sink:
@@ -173,10 +177,6 @@ async def serve(courier: Courier, wait: Wait) -> None:
     """For ever."""
     while True:
         await wait(await courier.step())
-
-
-def _again(standing: Standing, value: bytes, now: float) -> Page:
-    return Page(Action.TRIGGER, read_alert(value), value, now, "", standing.reference)
 
 
 def _summary(sink: str, held: Held, now: float) -> ShownAlert:

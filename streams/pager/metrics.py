@@ -1,8 +1,11 @@
-"""Every Prometheus metric of a pager. Labels are sinks, actions and reasons: bounded by the configuration."""
+"""Every Prometheus metric of a pager. Labels are sinks, actions, reasons and budgets: bounded by the configuration."""
 
 from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from schemas.events import AlertEvent
+from streams.pager.reasons import Reason
 
 _SINK = ("sink",)
 
@@ -29,6 +32,12 @@ class PagerMetrics:
         )
         self._held_back = Counter(
             "driftline_pager_held_back", "Pages above the rate, told in a summary", _SINK, registry=registry
+        )
+        self._withheld = Counter(
+            "driftline_pager_withheld", "Incidents that were not paged at once", ("reason",), registry=registry
+        )
+        self._budget_left = Gauge(
+            "driftline_pager_budget_left_pages", "Pages that a budget has left", ("budget",), registry=registry
         )
         self._waiting = Gauge("driftline_pager_waiting", "Pages that wait to be delivered", _SINK, registry=registry)
         self._oldest = Gauge(
@@ -68,6 +77,13 @@ class PagerMetrics:
     def held_back(self, sink: str) -> None:
         self._held_back.labels(sink).inc()
 
+    def withheld(self, reason: Reason) -> None:
+        self._withheld.labels(reason.value).inc()
+
+    def budgets_left(self, pages: Mapping[str, int]) -> None:
+        for budget, left in pages.items():
+            self._budget_left.labels(budget).set(left)
+
     def waiting(self, pages: Mapping[str, tuple[int, float]]) -> None:
         """By sink: how many, and for how many seconds the oldest has."""
         for sink, (count, oldest_s) in pages.items():
@@ -82,4 +98,4 @@ class PagerMetrics:
         self._heartbeat.set(at)
 
 
-EVENTS = ("opened", "updated", "escalated", "acknowledged", "resolved", "amended", "retracted", "reopened")
+EVENTS = tuple(event.value for event in AlertEvent)

@@ -7,7 +7,7 @@ from streams.keys import IDENTIFIER, MAIL_ADDRESS
 from streams.pager.address import mistake_in, mistake_in_host
 from streams.pager.routes import DAYS, zone
 from streams.problems import Path, Problem, shown
-from streams.sections import KafkaSettings, PagerSettings, RouteSettings, SinkSettings
+from streams.sections import KafkaSettings, PagerSettings, SinkSettings
 
 # By kind: what it must have, and what it may have besides.
 NEEDS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
@@ -29,8 +29,9 @@ def mistakes_in_pager(pager: PagerSettings, kafka: KafkaSettings) -> Iterator[Pr
         yield Problem(("pager", "heartbeat_url"), mistake)
     for name, sink in pager.sinks.items():
         yield from _sink(sink, name, pager.sinks)
-    for name, route in pager.routes.items():
-        yield from _route(route, ("pager", "routes", name), pager.sinks)
+    yield from _known_words(pager)
+    yield from _models(pager)
+    yield from _zones(pager)
 
 
 def _sink(sink: SinkSettings, name: str, sinks: Mapping[str, SinkSettings]) -> Iterator[Problem]:
@@ -99,16 +100,32 @@ def _fallback(sink: SinkSettings, name: str, sinks: Mapping[str, SinkSettings], 
         at = sinks[at].fallback
 
 
-def _route(route: RouteSettings, path: Path, sinks: Mapping[str, SinkSettings]) -> Iterator[Problem]:
-    for key, known in (("kinds", [kind.value for kind in Kind]), ("days", DAYS), ("sinks", list(sinks))):
-        for word in getattr(route, key):
-            if word not in known:
-                yield Problem(
-                    (*path, key), f"must be of {', '.join(known) or 'the sinks, and there are none'}", shown(word)
-                )
-    if not route.models:
-        yield Problem((*path, "models"), 'must name at least one, such as "*"')
-    try:
-        zone(route.timezone)
-    except (ValueError, KeyError, OSError):
-        yield Problem((*path, "timezone"), "is no time zone that this machine knows", shown(route.timezone))
+def _known_words(pager: PagerSettings) -> Iterator[Problem]:
+    sinks, teams = ("sinks", list(pager.sinks)), ("teams", list(pager.teams))
+    kinds, days = ("kinds", [kind.value for kind in Kind]), ("days", DAYS)
+    for section, lists in (("routes", (kinds, days, sinks, teams)), ("teams", (sinks,)), ("budgets", (teams,))):
+        for name, settings in getattr(pager, section).items():
+            for key, known in lists:
+                for word in getattr(settings, key):
+                    if word not in known:
+                        names = ", ".join(known) or f"the {key}, and there are none"
+                        yield Problem(("pager", section, name, key), f"must be of {names}", shown(word))
+
+
+def _models(pager: PagerSettings) -> Iterator[Problem]:
+    for section in ("routes", "teams", "budgets", "upstreams"):
+        for name, settings in getattr(pager, section).items():
+            if section != "routes" and not IDENTIFIER.accepts(name):
+                yield Problem(("pager", section, name), f"is no name: {IDENTIFIER.allowed}")
+            if not settings.models:
+                yield Problem(("pager", section, name, "models"), 'must name at least one, such as "*"')
+
+
+def _zones(pager: PagerSettings) -> Iterator[Problem]:
+    for section in ("routes", "budgets"):
+        for name, settings in getattr(pager, section).items():
+            try:
+                zone(settings.timezone)
+            except (ValueError, KeyError, OSError):
+                place = ("pager", section, name, "timezone")
+                yield Problem(place, "is no time zone that this machine knows", shown(settings.timezone))

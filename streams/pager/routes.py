@@ -1,4 +1,4 @@
-"""To which sinks a page goes."""
+"""Whose a model is, and to which sinks a page goes."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, tzinfo
@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from zoneinfo import ZoneInfo
 
 from streams.pager.steps import SEVERITIES, ShownAlert
-from streams.sections import RouteSettings
+from streams.sections import RouteSettings, TeamSettings
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 EVERYTHING = RouteSettings()  # what holds where no route is configured
@@ -17,24 +17,44 @@ def zone(name: str) -> tzinfo:
     return UTC if name == "UTC" else ZoneInfo(name)
 
 
+def fits(model: str, globs: Sequence[str]) -> bool:
+    return any(fnmatchcase(model, glob) for glob in globs)
+
+
+class Teams:
+    def __init__(self, teams: Mapping[str, TeamSettings]) -> None:
+        self._teams = teams
+
+    def of(self, model: str) -> tuple[str, ...]:
+        """In the order of the configuration; a model may be of several."""
+        return tuple(name for name, team in self._teams.items() if fits(model, team.models))
+
+    def sinks(self, model: str) -> set[str]:
+        return {sink for name in self.of(model) for sink in self._teams[name].sinks}
+
+    def counts(self, model: str, models: Sequence[str], teams: Sequence[str]) -> bool:
+        """Whether a model is meant by what names models, and perhaps teams."""
+        return fits(model, models) and (not teams or any(team in teams for team in self.of(model)))
+
+
 class Routes:
-    def __init__(self, routes: Mapping[str, RouteSettings], sinks: Sequence[str]) -> None:
+    def __init__(self, routes: Mapping[str, RouteSettings], sinks: Sequence[str], teams: Teams) -> None:
         self._routes = list(routes.values()) or [EVERYTHING]
-        self._sinks = sinks
+        self._sinks, self._teams = sinks, teams
 
     def sinks_for(self, alert: ShownAlert, now: float) -> list[str]:
         """Each once, in the order of the configuration. Every route that fits sends."""
-        chosen = {sink for route in self._routes if _fits(route, alert, now) for sink in route.sinks or self._sinks}
+        usual = self._teams.sinks(alert.model) or self._sinks
+        chosen = {sink for route in self._routes if self._fits(route, alert, now) for sink in route.sinks or usual}
         return [sink for sink in self._sinks if sink in chosen]
 
-
-def _fits(route: RouteSettings, alert: ShownAlert, now: float) -> bool:
-    return (
-        alert.rank >= SEVERITIES.index(route.severity)
-        and any(fnmatchcase(alert.model, glob) for glob in route.models)
-        and (not route.kinds or alert.kind in route.kinds)
-        and _in_hours(route, datetime.fromtimestamp(now, zone(route.timezone)))
-    )
+    def _fits(self, route: RouteSettings, alert: ShownAlert, now: float) -> bool:
+        return (
+            alert.rank >= SEVERITIES.index(route.severity)
+            and self._teams.counts(alert.model, route.models, route.teams)
+            and (not route.kinds or alert.kind in route.kinds)
+            and _in_hours(route, datetime.fromtimestamp(now, zone(route.timezone)))
+        )
 
 
 def _in_hours(route: RouteSettings, at: datetime) -> bool:

@@ -4,10 +4,14 @@
 ``belongs``               whose outbox this is: consumer group and topic, and the version of everything below
 ``instance``              by which the group knows this outbox: its next process takes the place of the last at once
 ``positions``             by partition, the next offset to take
-``i/`` + incident         which sinks know of it, the steps seen last, and when it was over
+``i/`` + incident         which sinks know of it, the steps seen last, when it was over, what it began with, and what
+                          sinks called it
 ``d/`` + 8 bytes          a delivery to do, in the order of taking
 ``s/`` + sink, incident   what a sink may know: whether a page may have arrived, and what it showed last
 ``h/`` + sink             the pages that were held back and are to be told together
+``w/`` + incident         why it is not paged, and its newest alert
+``c/`` + upstream, lead   an incident that others of its upstream are told with
+``b/`` + budget           the pages that count against it, and when its last digest was due
 ========================  ==============================================================================================
 """
 
@@ -20,11 +24,13 @@ from detectors.banks.contract import StateError
 from detectors.sealing import open_sealed, seal
 from streams.durable import Disk
 from streams.errors import CorruptStateError, UsageError
-from streams.pager.steps import Action
+from streams.pager.reasons import Reason
+from streams.pager.steps import Action, First, Further
 
 VERSION = 1
 BELONGS, INSTANCE, POSITIONS = b"belongs", b"instance", b"positions"
 INCIDENT, DELIVERY, STANDING, HELD = b"i/", b"d/", b"s/", b"h/"
+WITHHELD, CAUSE, BUDGET = b"w/", b"c/", b"b/"
 
 T = TypeVar("T")
 
@@ -39,6 +45,8 @@ class Incident(msgspec.Struct, frozen=True, array_like=True):
     sinks: tuple[str, ...]
     steps: tuple[str, ...]
     closed_at: float | None = None
+    first: First | None = None
+    references: dict[str, str] = {}  # by sink: what it called an incident that is over, should it open again
 
 
 class Delivery(msgspec.Struct, frozen=True, array_like=True):
@@ -51,6 +59,8 @@ class Delivery(msgspec.Struct, frozen=True, array_like=True):
     tries: int = 0
     due: float = 0.0
     note: str = ""
+    reason: Reason | None = None
+    further: Further = Further()  # of an end: what was told with it until then
 
 
 class Standing(msgspec.Struct, frozen=True, array_like=True):
@@ -64,6 +74,44 @@ class Held(msgspec.Struct, frozen=True, array_like=True):
     count: int
     by_severity: dict[str, int]
     summaries: tuple[str, ...]
+
+
+class Withheld(msgspec.Struct, frozen=True, array_like=True):
+    """An incident that is open, or waits for a digest, and is not paged by itself."""
+
+    reason: Reason
+    value: bytes  # its newest alert
+    since: float
+    by: str = ""  # the cause or the budget
+    until: float | None = None  # of a mute
+    over: bool = False  # and only waits for the digest to say so
+
+
+class Cause(msgspec.Struct, frozen=True, array_like=True):
+    """An incident that was paged, and what is told with it."""
+
+    upstream: str
+    lead: str
+    model: str
+    value: bytes  # the lead's newest alert
+    rank: int  # the lead's severity
+    began: int  # epoch milliseconds
+    is_source: bool = False
+    models: tuple[str, ...] = ()  # other models that joined, in that order
+    incidents: int = 0  # that joined, those of the lead's own model among them
+    told: int = 0  # how many of them were told last
+    settled_at: float | None = None  # when more was told last because it was quiet
+    joined_at: float = 0.0
+    over_at: float | None = None
+
+    @property
+    def key(self) -> str:
+        return f"{self.upstream}\0{self.lead}"
+
+
+class Budget(msgspec.Struct, frozen=True, array_like=True):
+    pages: tuple[tuple[float, str], ...]  # when, and which
+    digest_due: float  # when the last one was
 
 
 class Changes:

@@ -23,10 +23,12 @@ from streams.connection import client_settings, is_refusal, start_client
 from streams.errors import BrokerError, CorruptStateError, UsageError
 from streams.pager import build
 from streams.pager.courier import Courier, Post, serve
+from streams.pager.decisions import Decision
 from streams.pager.heartbeat import Heartbeat, Pulse
 from streams.pager.metrics import PagerMetrics
-from streams.pager.outbox import Outbox, RoutesTo, Taken
-from streams.pager.routes import Routes
+from streams.pager.outbox import Outbox, Taken
+from streams.pager.policy import Policy, policy
+from streams.pager.reasons import WITHHOLDS, WORDS
 from streams.pager.rows import Belongs
 from streams.pager.sinks.sink import Sink
 from streams.rocks import Rocks, shared_cache
@@ -52,12 +54,12 @@ THE_ONE = 0  # the directory holds one database
 def run(settings: Settings, metrics: PagerMetrics) -> int:
     """Runs a pager in this process until SIGTERM or SIGINT; returns its exit code."""
     sinks = build.sinks(settings.pager, time)
-    routes = Routes(settings.pager.routes, list(sinks))
+    whom = policy(settings.pager, list(sinks))
     whose = Belongs(settings.pager.group, settings.kafka.topics.alerts)
     with StateDir(Path(settings.pager.dir), setting="pager.dir", user="pager") as folder:
-        rocks, outbox = _opened(folder, whose, routes.sinks_for)
+        rocks, outbox = _opened(folder, whose, whom)
         try:
-            gone = outbox.keep_only(list(sinks))
+            gone = outbox.keep_only(list(sinks), time())
             if gone:
                 log.warning("pages were meant for sinks that are not configured any more", pages=gone)
             return asyncio.run(Pager(settings, outbox, sinks, metrics).run())
@@ -65,21 +67,21 @@ def run(settings: Settings, metrics: PagerMetrics) -> int:
             rocks.close()
 
 
-def _opened(folder: StateDir, whose: Belongs, routes_to: RoutesTo) -> tuple[Rocks, Outbox]:
+def _opened(folder: StateDir, whose: Belongs, whom: Policy) -> tuple[Rocks, Outbox]:
     """What is there, or a new one: then the topic says what is open."""
     place, cache = folder.place(THE_ONE), shared_cache()
     if place.exists():
         try:
-            return _outbox(Rocks(place, cache), whose, routes_to)
+            return _outbox(Rocks(place, cache), whose, whom)
         except CorruptStateError as error:
             aside = str(folder.quarantine(THE_ONE))
             log.error("the outbox is broken and was put aside; alerts are read anew", reason=str(error), aside=aside)
-    return _outbox(Rocks(place, cache, create=True), whose, routes_to)
+    return _outbox(Rocks(place, cache, create=True), whose, whom)
 
 
-def _outbox(rocks: Rocks, whose: Belongs, routes_to: RoutesTo) -> tuple[Rocks, Outbox]:
+def _outbox(rocks: Rocks, whose: Belongs, whom: Policy) -> tuple[Rocks, Outbox]:
     try:
-        return rocks, Outbox(rocks, whose, routes_to)
+        return rocks, Outbox(rocks, whose, whom)
     except BaseException:
         rocks.close()
         raise
@@ -91,6 +93,7 @@ class Pager:
         self._settings, self._outbox, self._metrics = settings, outbox, metrics
         self._sinks = sinks
         self._wakes = {name: asyncio.Event() for name in sinks}
+        self._began = monotonic()
         self._caught_up = asyncio.Event()
         self._stopping = asyncio.Event()
         self._pulse = Pulse(monotonic)
@@ -219,7 +222,30 @@ class Pager:
         for record in told.unreadable:
             self._metrics.unreadable()
             log.error("a record is no alert", partition=record.partition, offset=record.offset)
+        self._tell(told.decisions)
         self._wake()
+
+    def _look(self, now: float) -> None:
+        """As deliveries begin: what is over by the end of the topic needs no digest, nor a page when its mute ends."""
+        if self._caught_up.is_set() or monotonic() - self._began > CATCH_UP_S:
+            looked = self._outbox.look(now)
+            self._tell(looked.decisions)
+            if looked.changed:
+                self._wake()
+
+    def _tell(self, decisions: Sequence[Decision]) -> None:
+        for one in decisions:
+            withheld = one.reason in WITHHOLDS
+            if withheld:
+                self._metrics.withheld(one.reason)
+            log.info(
+                "not paged at once" if withheld else "paged after all",
+                incident=one.incident,
+                model=one.model,
+                reason=one.reason.value,
+                why=WORDS[one.reason],
+                by=one.by or None,
+            )
 
     async def _ask_for_lag(self, consumer: AIOKafkaConsumer) -> None:
         """The evidence that reading is not merely quiet: brokers say where the topic ends."""
@@ -270,6 +296,8 @@ class Pager:
         while True:
             now = time()
             self._progress.turn()
+            self._look(now)
+            self._metrics.budgets_left(self._outbox.budgets_left(now))
             self._metrics.waiting({name: _age(self._outbox, name, now) for name in self._sinks})
             if now - pruned > PRUNE_EVERY_S:
                 self._outbox.prune(now)

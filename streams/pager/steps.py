@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from math import isfinite
 from typing import Any, NamedTuple
 
 import msgspec
+
+from streams.pager.reasons import Reason
 
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
@@ -14,14 +17,20 @@ class Action(StrEnum):
     ACKNOWLEDGE = "acknowledge"
     RESOLVE = "resolve"
     UPDATE = "update"
+    MUTE = "mute"
 
 
+SILENT = (
+    Action.RESOLVE,
+    Action.MUTE,
+)  # they take back what has not gone out, and end it where nothing else can be said
 # An event that this release does not know only changes what is shown: it must not page, and must not close.
 ACTIONS: Mapping[str, Action] = {
     "opened": Action.TRIGGER,
     "reopened": Action.TRIGGER,
     "escalated": Action.TRIGGER,
     "acknowledged": Action.ACKNOWLEDGE,
+    "muted": Action.MUTE,
     "resolved": Action.RESOLVE,
     "retracted": Action.RESOLVE,
 }
@@ -46,6 +55,24 @@ class ShownAlert(msgspec.Struct, frozen=True):
     evidence: dict[str, Any] = {}
 
     @property
+    def detail(self) -> Mapping[str, Any]:
+        detail = self.evidence.get("detail")
+        return detail if isinstance(detail, dict) else {}
+
+    @property
+    def began(self) -> int:
+        """When what it is about began, as far as it says so; epoch milliseconds."""
+        change = self.evidence.get("change_point")
+        ts = change.get("ts") if isinstance(change, dict) else None
+        return int(ts) if isinstance(ts, int | float) and isfinite(ts) else self.ts
+
+    @property
+    def muted_until(self) -> float | None:
+        """Epoch seconds; ``None`` where a mute has no end."""
+        until = self.detail.get("until")
+        return until / 1000 if isinstance(until, int | float) and isfinite(until) else None
+
+    @property
     def action(self) -> Action:
         return ACTIONS.get(self.event, Action.UPDATE)
 
@@ -55,15 +82,50 @@ class ShownAlert(msgspec.Struct, frozen=True):
         return SEVERITIES.index(self.severity) if self.severity in SEVERITIES else len(SEVERITIES) - 1
 
 
+class First(msgspec.Struct, frozen=True, array_like=True):
+    """What an incident began with. Endpoints know it by this, whatever joins later."""
+
+    model: str
+    kind: str
+    segment: str | None
+    signal: str
+    ts: int
+    began: int
+
+    @classmethod
+    def of(cls, alert: ShownAlert) -> "First":
+        return cls(alert.model, alert.kind, alert.segment, alert.signal, alert.ts, alert.began)
+
+
+class Further(msgspec.Struct, frozen=True, array_like=True):
+    """What is told with an incident: incidents of the same cause, and the other models that they are of."""
+
+    models: tuple[str, ...] = ()
+    incidents: int = 0
+
+
 class Page(NamedTuple):
     """What a sink is to say."""
 
     action: Action
-    alert: ShownAlert
-    value: bytes  # the alert as it lies on the topic
+    alert: ShownAlert  # the newest of the incident
+    value: bytes  # the same as it lies on the topic
     now: float  # epoch seconds
     note: str = ""  # why it comes this way, where that is not the usual one
     reference: str | None = None  # what the sink called it when it was delivered first
+    began_with: First | None = None
+    reason: Reason | None = None  # where the pager has one of its own
+    teams: tuple[str, ...] = ()
+    further: Further = Further()
+    number: int = 0  # tells apart what the pager says by itself about one and the same alert
+
+    @property
+    def first(self) -> First:
+        return self.began_with or First.of(self.alert)
+
+    @property
+    def id(self) -> str:
+        return self.alert.id if self.reason is None else f"{self.alert.id}-{self.reason}-{self.number}"
 
 
 _DECODER = msgspec.json.Decoder(ShownAlert)

@@ -14,6 +14,7 @@ from load.pagers import GOOD, SECRET, Place, killed, pages
 pytestmark = pytest.mark.broker
 
 KILLS = 10
+MOMENT = 1_760_000_000_000
 
 
 async def test_an_alert_on_the_topic_becomes_a_page_and_a_stop_is_in_order(bootstrap: str, tmp_path: Path) -> None:
@@ -47,3 +48,36 @@ async def test_a_pager_that_is_killed_again_and_again_loses_nothing(bootstrap: s
         assert [figures[name] for name in ("lost", "out_of_order", "keys_changed")] == [0, 0, 0]
         assert figures["requests"] >= figures["incidents"] == KILLS * 5
         assert SECRET not in place.said()
+
+
+async def test_mutes_and_causes_outlive_a_pager_that_is_killed(bootstrap: str, tmp_path: Path) -> None:
+    async with endpoint(GOOD) as server:
+        place = Place(bootstrap, tmp_path, server, further="[pager.upstreams.feed]")
+        async with place.alerts() as alerts:
+            with place.pager() as process:
+                await alerts.send("opened", "quiet", kind="system", model="*")
+                await place.until(lambda: ("quiet", "trigger") in pages(server), "a page")
+                await alerts.send("muted", "quiet", kind="system", model="*")
+                await place.until(lambda: ("quiet", "acknowledge") in pages(server), "a mute")
+                await alerts.send("opened", "first", model="a", ts=MOMENT)
+                await place.until(lambda: ("first", "trigger") in pages(server), "a page")
+                await alerts.send("opened", "second", model="b", ts=MOMENT)
+                await place.until(lambda: pages(server).count(("first", "trigger")) == 2, "an update")
+                process.send_signal(signal.SIGKILL)
+                await asyncio.to_thread(process.wait)
+            before = len(server.got)
+            with place.pager():
+                await alerts.send("escalated", "quiet", kind="system", model="*")
+                await alerts.send("opened", "third", model="c", ts=MOMENT)
+                await alerts.send("opened", "fourth", model="d", ts=MOMENT)
+                await place.until(lambda: pages(server).count(("first", "trigger")) == 3, "an update")
+                await alerts.send("unmuted", "quiet", kind="system", model="*")
+                await place.until(lambda: pages(server)[-1] == ("quiet", "trigger"), "a page")
+        told = [got.content for got in server.got[before:] if got.path == "/page"]
+        assert [(event["dedup_key"], event["event_action"]) for event in told] == [
+            ("first", "trigger"),
+            ("quiet", "resolve"),
+            ("quiet", "trigger"),
+        ]
+        with_it = told[0]["payload"]["custom_details"]["with it"]  # models on other partitions come in any order
+        assert with_it.replace("d, c", "c, d") == "3 further incidents of 3 further models: b, c, d"

@@ -17,7 +17,7 @@ from load.endpoint import Endpoint, endpoint, says
 from streams.pager import build
 from streams.pager.answers import Answer, Outcome
 from streams.pager.http import HttpClient, Request, Response, tls_context
-from streams.pager.steps import Action, Page, read_alert
+from streams.pager.steps import Action, First, Page, read_alert
 from streams.secrets import Secret
 from streams.sections import SinkSettings
 from tests.pager.steps import alert
@@ -47,10 +47,13 @@ class Manager:
         settings = SinkSettings(type="alertmanager", url=Secret(url), allow_private=True)
         self._sink = build.sink(settings, time)
         self._client = HttpClient(tls_context(None), allow_private=True)
+        self._firsts: dict[str, First] = {}
 
     async def take(self, action: Action, event: str, incident: str, **fields: Any) -> None:
         value = alert(event, incident, **{"ts": int(time() * 1000) - 5_000, **fields})
-        answer = await self._sink.deliver(Page(action, read_alert(value), value, time(), "", None))
+        shown = read_alert(value)
+        first = self._firsts.setdefault(incident, First.of(shown))
+        answer = await self._sink.deliver(Page(action, shown, value, time(), began_with=first))
         assert answer.outcome is Outcome.DELIVERED
 
     async def ask(self, path: str) -> Response | Answer:
@@ -164,3 +167,25 @@ async def test_an_incident_stays_one_alert_whatever_is_told_of_it(tmp_path: Path
         await manager.take(Action.RESOLVE, "resolved", "inc-1", severity="critical")
         await manager.until_told("churn", {"inc-1": "resolved"})
         assert await manager.open("inc-1") == []
+
+
+async def test_what_joins_what_is_muted_and_what_opens_again_is_the_same_alert(tmp_path: Path) -> None:
+    async with alertmanager(tmp_path) as manager:
+        began = int(time() * 1000) - 5_000
+        fingerprints = []
+        for action, event, state, fields in (
+            (Action.TRIGGER, "opened", "firing", {"ts": began}),
+            (Action.UPDATE, "updated", "firing", {"kind": "performance", "segment": None, "signal": "loss"}),
+            (Action.MUTE, "muted", "resolved", {"evidence": {"detail": {"until": None, "reason": "known"}}}),
+            (Action.TRIGGER, "unmuted", "firing", {"kind": "performance"}),
+            (Action.RESOLVE, "resolved", "resolved", {}),
+            (Action.TRIGGER, "reopened", "firing", {"segment": "country=fr"}),
+        ):
+            told = len(manager.hook.got)
+            await manager.take(action, event, "inc-1", **fields)
+            if action is not Action.UPDATE:
+                async with asyncio.timeout(PATIENCE_S):
+                    await manager.hook.until(lambda told=told: len(manager.hook.got) > told)  # type: ignore[misc]
+                assert manager.told()[-1] == ("churn", {"inc-1": state})
+            fingerprints += [one["fingerprint"] for one in manager.notifications()[-1]["alerts"]]
+        assert len(set(fingerprints)) == 1

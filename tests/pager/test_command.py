@@ -5,16 +5,23 @@ from pathlib import Path
 
 import pytest
 import structlog
+from prometheus_client import CollectorRegistry
 
 from load.endpoint import Endpoint, endpoint, says
 from streams import cli
+from streams.pager.metrics import PagerMetrics
 from streams.pager.outbox import Taken
+from streams.pager.policy import policy
 from streams.pager.rows import Belongs
-from streams.pager.running import _opened
+from streams.pager.running import Pager, _opened
+from streams.pager.steps import Action
 from streams.pager.trial import trial
-from streams.settings import load
+from streams.sections import PagerSettings
+from streams.settings import Settings, load
 from streams.state_dir import StateDir
 from tests.pager.steps import NOW, WHOSE, alert
+
+WHOM = policy(PagerSettings(), ["one"])
 
 
 @pytest.fixture(autouse=True)
@@ -83,22 +90,41 @@ def test_a_call_that_makes_no_sense_is_told(words: list[str], said: str, capsys:
 
 def test_an_outbox_that_is_broken_is_put_aside_and_begun_anew(tmp_path: Path) -> None:
     with StateDir(tmp_path, setting="pager.dir", user="pager") as folder:
-        rocks, outbox = _opened(folder, WHOSE, lambda alert, now: ["one"])
+        rocks, outbox = _opened(folder, WHOSE, WHOM)
         outbox.take([Taken(0, 0, alert("opened"))], NOW)
         rocks.close()
-        rocks, outbox = _opened(folder, WHOSE, lambda alert, now: ["one"])
+        rocks, outbox = _opened(folder, WHOSE, WHOM)
         assert (len(list(outbox.waiting())), outbox.positions) == (1, {"0": 1})
         rocks.close()
         (folder.place(0) / "CURRENT").unlink()
-        rocks, outbox = _opened(folder, WHOSE, lambda alert, now: ["one"])
+        rocks, outbox = _opened(folder, WHOSE, WHOM)
         assert (list(outbox.waiting()), outbox.positions, len(folder.quarantined())) == ([], {}, 1)
         rocks.close()
 
 
 def test_another_groups_outbox_is_refused_and_left_alone(tmp_path: Path) -> None:
     with StateDir(tmp_path, setting="pager.dir", user="pager") as folder:
-        rocks, _ = _opened(folder, WHOSE, lambda alert, now: [])
+        rocks, _ = _opened(folder, WHOSE, WHOM)
         rocks.close()
         with pytest.raises(Exception, match="the outbox there is that of group driftline-pager"):
-            _opened(folder, Belongs("another", "driftline.alerts"), lambda alert, now: [])
+            _opened(folder, Belongs("another", "driftline.alerts"), WHOM)
         assert folder.quarantined() == []
+
+
+def test_time_decides_nothing_before_the_topic_was_read_to_its_end(tmp_path: Path) -> None:
+    """A pager without an outbox would page for a mute that ended long ago, and is unmuted and over further on."""
+    registry = CollectorRegistry()
+    with StateDir(tmp_path, setting="pager.dir", user="pager") as folder:
+        rocks, outbox = _opened(folder, WHOSE, WHOM)
+        try:
+            pager = Pager(Settings(), outbox, {}, PagerMetrics(registry))
+            long_ago = alert("muted", evidence={"detail": {"until": 1}})
+            pager.take([Taken(0, 0, alert("opened")), Taken(0, 1, long_ago)])
+            pager._look(NOW)
+            assert list(outbox.waiting()) == []
+            pager._caught_up.set()
+            pager._look(NOW)
+            assert [one.action for one in outbox.waiting()] == [Action.TRIGGER]
+        finally:
+            rocks.close()
+    assert registry.get_sample_value("driftline_pager_withheld_total", {"reason": "muted"}) == 1

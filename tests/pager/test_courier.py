@@ -1,24 +1,24 @@
 """A courier on a clock of its own: an endpoint that goes through fault 35, rates, summaries, fallbacks, repeats."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 
 from load.endpoint import Behaviour, closes, drips, endpoint, hangs, resets_midway, says
 from streams.pager.answers import RETRY_AFTER_MAX_S, Answer, Outcome, delivered, permanent, unreachable
-from streams.pager.courier import SUMMARY_AFTER_S, Courier, Post
+from streams.pager.courier import SUMMARY_AFTER_S
 from streams.pager.http import HttpClient, Limits, tls_context
 from streams.pager.sinks.alertmanager import REPEAT_S, Alertmanager
 from streams.pager.sinks.pagerduty import PagerDuty
-from streams.pager.sinks.sink import HttpSink, Sink
+from streams.pager.sinks.sink import HttpSink
 from streams.pager.steps import Action, Page
 from streams.secrets import Secret
-from tests.pager.steps import NOW, Box, alert
+from tests.pager.site import GIVE_UP_S, Scripted, Site
+from tests.pager.steps import NOW, alert
 
 GOOD = says(202, b'{"status":"success"}')
 QUICK = Limits(connect_s=0.5, read_s=0.1, total_s=0.2)
-GIVE_UP_S = 6 * 3_600.0
 # Every item of fault 35 that an answer can be, apart from a host's name and its certificate.
 BAD_DAYS: Sequence[Behaviour] = (
     says(503),
@@ -37,84 +37,6 @@ BAD_DAYS: Sequence[Behaviour] = (
     says(200, b"garbage"),
     says(200, b"<html>"),
 )
-
-
-class Counts:
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, ...]] = []
-
-    def delivered(self, sink: str, action: str) -> None:
-        self.seen.append(("delivered", sink, action))
-
-    def retried(self, sink: str, reason: str) -> None:
-        self.seen.append(("retried", sink, reason))
-
-    def failed(self, sink: str, reason: str) -> None:
-        self.seen.append(("failed", sink, reason))
-
-    def held_back(self, sink: str) -> None:
-        self.seen.append(("held_back", sink))
-
-    def of(self, what: str) -> list[tuple[str, ...]]:
-        return [entry[1:] for entry in self.seen if entry[0] == what]
-
-
-class Scripted:
-    """A sink that answers as told, and with success when that is done."""
-
-    def __init__(self, *answers: Answer, repeats_s: float | None = None) -> None:
-        self.answers = list(answers)
-        self.pages: list[Page] = []
-        self.repeats_s = repeats_s
-
-    async def deliver(self, page: Page) -> Answer:
-        self.pages.append(page)
-        return self.answers.pop(0) if self.answers else delivered("taken")
-
-    @property
-    def said(self) -> list[tuple[str, Action]]:
-        return [(page.alert.incident, page.action) for page in self.pages]
-
-
-class Site:
-    """An outbox and a courier for each sink, with one clock."""
-
-    def __init__(
-        self,
-        *,
-        fallback: dict[str, str] | None = None,
-        rate: int = 1_000,
-        chance: Callable[[], float] = lambda: 1.0,
-        **sinks: Sink,
-    ) -> None:
-        self.now = NOW
-        self.box, self.counts = Box(*sinks), Counts()
-        self._sinks, self._fallback, self._rate, self._chance = sinks, fallback or {}, rate, chance
-        self.restart()
-
-    def restart(self) -> None:
-        self.box.restart()
-        self.couriers = {
-            name: Courier(
-                Post(name, sink, self._fallback.get(name), self._rate, GIVE_UP_S, 300.0),
-                self.box.outbox,
-                self.counts,
-                lambda: self.now,
-                self._chance,
-                lambda: None,
-            )
-            for name, sink in self._sinks.items()
-        }
-
-    async def until(self, end: float) -> None:
-        """Lets time pass from one thing that is due to the next."""
-        while True:
-            dues = [due for courier in self.couriers.values() if (due := await courier.step()) is not None]
-            due = max(min(dues, default=end + 1), self.now)
-            if due > end:
-                self.now = end
-                return
-            self.now = due
 
 
 async def test_a_page_and_its_end_go_out_in_order() -> None:
@@ -329,3 +251,16 @@ async def test_what_forgets_is_told_again_while_it_is_open() -> None:
         assert len(server.got) in (told + 1, told + 2), "the end, and no more after it"
         last = server.got[-1].content[0]
         assert last["endsAt"] <= "2026-01-01T00:10:00.000Z"
+
+
+async def test_what_is_muted_is_not_told_again_until_it_is_unmuted() -> None:
+    one = Scripted(repeats_s=REPEAT_S)
+    site = Site(one=one)
+    site.box.take(alert("opened"))
+    await site.until(NOW)
+    site.box.take(alert("muted"))
+    await site.until(NOW + 10 * REPEAT_S)
+    assert one.said[-1] == ("inc-1", Action.MUTE)
+    site.box.take(alert("unmuted"), now=site.now)
+    await site.until(NOW + 20 * REPEAT_S)
+    assert [action for _, action in one.said[-10:]] == [Action.TRIGGER] * 10

@@ -7,7 +7,8 @@ import pytest
 
 from streams.errors import SettingsError, UsageError
 from streams.pager import build
-from streams.pager.routes import Routes
+from streams.pager.policy import policy
+from streams.pager.routes import Routes, Teams
 from streams.pager.steps import read_alert
 from streams.sections import PagerSettings, RouteSettings
 from streams.settings import load
@@ -63,13 +64,31 @@ def test_every_mistake_in_the_pager_is_told_at_once(tmp_path: Path) -> None:
         days = ["monday"]
         timezone = "Mars/Base"
         sinks = ["z"]
+        teams = ["nobody"]
         models = []
+        [pager.teams.risk]
+        sinks = ["z"]
+        [pager.teams."a b"]
+        models = ["x"]
+        [pager.budgets.tight]
+        pages = 0
+        [pager.budgets.odd]
+        teams = ["nobody"]
+        digest_at = "9"
+        [pager.budgets.far]
+        timezone = "Mars/Base"
+        [pager.upstreams.feed]
+        models = []
+        within = "2d"
     """
     assert mistakes(tmp_path, text) == [
         'pager.sinks.b.type = "pager": must be one of "webhook", "pagerduty", "alertmanager", "slack", "email", '
         '"opsgenie", "teams"',
         'pager.routes.r.severity = "fatal": must be one of "info", "warning", "critical"',
         'pager.routes.r.after = "25:00": must be a time such as "08:30"',
+        "pager.budgets.tight.pages = 0: must be a whole number from 1 to 1,000",
+        'pager.budgets.odd.digest_at = "9": must be a time such as "08:30"',
+        'pager.upstreams.feed.within = "2d": must be a duration such as "90s", "15m", "6h" or "30d", from 1s to 1d',
         'pager.group = "driftline": must differ from kafka.group, whose members are workers',
         "pager.heartbeat_url: must begin with https:// or http://",
         "pager.sinks.a.type: must be set: one of webhook, pagerduty, alertmanager, slack, email, opsgenie, teams",
@@ -90,8 +109,15 @@ def test_every_mistake_in_the_pager_is_told_at_once(tmp_path: Path) -> None:
         "label_drift, calibration, data_quality, label_delay, silence, volume, latency, fairness, challenger, system",
         'pager.routes.s.days = "monday": must be of mon, tue, wed, thu, fri, sat, sun',
         'pager.routes.s.sinks = "z": must be of a, b, c, d, e',
+        'pager.routes.s.teams = "nobody": must be of risk, a b',
+        'pager.teams.risk.sinks = "z": must be of a, b, c, d, e',
+        'pager.budgets.odd.teams = "nobody": must be of risk, a b',
         'pager.routes.s.models: must name at least one, such as "*"',
+        'pager.teams.risk.models: must name at least one, such as "*"',
+        'pager.teams."a b": is no name: 1 to 200 letters, digits, dots, underscores or dashes',
+        'pager.upstreams.feed.models: must name at least one, such as "*"',
         'pager.routes.s.timezone = "Mars/Base": is no time zone that this machine knows',
+        'pager.budgets.far.timezone = "Mars/Base": is no time zone that this machine knows',
     ]
 
 
@@ -157,9 +183,9 @@ def test_the_example_is_a_configuration_and_everyone_is_reached_by_somebody(tmp_
     (tmp_path / "pagerduty").write_text("key")
     (tmp_path / "heartbeat").write_text("https://alive.example.com/1")
     pager = load(written(tmp_path, example.replace("/run/secrets", str(tmp_path)))).pager
-    routes = Routes(pager.routes, list(build.sinks(pager, lambda: 0.0)))
-    assert routes.sinks_for(read_alert(alert("opened", severity="critical")), 0.0) == ["oncall", "mail"]
-    assert routes.sinks_for(read_alert(alert("opened")), MONDAY_NOON) == ["mail"]
+    routes = policy(pager, list(build.sinks(pager, lambda: 0.0)))
+    assert routes.routes_to(read_alert(alert("opened", severity="critical")), 0.0) == ["oncall", "mail"]
+    assert routes.routes_to(read_alert(alert("opened")), MONDAY_NOON) == ["mail"]
 
 
 MONDAY_NOON = 1_767_610_800.0  # 2026-01-05T11:00:00Z, noon in Berlin
@@ -167,7 +193,7 @@ HOUR = 3_600.0
 
 
 def sinks(alert_: bytes, now: float = MONDAY_NOON, **routes: RouteSettings) -> list[str]:
-    return Routes(routes, ["a", "b", "c"]).sinks_for(read_alert(alert_), now)
+    return Routes(routes, ["a", "b", "c"], Teams({})).sinks_for(read_alert(alert_), now)
 
 
 def test_without_routes_everything_of_warning_and_above_goes_everywhere() -> None:

@@ -1,8 +1,10 @@
 """What each kind of endpoint is sent, how its answers are read, and that no name can do anything there."""
 
 import hmac
+import re
 from email import message_from_bytes
 from hashlib import sha256
+from typing import Any
 
 import orjson
 import pytest
@@ -11,14 +13,15 @@ from load.endpoint import endpoint, says
 from schemas.events import Alert
 from streams.pager import build
 from streams.pager.answers import Outcome
-from streams.pager.http import HttpClient, Response, tls_context
+from streams.pager.http import HttpClient, Request, Response, tls_context
+from streams.pager.reasons import ANEW, Reason
 from streams.pager.sinks import opsgenie, pagerduty, slack, teams
 from streams.pager.sinks.alertmanager import LASTS_S, Alertmanager
 from streams.pager.sinks.mail import mail
 from streams.pager.sinks.sink import HttpSink
-from streams.pager.sinks.text import time_of
+from streams.pager.sinks.text import details, headline, time_of
 from streams.pager.sinks.webhook import Webhook
-from streams.pager.steps import Action, Page, read_alert
+from streams.pager.steps import Action, First, Further, Page, read_alert
 from streams.secrets import Secret
 from streams.sections import SinkSettings
 from tests.pager.steps import NOW, alert
@@ -30,12 +33,23 @@ STEPS = {
     Action.ACKNOWLEDGE: "acknowledged",
     Action.RESOLVE: "resolved",
     Action.UPDATE: "updated",
+    Action.MUTE: "muted",
 }
 
 
 def page(action: Action = Action.TRIGGER, reference: str | None = None, note: str = "", **fields) -> Page:  # type: ignore[no-untyped-def]
     value = alert(STEPS[action], **fields)
     return Page(action, read_alert(value), value, NOW, note, reference)
+
+
+def joined(action: Action = Action.UPDATE) -> Page:
+    """What a signal that joined later says of an incident that began with another one."""
+    first = First.of(read_alert(alert("opened")))
+    fields = {"kind": "performance", "signal": "loss", "segment": None, "detector": "bound", "ts": int(NOW * 1000)}
+    return page(action, **fields)._replace(began_with=first)
+
+
+MUTED = {"detail": {"until": NOW * 1000 + 3_600_000, "reason": "a known <release>"}}
 
 
 def content(form, made: Page, index: int = 0):  # type: ignore[no-untyped-def]
@@ -71,7 +85,13 @@ def test_a_webhook_gets_the_alert_as_a_signed_cloudevent() -> None:
 def test_pagerduty_gets_a_trigger_an_acknowledge_and_a_resolve_with_one_key() -> None:
     form = FORMS["pagerduty"]
     events = [content(form, page(action)) for action in STEPS]
-    assert [event["event_action"] for event in events] == ["trigger", "acknowledge", "resolve", "trigger"]
+    assert [event["event_action"] for event in events] == [
+        "trigger",
+        "acknowledge",
+        "resolve",
+        "trigger",
+        "acknowledge",
+    ]
     assert {event["dedup_key"] for event in events} == {"inc-1"}
     payload = events[0]["payload"]
     assert (payload["severity"], payload["source"], payload["class"]) == ("warning", "driftline/churn", "feature_drift")
@@ -93,6 +113,7 @@ def test_opsgenie_is_spoken_to_by_the_alias() -> None:
         "https://api.opsgenie.com/v2/alerts/a%2Fb%3Fc/acknowledge?identifierType=alias",
         "https://api.opsgenie.com/v2/alerts/a%2Fb%3Fc/close?identifierType=alias",
         "https://api.opsgenie.com/v2/alerts/a%2Fb%3Fc/notes?identifierType=alias",
+        "https://api.opsgenie.com/v2/alerts/a%2Fb%3Fc/acknowledge?identifierType=alias",
     ]
     assert {request.headers["Authorization"] for request in requests} == {"GenieKey canary-secret"}
     opened = content(FORMS["opsgenie"], page(severity="critical", summary="x" * 500))
@@ -156,7 +177,10 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("action", STEPS)
 def test_no_name_mentions_links_or_breaks_out(name: str, action: Action) -> None:
-    made = page(action, summary=name, model=name, segment=name, signal=name, version=name, note=name)
+    evidence = {"detail": {"signals": 1, "signal_1": name, "until": None, "reason": name}}
+    made = page(
+        action, summary=name, model=name, segment=name, signal=name, version=name, note=name, evidence=evidence
+    )._replace(teams=(name,), further=Further((name,), 1))
     for form in (FORMS["slack bot"], FORMS["slack webhook"]):
         said = content(form, made)
         texts = [said["text"], *(block["text"]["text"] for block in said["blocks"])]
@@ -175,6 +199,107 @@ def test_no_name_mentions_links_or_breaks_out(name: str, action: Action) -> None
         for each in form.requests(made):
             assert not any("\r" in value or "\n" in value for value in (each.url, *each.headers.values()))
             orjson.loads(each.body)
+
+
+@pytest.mark.parametrize("action", STEPS)
+def test_what_joins_changes_no_key_no_label_and_no_group(action: Action) -> None:
+    one, other = page(action), joined(action)
+
+    def known_by(made: Page) -> list[object]:
+        (duty,) = [orjson.loads(request.body) for request in FORMS["pagerduty"].requests(made)]
+        cloud = content(FORMS["webhook"], made)
+        labels = [each[0]["labels"] for each in map(_body, FORMS["alertmanager"].requests(made))]
+        payload = duty.get("payload", {})
+        return [
+            duty["dedup_key"],
+            *(payload.get(name) for name in ("source", "component", "group", "class")),
+            FORMS["opsgenie"].requests(made)[0].url,
+            labels,
+            cloud["source"],
+            cloud["subject"],
+            mail(made, "a@example.com", ("b@example.com",))["References"],
+        ]
+
+    assert known_by(one) == known_by(other)
+
+
+def test_a_page_shows_the_signal_that_joined_and_what_it_began_with() -> None:
+    shown = dict(details(joined()))
+    assert (shown["kind"], shown["signal"], shown["began with"]) == (
+        "performance",
+        "loss",
+        "feature_drift of feature:age",
+    )
+    assert "began with" not in dict(details(page()))
+
+
+def test_a_page_shows_the_signals_of_its_incident_the_team_and_its_reason() -> None:
+    detail = {"signals": 2, "signal_1": "age shifted", "signal_2": "loss rose", "secret": "no"}
+    made = page(evidence={"detail": detail})._replace(
+        teams=("risk", "web"), reason=Reason.MUTE_ENDED, further=Further(("b", "c"), 3), note="the budget is spent"
+    )
+    shown = dict(details(made))
+    assert (shown["signals"], shown["signal 1"], shown["signal 2"]) == ("2", "age shifted", "loss rose")
+    assert (shown["team"], shown["with it"]) == ("risk, web", "3 further incidents of 2 further models: b, c")
+    assert shown["reason"] == "mute_ended: its mute has ended, and it is still open"
+    assert "no" not in shown.values()
+    for form in FORMS.values():
+        said = b"".join(request.body for request in form.requests(made)).decode()
+        assert all(word in said for word in ("risk", "the budget is spent", "mute"))
+    assert "And 3 further incidents of 2 further models: b, c." in content(FORMS["slack bot"], made)["text"]
+
+
+def test_many_further_models_are_counted_and_not_all_named() -> None:
+    made = page()._replace(further=Further(tuple(f"m{number}" for number in range(1_000)), 1_000))
+    assert "And 1000 further incidents of 1000 further models: m0, m1" in headline(made)
+    assert headline(made).endswith("m24 and 975 more.")
+    for form in FORMS.values():
+        assert all(len(request.body) < 30_000 for request in form.requests(made))
+
+
+def test_a_mute_is_said_where_it_can_be_and_acknowledges_where_it_cannot() -> None:
+    made = page(Action.MUTE, evidence=MUTED, reference="C9/17.5")
+    for name in ("slack bot", "slack webhook", "teams"):
+        said = FORMS[name].requests(made)[0].body.decode().replace("\\", "")
+        assert "2026-01-01T01:00:00" in said
+        assert "a known &lt;release" in said
+    assert ":mute:" in content(FORMS["slack bot"], made)["blocks"][0]["text"]["text"]
+    assert "a known" in content(FORMS["slack bot"], made, 1)["text"], "in the thread as well"
+    assert "muted until: 2026-01-01T01:00:00.000Z" in mail(made, "a@example.com", ("b@example.com",)).get_content()
+    assert "muted because: a known" in content(FORMS["opsgenie"], made)["note"]
+    forever = page(Action.MUTE, evidence={"detail": {"until": None}})
+    assert dict(details(forever))["muted until"] == "somebody unmutes it"
+
+
+def test_alertmanager_ends_what_is_muted_under_the_same_labels() -> None:
+    (quiet,) = content(FORMS["alertmanager"], page(Action.MUTE, evidence=MUTED))
+    (opened,) = content(FORMS["alertmanager"], page())
+    assert (quiet["endsAt"], quiet["labels"]) == (time_of(NOW * 1000), opened["labels"])
+    assert all(re.fullmatch("[a-z_][a-z0-9_]*", name) for name in quiet["annotations"])
+
+
+@pytest.mark.parametrize("reason", ANEW)
+def test_what_was_muted_is_closed_and_opened_anew_so_that_people_are_called(reason: Reason) -> None:
+    made = page()._replace(reason=reason)
+    events = [orjson.loads(request.body) for request in FORMS["pagerduty"].requests(made)]
+    assert [(event["event_action"], event["dedup_key"]) for event in events] == [
+        ("resolve", "inc-1"),
+        ("trigger", "inc-1"),
+    ]
+    urls = [request.url for request in FORMS["opsgenie"].requests(made)]
+    assert urls == [
+        "https://api.opsgenie.com/v2/alerts/inc-1/close?identifierType=alias",
+        "https://api.opsgenie.com/v2/alerts",
+    ]
+
+
+def test_what_the_pager_says_by_itself_has_ids_of_its_own() -> None:
+    made = page()
+    further = made._replace(reason=Reason.FURTHER, number=7)
+    assert content(FORMS["webhook"], made)["id"] == made.alert.id
+    assert content(FORMS["webhook"], further)["id"] == f"{made.alert.id}-further-7"
+    one, other = (mail(each, "a@example.com", ("b@example.com",)) for each in (made, further))
+    assert (one["Message-ID"] != other["Message-ID"], one["References"]) == (True, other["References"])
 
 
 def test_templates_are_none() -> None:
@@ -233,6 +358,10 @@ def test_a_page_reads_every_alert_that_the_contract_allows() -> None:
     assert (shown.severity, shown.evidence["n"]) == ("warning", 9)
     assert read_alert(alert("snoozed", severity="fatal")).action is Action.UPDATE
     assert read_alert(alert("opened", severity="fatal")).rank == 2
+
+
+def _body(request: Request) -> Any:
+    return orjson.loads(request.body)
 
 
 def _sink(form) -> HttpSink:  # type: ignore[no-untyped-def]

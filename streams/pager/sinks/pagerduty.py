@@ -7,14 +7,24 @@ import orjson
 
 from streams.pager.answers import Answer, delivered, nonsense
 from streams.pager.http import Request, Response
+from streams.pager.reasons import ANEW
 from streams.pager.sinks.form import JSON, checked
-from streams.pager.sinks.text import details, short, time_of
+from streams.pager.sinks.text import details, headline, short, time_of
 from streams.pager.steps import Action, Page
 from streams.secrets import Secret
 
 URL = "https://events.pagerduty.com/v2/enqueue"
 SUMMARY_CHARACTERS_MAX = 1024
 EVENT_BYTES_MAX = 512_000
+# Another trigger with the same key adds to the incident's log and opens none. It knows no mute: who acknowledges is not
+# called again either.
+_EVENTS = {
+    Action.TRIGGER: "trigger",
+    Action.UPDATE: "trigger",
+    Action.ACKNOWLEDGE: "acknowledge",
+    Action.MUTE: "acknowledge",
+    Action.RESOLVE: "resolve",
+}
 _SEVERITIES = {"info": "info", "warning": "warning", "critical": "critical"}
 
 
@@ -25,35 +35,38 @@ class PagerDuty:
         self._url, self._routing_key = url, secret
 
     def requests(self, page: Page) -> Sequence[Request]:
-        # Another trigger with the same key adds to the incident's log and opens none.
-        action = Action.TRIGGER if page.action is Action.UPDATE else page.action
+        if page.reason in ANEW:  # it was acknowledged while it was muted, and another trigger would call nobody
+            return [self._request(page, "resolve"), self._request(page, "trigger")]
+        return [self._request(page, _EVENTS[page.action])]
+
+    def _request(self, page: Page, action: str) -> Request:
         event: dict[str, Any] = {
             "routing_key": self._routing_key.reveal(),
-            "event_action": action.value,
+            "event_action": action,
             "dedup_key": page.alert.incident,
         }
-        if action is Action.TRIGGER:
+        if action == "trigger":
             event |= {"client": "driftline", "payload": _payload(page, dict(details(page)))}
         body = orjson.dumps(event)
         if len(body) > EVENT_BYTES_MAX:
             event["payload"] = _payload(page, {"note": "left out: too large"})
             body = orjson.dumps(event)
-        return [Request(self._url, body, JSON)]
+        return Request(self._url, body, JSON)
 
     def answer(self, response: Response, now: float) -> Answer:
         return checked(response, now, lambda said: _read(said, response.status))
 
 
 def _payload(page: Page, custom: dict[str, str]) -> dict[str, Any]:
-    alert = page.alert
+    alert, first = page.alert, page.first
     return {
-        "summary": short(alert.summary, SUMMARY_CHARACTERS_MAX),
-        "source": short(f"driftline/{alert.model}", SUMMARY_CHARACTERS_MAX),
+        "summary": short(headline(page), SUMMARY_CHARACTERS_MAX),
+        "source": short(f"driftline/{first.model}", SUMMARY_CHARACTERS_MAX),
         "severity": _SEVERITIES.get(alert.severity, "critical"),
         "timestamp": time_of(alert.ts),
-        "component": short(alert.signal, SUMMARY_CHARACTERS_MAX),
-        "group": short(alert.model, SUMMARY_CHARACTERS_MAX),
-        "class": alert.kind,
+        "component": short(first.signal, SUMMARY_CHARACTERS_MAX),
+        "group": short(first.model, SUMMARY_CHARACTERS_MAX),
+        "class": first.kind,
         "custom_details": custom,
     }
 

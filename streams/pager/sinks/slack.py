@@ -10,13 +10,14 @@ from typing import Any
 from streams.pager.answers import GONE, Answer, Outcome, delivered, nonsense, permanent
 from streams.pager.http import Request, Response
 from streams.pager.sinks.form import JSON, checked, json_request
-from streams.pager.sinks.text import details, short, title
+from streams.pager.sinks.text import details, noted, short, title
 from streams.pager.steps import Action, Page
 from streams.secrets import Secret
 
 URL = "https://slack.com/api"
 TEXT_CHARACTERS_MAX = 3_000  # of a section block
 _MARKS = {"info": "large_blue_circle", "warning": "large_orange_circle", "critical": "red_circle"}
+_ACTION_MARKS = {Action.RESOLVE: "white_check_mark", Action.MUTE: "mute"}
 _GONE = ("message_not_found", "edit_window_closed", "cant_update_message")
 _TRANSIENT = ("ratelimited", "rate_limited", "service_unavailable", "internal_error", "fatal_error", "request_timeout")
 
@@ -33,7 +34,7 @@ class SlackBot:
         channel, _, ts = page.reference.partition("/")
         update = self._call("chat.update", {"channel": channel, "ts": ts, **message(page)})
         loud = page.action is Action.TRIGGER  # it became worse: those who do not follow the thread are to see it too
-        reply = {"channel": channel, "thread_ts": ts, "text": escaped(title(page)), "reply_broadcast": loud, **_QUIET}
+        reply = {"channel": channel, "thread_ts": ts, "text": escaped(noted(page)), "reply_broadcast": loud, **_QUIET}
         return [update, self._call("chat.postMessage", reply)]
 
     def answer(self, response: Response, now: float) -> Answer:
@@ -64,7 +65,7 @@ _QUIET: dict[str, Any] = {"unfurl_links": False, "unfurl_media": False, "link_na
 
 
 def message(page: Page) -> dict[str, Any]:
-    mark = "white_check_mark" if page.action is Action.RESOLVE else _MARKS.get(page.alert.severity, "red_circle")
+    mark = _ACTION_MARKS.get(page.action) or _MARKS.get(page.alert.severity, "red_circle")
     head = f":{mark}: *{_bold(title(page))}*"
     lines = _cut([f"{name}: {escaped(value)}" for name, value in details(page)])
     blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}} for text in (head, lines)]

@@ -1,7 +1,7 @@
 """Any endpoint: the alert as a CloudEvent, signed with HMAC-SHA256 over the time and the body."""
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 import orjson
@@ -25,14 +25,14 @@ class Webhook:
     def requests(self, page: Page) -> Sequence[Request]:
         event = {
             "specversion": SPEC_VERSION,
-            "id": page.alert.id,
-            "source": f"driftline/{page.alert.model}",
+            "id": page.id,
+            "source": f"driftline/{page.first.model}",
             "type": "driftline.alert.v1",
             "subject": page.alert.incident,
             "time": time_of(page.alert.ts),
             "datacontenttype": "application/json",
             "data": orjson.Fragment(page.value),
-            **({"driftlinenote": page.note} if page.note else {}),
+            **{name: value for name, value in _extensions(page).items() if value},
         }
         body = orjson.dumps(event)
         headers = {"Content-Type": "application/cloudevents+json; charset=utf-8"}
@@ -42,6 +42,16 @@ class Webhook:
 
     def answer(self, response: Response, now: float) -> Answer:
         return by_status(response.status, response.headers, now)
+
+
+def _extensions(page: Page) -> Mapping[str, str]:
+    """What the alert itself cannot say. Names of extensions are small letters and digits."""
+    return {
+        "driftlinenote": page.note,
+        "driftlinereason": page.reason or "",
+        "driftlineteam": ",".join(page.teams),
+        "driftlinefurther": ",".join(page.further.models),
+    }
 
 
 def signature(secret: Secret, timestamp: int, body: bytes) -> str:
