@@ -19,8 +19,8 @@ from streams.errors import CorruptStateError, UsageError
 from streams.rocks import Rocks, shared_cache
 from streams.summary import Summary
 
-# What is written of a model is worth it then, and no more than these are to be seen again: a second or five.
-COMMIT_RECORDS = 40_000
+# What is written of a model is worth it then. So many are seen again at most, and as many wait in memory: 10 MB.
+COMMIT_RECORDS = 20_000
 _REACHED = b"\0reached"
 _NUMBER = 0  # of the partition of every file
 
