@@ -91,6 +91,7 @@ class MonitorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: dict[str, ModelConfig] = {}
     models_max: int = 20_000  # per partition; a cardinality bomb must not take the worker down
     pending_max: int = 10_000_000  # predictions held for their outcome, of all models of a partition together
+    dead_letter_content: bool = True  # whether a dead letter holds the record that was refused
 
     def of(self, model: str) -> ModelConfig:
         return self.models.get(model, self.defaults)

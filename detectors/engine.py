@@ -308,7 +308,7 @@ class Engine:
 
     def _refused(self, index: int, time: int, record: RecordLike, rejection: Rejection, count: Counts) -> Decided:
         count.dead_lettered += 1
-        return Decided(index, dead_letter(record, rejection, time))
+        return Decided(index, dead_letter(record, rejection, time, content=self._config.dead_letter_content))
 
     def _too_many(self) -> Rejection:
         most = self._config.models_max

@@ -115,9 +115,11 @@ def sends(raw: bytes) -> Behaviour:
 
 
 @asynccontextmanager
-async def endpoint(usual: Behaviour | None = None, tls: ssl.SSLContext | None = None) -> AsyncIterator[Endpoint]:
+async def endpoint(
+    usual: Behaviour | None = None, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> AsyncIterator[Endpoint]:
     made = Endpoint(usual or says(202, b'{"status":"success"}'))
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(made.serve, host, 0, ssl=tls)
     made.port = server.sockets[0].getsockname()[1]
     async with server:
         yield made

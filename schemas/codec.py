@@ -199,11 +199,11 @@ def _layout(cls: type[msgspec.Struct]) -> tuple[dict[str, str], Sequence[str], S
     return tag, [field.name for field in fields if field.default is not None], optional
 
 
-def dead_letter(record: RecordLike, rejection: Rejection, ts: int) -> DeadLetter:
-    """A refused record as it was, capped, with its position."""
+def dead_letter(record: RecordLike, rejection: Rejection, ts: int, *, content: bool = True) -> DeadLetter:
+    """A refused record as it was, capped, with its position; without ``content`` only where it lies, and the reason."""
     key, value = record.key, record.value
     headers = _first_headers(record.headers)
-    return DeadLetter(
+    letter = DeadLetter(
         id=_dead_letter_id(record, rejection),
         reason=rejection.reason,
         detail=rejection.detail,
@@ -219,6 +219,17 @@ def dead_letter(record: RecordLike, rejection: Rejection, ts: int) -> DeadLetter
         headers=headers,
         ts=ts,
     )
+    return letter if content else msgspec.structs.replace(letter, **_LEFT_OUT)
+
+
+# The detail goes too: it may quote what is wrong.
+_LEFT_OUT: Mapping[str, Any] = {
+    "detail": "left out, as monitor.dead_letter_content says: the record lies at this place",
+    "key": None,
+    "value": None,
+    "headers": [],
+    "truncated": True,
+}
 
 
 def _base64(raw: bytes | None, most: int) -> str | None:

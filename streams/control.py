@@ -1,7 +1,7 @@
 """A word of an operator's on its way to the monitor: checked as the worker will check it, then appended once."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from typing import NamedTuple
 
@@ -58,31 +58,77 @@ def checked(event: Control) -> Control:
     return event
 
 
+class ControlSender:
+    """Appends control events through one connection, which is made where it is needed and kept.
+
+    ``signer`` is asked for each event, since a key may end.
+    """
+
+    def __init__(self, kafka: KafkaSettings, signer: Callable[[], Signer | None] = lambda: None) -> None:
+        self._kafka, self._signer = kafka, signer
+        self._topic = kafka.topics.control
+        self._producer: AIOKafkaProducer | None = None
+        self._connecting = asyncio.Lock()
+
+    async def connect(self) -> None:
+        """Looks for the topic first: a producer would wait for one that is not there, or make it."""
+        await _require(self._kafka, self._topic)
+        try:
+            await self._connected()
+        except KafkaError as error:
+            raise BrokerError(f"cannot be connected to: {error!r}", where=self._kafka.bootstrap) from error
+
+    async def send(self, event: Control, within_s: float = ACKNOWLEDGED_WITHIN_S) -> Place:
+        """Returns when the brokers have acknowledged it. The key decides the partition, as for the predictions."""
+        signer, key, value = self._signer(), (event.model or "").encode(), encode(event)
+        headers = signer.headers(key, value) if signer is not None else None
+        try:
+            async with asyncio.timeout(within_s):
+                producer = await self._connected()
+                place = await producer.send_and_wait(self._topic, value, key=key, headers=headers)
+        except TimeoutError as error:
+            what = f"did not acknowledge {event.id} within {within_s:g} s"
+            advice = f"it may lie on {self._topic} all the same: look before sending it again"
+            raise BrokerError(what, where=self._kafka.bootstrap, advice=advice) from error
+        except Exception as error:
+            await self.stop()  # what aiokafka cannot get over it raises for ever; the next event gets another
+            if not isinstance(error, KafkaError):
+                raise
+            raise BrokerError(f"did not take the event: {error!r}", where=self._topic) from error
+        return Place(place.topic, place.partition, place.offset)
+
+    async def stop(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _stopped(producer)
+
+    async def _connected(self) -> AIOKafkaProducer:
+        async with self._connecting:
+            if self._producer is None:
+                producer = AIOKafkaProducer(**client_settings(self._kafka), acks="all", enable_idempotence=True)
+                try:
+                    await start_client(producer)
+                except BaseException:
+                    await _stopped(producer)
+                    raise
+                self._producer = producer
+            return self._producer
+
+
 async def send(
     kafka: KafkaSettings, event: Control, signer: Signer | None = None, within_s: float = ACKNOWLEDGED_WITHIN_S
 ) -> Place:
-    """Returns when the brokers have acknowledged it. The key decides the partition, as for the model's predictions."""
-    topic, key, value = kafka.topics.control, (event.model or "").encode(), encode(event)
-    headers = signer.headers(key, value) if signer is not None else None
-    await _require(kafka, topic)
-    producer = AIOKafkaProducer(**client_settings(kafka), acks="all", enable_idempotence=True)
+    """One event, for whoever has no more to say."""
+    await _require(kafka, kafka.topics.control)
+    sender = ControlSender(kafka, lambda: signer)
     try:
-        async with asyncio.timeout(within_s):
-            await start_client(producer)
-            place = await producer.send_and_wait(topic, value, key=key, headers=headers)
-    except TimeoutError as error:
-        what = f"did not acknowledge {event.id} within {within_s:g} s"
-        advice = f"it may lie on {topic} all the same: look before sending it again"
-        raise BrokerError(what, where=kafka.bootstrap, advice=advice) from error
-    except KafkaError as error:
-        raise BrokerError(f"did not take the event: {error!r}", where=topic) from error
+        return await sender.send(event, within_s)
     finally:
-        await _stopped(producer)
-    return Place(place.topic, place.partition, place.offset)
+        await sender.stop()
 
 
 async def _require(kafka: KafkaSettings, topic: str) -> None:
-    """A producer would wait for a topic that is not there, or make it."""
+    """That the topic is there."""
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):
             await partition_counts(kafka, [topic])

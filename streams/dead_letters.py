@@ -116,7 +116,7 @@ def again(letter: DeadLetter, inputs: Collection[str], to: str | None = None) ->
     """The record to send, or why it cannot be. ``to``: the topic, for letters of a file's lines."""
     resent = times_resent(letter)
     if letter.truncated:
-        return "only its beginning was kept; send it from its source"
+        return "it was not kept whole; send it from its source"
     if resent >= RESENDS_MAX:
         return f"it was sent again {resent} times already"
     if to is None and letter.topic not in inputs:

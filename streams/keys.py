@@ -4,100 +4,11 @@ Help, checks and ``docs/configuration.md`` are made from this table. A word in c
 chooses. ``[models.NAME]`` holds the keys of ``[defaults]``.
 """
 
-import math
-import re
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from schemas.events import MODEL_PATTERN
-from schemas.times import duration_ms
-from streams.byte_sizes import byte_count
-from streams.errors import UsageError
-from streams.moments import moment
-
-
-class Check(Protocol):
-    @property
-    def allowed(self) -> str: ...
-
-    def accepts(self, value: object) -> bool: ...
-
-
-class Between(NamedTuple):
-    low: float
-    high: float
-
-    @property
-    def allowed(self) -> str:
-        return f"from {self.low:,} to {self.high:,}"
-
-    def accepts(self, value: object) -> bool:
-        return isinstance(value, int | float) and math.isfinite(value) and self.low <= value <= self.high
-
-
-class Lasting(NamedTuple):
-    low: str
-    high: str
-
-    @property
-    def allowed(self) -> str:
-        return f'a duration such as "90s", "15m", "6h" or "30d", from {self.low} to {self.high}'
-
-    def accepts(self, value: object) -> bool:
-        try:
-            return duration_ms(self.low) <= duration_ms(str(value)) <= duration_ms(self.high)
-        except ValueError:
-            return False
-
-
-class Either(NamedTuple):
-    words: tuple[str, ...]
-    other: Lasting
-
-    @property
-    def allowed(self) -> str:
-        return f"{', '.join(map(repr, self.words))} or {self.other.allowed}".replace("'", '"')
-
-    def accepts(self, value: object) -> bool:
-        return value in self.words or self.other.accepts(value)
-
-
-class Sized(NamedTuple):
-    low: str
-    high: str
-
-    @property
-    def allowed(self) -> str:
-        return f'a size such as "512KiB", "256MiB" or "20GiB", from {self.low} to {self.high}'
-
-    def accepts(self, value: object) -> bool:
-        try:
-            return byte_count(self.low) <= byte_count(str(value)) <= byte_count(self.high)
-        except ValueError:
-            return False
-
-
-class Like(NamedTuple):
-    pattern: str
-    allowed: str
-
-    def accepts(self, value: object) -> bool:
-        return isinstance(value, str) and re.fullmatch(self.pattern, value) is not None
-
-
-class Dated(NamedTuple):
-    example: str
-
-    @property
-    def allowed(self) -> str:
-        return f'a time with a zone, such as "{self.example}"'
-
-    def accepts(self, value: object) -> bool:
-        try:
-            moment(str(value), "")
-        except UsageError:
-            return False
-        return True
+from streams.allowed import Between, Check, Dated, Either, Lasting, Like, Sized
 
 
 class Setting(NamedTuple):
@@ -199,6 +110,9 @@ SETTINGS: Mapping[str, Setting] = {
         "Without progress for so long while records wait, a worker ends itself to be started again",
         Lasting("10s", "1h"),
     ),
+    "worker.pager": Setting(
+        "Whether a worker runs the pager beside itself, as a process of its own; set it for one worker"
+    ),
     "metrics.enabled": Setting("Whether to serve Prometheus metrics"),
     "metrics.host": Setting("Address to serve metrics on; 0.0.0.0 lets other machines read them", NOT_EMPTY),
     "metrics.port": Setting("Port to serve metrics on; 0 takes a free one", Between(0, 65_535)),
@@ -217,6 +131,14 @@ SETTINGS: Mapping[str, Setting] = {
     "pager.metrics_port": Setting(
         "Port to serve the pager's metrics on, at `metrics.host`; 0 takes a free one", Between(0, 65_535)
     ),
+    "pager.inbound.listen": Setting(
+        'Where PagerDuty and Slack can say what people answered, such as "127.0.0.1:8099"; nowhere where not set',
+        HOST_AND_PORT,
+    ),
+    "pager.inbound.pagerduty_secret": Setting("Secret of a PagerDuty webhook, or several with blanks between"),
+    "pager.inbound.pagerduty_secret_file": Setting("File whose content is that secret, or several", NOT_EMPTY),
+    "pager.inbound.slack_secret": Setting("Signing secret of the Slack app; better in the environment or in a file"),
+    "pager.inbound.slack_secret_file": Setting("File whose content is that secret", NOT_EMPTY),
     "pager.sinks.SINK.type": Setting("What kind of endpoint it is; docs/pager.md says what each needs"),
     "pager.sinks.SINK.url": Setting("Its address, with https:// or http://; never shown, since it may hold a token"),
     "pager.sinks.SINK.url_file": Setting("File whose content is the address", NOT_EMPTY),
@@ -307,6 +229,9 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "monitor.pending_max": Setting(
         "Predictions held for their outcome, of all models of a partition together", Between(1, 1_000 * _MILLION)
+    ),
+    "monitor.dead_letter_content": Setting(
+        "Whether dead letters hold the record that was refused; else only where it lies and the reason"
     ),
     "defaults.task": Setting("What the model does; found out from the stream where not said"),
     "defaults.positive": Setting("The positive class of a binary model; found out where not said"),

@@ -76,6 +76,9 @@ class WorkerMetrics:
             ("partition",),
             registry=registry,
         )
+        self._pager_starts = Counter(
+            "driftline_worker_pager_starts", "Starts of the pager beside this worker", registry=registry
+        )
         self._state = _StateMetrics(registry)
         self._partitions = Gauge("driftline_owned_partitions", "Partition numbers of this worker", registry=registry)
 
@@ -132,6 +135,9 @@ class WorkerMetrics:
 
     def tick(self, partition: int) -> None:
         self._ticks.labels(str(partition)).inc()
+
+    def pager_started(self) -> None:
+        self._pager_starts.inc()
 
     def committed(self, partition: int, records: int, seconds: float) -> None:
         self._state.commit.labels(str(partition)).observe(seconds)

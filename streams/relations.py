@@ -38,6 +38,7 @@ def relations(layout: Layout, written: Table) -> Iterator[Problem]:
     yield from _timeouts(layout.kafka)
     yield from _state(layout.state, written.get("state", {}))
     yield from _ticks(layout.worker)
+    yield from _pager_beside(layout)
     yield from _pending(layout, written)
     yield from mistakes_in_pager(layout.pager, layout.kafka)
     yield from mistakes_in_control(layout.control)
@@ -105,6 +106,11 @@ def _ticks(worker: WorkerSettings) -> Iterator[Problem]:
     if 0 < duration_ms(worker.tick_interval) < TICK_INTERVAL_MIN_MS:
         allowed = f"must be at least {TICK_INTERVAL_MIN_MS}ms, or 0s for no ticks: each is a record on the topic"
         yield Problem(("worker", "tick_interval"), allowed, shown(worker.tick_interval))
+
+
+def _pager_beside(layout: Layout) -> Iterator[Problem]:
+    if layout.worker.pager and not layout.pager.sinks:
+        yield Problem(("worker", "pager"), "needs a sink: name at least one as [pager.sinks.NAME]", shown(True))
 
 
 def _pending(layout: Layout, written: Table) -> Iterator[Problem]:

@@ -58,6 +58,7 @@ class WorkerSettings(_Section, frozen=True):
     queue_records_max: int = 20_000
     tick_interval: str = "5s"
     watchdog_stall: str = "60s"
+    pager: bool = False
 
 
 class MetricsSettings(_Section, frozen=True):
@@ -101,6 +102,14 @@ class RouteSettings(_Section, frozen=True):
     sinks: tuple[str, ...] = ()
 
 
+class InboundSettings(_Section, frozen=True):
+    listen: str | None = None
+    pagerduty_secret: Secret | None = None
+    pagerduty_secret_file: str | None = None
+    slack_secret: Secret | None = None
+    slack_secret_file: str | None = None
+
+
 class TeamSettings(_Section, frozen=True):
     models: tuple[str, ...] = ()
     sinks: tuple[str, ...] = ()
@@ -131,6 +140,7 @@ class PagerSettings(_Section, frozen=True):
     heartbeat_interval: str = "60s"
     heartbeat_allow_private: bool = False
     metrics_port: int = 9465
+    inbound: InboundSettings = InboundSettings()
     sinks: dict[str, SinkSettings] = {}
     routes: dict[str, RouteSettings] = {}
     teams: dict[str, TeamSettings] = {}
@@ -173,6 +183,7 @@ class MonitorLimits(_Section, frozen=True):
 
     models_max: int = MonitorConfig().models_max
     pending_max: int = MonitorConfig().pending_max
+    dead_letter_content: bool = MonitorConfig().dead_letter_content
 
 
 class Layout(_Section, frozen=True):

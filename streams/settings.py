@@ -114,6 +114,10 @@ def _with_password(kafka: Table, found: list[Problem]) -> Table:
 
 def _with_pager_secrets(pager: Table, found: list[Problem]) -> Table:
     pager = _with_secrets(pager, "sinks", ("pager",), ("secret", "url"), found)
+    inbound = pager.get("inbound", {})
+    for key in ("pagerduty_secret", "slack_secret"):
+        inbound = _with_secret(inbound, ("pager", "inbound"), key, found)
+    pager = {**pager, "inbound": inbound}
     return _with_secret(pager, ("pager",), "heartbeat_url", found)
 
 

@@ -6,7 +6,8 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hint
 
 import msgspec
 
-from streams.keys import MODEL_NAME, SETTINGS, Check
+from streams.allowed import Check
+from streams.keys import MODEL_NAME, SETTINGS
 from streams.problems import Path, Problem, dotted, nearest, shown
 from streams.secrets import Secret
 from streams.sections import Layout

@@ -67,7 +67,7 @@ def wait_until_ready(bootstrap: str, check_alive: Callable[[], None]) -> None:
 
 def _port_open(bootstrap: str) -> bool:
     host, _, port = bootstrap.split(",", maxsplit=1)[0].rpartition(":")
-    with suppress(OSError), socket.create_connection((host, int(port)), timeout=1.0):
+    with suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), timeout=1.0):
         return True
     return False
 

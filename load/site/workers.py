@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPException
+from pathlib import Path
 from typing import NamedTuple
 
 from load.brokers.common import free_port, tail_of
@@ -96,6 +97,15 @@ def samples(page: str, name: str) -> list[Sample]:
         for match in _SAMPLE.finditer(page)
         if match["name"] == name
     ]
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended, also where nobody has asked for its status yet."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True
+    return state == "Z"
 
 
 @contextmanager

@@ -15,6 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = "run: until told to stop, the default; test: send a test page to each sink and say what came back"
     parser.add_argument("action", nargs="?", choices=("run", "test"), default="run", help=actions)
     parser.add_argument("sink", nargs="?", metavar="SINK", help="test: only this one")
+    with_worker = "run: end when standard input does, for a worker that starts it (worker.pager)"
+    parser.add_argument("--with-worker", action="store_true", help=with_worker)
     add_config(parser)
 
 
@@ -26,6 +28,10 @@ def run(args: argparse.Namespace) -> int:
         return _test(args.sink, settings)
     if args.sink is not None:
         raise UsageError(f"{args.sink}: a sink is named only for a test", advice="call driftline pager test SINK")
+    if args.with_worker:
+        from streams.pager.beside import end_with_standard_input  # noqa: PLC0415
+
+        end_with_standard_input()
     return _run(settings)
 
 

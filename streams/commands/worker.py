@@ -1,9 +1,16 @@
 """``driftline worker``: the live worker on Kafka."""
 
 import argparse
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from streams.commands import Command, add_config
 from streams.terminal import environment
+
+if TYPE_CHECKING:  # what is heavy is imported when the command runs
+    from streams.metrics import WorkerMetrics
+    from streams.settings import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,8 +33,16 @@ def run(args: argparse.Namespace) -> int:
     metrics = WorkerMetrics(registry, topics=list(settings.kafka.topics.inputs))
     prepare()
     engines = embedded.engines(settings, any_stream=False)
-    with serving(settings.metrics, registry, ready=metrics.is_ready):
+    with serving(settings.metrics, registry, ready=metrics.is_ready), _pager(settings, args.config, metrics):
         return running.run(settings, engines, permissions=permissions(settings.kafka), telemetry=metrics)
+
+
+def _pager(settings: "Settings", config: Path | None, metrics: "WorkerMetrics") -> AbstractContextManager[None]:
+    if not settings.worker.pager:
+        return nullcontext()
+    from streams.pager.beside import command, pager_beside  # noqa: PLC0415
+
+    return pager_beside(command(config), metrics.pager_started)
 
 
 command = Command(

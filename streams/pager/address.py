@@ -23,6 +23,12 @@ class Place(NamedTuple):
     port: int
 
 
+def host_and_port(text: str) -> Place:
+    """``text`` is checked: a host, a colon and a number."""
+    host, _, port = text.rpartition(":")
+    return Place(host.strip("[]"), int(port))
+
+
 def mistake_in(url: str) -> str | None:
     """What is wrong with it, in words that do not repeat it: it may hold a secret."""
     if not _PLAIN.fullmatch(url) or "\\" in url:

@@ -43,6 +43,12 @@ class PagerMetrics:
         self._oldest = Gauge(
             "driftline_pager_oldest_seconds", "How long the oldest of them has waited", _SINK, registry=registry
         )
+        self._inbound = Counter(
+            "driftline_pager_inbound",
+            "Answers of people that endpoints delivered",
+            ("provider", "result"),
+            registry=registry,
+        )
         self._lag = Gauge("driftline_pager_lag_records", "Alerts not taken yet", registry=registry)
         self._heartbeat = Gauge(
             "driftline_pager_heartbeat_timestamp_seconds", "When the last heartbeat was answered", registry=registry
@@ -76,6 +82,9 @@ class PagerMetrics:
 
     def held_back(self, sink: str) -> None:
         self._held_back.labels(sink).inc()
+
+    def inbound(self, provider: str, result: str) -> None:
+        self._inbound.labels(provider, result).inc()
 
     def withheld(self, reason: Reason) -> None:
         self._withheld.labels(reason.value).inc()

@@ -24,6 +24,7 @@ from streams.pager.rows import (
     Delivery,
     Held,
     Standing,
+    Whose,
     Withheld,
     all_of,
     read_row,
@@ -228,6 +229,12 @@ class Outbox:
         changes.write(self._disk)
 
     # What there is.
+
+    def whose(self, incident: str) -> Whose | None:
+        known = self._incidents.get(incident)
+        if known is None:
+            return None
+        return Whose(known.first.model if known.first else "", over=known.closed_at is not None)
 
     def waiting(self, sink: str | None = None) -> Iterator[Delivery]:
         return self._queues.waiting(sink)

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from schemas.events import Kind
 from streams.keys import IDENTIFIER, MAIL_ADDRESS
-from streams.pager.address import mistake_in, mistake_in_host
+from streams.pager.address import host_and_port, mistake_in, mistake_in_host
 from streams.pager.routes import DAYS, zone
 from streams.problems import Path, Problem, shown
-from streams.sections import KafkaSettings, PagerSettings, SinkSettings
+from streams.sections import InboundSettings, KafkaSettings, PagerSettings, SinkSettings
 
 # By kind: what it must have, and what it may have besides.
 NEEDS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
@@ -27,11 +27,27 @@ def mistakes_in_pager(pager: PagerSettings, kafka: KafkaSettings) -> Iterator[Pr
         yield Problem(("pager", "group"), "must differ from kafka.group, whose members are workers", shown(pager.group))
     if pager.heartbeat_url and (mistake := mistake_in(pager.heartbeat_url.reveal())):
         yield Problem(("pager", "heartbeat_url"), mistake)
+    yield from _inbound(pager.inbound)
     for name, sink in pager.sinks.items():
         yield from _sink(sink, name, pager.sinks)
     yield from _known_words(pager)
     yield from _models(pager)
     yield from _zones(pager)
+
+
+def _inbound(inbound: InboundSettings) -> Iterator[Problem]:
+    path = ("pager", "inbound")
+    given = [key for key in ("pagerduty_secret", "slack_secret") if getattr(inbound, key)]
+    if inbound.listen is None:
+        for key in given:
+            yield Problem((*path, key), "is of no use unless pager.inbound.listen is set")
+        return
+    if not given:
+        yield Problem((*path, "listen"), "needs pagerduty_secret or slack_secret: what is not signed is not heard")
+    host, port = host_and_port(inbound.listen)
+    mistake = mistake_in_host(host)
+    if mistake or not 0 < port < 65_536:
+        yield Problem((*path, "listen"), mistake or "must have a port from 1 to 65535", shown(inbound.listen))
 
 
 def _sink(sink: SinkSettings, name: str, sinks: Mapping[str, SinkSettings]) -> Iterator[Problem]:
@@ -77,10 +93,11 @@ def _email(sink: SinkSettings, path: Path) -> Iterator[Problem]:
     for address in sink.recipients:
         if not MAIL_ADDRESS.accepts(address):
             yield Problem((*path, "recipients"), f"must be a list of addresses: {MAIL_ADDRESS.allowed}", shown(address))
-    host, _, port = (sink.server or "").rpartition(":")
-    mistake = mistake_in_host(host.strip("[]")) if sink.server else None
-    if mistake or (port and not 0 < int(port) < 65_536):
-        yield Problem((*path, "server"), mistake or "must have a port from 1 to 65535", shown(sink.server))
+    if sink.server:
+        host, port = host_and_port(sink.server)
+        mistake = mistake_in_host(host)
+        if mistake or not 0 < port < 65_536:
+            yield Problem((*path, "server"), mistake or "must have a port from 1 to 65535", shown(sink.server))
 
 
 def _fallback(sink: SinkSettings, name: str, sinks: Mapping[str, SinkSettings], path: Path) -> Iterator[Problem]:

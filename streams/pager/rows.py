@@ -16,7 +16,7 @@
 """
 
 from secrets import token_hex
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -74,6 +74,13 @@ class Held(msgspec.Struct, frozen=True, array_like=True):
     count: int
     by_severity: dict[str, int]
     summaries: tuple[str, ...]
+
+
+class Whose(NamedTuple):
+    """Of an incident that was taken in; the model is empty where an earlier release did."""
+
+    model: str
+    over: bool
 
 
 class Withheld(msgspec.Struct, frozen=True, array_like=True):

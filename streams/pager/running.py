@@ -25,6 +25,7 @@ from streams.pager import build
 from streams.pager.courier import Courier, Post, serve
 from streams.pager.decisions import Decision
 from streams.pager.heartbeat import Heartbeat, Pulse
+from streams.pager.inbound import build as inbound
 from streams.pager.metrics import PagerMetrics
 from streams.pager.outbox import Outbox, Taken
 from streams.pager.policy import Policy, policy
@@ -148,6 +149,7 @@ class Pager:
             *(self._serve(courier, name) for courier, name in zip(self._couriers, self._sinks, strict=True)),
             self._look_around(),
             heartbeat.beat(),
+            inbound.hear(self._settings, self._outbox, self._metrics),
         )
 
     # Taking.

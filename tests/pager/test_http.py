@@ -114,6 +114,38 @@ async def test_it_connects_to_the_address_that_was_looked_at_and_resolves_once()
         assert (len(asked), server.got[0].headers["host"]) == (1, f"rebinding.example:{server.port}")
 
 
+async def test_an_endpoint_that_has_only_an_ipv6_address_is_reached_by_name_and_by_number() -> None:
+    """Without an IPv6 loopback on this machine it fails: a way that was not tried is not one that works."""
+
+    async def resolve(_: Place) -> Sequence[str]:
+        return ["::1"]
+
+    async with endpoint(says(200), host="::1") as server:
+        by_number = await client().send(to(server.url(host="[::1]")))
+        by_name = await client(resolve=resolve).send(to(server.url(host="six.example")))
+        hosts = [got.headers["host"] for got in server.got]
+        assert hosts == [f"[::1]:{server.port}", f"six.example:{server.port}"]
+    assert [isinstance(answer, Response) and answer.status for answer in (by_number, by_name)] == [200, 200]
+
+
+async def test_an_ipv6_address_that_does_not_answer_gives_way_to_the_next_one() -> None:
+    async def resolve(_: Place) -> Sequence[str]:
+        return ["::1", "127.0.0.1"]
+
+    async with endpoint(says(200)) as server:
+        response = await client(resolve=resolve).send(to(server.url(host="both.example")))
+        assert isinstance(response, Response)
+        assert (response.status, len(server.got)) == (200, 1)
+
+
+@pytest.mark.parametrize("secret", ["token\r\nX-Canary: 1", "token\nX-Canary: 1", "token\0"])
+async def test_no_secret_adds_a_header(secret: str) -> None:
+    async with endpoint() as server:
+        answer = await client().send(Request(server.url(), b"{}", {"Authorization": f"Bearer {secret}"}))
+        assert isinstance(answer, Answer)
+        assert (server.got, "token" in repr(answer)) == ([], False)
+
+
 @pytest.mark.parametrize(
     "addresses", [["127.0.0.1"], ["169.254.169.254"], ["8.8.8.8", "10.0.0.1"], ["::ffff:10.0.0.1"]]
 )

@@ -7,10 +7,12 @@ import pytest
 
 from streams.errors import SettingsError, UsageError
 from streams.pager import build
+from streams.pager.inbound.build import secrets
 from streams.pager.policy import policy
 from streams.pager.routes import Routes, Teams
-from streams.pager.steps import read_alert
-from streams.sections import PagerSettings, RouteSettings
+from streams.pager.steps import Action, Page, read_alert
+from streams.secrets import Secret
+from streams.sections import InboundSettings, PagerSettings, RouteSettings, SinkSettings
 from streams.settings import load
 from tests.pager.steps import alert
 
@@ -224,3 +226,54 @@ def test_hours_days_and_zones() -> None:
     assert [at(hours) for hours in (0, -4.01, -4, 5.99, 6)] == [["a"], [], ["a"], ["a"], ["b"]]
     assert [at(hours) for hours in (19.99, 20, 44)] == [["b"], ["a"], []], "Tuesday before eight is Monday's night"
     assert at(-24) == []
+
+
+def test_every_mistake_about_answers_is_told_and_no_secret_with_it(tmp_path: Path) -> None:
+    text = f"""
+        [pager.inbound]
+        slack_secret = "{CANARY}"
+        pagerduty_secret = "{CANARY}"
+    """
+    assert mistakes(tmp_path, text) == [
+        "pager.inbound.pagerduty_secret: is of no use unless pager.inbound.listen is set",
+        "pager.inbound.slack_secret: is of no use unless pager.inbound.listen is set",
+    ]
+    said = "pager.inbound.listen: needs pagerduty_secret or slack_secret: what is not signed is not heard"
+    assert mistakes(tmp_path, '[pager.inbound]\nlisten = "127.0.0.1:8099"\n') == [said]
+    for listen, wrong in (
+        ("127.1:8099", "must have the name of a host, or an address with all its four numbers, in decimal"),
+        ("127.0.0.1:0", "must have a port from 1 to 65535"),
+        ("127.0.0.1:65536", "must have a port from 1 to 65535"),
+    ):
+        text = f'[pager.inbound]\nlisten = "{listen}"\nslack_secret = "{CANARY}"\n'
+        assert mistakes(tmp_path, text) == [f'pager.inbound.listen = "{listen}": {wrong}']
+
+
+def test_secrets_of_answers_come_from_the_environment_and_from_files(tmp_path: Path) -> None:
+    (tmp_path / "duty").write_text(f"{CANARY}-1\n{CANARY}-2\n")
+    text = f"""
+        [pager.inbound]
+        listen = "[::1]:8099"
+        pagerduty_secret_file = "{tmp_path / "duty"}"
+    """
+    (tmp_path / "chat").write_text(f"{CANARY}\n")
+    in_file = f'{text}\nslack_secret_file = "{tmp_path / "chat"}"\n'
+    for settings in (
+        load(written(tmp_path, text), {"DRIFTLINE_PAGER__INBOUND__SLACK_SECRET": CANARY}),
+        load(written(tmp_path, in_file)),
+    ):
+        inbound = settings.pager.inbound
+        assert inbound.listen == "[::1]:8099"
+        given = {provider: secret.reveal().split() for provider, secret in secrets(inbound).items()}
+        assert given == {"pagerduty": [f"{CANARY}-1", f"{CANARY}-2"], "slack": [CANARY]}
+        assert CANARY not in repr(settings)
+
+
+@pytest.mark.parametrize(("heard", "buttons"), [("slack", True), ("pagerduty", False), (None, False)])
+def test_a_page_in_slack_has_buttons_where_presses_are_heard(heard: str | None, buttons: bool) -> None:
+    given = {f"{heard}_secret": Secret(CANARY), "listen": "127.0.0.1:8099"} if heard else {}
+    bot = SinkSettings(type="slack", secret=Secret(CANARY), channel="C1")
+    sink = build.sinks(PagerSettings(sinks={"chat": bot}, inbound=InboundSettings(**given)), lambda: 0.0)["chat"]  # type: ignore[arg-type]
+    value = alert("opened")
+    (request,) = sink._form.requests(Page(Action.TRIGGER, read_alert(value), value, 0.0))  # type: ignore[attr-defined]
+    assert (b"driftline-acknowledge" in request.body) is buttons

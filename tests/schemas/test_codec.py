@@ -1,7 +1,7 @@
 """What the codec takes, what it refuses and why, and what it writes."""
 
 import math
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from datetime import UTC, datetime
 from typing import Any
 
@@ -408,6 +408,18 @@ def test_a_dead_letter_is_capped_and_says_so() -> None:
     assert [name for name, _ in long_headers.headers] == ["a"]
     assert [letter.truncated for letter in (long_value, long_key, long_headers)] == [True, True, True]
     assert not _letter_of(record(b"x" * DEAD_VALUE_BYTES_MAX, b"k" * DEAD_KEY_BYTES_MAX)).truncated
+
+
+def test_a_dead_letter_without_content_says_only_where_and_why_and_has_the_same_id() -> None:
+    refused = Record("driftline.predictions", 3, 12, 99, b"canary", b"canary{", [("canary", b"canary")])
+    rejection = Rejection(DeadLetterReason.BAD_MODEL, "model is 'canary'")
+    letter, whole = dead_letter(refused, rejection, 1_000, content=False), dead_letter(refused, rejection, 1_000)
+    written = encode(letter)
+    assert (b"canary" in written, b64encode(b"canary")[:-2] in written) == (False, False)
+    assert (letter.key, letter.value, letter.headers, letter.truncated) == (None, None, [], True)
+    kept = ("id", "reason", "topic", "partition", "offset", "value_bytes", "ts")
+    assert [getattr(letter, name) for name in kept] == [getattr(whole, name) for name in kept]
+    assert decode_output(written) == letter
 
 
 def test_the_same_refusal_has_the_same_id_and_another_place_or_content_another() -> None:

@@ -67,7 +67,7 @@ def test_the_header_counts_up_and_ends_the_round() -> None:
 
 
 def test_a_record_that_was_cut_is_not_sent() -> None:
-    assert again(letter(truncated=True), INPUTS) == "only its beginning was kept; send it from its source"
+    assert again(letter(truncated=True), INPUTS) == "it was not kept whole; send it from its source"
 
 
 def test_a_line_of_a_file_needs_a_topic_and_gets_its_models_name_as_key() -> None:
@@ -133,7 +133,7 @@ def test_without_confirmation_nothing_is_sent(tmp_path: Path, capsys: pytest.Cap
     assert main(["dead-letters", "resend", "--all", "--file", str(file)]) == 0
     said = capsys.readouterr()
     assert said.out == "would send again: 1; not: 1. Nothing was sent; --yes sends\n"
-    assert said.err == f"{2:032d}: only its beginning was kept; send it from its source\n"
+    assert said.err == f"{2:032d}: it was not kept whole; send it from its source\n"
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ def worker() -> tuple[CollectorRegistry, WorkerMetrics]:
     return registry, WorkerMetrics(registry, INPUTS)
 
 
-def get(port: int | None, path: str) -> tuple[int, str]:
-    connection = HTTPConnection("127.0.0.1", port or 0, timeout=10)
+def get(port: int | None, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
+    connection = HTTPConnection(host, port or 0, timeout=10)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -157,6 +157,13 @@ def test_a_port_that_is_taken_is_said() -> None:
         said = "metrics cannot be served there: Address already in use; set metrics.port"
         with pytest.raises(UsageError, match=said), serving(settings, CollectorRegistry(), ready=lambda: True):
             pass
+
+
+def test_metrics_can_be_served_by_ipv6_alone() -> None:
+    """Without an IPv6 loopback on this machine it fails: a way that was not tried is not one that works."""
+    registry, _ = worker()
+    with serving(MetricsSettings(host="::1", port=0), registry, ready=lambda: True) as port:
+        assert get(port, "/health", "::1") == (200, "ready\n")
 
 
 def test_metrics_can_be_off() -> None:

@@ -4,6 +4,7 @@ They make topics of four partitions when asked about one, know groups and idempo
 They stamp no append times, so what they are good for is rebalances and outages; order is for a real broker.
 """
 
+import os
 import signal
 import subprocess
 import sys
@@ -18,7 +19,9 @@ class Cluster:
         self.bootstrap = bootstrap
 
     def hang(self) -> None:
+        """Returns when nothing is answered any more: the signal alone leaves it a moment."""
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def go_on(self) -> None:
         self._process.send_signal(signal.SIGCONT)

@@ -3,7 +3,7 @@
 With a bot's token (scope chat:write) messages can be changed. An incoming webhook can only add one for each step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -25,14 +25,17 @@ _TRANSIENT = ("ratelimited", "rate_limited", "service_unavailable", "internal_er
 class SlackBot:
     repeats_s = None
 
-    def __init__(self, url: str, secret: Secret, channel: str) -> None:
+    def __init__(
+        self, url: str, secret: Secret, channel: str, show: Callable[[Page], dict[str, Any]] | None = None
+    ) -> None:
         self._url, self._token, self._channel = url.rstrip("/"), secret, channel
+        self._show = show or message
 
     def requests(self, page: Page) -> Sequence[Request]:
         if page.reference is None:
-            return [self._call("chat.postMessage", {"channel": self._channel, **message(page)})]
+            return [self._call("chat.postMessage", {"channel": self._channel, **self._show(page)})]
         channel, _, ts = page.reference.partition("/")
-        update = self._call("chat.update", {"channel": channel, "ts": ts, **message(page)})
+        update = self._call("chat.update", {"channel": channel, "ts": ts, **self._show(page)})
         loud = page.action is Action.TRIGGER  # it became worse: those who do not follow the thread are to see it too
         reply = {"channel": channel, "thread_ts": ts, "text": escaped(noted(page)), "reply_broadcast": loud, **_QUIET}
         return [update, self._call("chat.postMessage", reply)]
