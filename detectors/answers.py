@@ -76,8 +76,8 @@ def answered(
         nothing_to_end = event.action is ControlAction.UNMUTE and not incident.muted
         yield from _ANSWERS[event.action](_Answer(desk, owners, incident, moment, event))
         return AuditResult.NOT_MUTED if nothing_to_end else AuditResult.APPLIED
-    if event.action is ControlAction.VERDICT and over is not None and over.stands is Stands.RESOLVED:
-        if event.verdict is Verdict.FALSE_ALARM:
+    if event.action is ControlAction.VERDICT and over is not None:
+        if over.stands is Stands.RESOLVED and event.verdict is Verdict.FALSE_ALARM:
             yield desk.retract(over, moment, Closing.FALSE_ALARM)
         return AuditResult.APPLIED
     yield Reports(ScopeKey(desk.model, None, None, False)).not_open(moment, event)

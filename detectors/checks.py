@@ -91,11 +91,16 @@ class Checks:
     # -- what operators and pipelines say -----------------------------------------------------------------------------
 
     def turned(self, moment: Moment, version: str | None, why: Closing) -> Iterator[Said]:
-        """Alarms of champions end; but where a version was deployed, those about a loss wait for what labels say."""
+        """Alarms of champions end, and of the challenger that is one now.
+
+        But where a version was deployed, those about a champion's loss wait for what labels say.
+        """
         before = {case.alarm: case for case in self._cases}
         self._cases, self.ready, self._failed, self._recommended = [], False, False, False
         for scope in self._monitors:
             if scope.key.challenger:
+                if why is Closing.NEW_BASELINE or scope.key.version == version:  # it is none any more, or begins anew
+                    yield from scope.end_all(moment, why)
                 continue
             for signal, alarm in sorted(scope.alarms.items()):
                 case = before.get(alarm.id) or self._case(scope, alarm, moment) if why is Closing.DEPLOYED else None
@@ -218,8 +223,8 @@ class Checks:
             self._cases.remove(case)
             scope = self._monitors.numbered(case.scope)
             if case.alarm == NO_ALARM and shown.answer is Answer.WORSE and scope is not None:
-                self._monitors.retraining.asked.failures += 1
-                yield scope.reports.rollback(moment, case.version, [], _of_rollback(moment, detail, shown))
+                self._count_failure()
+                yield from self._recommend(scope, case, moment, _of_rollback(moment, detail, shown))
             return
         scope, alarm = known
         evidence = msgspec.structs.replace(alarm.evidence, detail=alarm.evidence.detail | detail)
@@ -233,15 +238,20 @@ class Checks:
                 self._monitors.retraining.asked.failures = 0  # all of the model that it was to cure
             return
         case.answer, alarm.evidence = shown.answer, evidence
-        self._count_failure(alarm)
+        if alarm.retrained:
+            self._count_failure()
         if shown.answer is Answer.WORSE:
             alarm.severity = Severity.CRITICAL
         else:  # labels count from the deployment on: what came before taught the version that did not help
             alarm.uncured, alarm.retrained, alarm.opened_joined = True, False, 0
         yield scope.reports.escalated(moment, alarm, summary)
-        if shown.answer is Answer.WORSE and not self._recommended:
+        if shown.answer is Answer.WORSE:
+            yield from self._recommend(scope, case, moment, _of_rollback(moment, detail, shown))
+
+    def _recommend(self, scope: Scope, case: Case, moment: Moment, evidence: Evidence) -> Iterator[Said]:
+        """To go back, once a deployment, whichever case shows it first."""
+        if not self._recommended:
             self._recommended = True
-            evidence = _of_rollback(moment, detail, shown)
             yield scope.reports.rollback(moment, case.version, self._incidents(), evidence)
 
     def _incidents(self) -> list[str]:
@@ -249,8 +259,8 @@ class Checks:
         known = [self._open(case) for case in self._cases]
         return list(dict.fromkeys(one.alarm.incident for one in known if one is not None))
 
-    def _count_failure(self, alarm: Alarm) -> None:
-        if alarm.retrained and not self._failed:
+    def _count_failure(self) -> None:
+        if not self._failed:
             self._failed = True
             self._monitors.retraining.asked.failures += 1
 

@@ -18,7 +18,7 @@ from detectors.lifecycle import Closing, Disposition
 from detectors.moment import Moment
 from detectors.reports import Said, Step, Told, beside
 from detectors.severity import RANKS, Graded, graded
-from schemas.events import AlertEvent, Control, JsonScalar, Kind
+from schemas.events import AlertEvent, Control, ControlAction, JsonScalar, Kind
 from schemas.times import duration_ms, to_ms
 
 OVER_MAX = 16  # incidents of a model that are remembered when they are over; one more is forgotten before its time
@@ -41,7 +41,6 @@ class Desk:
         self.model = model
         self.incidents: dict[str, Incident] = {}
         self._over: dict[str, Incident] = {}
-        self._of: dict[str, Incident] = {}  # by the names of the alarms that are on
         self._config = config
         self._lasts_ms = duration_ms(config.incidents.lasts)
         self._grace_ms = duration_ms(config.incidents.reopen_within)
@@ -108,8 +107,7 @@ class Desk:
         return known[-1] if known else None
 
     def _join(self, incident: Incident, step: Step, told: Told, when: Dated) -> None:
-        incident.join(told, step.alarm.kind, when)
-        self._of[told.name] = incident
+        incident.join(told, step.alarm, when)
         step.alarm.incident, step.alarm.alert_id = incident.id, incident.alert_id
 
     def _joined(self, incident: Incident, step: Step, told: Told, when: Dated, grade: Graded) -> Iterator[Decided]:
@@ -133,7 +131,7 @@ class Desk:
         del self._over[incident.id]
         self.incidents[incident.id] = incident
         ago = step.moment.now - incident.ended
-        incident.reopened += 1
+        incident.reopened, incident.real = incident.reopened + 1, False
         incident.severity, incident.told, incident.why, incident.tried = grade.severity, told, None, None
         self._join(incident, step, told, when)
         detail: dict[str, JsonScalar] = {"reopened": incident.reopened, "was_over_ms": ago}
@@ -143,8 +141,7 @@ class Desk:
         yield reopened
 
     def _shows_more(self, step: Step) -> Iterator[Decided]:
-        incident = self._of[step.told.name]
-        told = step.told
+        incident, told = self.incidents[step.alarm.incident], step.told
         if told.name == incident.told.name:
             told = incident.told = _with(told, {_BECAUSE: incident.told.evidence.detail[_BECAUSE]})
         elif (len(incident.seen) > TOLD_ALL and step.event is AlertEvent.UPDATED) or incident.stands is Stands.WAITING:
@@ -156,7 +153,7 @@ class Desk:
 
     def _worsened(self, step: Step) -> Iterator[Decided]:
         """A version that was to end it has not. That is told once, whichever of its signals shows it first."""
-        incident, told = self._of[step.told.name], step.told
+        incident, told = self.incidents[step.alarm.incident], step.told
         version, answer = (str(told.evidence.detail.get(name)) for name in ("new_version", "answer"))
         if incident.tried in ((version, answer), (version, Answer.WORSE)):
             yield beside(step.moment, told, incident.id, Disposition.SHOWN)
@@ -174,10 +171,14 @@ class Desk:
 
     def _ended(self, step: Step) -> Iterator[Decided]:
         told = step.told
-        incident, why = self._of.pop(told.name), step.why or Closing.RECOVERED
-        del incident.on[told.name]
+        incident, why = self.incidents[step.alarm.incident], step.why or Closing.RECOVERED
+        incident.off(step.alarm.id, told.name)
         if told.name == incident.told.name:
             incident.told = _with(told, {_BECAUSE: incident.told.evidence.detail[_BECAUSE]})
+        if why is not Closing.LABELS:
+            incident.real = True
+        elif incident.real and not incident.on:  # this one alone is taken back, and not what was beside it
+            why = Closing.RECOVERED
         if incident.on:
             yield beside(step.moment, told, incident.id, Disposition.OVER)
         elif incident.stands is Stands.WAITING:
@@ -222,7 +223,7 @@ class Desk:
     def judged(self, event: Control, now: int) -> bool:
         """Whether the event is a verdict on one of them, and another one than before."""
         incident = self.find(event.incident) or self.find_over(event.incident, now)
-        if incident is None or event.verdict in (None, incident.verdict):
+        if incident is None or event.action is not ControlAction.VERDICT or event.verdict == incident.verdict:
             return False
         incident.verdict = event.verdict
         return True
@@ -295,7 +296,6 @@ class Desk:
     def restore(self, state: DeskState) -> None:
         self.incidents = {incident.id: incident for incident in state.incidents}
         self._over = {incident.id: incident for incident in state.over}
-        self._of = {name: incident for incident in state.incidents for name in incident.on}
 
 
 def _named(incident: Incident) -> tuple[str, str]:

@@ -61,7 +61,7 @@ class Incident(msgspec.Struct, array_like=True):
     opened_ts: int  # when its first alarm opened
     told: Told
     dated: Dated  # when its changes began
-    on: dict[str, None] = {}  # alarms that are on, by name
+    on: dict[str, None] = {}  # alarms that are on, by id: a version that is deployed anew may have two of one name
     seen: dict[str, str] = {}  # signals that were part of it, by name of their alarm, in words
     kinds: list[Kind] = []
     alert_id: str = ""  # of the alert that opened it
@@ -75,6 +75,7 @@ class Incident(msgspec.Struct, array_like=True):
     why: Closing | None = None
     verdict: Verdict | None = None
     tried: tuple[str, str] | None = None  # the last version that was to end it, and what labels say of it
+    real: bool = False  # an alarm of it has ended that corrected labels have not taken back
 
     @property
     def open(self) -> bool:
@@ -110,15 +111,21 @@ class Incident(msgspec.Struct, array_like=True):
     def _has(self, kinds: Container[Kind]) -> bool:
         return any(kind in kinds for kind in self.kinds)
 
-    def join(self, told: Told, kind: Kind, dated: Dated) -> None:
-        name = told.name
-        self.on[name] = None
+    def join(self, told: Told, alarm: Alarm, dated: Dated) -> None:
+        name, kind = told.name, alarm.kind
+        if self.on:
+            dated = Dated(min(self.dated.low, dated.low), self.dated.at, max(self.dated.high, dated.high))
+        self.dated = dated  # what has come back began anew, and not where it did at first
+        self.on[alarm.id] = None
         self.quiet_since = None
-        self.dated = Dated(min(self.dated.low, dated.low), self.dated.at, max(self.dated.high, dated.high))
         if kind not in self.kinds:
             self.kinds.append(kind)
         if name not in self.seen and len(self.seen) < SEEN_MAX:
             self.seen[name] = told.words
+
+    def off(self, alarm: str, name: str) -> None:
+        """One of its alarms has ended. What was written before ids were kept has its name."""
+        del self.on[alarm if alarm in self.on else name]
 
     def hold_ms(self, grace_ms: int) -> int:
         """For how long nothing may be on before it is over: longer each time that it has come again."""

@@ -396,4 +396,5 @@ class Monitor:
             self._scopes.turned(event.version, moment.now, back=event.action is ControlAction.ROLLBACK)
         self._scopes.choose(event)
         self._scopes.retire(lambda version: every or version in (None, event.version))
+        self._scopes.retire(lambda version: every or version == event.version, challenger=True)
         return AuditResult.WITHOUT_BASELINE if unknown else AuditResult.APPLIED

@@ -188,6 +188,19 @@ def test_versions_need_no_names_and_may_keep_theirs(version: str | None) -> None
     assert told.alerts[-1].evidence.detail["why"] == "cured"
 
 
+def test_a_version_deployed_as_what_it_was_may_go_wrong_beside_what_it_has_not_cured() -> None:
+    """Both alarms have one name, and are one incident: it is over when both are, whichever ends first."""
+    config = ModelConfig(baseline_rows=200, metrics_window="1m", label_horizon="1h")
+    events = balanced([*chances(1, 600, 0.05), *chances(2, 400, 0.4)], version="1")
+    events += [deploy("1", 1_000), *balanced([*chances(3, 900, 0.4), *chances(4, 600, 0.95)], 1_001, version="1")]
+    events.append(control("baseline", "last", at=2_600 * SECOND))
+    told = run(events, config)
+    assert run(events, config, (61, 7), restoring=True) == told
+    assert [each.signal for each in told.signals if each.disposition == "grouped"] == ["loss"]
+    assert summary(told.alerts) == [OPENED, ESCALATED, RESOLVED]
+    assert len({alert.incident for alert in told.alerts}) == 1
+
+
 def test_a_version_that_ran_before_it_was_deployed_is_judged_from_then_on() -> None:
     """Half of the traffic was its own already, and went wrong."""
     canary = balanced(chances(7, 1_000, WORSE), version="2")
@@ -376,6 +389,22 @@ def test_after_a_retrain_without_harm_a_version_that_is_worse_is_told_as_well() 
     (recommended,) = rollbacks(told)
     assert (recommended.version, recommended.to_version, recommended.incidents) == ("2", "1", [])
     assert recommended.evidence.effect == pytest.approx(HARMED - USUAL, abs=0.15)
+
+
+def test_a_rollback_is_recommended_once_also_where_a_segment_alone_was_harmed() -> None:
+    """A retrain for a drifting feature, while one country goes wrong and the other better; then both are bad."""
+    draw, ages = Random(5), [*normal(5, 2_000), *normal(6, 1_400, 3.0)]
+    events: list[Event] = []
+    for shares, rows, version in (((0.1, 0.1), 1_500, "1"), ((0.04, 0.35), 1_300, "1"), ((0.6, 0.95), 600, "2")):
+        events += of_mix(draw, len(events) // 2, rows, 0.2, shares, version)
+    for event in events[::2]:
+        event["features"] = {"age": ages[event["at"] // SECOND]}
+    retrain = RetrainConfig(feature_drift_lasts="1m", min_labels=20)
+    config = ModelConfig(segments=("country",), baseline_rows=60, retrain=retrain)
+    told = run([*events[: 2 * DEPLOYED], deploy(), *events[2 * DEPLOYED :]], config)
+    assert [asked.reason for asked in told.retrains] == ["drift_lasts"]
+    assert [alert.segment for alert in judged(told)] == ["country=hard"]
+    assert [recommended.version for recommended in rollbacks(told)] == ["2"]
 
 
 def test_after_a_retrain_without_harm_there_is_nothing_to_cure_and_nothing_is_told() -> None:

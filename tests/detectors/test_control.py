@@ -55,6 +55,17 @@ def test_a_turn_closes_what_is_open_and_starts_afresh(action: str, why: str) -> 
     assert (closed.position.topic, closed.ts) == ("driftline.control", START + 700 * SECOND)
 
 
+@pytest.mark.parametrize(("action", "version"), [("deploy", "2"), ("rollback", "2"), ("baseline", None)])
+def test_alarms_of_a_challenger_end_when_it_is_one_no_more_or_begins_anew(action: str, version: str | None) -> None:
+    """Its monitor hears nothing from then on: it would never see that they are over."""
+    events = of_feature("age", AGE[:700])
+    events = [event | {"version": "2", "role": "challenger"} for event in events]
+    told = run([*events, control(action, "c", version=version, at=700 * SECOND)], WARM)
+    assert summary(told.alerts) == [OPENED, ("resolved", "feature:age")]
+    other = run([*events, control("deploy", "c", version="3", at=700 * SECOND)], WARM)
+    assert summary(other.alerts) == [OPENED]  # it goes on beside another one
+
+
 def test_after_a_deployment_what_comes_first_is_normal_and_versions_are_named() -> None:
     told = with_control(control("deploy", "c", version="2"), 700, [*AGE, *normal(3, 400, 5.0)])
     before, closed, after = told.alerts

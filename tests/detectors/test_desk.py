@@ -18,6 +18,7 @@ from detectors.moment import Moment
 from detectors.reports import Reports, ScopeKey, Step
 from schemas.events import Alert, AlertEvent, ChangePoint, Control, ControlAction, Evidence, Kind, Position, Severity
 from schemas.events import Verdict as Said
+from schemas.reasons import AuditResult
 
 MINUTE = 60_000
 GRACE, LASTS = 60 * MINUTE, 10 * MINUTE
@@ -73,7 +74,7 @@ class Plain:
     def __init__(self, **known: Any) -> None:
         self.__dict__.update(known)
         self.quiet = self.muted = self.until = self.ended = self.why = self.verdict = self.tried = None
-        self.again, self.news_at = 0, 2
+        self.again, self.news_at, self.real = 0, 2, False
 
 
 class DeskMachine(RuleBasedStateMachine):
@@ -147,7 +148,7 @@ class DeskMachine(RuleBasedStateMachine):
                 plain = back[-1]
                 self.over.remove(plain)
                 self.plain.append(plain)
-                plain.again += 1
+                plain.again, plain.real = plain.again + 1, False
                 plain.state, plain.severity, plain.key, plain.why, plain.tried = "open", severity, key, None, None
                 self.plainly_on(plain, name, kind, change)
                 self.tell(plain, "reopened")
@@ -176,6 +177,8 @@ class DeskMachine(RuleBasedStateMachine):
         return follows in plain.kinds and ((kind == follows and (after or before)) or (kind in inputs and before))
 
     def plainly_on(self, plain: Plain, name: tuple[int, str], kind: Kind, change: int) -> None:
+        if not plain.on:
+            plain.low = plain.at = plain.high = change
         plain.on.append(name)
         plain.quiet = None
         plain.low, plain.high = min(plain.low, change), max(plain.high, change)
@@ -201,6 +204,10 @@ class DeskMachine(RuleBasedStateMachine):
     def an_end(self, name: tuple[int, str], why: Closing) -> None:
         (plain,) = [plain for plain in self.plain if name in plain.on]
         plain.on.remove(name)
+        if why is not Closing.LABELS:
+            plain.real = True
+        elif plain.real and not plain.on:
+            why = Closing.RECOVERED
         if plain.on:
             return
         if plain.state == "waiting":
@@ -211,7 +218,7 @@ class DeskMachine(RuleBasedStateMachine):
             self.plainly_over(plain, why)
 
     def plainly_over(self, plain: Plain, why: Closing) -> None:
-        plain.state = "retracted" if why is Closing.FALSE_ALARM else "resolved"
+        plain.state = "retracted" if why in (Closing.FALSE_ALARM, Closing.LABELS) else "resolved"
         plain.ended, plain.why, plain.quiet, plain.muted, plain.until = self.now, str(why), None, None, None
         self.plain.remove(plain)
         self.over.append(plain)
@@ -221,7 +228,7 @@ class DeskMachine(RuleBasedStateMachine):
         return [(number, signal) for number, owner in enumerate(self.owners) for signal in sorted(owner.alarms)]
 
     @precondition(lambda self: self.on())
-    @rule(data=st.data(), why=st.sampled_from([Closing.RECOVERED, Closing.RECOVERED, Closing.DEPLOYED]))
+    @rule(data=st.data(), why=st.sampled_from([Closing.RECOVERED, Closing.RECOVERED, Closing.DEPLOYED, Closing.LABELS]))
     def an_alarm_ends(self, data: st.DataObject, why: Closing) -> None:
         owner, signal = data.draw(st.sampled_from(self.on()))
         step = self.owners[owner].end(self.moment(), signal, why)
@@ -267,12 +274,12 @@ class DeskMachine(RuleBasedStateMachine):
         name = data.draw(st.sampled_from([*names, "nobody's"]))
         end = self.now + until * MINUTE if until is not None else None
         event = Control(v=1, id="c", ts=0, action=ControlAction(action), model="m", incident=name, until=end,
-                        verdict=verdict if action == "verdict" else None)  # fmt: skip
+                        verdict=verdict)  # fmt: skip
         moment = self.moment()
         self.plainly_answered(name, action, end, verdict)
         owners = [owner for owner in self.owners if owner.alarms]
         self.check(list(answered(self.desk, owners, moment, event)))
-        assert self.desk.judged(event, self.now) is self.plainly_judged(name, event.verdict)
+        assert self.desk.judged(event, self.now) is (action == "verdict" and self.plainly_judged(name, verdict))
 
     def plainly_answered(self, name: str, action: str, until: int | None, verdict: Said) -> None:
         found = [plain for plain in self.plain if plain.id == name and plain.state != "waiting"]
@@ -296,9 +303,9 @@ class DeskMachine(RuleBasedStateMachine):
             plain.on = []
             self.plainly_over(plain, Closing.BY_HAND if action == "resolve" else Closing.FALSE_ALARM)
 
-    def plainly_judged(self, name: str, verdict: Said | None) -> bool:
+    def plainly_judged(self, name: str, verdict: Said) -> bool:
         told = [plain for plain in (*self.plain, *self.over) if plain.id == name and plain.state != "waiting"]
-        if not told or verdict is None or told[0].verdict == verdict:
+        if not told or told[0].verdict == verdict:
             return False
         told[0].verdict = verdict
         return True
@@ -353,3 +360,43 @@ def test_what_the_table_does_not_have_raises_and_changes_nothing(stands: Stands,
     with pytest.raises(IllegalStepError, match=f"is {stands}: it cannot be {event}"):
         incident.take(event)
     assert msgspec.msgpack.decode(before, type=Incident) == incident
+
+
+def result_of(desk: Desk, owner: Owner, moment: Moment, event: Control) -> AuditResult:
+    words = answered(desk, [owner], moment, event)
+    while True:
+        try:
+            assert isinstance(next(words).event, Alert)
+        except StopIteration as end:
+            return AuditResult(end.value)
+
+
+def test_a_verdict_that_moves_thresholds_is_one_that_was_applied() -> None:
+    """Also where it takes back the one before, by which the incident was retracted."""
+    owner, desk = Owner(ScopeKey("m", None, None, False)), Desk("m", ModelConfig())
+    moment = Moment(0, 0, Position(topic="t", partition=0, offset=0), None)
+    list(desk.said([owner.begin(moment, "loss", Severity.INFO, 0)]))
+    (name,) = desk.incidents
+    for verdict in (Said.FALSE_ALARM, Said.TRUE_ALARM):
+        event = Control(v=1, id="c", ts=0, action=ControlAction.VERDICT, model="m", incident=name, verdict=verdict)
+        assert result_of(desk, owner, moment, event) is AuditResult.APPLIED
+        assert desk.judged(event, 0)
+
+
+def test_what_was_real_is_not_retracted_with_what_corrected_labels_take_back() -> None:
+    owner, desk = Owner(ScopeKey("m", None, None, False)), Desk("m", ModelConfig())
+    moment = Moment(0, 0, Position(topic="t", partition=0, offset=0), None)
+    list(desk.said([owner.begin(moment, "feature:a", Severity.INFO, 0), owner.begin(moment, "loss", Severity.INFO, 0)]))
+    ends = [owner.end(moment, "feature:a", Closing.RECOVERED), owner.end(moment, "loss", Closing.LABELS)]
+    (told,) = [each.event for each in desk.said(ends) if isinstance(each.event, Alert)]
+    assert (told.event, told.evidence.detail["why"]) == (AlertEvent.RESOLVED, "recovered")
+
+
+def test_what_comes_and_goes_takes_in_nothing_that_began_in_between() -> None:
+    owner, desk, now = Owner(ScopeKey("m", None, None, False)), Desk("m", ModelConfig()), 100 * GRACE
+    for offset in range(3):
+        moment = Moment(0, now + offset * 50 * MINUTE, Position(topic="t", partition=0, offset=offset), None)
+        list(desk.said([owner.begin(moment, "feature:a", Severity.INFO, moment.now)]))
+        list(desk.said([owner.end(moment, "feature:a", Closing.RECOVERED)]))
+    list(desk.said([owner.begin(moment, "feature:b", Severity.INFO, now + 70 * MINUTE)]))
+    assert len(desk.incidents) == 2
