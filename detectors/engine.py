@@ -42,6 +42,7 @@ from schemas.events import (
     Rollback,
     Signal,
 )
+from schemas.parsed import Parsed
 from schemas.reasons import AuditResult, DeadLetterReason
 from schemas.records import RecordLike
 from schemas.sizes import fit
@@ -93,8 +94,11 @@ class Counts(msgspec.Struct):
 
 
 class Applied(NamedTuple):
+    """``places``: of each effect, the place in the batch of the record that caused it."""
+
     effects: list[Effect]
     counts: dict[str, Counts]  # by topic
+    places: list[int]
 
 
 class EngineStats(NamedTuple):
@@ -156,7 +160,7 @@ class Engine:
             self._take(start, records[start : start + BLOCK], counts, decided, touched)
         decided.extend(_decided_by(touched))
         decided.sort(key=lambda event: event.at)  # stable: what one record caused stays in the order it was decided
-        return Applied([_effect(event) for event in decided], counts)
+        return Applied([_effect(event) for event in decided], counts, [event.at for event in decided])
 
     def _take(
         self,
@@ -208,7 +212,7 @@ class Engine:
                 stream = self._inputs.get(topic, Stream.PREDICTIONS)
                 count = counts.setdefault(topic, Counts())
             count.consumed += 1
-            event = decoder.decode(stream, record)
+            event = record.event if type(record) is Parsed else decoder.decode(stream, record)
             if decoder.unknown_fields != unknown:
                 unknown = decoder.unknown_fields
                 count.unknown_fields += 1

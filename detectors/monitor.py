@@ -22,6 +22,7 @@ from detectors.shelf import Pending, Room, Shelf
 from detectors.tally import Level
 from detectors.versions import Scopes, ScopesState
 from schemas.events import Control, ControlAction, Outcome, Prediction, Role
+from schemas.parsed import Parsed
 from schemas.reasons import AuditResult
 from schemas.times import duration_ms
 
@@ -193,9 +194,8 @@ class Monitor:
             self._challenged = True
         join = self._challengers if challenger else self._join
         scope = self._scopes.usual(event.version, challenger) or self._scope(item, event.version, challenger, decided)
-        entry = Pending(
-            now, record.offset, crc32(record.value or b""), scope.number, event.prediction, event.score, event.scores
-        )
+        fingerprint = record.fingerprint if type(record) is Parsed else crc32(record.value or b"")
+        entry = Pending(now, record.offset, fingerprint, scope.number, event.prediction, event.score, event.scores)
         fate, label = join.predict(event.id, entry)
         if fate is not _APPLIED:
             if fate is not Fate.LATE:

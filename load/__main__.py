@@ -24,6 +24,7 @@ PROGRAMS = (
     "pagers",
     "storm",
     "demo-seeds",
+    "backtest",
     "produce",
     "report",
 )  # a module of this package each, with underscores, that has a ``command``

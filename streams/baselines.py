@@ -15,7 +15,7 @@ from detectors.learning import Learned, Recordings, Row, learn
 from detectors.recorded import LEARN_MIN
 from detectors.reports import Origin
 from streams.baseline_events import read_events
-from streams.baseline_tables import Limits, read_csv, read_parquet, rows_of
+from streams.baseline_tables import Limits, read_table, rows_of
 from streams.errors import MistakesError, UsageError
 from streams.sections import Settings
 
@@ -101,7 +101,7 @@ def _learned(model: str | None, name: str, path: Path, config: ModelConfig) -> B
 def _read(path: Path, model: str | None, config: ModelConfig) -> tuple[list[Row], str]:
     suffix = path.suffix.lower()
     if suffix in (".csv", ".parquet"):
-        table = read_csv(path, LIMITS) if suffix == ".csv" else read_parquet(path, LIMITS)
+        table = read_table(path, LIMITS)
         rows = rows_of(table, config.segments, str(path))
         return rows, f"only its first {len(rows):,} rows teach" if table.more else ""
     return read_events(path, model, LIMITS)

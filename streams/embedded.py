@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 
 from detectors.engine import Engine
 from detectors.signing import NO_KEYS
 from schemas.records import RecordLike
 from streams import baselines
 from streams.errors import SourceError
+from streams.journal import Journal
 from streams.sections import Settings
 from streams.signing import keys_of
 from streams.state import EffectLike, EngineFactory
@@ -48,26 +50,34 @@ def run(
     engine_of: EngineFactory | None = None,
     batch_records: int = BATCH_RECORDS,
     clock: Callable[[], float] = time.perf_counter,
+    journal: Journal | None = None,
 ) -> Summary:
     """Applies all records, partition number by partition number as they come, and hands each effect to every sink.
 
     A source that fails half-way ends the run early: what was read is applied, and the summary says that it is not all.
+    With a journal, the state is kept there, and the records that it has seen are passed over.
     """
     engine_of = engine_of or engines(settings, any_stream=any_stream)
     tally, error, start = Tally(), None, clock()
+    if journal is not None and journal.begins is not None:
+        so_far = journal.begins.so_far
+        tally, start = Tally.of(so_far), start - so_far.seconds
+        records = islice(records, so_far.records, None)
     partition, engine = -1, None
     try:
         for batch in _batches(records, batch_records):
             if engine is None or batch[0].partition != partition:
                 # One engine at a time: records come one partition number after the other.
                 partition = batch[0].partition
-                engine = engine_of(partition, None)
+                engine = engine_of(partition, journal.kept(partition) if journal is not None else None)
             applied = engine.apply(batch)
             tally.batch(batch, applied.counts)
             for effect in applied.effects:
                 tally.effect(effect)
                 for sink in sinks:
                     sink(effect)
+            if journal is not None:
+                journal.took(len(batch), engine, tally.summary(seconds=clock() - start, error="not finished"))
             progress(len(batch))
     except SourceError as failure:
         error = str(failure)

@@ -5,6 +5,7 @@ DriftlineError          exit status 1: the work failed
 ├── MistakesError       several at once, a line each
 │   └── SettingsError   and a UsageError: the configuration is wrong
 ├── SourceError         what was to be read cannot be read, or not to its end
+│   └── ContentError    and a UsageError: what stands in a file is wrong, or it is cut off
 ├── SinkError           what was found cannot be written
 ├── BrokerError         Kafka did not answer or refused; trying again may help
 ├── CorruptStateError   what was kept on disk is not what was written
@@ -51,6 +52,10 @@ class SettingsError(MistakesError, UsageError):
 
 
 class SourceError(DriftlineError):
+    pass
+
+
+class ContentError(SourceError, UsageError):
     pass
 
 

@@ -42,3 +42,20 @@ def moment(text: str, option: str) -> int:
     if not TS_MIN <= milliseconds < TS_END:
         raise UsageError(f"{text!r} is out of range: 1970 to 2199 is allowed", where=option)
     return milliseconds
+
+
+def between(since: str | None, until: str | None) -> tuple[int | None, int | None]:
+    """The options ``--from`` and ``--to``: two times, either of which may be left out."""
+    low, high = (
+        None if text is None else _fixed(text, option) for option, text in (("--from", since), ("--to", until))
+    )
+    if low is not None and high is not None and low >= high:
+        raise UsageError("--from must be before --to")
+    return low, high
+
+
+def _fixed(text: str, option: str) -> int:
+    moment = when(text, option)
+    if moment.is_span:
+        raise UsageError(f"{text!r} is no time", where=option, advice="write one such as 2026-01-31T12:00:00Z")
+    return moment.ms

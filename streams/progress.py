@@ -39,7 +39,15 @@ class Lines(Progress):
     def _line(self, now: float) -> str:
         fraction = self._fraction()
         share = f", {fraction:.0%}" if fraction is not None else ""
-        return f"{self._records:,} records{share}, {self._records / (now - self._start):,.0f} a second"
+        spent = now - self._start
+        left = f", {_lasting(spent * (1 / fraction - 1))} left" if fraction else ""
+        return f"{self._records:,} records{share}, {self._records / spent:,.0f} a second{left}"
+
+
+def _lasting(seconds: float) -> str:
+    """Roughly: an estimate has no more digits."""
+    unit, length = ("h", 3_600) if seconds >= 7_200 else ("min", 60) if seconds >= 120 else ("s", 1)
+    return f"{seconds / length:.0f} {unit}"
 
 
 class Bar(Progress):

@@ -3,20 +3,24 @@
 Everything is written in ``DIR/partial`` and moved up at the end, ``summary.json`` last: where it stands, all is there.
 """
 
+import os
 import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import BinaryIO, Self
 
 import msgspec
 
-from schemas.topics import CATALOGUE, Direction
+from detectors.effects import Effect
+from schemas.topics import CATALOGUE, Direction, Stream
 from streams.errors import SinkError, UsageError
 from streams.state import EffectLike
 from streams.summary import Summary
 
 SUMMARY = "summary.json"
 PARTIAL = "partial"
+STATE = "state"  # of a replay that may be gone on with, in the part for incomplete runs
 FILES = {
     stream: f"{stream.value.replace('_', '-')}.jsonl"
     for stream, topic in CATALOGUE.items()
@@ -26,22 +30,33 @@ _OURS = frozenset({*FILES.values(), SUMMARY, PARTIAL})
 
 
 class ResultFiles(AbstractContextManager["ResultFiles"]):
-    """Takes effects; ``finish`` makes them visible. Left without it, nothing remains of the run."""
+    """Takes effects; ``finish`` makes them visible. Left without it, nothing remains of the run.
 
-    def __init__(self, directory: Path) -> None:
+    With ``goes_on`` what there is remains, to go on from: ``sizes`` are then those at which files are to be cut off.
+    """
+
+    def __init__(self, directory: Path, *, goes_on: bool = False, sizes: Mapping[str, int] | None = None) -> None:
         self.directory = directory
-        self._partial = directory / PARTIAL
-        self._files: dict[str, BinaryIO] = {}
+        self.partial = directory / PARTIAL
+        self.goes_on = goes_on
+        self._sizes = sizes
+        self._files: dict[Stream, BinaryIO] = {}
         self._open = ExitStack()
-        self._keep = False
+        self._keep = goes_on
 
     def __enter__(self) -> Self:
         _check_ours(self.directory)
         try:
-            shutil.rmtree(self._partial, ignore_errors=True)
-            self._partial.mkdir(parents=True)
+            if self._sizes is None:
+                shutil.rmtree(self.partial, ignore_errors=True)
+                self.partial.mkdir(parents=True)
             for stream, name in FILES.items():
-                self._files[stream] = self._open.enter_context((self._partial / name).open("wb"))
+                mode = "wb" if self._sizes is None else "r+b"
+                file: BinaryIO = self._open.enter_context((self.partial / name).open(mode))  # type: ignore[assignment]
+                self._files[stream] = file
+                if self._sizes is not None:
+                    file.truncate(self._sizes[name])
+                    file.seek(0, os.SEEK_END)
         except OSError as error:
             raise self._failure(error) from error
         except BaseException:  # an interrupt: there will be no exit, since there was no entry
@@ -52,30 +67,46 @@ class ResultFiles(AbstractContextManager["ResultFiles"]):
     def __exit__(self, *_: object) -> None:
         self._open.close()
         if not self._keep:
-            shutil.rmtree(self._partial, ignore_errors=True)
+            shutil.rmtree(self.partial, ignore_errors=True)
 
     def __call__(self, effect: EffectLike) -> None:
         try:
-            self._files[effect.stream].write(effect.value + b"\n")
+            self._files[Stream(effect.stream)].write(effect.value + b"\n")
         except OSError as error:
             raise self._failure(error) from error
+
+    def told_before(self) -> Iterator[EffectLike]:
+        """The alerts that stand there from before this run."""
+        if self._sizes is not None:
+            with (self.partial / FILES[Stream.ALERTS]).open("rb") as file:
+                for line in file:
+                    yield Effect(Stream.ALERTS, "", None, line.rstrip(b"\n"))
+
+    def written(self) -> dict[str, int]:
+        """The files with their sizes, all of it handed to the system."""
+        sizes = {}
+        for stream, file in self._files.items():
+            file.flush()
+            sizes[FILES[stream]] = file.tell()
+        return sizes
 
     def finish(self, summary: Summary) -> Path:
         """Where the results now stand: in the directory, or in its part for incomplete runs."""
         try:
             self._open.close()
+            shutil.rmtree(self.partial / STATE, ignore_errors=True)
             written = msgspec.json.format(msgspec.json.encode(summary), indent=2)
-            (self._partial / SUMMARY).write_bytes(written + b"\n")
+            (self.partial / SUMMARY).write_bytes(written + b"\n")
             self._keep = True
-            return self._move_up() if summary.complete else self._partial
+            return self._move_up() if summary.complete else self.partial
         except OSError as error:
             raise self._failure(error) from error
 
     def _move_up(self) -> Path:
         (self.directory / SUMMARY).unlink(missing_ok=True)
         for name in (*FILES.values(), SUMMARY):
-            (self._partial / name).replace(self.directory / name)
-        self._partial.rmdir()
+            (self.partial / name).replace(self.directory / name)
+        self.partial.rmdir()
         return self.directory
 
     def _failure(self, error: OSError) -> SinkError:

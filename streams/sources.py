@@ -1,14 +1,12 @@
 """Recorded events in files: JSON lines, plain or gzipped, from a path or from standard input, in bounded memory."""
 
 import gzip
-import heapq
 import io
 import sys
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +15,7 @@ import msgspec
 from schemas.records import Record
 from schemas.times import TS_END, TS_MIN, to_ms
 from schemas.topics import VALUE_BYTES_MAX
-from streams.errors import SourceError, UsageError
+from streams.errors import ContentError, UsageError
 
 STANDARD_INPUT = "-"
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -25,7 +23,6 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # editors on Windows put it before the first
 _LINE_MAX = VALUE_BYTES_MAX + len(b"\r\n")
 _SKIP_BYTES = 64 * 1024  # how much of an overlong line is looked at at once
 _BUFFER_BYTES = 256 * 1024  # gzip hands out blocks of 128 KiB; two of them
-_NOT_YET = {".parquet": "Parquet", ".csv": "CSV"}
 
 _UNREADABLE = (OSError, EOFError, zlib.error)
 
@@ -42,6 +39,8 @@ _stamp = msgspec.json.Decoder(_Stamp).decode
 class JsonLines(AbstractContextManager["JsonLines"]):
     """One file: records of partition 0 of a topic with the file's name, their offsets the line numbers from 0."""
 
+    starts = 0  # its lines need not be in order
+
     def __init__(self, topic: str, file: io.BufferedReader, size: int | None = None) -> None:
         self.topic = topic
         self.size = size
@@ -54,8 +53,6 @@ class JsonLines(AbstractContextManager["JsonLines"]):
         if source == STANDARD_INPUT:
             return cls(topic, open(sys.stdin.fileno(), "rb", closefd=False))
         path = Path(source)
-        if kind := _NOT_YET.get(path.suffix.lower()):
-            raise UsageError(f"{kind} cannot be read yet", where=source, advice="convert it to JSON lines")
         try:
             return cls(topic, path.open("rb"), path.stat().st_size)
         except OSError as error:
@@ -92,7 +89,7 @@ class JsonLines(AbstractContextManager["JsonLines"]):
                 yield value if value.strip() else None
         except _UNREADABLE as error:
             what = f"cannot be read on after line {number}: {_reason(error)}"
-            raise SourceError(what, where=self.topic, advice="what came before it counts") from error
+            raise ContentError(what, where=self.topic, advice="what came before it counts") from error
 
     def _skip_line(self) -> None:
         while (rest := self._lines.readline(_SKIP_BYTES)) and not rest.endswith(b"\n"):
@@ -105,16 +102,11 @@ def open_files(sources: Sequence[str]) -> Iterator[list[JsonLines]]:
     if len(set(sources)) < len(sources):
         raise UsageError("a source is named twice", where=", ".join(sources))
     with ExitStack() as stack:
-        named = zip(sources, _topics(sources), strict=True)
+        named = zip(sources, topics_of(sources), strict=True)
         yield [stack.enter_context(JsonLines.open(source, topic)) for source, topic in named]
 
 
-def in_order(files: Sequence[Iterable[Record]]) -> Iterable[Record]:
-    """One file in its own order; several merged by event time, each in its own order, the first named first."""
-    return files[0] if len(files) == 1 else heapq.merge(*files, key=attrgetter("timestamp"))
-
-
-def _topics(sources: Sequence[str]) -> list[str]:
+def topics_of(sources: Sequence[str]) -> list[str]:
     """The files' names, or their paths where names are alike: a topic and an offset must mean one record."""
     names = ["stdin" if source == STANDARD_INPUT else Path(source).name for source in sources]
     return [source if names.count(name) > 1 else name for source, name in zip(sources, names, strict=True)]

@@ -77,15 +77,30 @@ class Tally:
         self._alerts: dict[str, dict[str, int]] = {}
         self._dead_letters: dict[str, int] = {}
 
+    @classmethod
+    def of(cls, so_far: Summary) -> "Tally":
+        """One that goes on from there."""
+        tally = cls()
+        tally._records, span = so_far.records, so_far.time_range
+        tally._first, tally._last = (span.from_ts, span.to_ts) if span is not None else (None, 0)
+        tally._counts, tally._effects = so_far.partitions, so_far.effects
+        tally._alerts, tally._dead_letters = so_far.alerts, so_far.dead_letters
+        return tally
+
     def batch(self, records: Sequence[RecordLike], counts: Mapping[str, CountsLike]) -> None:
-        partition = str(records[0].partition)
-        self._records += len(records)
         times = [record.timestamp for record in records if record.timestamp > 0]  # 0: no event has shown a time yet
-        if times:
-            self._first = min(times) if self._first is None else min(self._first, *times)
-            self._last = max(self._last, *times)
+        self.saw(len(records), (min(times), max(times)) if times else None)
+        self.counted(records[0].partition, counts)
+
+    def saw(self, records: int, times: tuple[int, int] | None) -> None:
+        self._records += records
+        if times is not None:
+            self._first = times[0] if self._first is None else min(self._first, times[0])
+            self._last = max(self._last, times[1])
+
+    def counted(self, partition: int, counts: Mapping[str, CountsLike]) -> None:
         for topic, more in counts.items():
-            self._counts.setdefault(topic, {}).setdefault(partition, Counts()).add(more)
+            self._counts.setdefault(topic, {}).setdefault(str(partition), Counts()).add(more)
 
     def effect(self, effect: EffectLike) -> None:
         self._effects[effect.stream] += 1

@@ -1,9 +1,11 @@
-"""History from Kafka: what the input topics hold now, from their beginning, in the worker's own order with its cuts."""
+"""History from Kafka: what the input topics hold now, all or of some time, in the worker's own order with its cuts."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -18,6 +20,7 @@ from streams.partition_counts import partition_counts
 from streams.sections import KafkaSettings
 
 KAFKA = "kafka:"
+_STRETCH = re.compile(r"(.+)/(\d+)=(\d*)-(\d*)", re.ASCII)
 _HELD_RECORDS_MAX = 10_000  # of one topic before the others are asked instead: memory, against more round trips
 _RUN_RECORDS_MAX = 4_000
 _FETCH_WAIT_MS = 200
@@ -26,11 +29,41 @@ _STALL_S = 60.0  # a broker that gives nothing for so long, though there is more
 Runs = AsyncGenerator[Sequence[RecordLike], None]
 
 
+class Stretch(NamedTuple):
+    """Of one partition of a topic: offsets, the last one excluded. ``None``: as far as there is something."""
+
+    topic: str
+    partition: int
+    first: int | None
+    end: int | None
+
+    @classmethod
+    def of(cls, text: str) -> "Stretch":
+        """``TOPIC/PARTITION=FIRST-END``, either of which may be left out."""
+        match = _STRETCH.fullmatch(text)
+        if match is None:
+            advice = "write TOPIC/PARTITION=FIRST-END, such as driftline.predictions/0=1000-2000"
+            raise UsageError(f"{text!r} is no stretch of a topic", where="--offsets", advice=advice)
+        first, end = (int(number) if number else None for number in match.group(3, 4))
+        return cls(match[1], int(match[2]), first, end)
+
+
+class Between(NamedTuple):
+    """Append times in epoch milliseconds, the end excluded. ``None``: as far as there is something.
+
+    With ``stretches`` only their partition numbers are read; of a topic that none names, all.
+    """
+
+    since: int | None = None
+    until: int | None = None
+    stretches: Sequence[Stretch] = ()
+
+
 class TopicRange:
     """Partition number after partition number, up to where the topics ended when reading began."""
 
-    def __init__(self, kafka: KafkaSettings) -> None:
-        self._kafka = kafka
+    def __init__(self, kafka: KafkaSettings, between: Between = Between()) -> None:  # noqa: B008 - it cannot change
+        self._kafka, self._between = kafka, between
         self._read = self._all = 0
 
     @property
@@ -48,11 +81,11 @@ class TopicRange:
                 runner.run(runs.aclose())
 
     async def _runs(self) -> Runs:
-        sides = await _sides(self._kafka)
+        sides = _chosen(await _sides(self._kafka), self._between.stretches)
         async with _consumer(self._kafka) as asked:
             every = [side for numbered in sides for side in numbered]
-            starts, ends = await asked.beginning_offsets(every), await asked.end_offsets(every)
-        cuts = await _cuts(self._kafka, len(sides))
+            starts, ends = await _range(asked, every, self._between)
+        cuts = await _cuts(self._kafka, sides[-1][0].partition + 1)
         self._all = sum(ends[side] - starts[side] for side in every)
         for numbered in sides:
             number = numbered[0].partition
@@ -100,6 +133,41 @@ async def _sides(kafka: KafkaSettings) -> list[list[TopicPartition]]:
         told = ", ".join(f"{topic} {count}" for topic, count in counts.items())
         raise UsageError(f"the input topics differ in their partitions: {told}", advice="they need the same count")
     return [[TopicPartition(topic, number) for topic in counts] for number in range(max(counts.values()))]
+
+
+def _chosen(sides: list[list[TopicPartition]], stretches: Sequence[Stretch]) -> list[list[TopicPartition]]:
+    known = {side for numbered in sides for side in numbered}
+    for stretch in stretches:
+        if TopicPartition(stretch.topic, stretch.partition) not in known:
+            advice = f"there are {', '.join(side.topic for side in sides[0])}, each with {len(sides)} partitions"
+            raise UsageError(f"{stretch.topic}/{stretch.partition} is no input", where="--offsets", advice=advice)
+    wanted = {stretch.partition for stretch in stretches}
+    return [numbered for numbered in sides if not wanted or numbered[0].partition in wanted]
+
+
+async def _range(
+    asked: AIOKafkaConsumer, sides: Sequence[TopicPartition], between: Between
+) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+    """Where to begin, and where to end. What was appended at a time begins with the first record of that time."""
+    starts, ends = dict(await asked.beginning_offsets(sides)), dict(await asked.end_offsets(sides))
+
+    async def first_at(time: int) -> dict[TopicPartition, int]:
+        found = await asked.offsets_for_times(dict.fromkeys(sides, time))
+        return {side: ends[side] if place is None else min(place.offset, ends[side]) for side, place in found.items()}
+
+    for topic, partition, first, end in between.stretches:
+        side = TopicPartition(topic, partition)
+        starts[side] = max(starts[side], first or 0)
+        ends[side] = max(starts[side], ends[side] if end is None else min(ends[side], end))
+    if between.since is not None:
+        starts = {
+            side: min(max(starts[side], place), ends[side]) for side, place in (await first_at(between.since)).items()
+        }
+    if between.until is not None:
+        ends = {
+            side: max(starts[side], min(ends[side], place)) for side, place in (await first_at(between.until)).items()
+        }
+    return starts, ends
 
 
 async def _cuts(kafka: KafkaSettings, numbers: int) -> Mapping[int, Sequence[Positions]]:

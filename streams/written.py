@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Self, TypeVar
+from types import UnionType
+from typing import Any, Generic, NamedTuple, Self, TypeVar, cast
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.codec import decode_output
-from schemas.events import Alert, Audit
+from schemas.events import Alert, Audit, Output, Retrain, Rollback, Signal
 from schemas.records import Record
 from schemas.topics import Stream
 from streams.connection import client_settings
@@ -28,14 +29,15 @@ STALL_S = 60.0  # a broker that gives nothing for so long, though there is more,
 
 Tell = Callable[[str], None]
 Places = Mapping[TopicPartition, int]
-E = TypeVar("E", bound=Alert | Audit)
+Advice = Retrain | Rollback
+E = TypeVar("E", bound=Output)
 
 
 class Kind(NamedTuple, Generic[E]):
     """What is read, and what people call one of it and many."""
 
     stream: Stream
-    event: type[E]
+    event: type[E] | UnionType
     one: str
     many: str
 
@@ -45,11 +47,13 @@ class Kind(NamedTuple, Generic[E]):
             event = decode_output(value)
         except ValueError as error:  # msgspec's own, and bytes that are no UTF-8
             return f"is no {self.one}: {error}"
-        return event if isinstance(event, self.event) else f"is no {self.one}: it is a {type(event).__name__}"
+        return cast(E, event) if isinstance(event, self.event) else f"is no {self.one}: it is a {type(event).__name__}"
 
 
 ALERTS = Kind(Stream.ALERTS, Alert, "alert", "alerts")
 ENTRIES = Kind(Stream.AUDIT, Audit, "audit entry", "audit entries")
+SIGNALS = Kind(Stream.SIGNALS, Signal, "signal", "signals")
+ADVICE: Kind[Advice] = Kind(Stream.RETRAIN, Advice, "retrain or rollback event", "retrain and rollback events")
 
 
 def lines_in(directory: Path, kind: Kind[E]) -> Iterator[tuple[Record, E]]:

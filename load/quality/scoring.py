@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-ALWAYS_EVERY = 100  # rows between the alarms of the detector that always fires
+from streams.scoring import ALWAYS_EVERY, f1
 
 
 class Score(NamedTuple):
@@ -35,7 +35,7 @@ def summed(scores: Sequence[Score]) -> dict[str, Any]:
         "missed": missed,
         "false": false,
         "false_per_stream": round(false / len(scores), 3),
-        "f1": round(2 * found / (2 * found + missed + false), 3) if found or missed or false else 1.0,
+        "f1": f1(found, missed, false),
         "streams": len(scores),
     }
 

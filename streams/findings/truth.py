@@ -1,25 +1,16 @@
 """What is known to have changed, from a file: so that a page can be called right or false, and a change missed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from schemas.events import EVERY_MODEL, Time
-from schemas.times import UNIT_MS, to_ms
-from streams.errors import UsageError
+from schemas.events import EVERY_MODEL
+from schemas.times import UNIT_MS
+from streams import truth
 
-BYTES_MAX = 16 * 1024 * 1024
-CHANGES_MAX = 10_000
 # For so long after a change has ended, windows still hold values of its time: a page then is late and not false.
 SETTLES_MS = UNIT_MS["h"]
-
-
-class _Line(msgspec.Struct):
-    model: str
-    starts: Time
-    ends: Time | None = None
-    what: str = ""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -57,26 +48,4 @@ class Truth:
 
 def read(path: Path) -> Truth:
     """One JSON object a line: ``{"model": "churn", "starts": TIME, "ends": TIME, "what": "prices changed"}``."""
-    try:
-        content = path.read_bytes() if path.stat().st_size <= BYTES_MAX else None
-    except OSError as error:
-        raise UsageError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    if content is None:
-        raise UsageError(f"is larger than {BYTES_MAX:,} bytes", where=str(path), advice="a line a known change will do")
-    lines = [(number, line) for number, line in enumerate(content.splitlines(), 1) if line.strip()]
-    if len(lines) > CHANGES_MAX:
-        raise UsageError(f"holds {len(lines):,} changes, more than {CHANGES_MAX:,}", where=str(path))
-    return Truth(list(_changes(lines, path)))
-
-
-def _changes(lines: Iterable[tuple[int, bytes]], path: Path) -> Iterable[Change]:
-    for number, line in lines:
-        try:
-            told = msgspec.json.decode(line, type=_Line)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            where, advice = f"{path} line {number}", 'write {"model": …, "starts": …, "ends": …, "what": …}'
-            raise UsageError(f"is no known change: {error}", where=where, advice=advice) from error
-        starts, ends = to_ms(told.starts), None if told.ends is None else to_ms(told.ends)
-        if ends is not None and ends < starts:
-            raise UsageError("ends before it starts", where=f"{path} line {number}")
-        yield Change(told.model, starts, ends, told.what)
+    return Truth([Change(known.model, known.starts_ms, known.ends_ms, known.what) for known in truth.read(path)])

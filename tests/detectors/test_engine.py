@@ -286,7 +286,7 @@ def test_no_event_that_the_schemas_allow_raises(events: list[Event], config: Mon
 
 
 def test_an_empty_batch_is_nothing() -> None:
-    assert engine().apply([]) == ([], {})
+    assert engine().apply([]) == ([], {}, [])
 
 
 def test_a_lone_tick_makes_no_model() -> None:

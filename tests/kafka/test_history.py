@@ -9,14 +9,14 @@ from confluent_kafka import Message, Producer
 
 from schemas.codec import Rejection, dead_letter, encode
 from schemas.reasons import DeadLetterReason
-from schemas.records import Record
+from schemas.records import Record, RecordLike
 from schemas.topics import CATALOGUE, Stream
 from streams.cli import main
 from streams.dead_letters import RESENT_HEADER
 from streams.errors import BrokerError, UsageError
 from streams.sections import KafkaSettings
 from streams.settings import Settings
-from streams.topic_range import TopicRange
+from streams.topic_range import Between, Stretch, TopicRange
 from streams.topics import create
 from tests.transport.workers import PARTITIONS, Input, make_topics, read, settings_for
 
@@ -39,6 +39,44 @@ def test_a_topic_range_is_every_record_partition_by_partition_in_the_sorted_orde
     found = [(record.partition, record.topic, record.offset) for record in source]
     assert found == [(partition, topic, offset) for partition, _, _, offset, topic in expected]
     assert (len(found), source.fraction) == (3_000, 1.0)
+
+
+def test_a_range_of_time_is_what_was_appended_in_it(bootstrap: str) -> None:
+    settings = settings_for(bootstrap)
+    make_topics(settings)
+    Input(settings).send(1_500)
+    every = list(TopicRange(settings.kafka))
+    times = sorted({record.timestamp for record in every})
+    assert len(times) > 3
+    since, until = times[len(times) // 3], times[2 * len(times) // 3]
+    for between in (Between(since, until), Between(None, since), Between(until, None), Between(times[-1] + 1, None)):
+        low, high = between.since or 0, between.until or times[-1] + 1
+        expected = [record for record in every if low <= record.timestamp < high]
+        assert [_place(one) for one in TopicRange(settings.kafka, between)] == [_place(one) for one in expected]
+
+
+def test_a_range_of_offsets_is_what_lies_in_it(bootstrap: str) -> None:
+    settings = settings_for(bootstrap)
+    make_topics(settings)
+    Input(settings).send(1_500)
+    names = settings.kafka.topics
+    stretches = [Stretch(names.predictions, 1, 20, 60), Stretch(names.outcomes, 1, None, 30)]
+    of_one = [record for record in TopicRange(settings.kafka) if record.partition == 1]
+    expected = [
+        record
+        for record in of_one
+        if (record.topic != names.predictions or 20 <= record.offset < 60)
+        and (record.topic != names.outcomes or record.offset < 30)
+    ]
+    found = [_place(record) for record in TopicRange(settings.kafka, Between(stretches=stretches))]
+    assert found == [_place(record) for record in expected]
+    assert len(found) > 60
+    with pytest.raises(UsageError, match=r"--offsets: elsewhere/0 is no input; there are "):
+        list(TopicRange(settings.kafka, Between(stretches=[Stretch("elsewhere", 0, 1, 2)])))
+
+
+def _place(record: RecordLike) -> Place:
+    return record.partition, record.topic, record.offset
 
 
 def test_empty_topics_are_a_whole_history(bootstrap: str) -> None:

@@ -1,5 +1,6 @@
 """What a live run wrote is what a replay of its topics says, byte for byte, whatever happened to the workers."""
 
+import json
 import random
 import shutil
 import time
@@ -12,6 +13,7 @@ from load.site.site import Site
 from load.site.traffic import Traffic
 from load.site.workers import running, wait_until_read
 from schemas.topics import Stream
+from streams.cli import main
 from tests.kafka.live import fates_add_up, live_equals_replay
 
 pytestmark = pytest.mark.broker
@@ -36,6 +38,30 @@ def test_one_worker_writes_what_a_replay_says(bootstrap: str, tmp_path: Path):
         assert sum(ends["duplicate"] for ends in fates.values()) == EVENTS / 50
         assert worker.stop() == 0
     assert said_something(live_equals_replay(site))
+
+
+def test_the_live_topics_and_a_replay_of_them_do_not_differ(
+    bootstrap: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    site = Site(bootstrap, tmp_path).create_topics()
+    with running() as start:
+        worker = start(site)
+        Traffic(site, SEED + 7, REGIME).send(EVENTS, 12_000)
+        wait_until_read([worker])
+        assert worker.stop() == 0
+    config, results = str(site.config("diff")), tmp_path / "results"
+    assert main(["replay", "kafka:", "--config", config, "--out", str(results)]) == 0
+    capsys.readouterr()
+    assert main(["diff", "kafka:", str(results), "--config", config, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["differences"] == []
+    assert said["incidents"][0] == said["incidents"][1] > 0
+    assert said["advice"][0] == said["advice"][1] > 0
+    told = (results / "alerts.jsonl").read_bytes().splitlines(keepends=True)
+    first = json.loads(told[0])["incident"].encode()
+    (results / "alerts.jsonl").write_bytes(b"".join(line for line in told if first not in line))
+    assert main(["diff", "kafka:", str(results), "--config", config]) == 1
+    assert capsys.readouterr().out.startswith("Only in kafka:: 1\n")
 
 
 def test_a_worker_killed_half_way_and_started_again_writes_what_a_replay_says(bootstrap: str, tmp_path: Path):

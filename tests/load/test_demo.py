@@ -15,7 +15,8 @@ from schemas.events import Alert, AlertEvent
 from streams import embedded
 from streams.cli import main
 from streams.sections import Settings
-from streams.sources import in_order, open_files
+from streams.sources import open_files
+from streams.time_order import in_order
 
 SEED = 1
 

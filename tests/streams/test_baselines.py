@@ -19,7 +19,7 @@ from detectors.learning import Learned
 from schemas.codec import decode_output
 from schemas.events import Alert, AlertEvent, Signal
 from streams import baseline_events, baselines
-from streams.baseline_tables import Limits, Table, read_csv, rows_of
+from streams.baseline_tables import Limits, Table, read_table, rows_of
 from streams.baselines import BaselineError
 from streams.cli import main
 from streams.errors import UsageError
@@ -215,7 +215,7 @@ def test_what_cannot_be_learned_is_said_as_it_is(tmp_path: Path, capsys: pytest.
 def of_csv(folder: Path, text: str, segments: Sequence[str] = ()) -> list[Any]:
     path = folder / "b.csv"
     path.write_text(text)
-    return rows_of(read_csv(path, Limits(1_000, 1_000_000)), segments, str(path))
+    return rows_of(read_table(path, Limits(1_000, 1_000_000)), segments, str(path))
 
 
 def test_columns_are_features_unless_they_are_known_by_name(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_whole_milliseconds_may_come_as_floats(tmp_path: Path) -> None:
     assert [row.time - START for row in taken] == [0, 1_000, 2_000]
     path = tmp_path / "b.parquet"
     parquet.write_table(pa.table({"ts": [float(START), START + 1_000.0], "a": [1.0, 2.0]}), path)
-    assert [row.time - START for row in rows_of(baselines.read_parquet(path, Limits(10, 100)), (), str(path))] == [
+    assert [row.time - START for row in rows_of(read_table(path, Limits(10, 100)), (), str(path))] == [
         0,
         1_000,
     ]
@@ -264,10 +264,10 @@ def test_one_time_of_today_is_enough_to_be_no_seconds(tmp_path: Path) -> None:
 def test_no_more_rows_are_read_than_teach(tmp_path: Path) -> None:
     path = tmp_path / "b.csv"
     as_csv(path, rows(1, 50))
-    few = read_csv(path, Limits(rows=20, cells=10_000))
+    few = read_table(path, Limits(rows=20, cells=10_000))
     assert (len(few.columns["age"]), few.more) == (20, True)
-    assert len(read_csv(path, Limits(rows=20, cells=12 * 7)).columns["age"]) == 7
-    assert read_csv(path, Limits(rows=50, cells=10_000)).more is False
+    assert len(read_table(path, Limits(rows=20, cells=12 * 7)).columns["age"]) == 7
+    assert read_table(path, Limits(rows=50, cells=10_000)).more is False
     lines = tmp_path / "b.jsonl"
     as_jsonl(lines, rows(1, 50))
     some = baseline_events.read_events(lines, "churn", Limits(rows=20, cells=10_000))
@@ -333,7 +333,7 @@ def test_that_there_is_no_prediction_is_said_of_no_more_than_was_read(
 
 def test_parquet_stops_where_csv_does(tmp_path: Path) -> None:
     as_parquet(tmp_path / "b.parquet", rows(1, 5_000))
-    table: Table = baselines.read_parquet(tmp_path / "b.parquet", Limits(rows=4_500, cells=1_000_000))
+    table: Table = read_table(tmp_path / "b.parquet", Limits(rows=4_500, cells=1_000_000))
     assert ({len(column) for column in table.columns.values()}, table.more) == ({4_500}, True)
 
 
@@ -344,7 +344,7 @@ def test_times_in_parquet_have_a_zone(unit: str, tmp_path: Path) -> None:
     for zone in ("Europe/Berlin", None):
         times = pa.array([second + odd], pa.timestamp(unit, zone))
         parquet.write_table(pa.table({"ts": times, "age": [1.0], "kind": pa.array(["a"]).dictionary_encode()}), path)
-        table = baselines.read_parquet(path, Limits(10, 10))
+        table = read_table(path, Limits(10, 10))
         if zone is None:
             with pytest.raises(
                 UsageError, match='row 1, column "ts": "2026-01-01 00:00:00" has no time zone; say which'
@@ -359,7 +359,7 @@ def test_text_in_parquet_stays_text(tmp_path: Path) -> None:
     path = tmp_path / "b.parquet"
     table = pa.table({"code": ["007", "008"], "size": [1.5, float("nan")], "on": [True, None], "few": [1, None]})
     parquet.write_table(table, path)
-    first, second = rows_of(baselines.read_parquet(path, Limits(10, 100)), (), str(path))
+    first, second = rows_of(read_table(path, Limits(10, 100)), (), str(path))
     assert first.prediction.features == {"code": "007", "size": 1.5, "on": True, "few": 1.0}
     assert second.prediction.features == {"code": "008", "size": None, "on": None, "few": None}
 
@@ -368,7 +368,7 @@ def test_what_parquet_has_and_events_have_not_is_told(tmp_path: Path) -> None:
     path = tmp_path / "b.parquet"
     parquet.write_table(pa.table({"age": [1.0, 2.0], "seen": pa.array([0, 1], pa.date32())}), path)
     with pytest.raises(UsageError, match='row 1, column "seen": "1970-01-01" is a date; make it a number, text or a'):
-        rows_of(baselines.read_parquet(path, Limits(10, 10)), (), str(path))
+        rows_of(read_table(path, Limits(10, 10)), (), str(path))
 
 
 def test_events_of_other_models_challengers_and_repeats_are_left_out_and_labels_are_the_last_ones(
@@ -498,7 +498,7 @@ def test_events_for_every_model_must_be_of_one(tmp_path: Path) -> None:
 def test_without_pyarrow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(UsageError) as caught:
-        baselines.read_parquet(tmp_path / "b.parquet", Limits(1, 1))
+        read_table(tmp_path / "b.parquet", Limits(1, 1))
     assert "needs pyarrow, which is not installed; install it with: pip install 'driftline[parquet]'" in str(
         caught.value
     )

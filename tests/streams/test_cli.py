@@ -57,7 +57,17 @@ sys.stderr.write(" ".join(name for name in {HEAVY} if name in sys.modules))
         (["replay"], "the following arguments are required: SOURCE; see driftline replay --help"),
         (["replay", "none.jsonl"], "none.jsonl: cannot be read: No such file or directory"),
         (["replay", "kafka:", "more.jsonl"], "kafka: stands alone"),
-        (["replay", "a.csv"], "a.csv: CSV cannot be read yet; convert it to JSON lines"),
+        (["replay", "a.csv"], "a.csv: cannot be read: No such file or directory"),
+        (["replay", "*.csv"], "*.csv: fits no file"),
+        (["replay", "a.csv", "--offsets", "a/0=1-2"], "--offsets are of kafka:; take a part of files with --from"),
+        (["replay", "kafka:", "--offsets", "a=1"], "--offsets: 'a=1' is no stretch of a topic; write TOPIC/PARTITION="),
+        (["replay", "a.csv", "--from", "2h"], "--from: '2h' is no time; write one such as 2026-01-31T12:00:00Z"),
+        (
+            ["replay", "a.csv", "--from", "2026-02-01T00:00:00Z", "--to", "2026-01-01T00:00:00Z"],
+            "--from must be before",
+        ),
+        (["replay", "."], ".: holds no file to read"),
+        (["replay", "a.csv", "--mapping", "a.toml"], "a.toml: cannot be read: No such file or directory"),
         (["check"], "no file was named"),
         (["check", "none.toml"], "none.toml: cannot be read: No such file or directory"),
         (["check", "--explain", "kafak"], "kafak is no section and no setting; did you mean kafka?"),
@@ -140,7 +150,7 @@ def test_a_replay_of_a_torn_file_fails_and_keeps_what_it_read(tmp_path: Path) ->
     packed = gzip.compress(b"\n".join(prediction(number) for number in range(5_000)))
     (tmp_path / "a.gz").write_bytes(packed[: len(packed) // 2])
     done = call("replay", "a.gz", "--out", "out", cwd=tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith(b"driftline: a.gz: cannot be read on after line ")
     assert done.stderr.endswith(
         b"the gzip data ends too early; what came before it counts; incomplete results are in out/partial\n"

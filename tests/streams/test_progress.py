@@ -11,7 +11,9 @@ def test_off_a_terminal_there_is_a_line_every_few_seconds_at_most() -> None:
     progress = Lines(stream, lambda: 0.5, clock=lambda: next(times))
     for _ in range(4):
         progress(600)
-    assert stream.getvalue() == "1,200 records, 50%, 200 a second\n2,400 records, 50%, 200 a second\n"
+    assert (
+        stream.getvalue() == "1,200 records, 50%, 200 a second, 6 s left\n2,400 records, 50%, 200 a second, 12 s left\n"
+    )
 
 
 def test_a_source_of_unknown_length_has_no_share() -> None:

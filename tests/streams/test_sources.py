@@ -6,8 +6,9 @@ import pytest
 
 from schemas.records import Record
 from schemas.topics import VALUE_BYTES_MAX
-from streams.errors import SourceError, UsageError
-from streams.sources import JsonLines, in_order, open_files
+from streams.errors import ContentError, UsageError
+from streams.sources import JsonLines, open_files
+from streams.time_order import in_order
 from tests.streams.events import START, file_of, prediction
 
 
@@ -74,7 +75,7 @@ def test_of_a_damaged_gzip_file_what_can_be_read_is(harm) -> None:  # type: igno
     values = [prediction(number) for number in range(5_000)]
     lines = lines_of(harm(gzip.compress(b"\n".join(values) + b"\n")), "a.jsonl.gz")
     kept: list[bytes | None] = []
-    with pytest.raises(SourceError, match=r"a\.jsonl\.gz: cannot be read on after line \d+: "):
+    with pytest.raises(ContentError, match=r"a\.jsonl\.gz: cannot be read on after line \d+: "):
         _keep(lines, kept)
     assert kept == values[: len(kept)]
     assert len(kept) > 4_000
@@ -99,7 +100,6 @@ def test_files_of_one_name_are_told_apart_by_their_paths(tmp_path: Path) -> None
     [
         (["none.jsonl"], "none.jsonl: cannot be read: No such file or directory"),
         (["/"], "/: cannot be read: Is a directory"),
-        (["a.parquet"], "a.parquet: Parquet cannot be read yet; convert it to JSON lines"),
         (["a", "a"], "a, a: a source is named twice"),
     ],
 )

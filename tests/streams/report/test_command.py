@@ -10,9 +10,10 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from streams import truth
 from streams.cli import main
 from streams.findings import collect as collecting
-from streams.findings import courses, series, stories, terminal, truth
+from streams.findings import courses, series, stories, terminal
 from streams.findings.collect import collect
 from streams.findings.terminal import WIDTH, sparkline
 from streams.page import data, document, markup

@@ -1,0 +1,167 @@
+"""Rows of a table as predictions, and its labels as outcomes: records that are events already, no JSON in between.
+
+A table is replayed as two files of JSON lines would be: one of its predictions, under its own name, a row a line, and
+one of its labels, under that name with ``#label``. A row's number from 0 is the offset of both. Rows stand in order of
+time, so an outcome comes at its row's time and a delay later, unless a column says when it came.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from itertools import islice, repeat
+from typing import Any, NamedTuple
+from zlib import crc32
+
+import msgspec
+
+from schemas.events import Prediction
+from schemas.parsed import Elsewhere, Parsed
+from schemas.times import duration_ms
+from streams.table_cells import Kind, kind_of
+from streams.table_files import Part, TableFile
+from streams.table_mapping import FEATURE, Columns
+from streams.table_rows import Rows
+
+LABELS = "#label"  # after a table's name: the topic of its labels
+STEPS_BEGIN = 946_684_800_000  # 2000-01-01T00:00:00Z: the first row of a table without times
+_PACK = msgspec.msgpack.Encoder().encode
+
+
+class Labelled(NamedTuple):
+    """What one row says. ``arrives``: where a column says when."""
+
+    row: int
+    model: str
+    id: str
+    made: int | None
+    arrives: int | None
+    label: float | str | bool
+
+
+class Table:
+    """One file of predictions, with what its columns are."""
+
+    def __init__(
+        self, file: TableFile, topic: str, columns: Columns, is_mine: Callable[[str], bool] | None = None
+    ) -> None:
+        """``is_mine``: of which models rows become events."""
+        self._is_mine = is_mine
+        self.file = file
+        self.topic = topic
+        self.columns = columns
+        self.delay_ms = duration_ms(columns.label_delay)
+        self._step_ms = duration_ms(columns.step)
+        features = [*(columns.features or ()), columns.prediction, columns.label]
+        kinds, first = _look(file, [name for name in features if name is not None], columns)
+        self.kinds = kinds
+        self.starts = self._times(first, 0)[0] if first is not None and len(first) else 0
+        if first is not None and columns.time is not None:
+            first.check_unit(columns.time, self._times(first, 0))
+
+    def __iter__(self) -> Iterator[Parsed | Elsewhere]:
+        said = self.columns
+        named = (said.time, said.id, said.model_column, said.prediction, said.version, said.score, said.latency_ms)
+        names = [name.removeprefix(FEATURE) for name in said.features or ()]
+        used = {*named, said.cost, *(said.features or ()), *said.segments, *said.scores.values()}
+        for rows, times in self._parts(used):
+            values = [rows.cells(name) for name in said.features or ()]
+            made: Iterator[tuple[Any, ...]] = zip(
+                times,
+                rows.ids(said.id, self.topic),
+                rows.models(said.model_column),
+                rows.whole(said.prediction or ""),
+                zip(*values, strict=True) if values else repeat(()),
+                rows.texts(said.version),
+                rows.shares(said.score),
+                rows.classes(said.scores),
+                rows.segments(said.segments),
+                rows.numbers(said.latency_ms),
+                rows.numbers(said.cost),
+                strict=False,  # what is not there is repeated for ever
+            )
+            yield from self._events(rows.first, names, islice(made, len(times)))
+
+    def _events(self, first: int, names: list[str], made: Iterator[tuple[Any, ...]]) -> Iterator[Parsed | Elsewhere]:
+        topic, is_mine = self.topic, self._is_mine
+        for offset, row in enumerate(made, first):
+            time, key, model, answer, cells, version, score, scores, segments, latency_ms, cost = row
+            if is_mine is not None and not is_mine(model):
+                yield Elsewhere(topic, 0, offset, time)
+                continue
+            event = Prediction(
+                v=1,
+                id=key,
+                model=model,
+                ts=time,
+                features=dict(zip(names, cells, strict=False)),  # as many as names: to ask costs a tenth
+                prediction=answer,
+                version=version,
+                score=score,
+                scores=scores,
+                segments=segments,
+                latency_ms=latency_ms,
+                cost=cost,
+            )
+            yield Parsed(topic, 0, offset, time, event, crc32(_PACK(row)))
+
+    def made(self) -> Iterator[tuple[list[str], list[str], list[int]]]:
+        """Of some rows at a time: models, ids, and when predictions were made."""
+        for rows, times in self._parts({self.columns.time, self.columns.id, self.columns.model_column}):
+            models = list(islice(rows.models(self.columns.model_column), len(times)))
+            yield models, list(rows.ids(self.columns.id, self.topic)), times
+
+    def labels(self) -> Iterator[Labelled]:
+        """Of the rows that have one, in their order."""
+        said = self.columns
+        assert said.label is not None
+        for rows, times in self._parts({said.time, said.id, said.model_column, said.label, said.label_time}):
+            arrive: Iterable[int | None] = (
+                rows.times_or_none(said.label_time) if said.label_time is not None else repeat(None)
+            )
+            made = zip(
+                rows.models(said.model_column),
+                rows.ids(said.id, self.topic),
+                times,
+                arrive,
+                rows.cells(said.label),
+                strict=False,
+            )
+            for number, (model, key, time, arrives, label) in enumerate(islice(made, len(times)), rows.first):
+                if label is not None and (arrives is not None or said.label_time is None):
+                    yield Labelled(number, model, key, time, arrives, label)
+
+    def _parts(self, names: Collection[str | None]) -> Iterator[tuple[Rows, list[int]]]:
+        """In order of time. Without a time, rows are counted: then any column will do."""
+        wanted = {name for name in names if name is not None} or {self.file.names[0]}
+        before = 0
+        for part in self.file.parts(wanted, {self.columns.time or "", self.columns.label_time or ""}):
+            rows = Rows(self.file.where, part, self.columns, self.kinds)
+            times = self._times(rows, before)
+            before = times[-1]
+            yield rows, times
+
+    def _times(self, rows: Rows, before: int) -> list[int]:
+        name = self.columns.time
+        if name is None:
+            return [STEPS_BEGIN + number * self._step_ms for number in range(rows.first, rows.first + len(rows))]
+        times = rows.times(name)
+        rows.check_order(name, times, before)
+        return times
+
+
+def kinds_in(part: Part, names: Collection[str], columns: Columns) -> Mapping[str, Kind]:
+    """What the text of a CSV's columns is, by its first rows; one that begins empty is taken for numbers."""
+    missing = frozenset(columns.missing)
+    looked = {name: [cell for cell in part.columns[name] if cell and cell not in missing] for name in names}
+    return {
+        name: Kind.TEXT if name in columns.text else kind_of(cells) if cells else Kind.NUMBER
+        for name, cells in looked.items()
+    }
+
+
+def _look(file: TableFile, names: list[str], columns: Columns) -> tuple[Mapping[str, Kind], Rows | None]:
+    """At the first rows: what is text and what is a number must not depend on how a file is read in parts."""
+    wanted = {*(() if file.typed else names), columns.time or file.names[0]}
+    part = next(file.parts(wanted, {columns.time or ""}), None)
+    if part is None:
+        return {}, None
+    kinds = {} if file.typed else kinds_in(part, names, columns)
+    return kinds, Rows(file.where, part, columns, kinds)

@@ -1,0 +1,126 @@
+"""Some rows of a table, column by column, as events want them; or one line that says which row and column is wrong."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
+from typing import Any
+
+from detectors.cells import Cell
+from schemas.events import ID_CHARACTERS_MAX, MODEL_PATTERN
+from streams.errors import ContentError
+from streams.problems import shown
+from streams.table_cells import Kind, Sorter
+from streams.table_files import Part
+from streams.table_mapping import SEGMENT, Columns
+
+_MODEL = re.compile(MODEL_PATTERN)
+
+
+class Rows:
+    """``kinds``: what the text of a CSV's columns is; empty where text is text."""
+
+    def __init__(self, where: str, part: Part, columns: Columns, kinds: Mapping[str, Kind]) -> None:
+        self.first = part.first
+        self._part, self._columns, self._kinds = part, columns, kinds
+        self._missing = frozenset(columns.missing)
+        self._sorter = Sorter(
+            where, part.first + 1, zone=columns.zone, unit=columns.time_unit, error=ContentError, or_text=bool(kinds)
+        )
+
+    def __len__(self) -> int:
+        return len(next(iter(self._part.columns.values()), ()))
+
+    def cells(self, name: str) -> Sequence[Cell]:
+        return self._sorter.cells(name, self._raw(name), self._kinds.get(name))
+
+    def whole(self, name: str) -> Sequence[Any]:
+        """A column of which no cell may be missing."""
+        cells = self.cells(name)
+        if None in cells:
+            raise self._sorter.wrong(name, cells.index(None), "is empty", "leave the row out, or fill it in")
+        return cells
+
+    def ids(self, name: str | None, topic: str) -> Sequence[str]:
+        """Where no column has them, made of the file's name and the row's number."""
+        if name is None:
+            return [f"{topic}:{number}" for number in range(self.first, self.first + len(self))]
+        ids = self._sorter.texts(self._raw(name))
+        for number, key in enumerate(ids):
+            if key is None or len(key) > ID_CHARACTERS_MAX:
+                what = "has no id" if key is None else f"an id of {len(key)} characters"
+                raise self._sorter.wrong(name, number, what, f"1 to {ID_CHARACTERS_MAX} characters are allowed")
+        return ids  # type: ignore[return-value]
+
+    def models(self, name: str | None) -> Iterable[str]:
+        if name is None:
+            return repeat(self._columns.model or "")
+        models = self._sorter.texts(self._raw(name))
+        for model in set(models):
+            if model is None or not _MODEL.fullmatch(model):
+                what = f"{shown(model or '')} cannot be a model's name"
+                raise self._sorter.wrong(name, models.index(model), what, f"{MODEL_PATTERN} is allowed")
+        return models  # type: ignore[return-value]
+
+    def times(self, name: str) -> list[int]:
+        return self._sorter.times(name, self._raw(name))
+
+    def times_or_none(self, name: str) -> list[int | None]:
+        """An empty cell: nobody knows yet."""
+        raw = self._raw(name)
+        there = [cell for cell in raw if cell not in (None, "")]
+        if len(there) == len(raw):
+            return list(self.times(name))
+        return [
+            None if cell in (None, "") else self._sorter.time(name, number, cell) for number, cell in enumerate(raw)
+        ]
+
+    def check_order(self, name: str, times: Sequence[int], before: int) -> None:
+        """A file that is not sorted would be another history: time does not go back."""
+        if times == sorted(times) and (not times or times[0] >= before):
+            return
+        for number, time in enumerate(times):
+            if time < before:
+                cell = self._part.columns[name][number]
+                what = f"{shown(str(cell))} is earlier than the row before it"
+                raise self._sorter.wrong(name, number, what, "sort the file by this column")
+            before = time
+
+    def check_unit(self, name: str, times: Sequence[int]) -> None:
+        self._sorter.check_unit(name, times)
+
+    def shares(self, name: str | None) -> Iterable[float | None]:
+        """Numbers from 0 to 1."""
+        if name is None:
+            return repeat(None)
+        numbers = self._sorter.numbers(name, self._raw(name))
+        for number, value in enumerate(numbers):
+            if value is not None and not 0 <= value <= 1:
+                raise self._sorter.wrong(name, number, f"{value:g} is no probability", "0 to 1 is allowed")
+        return numbers
+
+    def numbers(self, name: str | None) -> Iterable[float | None]:
+        return repeat(None) if name is None else self._sorter.numbers(name, self._raw(name))
+
+    def texts(self, name: str | None) -> Iterable[str | None]:
+        return repeat(None) if name is None else self._sorter.texts(self._raw(name))
+
+    def classes(self, columns: Mapping[str, str]) -> Iterable[dict[str, float] | None]:
+        """What each class is given; a class that is missing is left out."""
+        if not columns:
+            return repeat(None)
+        rows = zip(*(self.shares(name) for name in columns.values()), strict=True)
+        named = ({key: share for key, share in zip(columns, row, strict=True) if share is not None} for row in rows)
+        return (row or None for row in named)
+
+    def segments(self, names: Sequence[str]) -> Iterable[dict[str, str] | None]:
+        if not names:
+            return repeat(None)
+        plain = [name.removeprefix(SEGMENT) for name in names]
+        rows = zip(*(self._sorter.texts(self._raw(name)) for name in names), strict=True)
+        return ({key: text for key, text in zip(plain, row, strict=True) if text is not None} for row in rows)
+
+    def _raw(self, name: str) -> Sequence[Any]:
+        column = self._part.columns[name]
+        if self._missing:
+            column = [None if isinstance(cell, str) and cell in self._missing else cell for cell in column]
+        return self._sorter.texts(column) if name in self._columns.text else column
