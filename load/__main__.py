@@ -23,6 +23,7 @@ PROGRAMS = (
     "detectors",
     "pagers",
     "storm",
+    "latency",
     "demo-seeds",
     "backtest",
     "produce",

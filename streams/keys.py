@@ -79,9 +79,9 @@ SETTINGS: Mapping[str, Setting] = {
     "state.memory": Setting(
         "Whether state stays in memory and every start rebuilds it from the topics; for measurements and tests"
     ),
-    # Above, an alert would wait longer than its reader expects; 0ms writes after every batch.
+    # Above, events would wait longer than their readers expect; 0ms writes after every batch.
     "state.commit_interval": Setting(
-        "How long what was decided may wait to be written and sent; longer costs less, and alerts come later",
+        "How long what was decided may wait to be written and sent; longer costs less. Alerts do not wait for it",
         Lasting("0ms", "5s"),
     ),
     "state.checkpoints": Setting(

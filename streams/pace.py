@@ -6,9 +6,12 @@ from time import monotonic
 # All partitions of a worker together commit for about a tenth of the time: what is written once for many batches costs
 # little more than for one. Where that would make them rest for longer than a second, events are more urgent, until
 # commits take a quarter of the time: with many thousands of models, most of what they write is written once a commit.
+# Somebody waits for what is urgent: before it, commits rest no longer than they take. Should it rain alerts, they take
+# half of the time.
 REST_OF_DURATION = 9
 REST_S_MAX = 1.0
 REST_OF_LONG_DURATION = 3
+REST_OF_DURATION_URGENT = 1
 RECORDS_MAX = 50_000  # what a crash may have to apply again, and what waits in memory to be written
 EFFECT_BYTES_MAX = 16 * 1024 * 1024  # dead letters carry whole records: a flood of them must not pile up
 
@@ -22,11 +25,14 @@ class Pace:
         self._sharers = sharers
         self._clock = clock
         self._rest_until = clock() + interval_s
+        self._rest_until_urgent = clock()
+        self._urgent = False
         self._records = 0
         self._effect_bytes = 0
 
-    def took(self, records: int, effect_bytes: int) -> None:
+    def took(self, records: int, effect_bytes: int, *, urgent: bool = False) -> None:
         self._records += records
+        self._urgent = self._urgent or urgent
         self._effect_bytes += effect_bytes
 
     @property
@@ -34,12 +40,14 @@ class Pace:
         """Whether it is time, should there be something to commit."""
         if self._records >= RECORDS_MAX or self._effect_bytes >= EFFECT_BYTES_MAX:
             return True
-        return self._clock() >= self._rest_until
+        return self._clock() >= (self._rest_until_urgent if self._urgent else self._rest_until)
 
     def committed(self, took_s: float) -> int:
         """Returns how many records the commit was for."""
-        records, self._records, self._effect_bytes = self._records, 0, 0
+        records, self._records, self._effect_bytes, self._urgent = self._records, 0, 0, False
         all_took_s = took_s * self._sharers()
         rest_s = min(REST_OF_DURATION * all_took_s, max(REST_S_MAX, REST_OF_LONG_DURATION * all_took_s))
-        self._rest_until = self._clock() + max(self._interval_s, rest_s)
+        now = self._clock()
+        self._rest_until = now + max(self._interval_s, rest_s)
+        self._rest_until_urgent = now + REST_OF_DURATION_URGENT * all_took_s
         return records

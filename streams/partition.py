@@ -12,6 +12,7 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from schemas.topics import Stream
 from streams import cuts
 from streams.decisions import decisions
 from streams.offsets import Offsets
@@ -68,7 +69,11 @@ class OwnedPartition:
             effects.insert(0, cuts.told(self.number, batch.cut))
             self._telemetry.cut(self.number)
         self.state.took(batch.positions, effects, batch.reached)
-        self._pace.took(len(batch.records), sum(len(effect.value) for effect in effects))
+        self._pace.took(
+            len(batch.records),
+            sum(len(effect.value) for effect in effects),
+            urgent=any(effect.stream == Stream.ALERTS for effect in effects),
+        )
         self._report(batch, applied.counts)
         self._telemetry.decided(decisions(applied.effects))
         return None

@@ -94,13 +94,16 @@ class Site:
         return self.folder / "checkpoints"
 
     def config(self, name: str, port: int = 0, settings: Keys | None = None) -> Path:
-        """Of a worker that goes by this name: its state lies in a directory of its own, checkpoints are shared."""
+        """Of a worker or pager that goes by this name: its state has a directory of its own, checkpoints are shared."""
         own: Keys = {
             "kafka.bootstrap": self.bootstrap,
             "kafka.group": self.prefix,
             "kafka.partitions": PARTITIONS,
             **{f"kafka.topics.{stream.value}": self.topic(stream) for stream in Stream},
             "metrics.port": port or free_port(),
+            "pager.metrics_port": port or free_port(),
+            "pager.group": f"{self.prefix}-pager",
+            "pager.dir": str(self.state_dir(name)),
             "state.dir": str(self.state_dir(name)),
             "state.checkpoints": str(self.checkpoints),
             **self._settings,
@@ -128,13 +131,14 @@ class Site:
     def read(self, stream: Stream) -> dict[int, Written]:
         """By partition, in order: everything that is on an output topic now, but for what tells of cuts."""
         found: dict[int, Written] = {number: [] for number in range(PARTITIONS)}
-        for message in self._messages(stream):
+        for message in self.messages(stream):
             if stream is Stream.SIGNALS and message.key() is None:
                 continue  # a replay keeps to it and does not repeat it
             found[message.partition()].append((dict(message.headers())["ce_id"].decode(), message.value()))
         return found
 
-    def _messages(self, stream: Stream) -> Iterator[Any]:
+    def messages(self, stream: Stream) -> Iterator[Any]:
+        """Everything that is on a topic now, as the client gives it; in order within a partition."""
         from confluent_kafka import Consumer, TopicPartition  # noqa: PLC0415 - comes with the development lock
 
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "verifier", "enable.auto.commit": False})

@@ -37,6 +37,8 @@ class Worker:
     ``within`` are the words of a command that turns into the worker, such as one that gives it another view of disks.
     """
 
+    word = "worker"  # of the command line
+
     def __init__(
         self, site: Site, name: str = "worker", settings: Keys | None = None, within: Sequence[str] = ()
     ) -> None:
@@ -45,7 +47,7 @@ class Worker:
         self.began = time.monotonic()
         with self.log.open("ab") as out:
             self._log_from = out.tell()
-            command = [*within, sys.executable, "-m", "streams.cli", "worker", "--config"]
+            command = [*within, sys.executable, "-m", "streams.cli", self.word, "--config"]
             self.process = subprocess.Popen(
                 [*command, str(site.config(name, self.port, settings))], stdout=out, stderr=out
             )
@@ -87,7 +89,11 @@ class Worker:
     def require_alive(self) -> None:
         code = self.process.poll()
         if code is not None:
-            raise SiteError(f"worker {self.name} ended by itself, status {code}\n{tail_of(self.said)}")
+            raise SiteError(f"{self.word} {self.name} ended by itself, status {code}\n{tail_of(self.said)}")
+
+
+class Pager(Worker):
+    word = "pager"
 
 
 def samples(page: str, name: str) -> list[Sample]:
@@ -110,14 +116,14 @@ def gone(pid: int) -> bool:
 
 @contextmanager
 def running() -> Iterator[Callable[..., Worker]]:
-    """Starts workers with the arguments of ``Worker``; what is left of them ends with the block.
+    """Starts workers, or pagers, with the arguments of ``Worker``; what is left of them ends with the block.
 
     What they said last is shown where the block fails.
     """
     started: list[Worker] = []
 
-    def start(site: Site, name: str = "worker", settings: Keys | None = None) -> Worker:
-        started.append(Worker(site, name, settings))
+    def start(site: Site, name: str = "worker", settings: Keys | None = None, kind: type[Worker] = Worker) -> Worker:
+        started.append(kind(site, name, settings))
         return started[-1]
 
     try:

@@ -26,13 +26,17 @@ from tests.transport.chain import ChainEngine
 from tests.transport.test_partition import INPUT, Group, Topics, batch, every, sent
 from tests.transport.test_sender import Kafka
 
-NEVER_S = 3_600.0
+
+class Never(Pace):
+    """Nothing is committed but where the test makes it be: alerts would not wait for any interval."""
+
+    due = False
 
 
 class Worker:
     """A worker without a transport: batches are handed to it."""
 
-    def __init__(self, folder: StateDir, checkpoints: Path, engine_of: Any, interval_s: float) -> None:
+    def __init__(self, folder: StateDir, checkpoints: Path, engine_of: Any, interval_s: float | None) -> None:
         self.kafka, self.group = Kafka(), Group()
         self.folder = folder
         self.store = DurableStore(
@@ -57,7 +61,7 @@ class Worker:
             offsets=Topics(),
             inputs=(INPUT,),
             outputs=("driftline.alerts",),
-            pace=Pace(self.interval_s),
+            pace=Never(0.0) if self.interval_s is None else Pace(self.interval_s),
             telemetry=NoTelemetry(),
             is_current=self.partitions.is_current,
             is_member=self.group.is_member,
@@ -67,7 +71,7 @@ class Worker:
 
 
 @contextmanager
-def worker(disk: Path, checkpoints: Path, engine_of: Any = None, interval_s: float = NEVER_S) -> Iterator[Worker]:
+def worker(disk: Path, checkpoints: Path, engine_of: Any = None, interval_s: float | None = None) -> Iterator[Worker]:
     with StateDir(disk) as folder:
         made = Worker(folder, checkpoints, engine_of or every(1), interval_s)
         try:

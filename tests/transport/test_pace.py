@@ -51,6 +51,30 @@ def test_a_slow_commit_holds_events_back_for_a_second_or_three_times_as_long_as_
     assert pace.due
 
 
+def test_what_is_urgent_does_not_wait_for_the_interval():
+    clock = Clock()
+    pace = paced(clock)
+    pace.took(1, 0, urgent=True)
+    assert pace.due
+    pace.committed(0)
+    pace.took(1, 0)
+    assert not pace.due, "what was urgent is out"
+    pace.took(1, 0, urgent=True)
+    pace.took(1, 0)
+    assert pace.due
+
+
+def test_commits_for_what_is_urgent_take_half_of_the_time_at_most():
+    clock = Clock()
+    pace = Pace(0.2, clock, sharers=lambda: 4)
+    pace.committed(0.02)
+    pace.took(1, 0, urgent=True)
+    clock.now += 0.07
+    assert not pace.due
+    clock.now += 0.02
+    assert pace.due
+
+
 def test_many_records_or_large_effects_do_not_wait():
     clock = Clock()
     for records, size in ((RECORDS_MAX, 0), (1, EFFECT_BYTES_MAX)):

@@ -74,6 +74,7 @@ def partition_of(
     topics: Topics,
     group: Group,
     timeout_s: float = 5,
+    interval_s: float = 0,
     telemetry: Telemetry = NoTelemetry(),  # noqa: B008 - it holds nothing
 ) -> OwnedPartition:
     return OwnedPartition(
@@ -83,7 +84,7 @@ def partition_of(
         offsets=topics,
         inputs=(INPUT,),
         outputs=("driftline.alerts",),
-        pace=Pace(0.0),
+        pace=Pace(interval_s),
         telemetry=telemetry,
         is_current=group.is_current,
         is_member=group.is_member,
@@ -117,6 +118,14 @@ async def test_nothing_is_sent_before_it_is_committed():
     await partition.flush()
     assert (sent(kafka), partition.state.positions) == (["0-1", "0-2", "0-3"], {INPUT: 3})
     assert not partition.due
+
+
+async def test_an_alert_is_due_at_once_and_other_events_wait_for_the_interval():
+    partition = partition_of(every(3), Kafka(), Topics(), Group(), interval_s=60)
+    await partition.take(batch(0, 2, effects=(Told("metrics", "window", b"k", b"v"),)))
+    assert not partition.due
+    await partition.take(batch(2, 1))
+    assert partition.due
 
 
 async def test_what_the_reading_decided_goes_with_its_batch_also_where_that_holds_no_record():
