@@ -109,7 +109,7 @@ def test_labels_of_another_task_in_the_file_teach_no_losses() -> None:
     stream = [*balanced(chances(1, 600, 0.1), score=0.5), control("baseline", "c", baseline="q1", at=600 * SECOND)]
     stream += balanced([*chances(2, 600, 0.1), *chances(3, 300, 0.5)], 600, score=0.5)
     told = run(stream, WARM, recordings=recordings(learned(base, WARM)))
-    (alert,) = [alert for alert in told.opened if alert.signal == "loss"]
+    (alert,) = [alert for alert in told.began if alert.signal == "loss"]
     assert 1_200 * SECOND <= alert.ts - START < 1_300 * SECOND
     assert alert.evidence.baseline == pytest.approx(0.1, abs=0.05)
 
