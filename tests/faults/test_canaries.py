@@ -273,7 +273,7 @@ def requests(server: Endpoint) -> dict[str, str]:
 
 def seen(site: Site, stream: Stream) -> str:
     """Everything on a topic, as text; what a dead letter packs up is opened."""
-    return "\n".join(text for message in site._messages(stream) for text in texts_of(message, stream))
+    return "\n".join(text for message in site.messages(stream) for text in texts_of(message, stream))
 
 
 def texts_of(message: Any, stream: Stream) -> Iterator[str]:

@@ -41,7 +41,7 @@ class Client:
 
 def sent_again(site: Site) -> None:
     """What lies on the control topic, captured and sent once more with all that it has; once also with other words."""
-    captured = [message for message in site._messages(Stream.CONTROL) if message.headers()]
+    captured = [message for message in site.messages(Stream.CONTROL) if message.headers()]
     producer = Producer({"bootstrap.servers": site.bootstrap, "partitioner": "murmur2_random"})
     for message in captured:
         for value in (message.value(), message.value().replace(b'"by":"', b'"by":"not ')):

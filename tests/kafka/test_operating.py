@@ -71,7 +71,7 @@ def next_of(follow: "subprocess.Popen[str]") -> dict[str, Any]:
     return alert
 
 
-def test_an_incident_is_listed_acknowledged_and_ended_by_a_deployment(bootstrap: str, tmp_path: Path):
+def test_an_incident_is_listed_acknowledged_and_ended_by_a_new_baseline(bootstrap: str, tmp_path: Path):
     site = Site(bootstrap, tmp_path).create_topics()
     operator = Operator(site)
     with running() as start:
@@ -96,15 +96,17 @@ def test_an_incident_is_listed_acknowledged_and_ended_by_a_deployment(bootstrap:
             assert int(place[2]) == first["position"]["partition"]
             alert = next_of(follow)
             assert (alert["incident"], alert["event"]) == (name, "acknowledged")
-            operator.says("control", "deploy", "--model", model, "--version", "2", "--reason", "retrained")
+            operator.says("control", "baseline", "--model", model, "--reason", "prices changed for good")
             ended = [next_of(follow) for _ in of_model]
         assert {alert["incident"] for alert in ended} == of_model
-        assert {(alert["event"], alert["evidence"]["detail"]["why"]) for alert in ended} == {("resolved", "deployed")}
+        assert {(alert["event"], alert["evidence"]["detail"]["why"]) for alert in ended} == {
+            ("resolved", "new_baseline")
+        }
 
         assert operator.reads("incidents", "list", "--model", model) == []
         story = operator.says("incidents", "show", name)
         assert f"{model}: {alert['signal']} was acknowledged by ada." in story
-        assert f"{model}: {alert['signal']} is closed: a new version was deployed, after" in story
+        assert f"{model}: {alert['signal']} is closed: a new baseline was set, after" in story
         assert worker.stop() == 0
     live_equals_replay(site)
 

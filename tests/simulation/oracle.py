@@ -160,7 +160,7 @@ class _Model:
             self.deployed = event["version"]
         if action in ("deploy", "rollback", "baseline"):
             for key in list(self.current):
-                if not key[2] and (action == "baseline" or key[0] in (None, event["version"])):
+                if action == "baseline" or key[0] == event["version"] or (key[0] is None and not key[2]):
                     del self.current[key]
         if action in ("mute", "unmute"):
             what = (event.get("segment"), event.get("signal"))
