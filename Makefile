@@ -39,6 +39,15 @@ define install
 	@touch $(foreach lock,$(2) $(3),$(call stamp,$(1),$(lock)))
 endef
 
+# Tests on brokers mostly wait, so the others run beside them. Either failing fails it; an end by hand ends both.
+BROKER_TESTS := tests/faults tests/kafka tests/transport
+define both
+echo "make: $(BROKER_TESTS) run beside the others; what they say comes at the end"; log=$$(mktemp); \
+$(BIN)/pytest $(BROKER_TESTS) >"$$log" 2>&1 & pid=$$!; trap 'kill $$pid 2>/dev/null' INT TERM; \
+rest=0; $(BIN)/pytest $(addprefix --ignore=,$(BROKER_TESTS)) || rest=$$?; \
+brokers=0; wait $$pid || brokers=$$?; cat "$$log"; rm -f "$$log"; exit $$((rest + brokers))
+endef
+
 .PHONY: help setup demo test check soak bench mlflow-server lock clean
 
 help: ## show this
@@ -50,7 +59,7 @@ demo: $(RUN_STAMP) ## a day of traffic with known drifts, monitored; no broker n
 	@$(BIN)/driftline demo
 
 test: broker-way alertmanager-way browser-way check mlflow-server ## everything: the checks, then all tests, those on a real broker included
-	$(BIN)/pytest
+	@$(both)
 
 check: $(DEV_STAMP) ## format, lint, types, layers, examples in the documents
 	$(BIN)/ruff format --check .
