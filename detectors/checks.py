@@ -25,7 +25,7 @@ from detectors.reports import Said, ScopeKey
 from detectors.retrain import began_at
 from detectors.scope import Scope
 from detectors.shelf import Pending
-from schemas.events import Evidence, JsonScalar, Kind, Severity
+from schemas.events import AlertEvent, Evidence, JsonScalar, Kind, Severity
 
 MOST_LABELS = 0.9  # of the labels of a cohort that come at all
 NO_ALARM = ""
@@ -244,7 +244,7 @@ class Checks:
             alarm.severity = Severity.CRITICAL
         else:  # labels count from the deployment on: what came before taught the version that did not help
             alarm.uncured, alarm.retrained, alarm.opened_joined = True, False, 0
-        yield scope.reports.escalated(moment, alarm, summary)
+        yield scope.reports.step(moment, AlertEvent.ESCALATED, alarm, summary)
         if shown.answer is Answer.WORSE:
             yield from self._recommend(scope, case, moment, _of_rollback(moment, detail, shown))
 

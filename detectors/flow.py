@@ -19,7 +19,7 @@ from detectors.mutes import Mutes
 from detectors.reports import NO_BASELINE, Reports, Said, ScopeKey, Step
 from detectors.silence import Limit, Pauses, PausesState
 from detectors.volume import FACTOR, Deviation, Volume, VolumeState
-from schemas.events import ChangePoint, Evidence, Kind, Severity
+from schemas.events import AlertEvent, ChangePoint, Evidence, Kind, Severity
 from schemas.times import duration_ms
 
 PREDICTIONS, LABELS, VOLUME = "predictions", "labels", "volume"  # signals
@@ -190,7 +190,7 @@ class Flow:
             return
         self._muted.discard(signal)
         self.alarms[signal] = begun(self._key.text, signal, *meaning, evidence, moment.now, moment.position)
-        yield self.reports.began(moment, self.alarms[signal], summary)
+        yield self.reports.step(moment, AlertEvent.OPENED, self.alarms[signal], summary)
 
     def end(self, moment: Moment, signal: str, why: Closing) -> Step:
         """By hand, a silence is dealt with until the next record: it is not told again."""

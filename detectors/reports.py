@@ -130,14 +130,9 @@ class Reports:
         )
         return Decided(moment.at, event)
 
-    def began(self, moment: Moment, alarm: Alarm, summary: str) -> "Step":
-        return Step(moment, AlertEvent.OPENED, alarm, self._told(alarm, alarm.evidence), summary)
-
-    def updated(self, moment: Moment, alarm: Alarm, summary: str) -> "Step":
-        return Step(moment, AlertEvent.UPDATED, alarm, self._told(alarm, alarm.evidence), summary)
-
-    def amended(self, moment: Moment, alarm: Alarm, summary: str) -> "Step":
-        return Step(moment, AlertEvent.AMENDED, alarm, self._told(alarm, alarm.evidence), summary)
+    def step(self, moment: Moment, event: AlertEvent, alarm: Alarm, summary: str) -> "Step":
+        """Of an alarm that is on."""
+        return Step(moment, event, alarm, self._told(alarm, alarm.evidence), summary)
 
     def ended(
         self,
@@ -154,9 +149,6 @@ class Reports:
         lasted = moment.now - alarm.opened_ts
         summary = summary or wording.resolved(self._key.model, alarm.signal, why, lasted)
         return Step(moment, AlertEvent.RESOLVED, alarm, self._told(alarm, evidence), summary, why)
-
-    def escalated(self, moment: Moment, alarm: Alarm, summary: str) -> "Step":
-        return Step(moment, AlertEvent.ESCALATED, alarm, self._told(alarm, alarm.evidence), summary)
 
     def _told(self, alarm: Alarm, evidence: Evidence) -> "Told":
         held = self._held_against(evidence)

@@ -48,7 +48,7 @@ from detectors.shelf import Pending
 from detectors.tally import Labels, Level
 from detectors.watched import Happening, Loss, Watched, WatchedState
 from detectors.windows import Archive, Book, BookState, Counted
-from schemas.events import Evidence, LabelCounts, Position
+from schemas.events import AlertEvent, Evidence, LabelCounts, Position
 
 
 class ScopeState(msgspec.Struct, array_like=True, frozen=True):
@@ -185,7 +185,7 @@ class Scope:
                 else:
                     alarm.evidence = shown
                     summary = wording.amended(self.key.model, column, shown, group.rate)
-                    yield self.reports.amended(moment, alarm, summary)
+                    yield self.reports.step(moment, AlertEvent.AMENDED, alarm, summary)
 
     # -- deciding -----------------------------------------------------------------------------------------------------
 
@@ -308,7 +308,7 @@ class Scope:
         if name is not None:
             alarm.evidence = named(at.group, index, alarm.evidence, name)
         if name is not None or is_news(before, alarm.evidence.detail):
-            yield self.reports.updated(moment, alarm, self._sentence(at, column, alarm, name))
+            yield self.reports.step(moment, AlertEvent.UPDATED, alarm, self._sentence(at, column, alarm, name))
 
     def _see_harm(self, alarm: Alarm, column: Column, moment: Moment) -> None:
         """Labels may come long after what they are of: they are waited for, and told of when it is over."""
@@ -343,7 +343,7 @@ class Scope:
             moment.position,
         )
         alarm.judged_until = self.explainer.judged_until(at)
-        return self.reports.began(moment, alarm, self._sentence(at, column, alarm, name))
+        return self.reports.step(moment, AlertEvent.OPENED, alarm, self._sentence(at, column, alarm, name))
 
     def _sentence(self, at: Happening, column: Column, alarm: Alarm, name: Name | None) -> str:
         looks = name.words if name is not None else ""

@@ -53,7 +53,7 @@ class Owner:
         )
         alarm = begun(self.key.text, signal, SIGNALS[signal], "d", severity, shown, moment.now, moment.position)
         self.alarms[signal] = alarm
-        return self.reports.began(moment, alarm, "began.")
+        return self.reports.step(moment, AlertEvent.OPENED, alarm, "began.")
 
     def tried(self, moment: Moment, signal: str, version: str, answer: str) -> Step:
         alarm = self.alarms[signal]
@@ -61,7 +61,7 @@ class Owner:
         alarm.evidence = msgspec.structs.replace(alarm.evidence, detail=detail)
         if answer == "worse":
             alarm.severity = Severity.CRITICAL
-        return self.reports.escalated(moment, alarm, "tried.")
+        return self.reports.step(moment, AlertEvent.ESCALATED, alarm, "tried.")
 
     def end(self, moment: Moment, signal: str, why: Closing) -> Step:
         alarm = self.alarms.pop(signal)
