@@ -1,7 +1,6 @@
 """The audit log of a partition: an entry for each control event, in stream order, linked by hashes into a chain."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
@@ -12,12 +11,11 @@ from detectors.sealing import open_sealed, seal
 from detectors.signing import Checked, Guard, GuardState, Keys
 from schemas.chain import hash_of
 from schemas.codec import encode
-from schemas.events import Audit, Control
+from schemas.events import Audit
 from schemas.reasons import AuditResult
 from schemas.times import to_ms
 
 _AUDIT = b"A"  # under this key it is kept
-_TEXTS = ("by", "reason", "version", "incident", "signal", "segment", "baseline")
 _PACK = msgspec.msgpack.Encoder().encode
 
 
@@ -62,11 +60,17 @@ class AuditLog:
             control=event.id,
             action=event.action,
             model=event.model,
+            by=event.by,
+            reason=event.reason,
+            version=event.version,
+            incident=event.incident,
+            signal=event.signal,
+            segment=event.segment,
+            baseline=event.baseline,
             until=None if event.until is None else to_ms(event.until),
             verdict=event.verdict,
             ts=time,
             position=position,
-            **_texts(event),
         )
         state.entries, state.last = entry.seq, hash_of(encode(entry))
         self._unsaved = True
@@ -77,7 +81,3 @@ class AuditLog:
         if self._unsaved:
             self._unsaved = False
             yield _AUDIT, seal(_PACK(self._state))
-
-
-def _texts(event: Control) -> dict[str, Any]:
-    return {name: getattr(event, name) for name in _TEXTS}

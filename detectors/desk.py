@@ -177,7 +177,7 @@ class Desk:
     def _ended(self, step: Step) -> Iterator[Decided]:
         told = step.told
         incident, why = self.incidents[step.alarm.incident], step.why or Closing.RECOVERED
-        incident.off(step.alarm.id, told.name)
+        del incident.on[step.alarm.id]
         if told.name == incident.told.name:
             incident.told = _with(told, {_BECAUSE: incident.told.evidence.detail[_BECAUSE]})
         if why is not Closing.LABELS:

@@ -44,7 +44,6 @@ TRANSITIONS: Mapping[tuple[Stands, AlertEvent], Stands] = {
     **{(stands, AlertEvent.ESCALATED): Stands.OPEN for stands in _OPEN},  # what was acknowledged was less than this
     **{(stands, AlertEvent.RESOLVED): Stands.RESOLVED for stands in _OPEN},
     **{(stands, AlertEvent.RETRACTED): Stands.RETRACTED for stands in (*_OPEN, Stands.RESOLVED)},
-    (Stands.RESOLVED, AlertEvent.AMENDED): Stands.RESOLVED,
     (Stands.RESOLVED, AlertEvent.REOPENED): Stands.OPEN,
 }
 
@@ -128,10 +127,6 @@ class Incident(msgspec.Struct, array_like=True):
             self.kinds.append(kind)
         if name not in self.seen and len(self.seen) < SEEN_MAX:
             self.seen[name] = told.words
-
-    def off(self, alarm: str, name: str) -> None:
-        """One of its alarms has ended. What was written before ids were kept has its name."""
-        del self.on[alarm if alarm in self.on else name]
 
     def hold_ms(self, grace_ms: int) -> int:
         """For how long nothing may be on before it is over: longer each time that it has come again."""

@@ -72,7 +72,7 @@ class Told(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def name(self) -> str:
-        """There is one alarm of that name at a time."""
+        """What comes back has the same; so may two alarms at a time, where a version was deployed anew."""
         return f"{self.key.text}\x1f{self.signal}"
 
     @property
