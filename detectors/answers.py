@@ -8,7 +8,7 @@ from detectors.effects import Decided
 from detectors.incident import Incident, Stands
 from detectors.lifecycle import Alarm, Closing
 from detectors.moment import Moment
-from detectors.reports import Reports, ScopeKey, Step
+from detectors.reports import Step, of_model
 from schemas.events import Control, ControlAction, Verdict
 from schemas.reasons import AuditResult
 
@@ -80,5 +80,5 @@ def answered(
         if over.stands is Stands.RESOLVED and event.verdict is Verdict.FALSE_ALARM:
             yield desk.retract(over, moment, Closing.FALSE_ALARM)
         return AuditResult.APPLIED
-    yield Reports(ScopeKey(desk.model, None, None, False)).not_open(moment, event)
+    yield of_model(desk.model).not_open(moment, event)
     return AuditResult.NOT_OPEN

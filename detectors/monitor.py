@@ -16,7 +16,7 @@ from detectors.lifecycle import Closing
 from detectors.loss import EVIDENCE, LossRule, Pair, configured, counted, found_out, losses
 from detectors.moment import Item, Moment
 from detectors.mutes import Mute, Mutes
-from detectors.reports import Reports, Said, ScopeKey
+from detectors.reports import Said, of_model
 from detectors.scope import Scope
 from detectors.shelf import Pending, Room, Shelf
 from detectors.tally import Level
@@ -179,7 +179,7 @@ class Monitor:
         moment = Moment.of(item)
         yield from self._desk.tick(moment)
         yield from self._desk.said(step for scope in self._scopes for step in scope.amended(moment))
-        reports = Reports(ScopeKey(self.model, None, None, False))
+        reports = of_model(self.model)
         for name, ended, most in told_limits(self.joins, self._told):
             yield reports.limit(moment, name, ended, most)
         yield from self._desk.said(self._checks.due(moment, self._join.unanswered))

@@ -266,6 +266,11 @@ class Reports:
         return Kind.CHALLENGER if self._key.challenger else kind
 
 
+def of_model(model: str) -> Reports:
+    """Of what is no version's and no segment's, and is held against no baseline."""
+    return Reports(ScopeKey(model, None, None, False), NO_BASELINE)
+
+
 def beside(moment: Moment, told: Told, incident: str, disposition: Disposition) -> Decided:
     """What became of an alarm where no alert says it."""
     detail = {**told.evidence.detail, "incident": incident}

@@ -19,7 +19,7 @@ from detectors.lifecycle import Alarm
 from detectors.loss import LossRule
 from detectors.moment import Moment
 from detectors.mutes import Mutes
-from detectors.reports import FROM_STREAM, NO_BASELINE, Reports, ScopeKey
+from detectors.reports import FROM_STREAM, Reports, ScopeKey, of_model
 from detectors.retrain import Asked, Policy
 from detectors.scope import Scope, ScopeState
 from detectors.shelf import Pending, Room
@@ -110,7 +110,7 @@ class Scopes:
         self._stricter = after
         for scope in self:
             scope.allow_anew(after)
-        yield Reports(ScopeKey(self._model, None, None, False), NO_BASELINE).stricter(moment, after, STRICTER_MAX)
+        yield of_model(self._model).stricter(moment, after, STRICTER_MAX)
 
     def parts(self, of: ScopeKey) -> list[Explainer]:
         """The segments of a whole model."""
