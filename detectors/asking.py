@@ -7,8 +7,8 @@ from typing import NamedTuple
 import msgspec
 
 from detectors.causes import LABELS_MIN
+from detectors.cure import TWO_SIDED_95
 from detectors.effects import Decided
-from detectors.evidence import TWO_SIDED_95
 from detectors.explaining import Explainer
 from detectors.lifecycle import Alarm
 from detectors.moment import Moment

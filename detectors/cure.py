@@ -32,7 +32,7 @@ STRATUM_MIN = 8  # losses of the version before in a segment; smaller ones are c
 STRATA_MAX = 50
 BACK = 0.25  # what may be left of the harm where that is more than the floor
 CUT = 12.0  # standard deviations above the usual: as far as detectors look
-TWO_SIDED_95 = 1.96
+TWO_SIDED_95 = 1.96  # standard errors: the interval in which a mean lies 95 times in 100
 COHORTS = 4  # that begin in the time that labels are waited for
 REST = ""  # the segment of what has none
 

@@ -11,15 +11,13 @@ from detectors.budget import in_unit
 from detectors.config import ModelConfig
 from detectors.corrections import Corrections
 from detectors.course import AT_ONCE, Course, course
-from detectors.cure import Shown
+from detectors.cure import TWO_SIDED_95, Shown
 from detectors.group import Found, Group, Recent
 from detectors.lifecycle import RECOVERED_ROWS, Alarm, Closing, Past, loss_floor
 from detectors.likeness import Name
 from detectors.moment import Moment
 from detectors.timeline import COARSEST_PART, STRIDE, Timeline
 from schemas.events import ChangePoint, Evidence, JsonScalar
-
-TWO_SIDED_95 = 1.96  # standard errors: the interval in which the effect lies 95 times in 100
 
 
 def of_finding(group: Group, found: Found, row: int, timeline: Timeline, config: ModelConfig, at: Moment) -> Evidence:

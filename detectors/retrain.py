@@ -6,13 +6,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from detectors.budget import MONTH_MS
 from detectors.config import RetrainConfig
 from detectors.course import Course
 from detectors.lifecycle import Alarm
 from schemas.events import Kind
-from schemas.times import UNIT_MS, duration_ms
-
-MONTH_MS = 30 * UNIT_MS["d"]
+from schemas.times import duration_ms
 
 
 class RetrainReason(StrEnum):
