@@ -5,7 +5,6 @@ twice, which changes nothing. Several processes may run; whoever has the topic's
 """
 
 import asyncio
-import signal
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing, suppress
 from time import time
@@ -19,6 +18,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from schemas.events import Control
 from schemas.times import duration_ms
 from streams import control
+from streams.chores import until_told
 from streams.connection import client_settings, is_refusal, start_client
 from streams.errors import BrokerError, UsageError
 from streams.mlflow.advice import read
@@ -42,7 +42,6 @@ STANDBY_S = 1.0
 CLOCKS_DIFFER_MS = 3_600_000  # at most, the brokers' and ours
 ANSWER_S = 10.0
 SEARCH_S = 120.0  # for one event among some days of ticks
-STOP_S = 25.0
 
 
 def run(settings: Settings, metrics: MlflowMetrics) -> int:
@@ -90,27 +89,12 @@ class Integration:
         self._tagger = Tagger(registry, names, mlflow.alias, metrics, time, apply_rollbacks=mlflow.apply_rollbacks)
         self._announcer = Announcer(registry, ControlTopic(settings.kafka, signer), names, mlflow.alias, metrics, time)
         self._consumer: AIOKafkaConsumer | None = None
-        self._stopping = asyncio.Event()
         self._taking = Attempts("taking events into the registry", metrics.failed)
         self._following = Attempts("following aliases", metrics.failed)
 
     async def run(self) -> int:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
-        stop = asyncio.create_task(self._stopping.wait())
-        tasks: list[asyncio.Task[None]] = [asyncio.create_task(chore) for chore in (self._take(), self._follow())]
-        try:
-            await asyncio.wait((stop, *tasks), return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                if task.done():
-                    await task  # neither ends by itself but by an error
-            log.info("stopped")
-            return 0
-        finally:
-            for each in (stop, *tasks):
-                each.cancel()
-            await asyncio.wait((stop, *tasks), timeout=STOP_S)
+        await until_told((self._take(), self._follow()))
+        return 0
 
     # Events into the registry.
 

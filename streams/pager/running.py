@@ -5,8 +5,7 @@ and what is over by its end pages nobody. The sinks are served also while no bro
 """
 
 import asyncio
-import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from random import SystemRandom
@@ -19,6 +18,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from schemas.times import duration_ms
 from streams import watchdog
+from streams.chores import until_told
 from streams.connection import client_settings, is_refusal, start_client
 from streams.errors import BrokerError, CorruptStateError, UsageError
 from streams.pager import build
@@ -48,7 +48,6 @@ ANSWER_S = 10.0
 CATCH_UP_S = 60.0
 PRUNE_EVERY_S = 3_600.0
 LOOK_AGAIN_S = 60.0  # a clock that was set back must not make a wait of a minute one of hours
-STOP_S = 25.0  # an attempt that is under way is waited for so long
 THE_ONE = 0  # the directory holds one database
 
 
@@ -96,7 +95,6 @@ class Pager:
         self._wakes = {name: asyncio.Event() for name in sinks}
         self._began = monotonic()
         self._caught_up = asyncio.Event()
-        self._stopping = asyncio.Event()
         self._pulse = Pulse(monotonic)
         self._progress = Progress()
         self._progress.ready()  # deliveries need no broker; that none answers is judged by itself
@@ -121,28 +119,16 @@ class Pager:
         ]
 
     async def run(self) -> int:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
         stall_s = duration_ms(self._settings.worker.watchdog_stall) / 1000
         dog = Watchdog(self._progress, stall_s, lambda stall: watchdog.end_process(stall, stall_s))
         dog.start()
-        stop = asyncio.create_task(self._stopping.wait())
-        tasks = [asyncio.create_task(chore) for chore in self._chores()]
         try:
-            await asyncio.wait((stop, *tasks), return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                if task.done():
-                    await task  # none ends by itself but by an error
-            log.info("stopped")
+            await until_told(self._chores())
             return 0
         finally:
-            for task in (stop, *tasks):
-                task.cancel()
-            await asyncio.wait((stop, *tasks), timeout=STOP_S)
             dog.stop()
 
-    def _chores(self) -> Sequence[Any]:
+    def _chores(self) -> Sequence[Coroutine[Any, Any, None]]:
         heartbeat = Heartbeat(self._settings.pager, self._pulse, self._metrics.heartbeat)
         return (
             self._take(),
