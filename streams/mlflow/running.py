@@ -19,8 +19,9 @@ from schemas.events import Control
 from schemas.times import duration_ms
 from streams import control
 from streams.chores import until_told
-from streams.connection import client_settings, is_refusal, start_client
-from streams.errors import BrokerError, UsageError
+from streams.connection import client_settings, is_refusal
+from streams.errors import BrokerError
+from streams.member import join, member
 from streams.mlflow.advice import read
 from streams.mlflow.announcer import Announcer
 from streams.mlflow.attempts import Attempts
@@ -100,20 +101,9 @@ class Integration:
 
     async def _take(self) -> None:
         topic = self._kafka.topics.retrain
-        consumer = AIOKafkaConsumer(
-            group_id=self._group,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            session_timeout_ms=duration_ms(self._kafka.session_timeout),
-            heartbeat_interval_ms=duration_ms(self._kafka.heartbeat_interval),
-            max_poll_records=RECORDS_MAX,
-            **client_settings(self._kafka),
-        )
+        consumer = member(self._kafka, self._group, records_max=RECORDS_MAX)
         try:
-            await start_client(consumer)
-            if topic not in await consumer.topics():
-                raise UsageError("there is no such topic", where=topic, advice="make it with driftline topics create")
-            consumer.subscribe([topic])
+            await join(consumer, topic)
             self._consumer = consumer
             while True:
                 await self._turn(consumer)

@@ -19,8 +19,9 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from schemas.times import duration_ms
 from streams import watchdog
 from streams.chores import until_told
-from streams.connection import client_settings, is_refusal, start_client
-from streams.errors import BrokerError, CorruptStateError, UsageError
+from streams.connection import is_refusal
+from streams.errors import BrokerError, CorruptStateError
+from streams.member import join, member
 from streams.pager import build
 from streams.pager.courier import Courier, Post, serve
 from streams.pager.decisions import Decision
@@ -159,23 +160,9 @@ class Pager:
         """Brokers that are away are waited for: meanwhile what is in the outbox goes out."""
         kafka, pager = self._settings.kafka, self._settings.pager
         while True:
-            consumer = AIOKafkaConsumer(
-                group_id=pager.group,
-                group_instance_id=self._outbox.instance,
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-                session_timeout_ms=duration_ms(kafka.session_timeout),
-                heartbeat_interval_ms=duration_ms(kafka.heartbeat_interval),
-                max_poll_records=BATCH_RECORDS_MAX,
-                **client_settings(kafka),
-            )
+            consumer = member(kafka, pager.group, records_max=BATCH_RECORDS_MAX, instance=self._outbox.instance)
             try:
-                await start_client(consumer)
-                topic = kafka.topics.alerts
-                if topic not in await consumer.topics():
-                    advice = "make it with driftline topics create"
-                    raise UsageError("there is no such topic", where=topic, advice=advice)
-                consumer.subscribe([topic], listener=_Seek(consumer, self._outbox))
+                await join(consumer, kafka.topics.alerts, _Seek(consumer, self._outbox))
                 return consumer
             except KafkaConnectionError as error:
                 log.warning("brokers do not answer", reason=str(error))
