@@ -103,8 +103,7 @@ class Outbox:
         """What the time alone brings: mutes that end, causes that are over, digests."""
         changes = Changes()
         self._decisions.look(now, changes)
-        if changes.rows:
-            changes.write(self._disk)
+        changes.write(self._disk)
         return Looked(self._decisions.made(), bool(changes.rows))
 
     # Delivering.
@@ -138,8 +137,7 @@ class Outbox:
         if delivery.action is Action.TRIGGER and delivery.incident in self._incidents:
             self._budgets.count(alert, page, now, changes)
             self._decisions.went_out(delivery.incident, changes)
-        if changes.rows:
-            changes.write(self._disk)
+        changes.write(self._disk)
         is_page, is_end = delivery.action is Action.TRIGGER, delivery.action is Action.RESOLVE
         notes = (delivery.note, self._budgets.last_word(alert, page, now) if is_page else "")
         return self._page(delivery, alert, now)._replace(
@@ -256,16 +254,14 @@ class Outbox:
             del self._held[sink]
             changes.delete(HELD + sink.encode())
         self._decisions.keep_only(sinks, now, changes)
-        if changes.rows:
-            changes.write(self._disk)
+        changes.write(self._disk)
         return gone
 
     def prune(self, now: float) -> None:
         """Forgets incidents that were over long ago, or first where there are too many."""
         changes = Changes()
         self._decisions.prune(now, changes)
-        if changes.rows:
-            changes.write(self._disk)
+        changes.write(self._disk)
 
 
 def _counted_as(delivery: Delivery, alert: ShownAlert) -> str:

@@ -41,8 +41,7 @@ class Queues:
         changes = Changes()
         for place in [(sink, name) for sink, queues in self._waiting.items() for name in queues]:
             self.settle(*place, changes)  # an end or a mute may have come while a page was under way
-        if changes.rows:
-            changes.write(disk)
+        changes.write(disk)
 
     # Putting in.
 

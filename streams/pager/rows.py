@@ -134,6 +134,9 @@ class Changes:
         self.rows[key] = None
 
     def write(self, disk: Disk) -> None:
+        """Where nothing changes, the disk is left alone."""
+        if not self.rows:
+            return
         puts = [(key, row) for key, row in self.rows.items() if row is not None]
         disk.write(puts, [key for key, row in self.rows.items() if row is None])
 
