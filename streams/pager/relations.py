@@ -44,10 +44,7 @@ def _inbound(inbound: InboundSettings) -> Iterator[Problem]:
         return
     if not given:
         yield Problem((*path, "listen"), "needs pagerduty_secret or slack_secret: what is not signed is not heard")
-    host, port = host_and_port(inbound.listen)
-    mistake = mistake_in_host(host)
-    if mistake or not 0 < port < 65_536:
-        yield Problem((*path, "listen"), mistake or "must have a port from 1 to 65535", shown(inbound.listen))
+    yield from _host_and_port(inbound.listen, (*path, "listen"))
 
 
 def _sink(sink: SinkSettings, name: str, sinks: Mapping[str, SinkSettings]) -> Iterator[Problem]:
@@ -94,10 +91,14 @@ def _email(sink: SinkSettings, path: Path) -> Iterator[Problem]:
         if not MAIL_ADDRESS.accepts(address):
             yield Problem((*path, "recipients"), f"must be a list of addresses: {MAIL_ADDRESS.allowed}", shown(address))
     if sink.server:
-        host, port = host_and_port(sink.server)
-        mistake = mistake_in_host(host)
-        if mistake or not 0 < port < 65_536:
-            yield Problem((*path, "server"), mistake or "must have a port from 1 to 65535", shown(sink.server))
+        yield from _host_and_port(sink.server, (*path, "server"))
+
+
+def _host_and_port(text: str, path: Path) -> Iterator[Problem]:
+    host, port = host_and_port(text)
+    mistake = mistake_in_host(host)
+    if mistake or not 0 < port < 65_536:
+        yield Problem(path, mistake or "must have a port from 1 to 65535", shown(text))
 
 
 def _fallback(sink: SinkSettings, name: str, sinks: Mapping[str, SinkSettings], path: Path) -> Iterator[Problem]:
