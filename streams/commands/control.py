@@ -13,14 +13,15 @@ if TYPE_CHECKING:  # what is heavy is imported when the command runs
     from schemas.events import Control
     from streams.settings import Settings
 
-WORDS_MAX = 4_096  # characters of one field, as in the contract: what is longer is a document, and is better linked
-
 
 def _word(text: str) -> str:
+    """What is longer is a document, and is better linked."""
+    from schemas.events import WORD_CHARACTERS_MAX  # noqa: PLC0415 - it is not wanted for a quick --help
+
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty")
-    if len(text) > WORDS_MAX:
-        raise argparse.ArgumentTypeError(f"has {len(text):,} characters: at most {WORDS_MAX:,} are allowed")
+    if len(text) > WORD_CHARACTERS_MAX:
+        raise argparse.ArgumentTypeError(f"has {len(text):,} characters: at most {WORD_CHARACTERS_MAX:,} are allowed")
     return text
 
 
