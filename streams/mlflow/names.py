@@ -1,10 +1,10 @@
 """What models and versions are called: here, and in the registry."""
 
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 
 from streams.keys import MODEL_NAME
 from streams.mlflow.registry import Registered, Registry, RegistryError, Trouble, Version
+from streams.pager.routes import fits
 from streams.sections import MlflowSettings
 
 
@@ -21,7 +21,7 @@ class Names:
         """The model that a registered one is here, where its alias is to be watched."""
         model = self._here.get(name, name)
         mine = self.in_registry(model) == name and MODEL_NAME.accepts(model)
-        return model if mine and any(fnmatchcase(model, glob) for glob in self._watch) else None
+        return model if mine and fits(model, self._watch) else None
 
     def of_version(self, version: Version) -> str | None:
         """How predictions call it; ``None`` where it does not say so yet."""
