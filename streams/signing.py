@@ -1,6 +1,7 @@
 """The keys of control events, from the configuration: what a worker checks with, and what this client signs with."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from time import time
 from typing import NamedTuple
 
 from detectors.signing import Keys
@@ -46,6 +47,16 @@ def signer_of(control: ControlSettings, now: int) -> Signer | None:
     secret = control.keys[name].secret
     assert secret is not None, "a key without a secret is a mistake in the configuration"
     return Signer(name, secret)
+
+
+def signers(control: ControlSettings) -> Callable[[], Signer | None]:
+    """To be asked for each event, since a key may end. What is wrong with the keys by now is raised at once."""
+
+    def signer() -> Signer | None:
+        return signer_of(control, int(time() * 1000))
+
+    signer()
+    return signer
 
 
 def _ends(control: ControlSettings) -> dict[str, int]:

@@ -5,7 +5,7 @@ twice, which changes nothing. Several processes may run; whoever has the topic's
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from time import time
 from typing import Any
@@ -33,7 +33,7 @@ from streams.offsets import Offsets
 from streams.partition_counts import partition_counts
 from streams.sections import KafkaSettings
 from streams.settings import Settings
-from streams.signing import Signer, signer_of
+from streams.signing import Signer, signers
 
 log = structlog.get_logger(__name__)
 
@@ -57,13 +57,14 @@ def run(settings: Settings, metrics: MlflowMetrics) -> int:
 class ControlTopic:
     """Where the monitor is told."""
 
-    def __init__(self, kafka: KafkaSettings, signer: Signer | None = None) -> None:
+    def __init__(self, kafka: KafkaSettings, signer: Callable[[], Signer | None]) -> None:
         self._kafka, self._signer = kafka, signer
 
     async def send(self, event: Control) -> None:
-        if self._signer is not None:  # what is signed must be new: an intention may have waited for a process
+        signer = self._signer()
+        if signer is not None:  # what is signed must be new: an intention may have waited for a process
             event = msgspec.structs.replace(event, ts=int(time() * 1000))
-        await control.send(self._kafka, control.checked(event), self._signer)
+        await control.send(self._kafka, control.checked(event), signer)
 
     async def was_sent(self, event_id: str, since: int) -> bool:
         topic = self._kafka.topics.control
@@ -84,11 +85,11 @@ class ControlTopic:
 class Integration:
     def __init__(self, settings: Settings, registry: MlflowRegistry, metrics: MlflowMetrics) -> None:
         mlflow, names = settings.mlflow, Names(settings.mlflow)
-        signer = signer_of(settings.control, int(time() * 1000))
+        topic = ControlTopic(settings.kafka, signers(settings.control))
         self._kafka, self._group, self._metrics = settings.kafka, mlflow.group, metrics
         self._poll_s = duration_ms(mlflow.poll_interval) / 1000
         self._tagger = Tagger(registry, names, mlflow.alias, metrics, time, apply_rollbacks=mlflow.apply_rollbacks)
-        self._announcer = Announcer(registry, ControlTopic(settings.kafka, signer), names, mlflow.alias, metrics, time)
+        self._announcer = Announcer(registry, topic, names, mlflow.alias, metrics, time)
         self._consumer: AIOKafkaConsumer | None = None
         self._taking = Attempts("taking events into the registry", metrics.failed)
         self._following = Attempts("following aliases", metrics.failed)

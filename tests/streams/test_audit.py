@@ -17,7 +17,7 @@ from schemas.events import Audit, Control, ControlAction, Position
 from schemas.reasons import AuditResult
 from schemas.records import Record
 from schemas.signatures import HEADER, signature
-from streams import audit, embedded
+from streams import audit, embedded, signing
 from streams.audit import Break, Chain, Listing
 from streams.cli import main
 from streams.errors import SettingsError, UsageError
@@ -274,12 +274,25 @@ async def test_an_intention_of_mlflow_that_waited_is_signed_as_of_when_it_is_sen
     intended = msgspec.json.decode(control(1), type=Control)
     signer = signer_of(keys("ops"), START)
     for of in (None, signer):
-        await running.ControlTopic(KafkaSettings(), of).send(intended)
+        await running.ControlTopic(KafkaSettings(), lambda of=of: of).send(intended)
     (unsigned, nobody), (signed, somebody) = sent
     assert (unsigned, nobody, somebody) == (intended, None, signer)
     assert isinstance(signed.ts, int)
     assert time.time() * 1000 - MINUTE < signed.ts
     assert msgspec.structs.replace(signed, ts=START) == intended
+
+
+def test_whoever_signs_for_long_is_told_when_its_key_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = ControlSettings(keys={"ops": KeySettings(secret=Secret("ops" + CANARY), until="2026-02-01T00:00:00Z")})
+    now = [START / 1000]
+    monkeypatch.setattr(signing, "time", lambda: now[0])
+    signer = signing.signers(ends)
+    assert signer() == Signer("ops", Secret("ops" + CANARY))
+    now[0] += 40 * 86_400
+    with pytest.raises(UsageError, match=r"control\.keys\.ops: signs nothing any more"):
+        signer()
+    with pytest.raises(UsageError, match="signs nothing any more"):
+        signing.signers(ends)
 
 
 def test_a_signers_header_is_the_signature() -> None:

@@ -17,7 +17,7 @@ from streams.pager.metrics import PagerMetrics
 from streams.pager.outbox import Outbox
 from streams.secrets import Secret
 from streams.sections import InboundSettings, Settings
-from streams.signing import Signer, signer_of
+from streams.signing import signers
 
 log = structlog.get_logger(__name__)
 
@@ -30,12 +30,7 @@ async def hear(settings: Settings, outbox: Outbox, metrics: PagerMetrics) -> Non
     if inbound.listen is None:
         await asyncio.Event().wait()
         return
-
-    def signer() -> Signer | None:
-        return signer_of(settings.control, int(time() * 1000))
-
-    signer()  # what is wrong with the keys is told now and not with the first answer
-    sender = ControlSender(settings.kafka, signer)
+    sender = ControlSender(settings.kafka, signers(settings.control))
     desk = Desk(secrets(inbound), outbox.whose, sender, metrics, time)
     try:
         await asyncio.gather(Door(host_and_port(inbound.listen), desk).serve(), _connect(sender))
