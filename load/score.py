@@ -1,6 +1,6 @@
 """Holds alerts against the truth: what was found, how late, and what was a false alarm. Pure: values in, values out."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -9,6 +9,7 @@ import numpy as np
 from load.scenarios import InjectedDrift, Scenario, Traffic
 from load.scenarios.time import HOUR_MS, Times
 from schemas.events import Alert, AlertEvent
+from streams.scoring import first_told
 
 # For so long after a change has ended, windows still hold values of its time: an alarm then is late, not false.
 SETTLES_MS = 1 * HOUR_MS
@@ -100,16 +101,6 @@ def score(truth: Sequence[InjectedDrift], alerts: Sequence[Alert], timelines: Ma
             given.setdefault((index, verdict), []).append(alert)
     results = tuple(_result(index, drift, given, resolved, timelines) for index, drift in enumerate(truth))
     return Score(results, tuple(false_alarms))
-
-
-def first_told(alerts: Iterable[Alert]) -> Iterator[Alert]:
-    """Each signal of an incident where it is told first, and again where the incident has opened again."""
-    known: set[tuple[str, str | None, str]] = set()
-    for alert in alerts:
-        name = (alert.incident, alert.segment, alert.signal)
-        if name not in known or alert.event in (AlertEvent.OPENED, AlertEvent.REOPENED):
-            known.add(name)
-            yield alert
 
 
 def score_scenario(day: Scenario, alerts: Sequence[Alert]) -> Score:

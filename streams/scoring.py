@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from detectors.lifecycle import Disposition
 from schemas.events import Alert, AlertEvent, Signal
 from schemas.times import UNIT_MS
 from streams.truth import Change
@@ -19,7 +20,6 @@ from streams.truth import Change
 ECHO_MS, ECHO_ROWS = UNIT_MS["h"], 1_000  # after a change has ended; whichever lasts longer
 ALWAYS_EVERY = 100  # rows between the alarms of the detector that always fires
 _OPENS = frozenset({AlertEvent.OPENED, AlertEvent.REOPENED})
-_JOINED = "grouped"  # the disposition of an alarm that has joined an incident
 _FOR_EVER = 1 << 62
 
 
@@ -75,16 +75,23 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
 
 def of_results(alerts: Iterable[Alert], signals: Iterable[Signal]) -> list[Alarm]:
     """What a replay told: each signal of an incident where it is told first, and where it joined without a word."""
-    alarms: list[Alarm] = []
-    known: set[tuple[str, str | None, str]] = set()
-    for alert in alerts:
-        name, opens = (alert.incident, alert.segment, alert.signal), alert.event in _OPENS
-        if name not in known or opens:
-            known.add(name)
-            alarms.append(Alarm(alert.model, alert.ts, alert.signal, alert.segment, opens))
-    joined = (one for one in signals if one.disposition == _JOINED)
+    alarms = [
+        Alarm(alert.model, alert.ts, alert.signal, alert.segment, opens=alert.event in _OPENS)
+        for alert in first_told(alerts)
+    ]
+    joined = (one for one in signals if one.disposition == Disposition.GROUPED)
     alarms += [Alarm(one.model, one.ts, one.signal, one.segment, opens=False) for one in joined]
     return sorted(alarms, key=lambda alarm: alarm.ts)
+
+
+def first_told(alerts: Iterable[Alert]) -> Iterator[Alert]:
+    """Each signal of an incident where it is told first, and again where the incident has opened again."""
+    known: set[tuple[str, str | None, str]] = set()
+    for alert in alerts:
+        name = (alert.incident, alert.segment, alert.signal)
+        if name not in known or alert.event in _OPENS:
+            known.add(name)
+            yield alert
 
 
 def always(times: Mapping[str, Times]) -> list[Alarm]:

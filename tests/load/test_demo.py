@@ -9,11 +9,12 @@ import pytest
 
 from load.demo_report import WIDTH, announce, console_on, judged, show
 from load.scenarios import HEALTHY, Scenario, scenario
-from load.score import first_told, score_scenario
+from load.score import score_scenario
 from load.trial import Trial, try_out
 from schemas.events import Alert, AlertEvent
 from streams import embedded
 from streams.cli import main
+from streams.scoring import first_told
 from streams.sections import Settings
 from streams.sources import open_files
 from streams.time_order import in_order
