@@ -151,9 +151,17 @@ class History(AbstractContextManager["History"]):
         if not self._tables:
             raise UsageError("a table of labels needs a table of predictions", where=name, advice="leave --labels out")
         file = table_file(Path(name), form, self._given.columns.time_zone)
-        columns = labels_found_out(self._given.columns, file.names, file.where)
+        said = self._given.columns
+        columns = labels_found_out(said, file.names, file.where)
+        named = said.model is not None or columns.labels.model_column is not None
+        by_id_alone = not named and any(table.columns.model_column is not None for table in self._tables)
+        if by_id_alone and columns.labels.time is not None:
+            advice = (
+                'say which one it is: [labels] model_column = "…" in a file given with --mapping; or time = "" there'
+            )
+            raise UsageError("no column is known as the model, and the predictions have one", where=name, advice=advice)
         self._tell(file, labels_as_toml(columns))
-        self._labels = LabelFile(file, topic, columns, self._tables)
+        self._labels = LabelFile(file, topic, columns, self._tables, by_id_alone=by_id_alone)
         return self._labels
 
     def _tell(self, file: TableFile, lines: Iterable[str]) -> None:

@@ -47,10 +47,14 @@ class LabelFile:
 
     starts = 0
 
-    def __init__(self, file: TableFile, topic: str, columns: Columns, tables: Sequence[Table]) -> None:
+    def __init__(
+        self, file: TableFile, topic: str, columns: Columns, tables: Sequence[Table], *, by_id_alone: bool = False
+    ) -> None:
+        """``by_id_alone``: the predictions are of models that the labels do not name."""
         self.file = file
         self.topic = topic
         self._columns, self._tables = columns, tables
+        self._model = columns.model if by_id_alone else None
         self.unknown = 0  # those whose id no prediction has
 
     def __iter__(self) -> Iterator[Parsed]:
@@ -84,22 +88,23 @@ class LabelFile:
             )
             _fill(database, "INSERT OR REPLACE INTO labels VALUES (?, ?, ?, ?)", map(_by_id, self._labels()))
             (left,) = database.execute("SELECT count(*) FROM labels").fetchone()
-            for outcome in in_order([_Lookup(database, self.topic, table) for table in self._tables]):
+            for outcome in in_order([_Lookup(database, self.topic, table, self._model) for table in self._tables]):
                 left -= 1
                 yield outcome
             self.unknown = max(0, left)
 
 
 class _Lookup:
-    """The labels of one table's predictions, in their order."""
+    """The labels of one table's predictions, in their order. ``model``: whose all labels are, whoever predicted."""
 
-    def __init__(self, database: sqlite3.Connection, topic: str, table: Table) -> None:
+    def __init__(self, database: sqlite3.Connection, topic: str, table: Table, model: str | None) -> None:
         self.starts = table.starts + table.delay_ms
-        self._database, self._topic, self._table = database, topic, table
+        self._database, self._topic, self._table, self._model = database, topic, table, model
 
     def __iter__(self) -> Iterator[Parsed]:
         for models, keys, times in self._table.made():
-            wanted = _encode(list(zip(range(len(keys)), models, keys, strict=True))).decode()
+            whose = models if self._model is None else [self._model] * len(keys)
+            wanted = _encode(list(zip(range(len(keys)), whose, keys, strict=True))).decode()
             for place, row, label in self._database.execute(_FIND, (wanted,)).fetchall():
                 one = Labelled(row, models[place], keys[place], times[place], None, _label(label))
                 yield _outcome(self._topic, one, self._table.delay_ms)

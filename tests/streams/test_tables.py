@@ -207,6 +207,30 @@ def test_a_file_of_labels_may_say_when_each_came(tmp_path: Path) -> None:
         assert outcomes(history) == [("late.csv", 1, START + 2, 0.0), ("late.csv", 0, START + 9, 1.0)]
 
 
+def test_labels_that_name_no_model_are_found_by_their_ids_whatever_the_models_of_the_predictions(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a.csv").write_text(f"ts,id,model,prediction\n{START},x,churn,1\n{START + 1},y,fraud,1\n")
+    (tmp_path / "late.csv").write_text("id,label\ny,0\nz,0\nx,1\n")
+    with History(Given([str(tmp_path / "a.csv")], str(tmp_path / "late.csv"))) as history:
+        events = [one.event for one in history.records if isinstance(one, Parsed)]
+        assert [(event.model, event.id, event.label) for event in events if isinstance(event, Outcome)] == [
+            ("churn", "x", 1.0),
+            ("fraud", "y", 0.0),
+        ]
+        assert history.left_over.endswith("late.csv: 1 labels have the id of no prediction")
+
+
+def test_labels_that_say_when_they_came_must_name_their_model_where_the_predictions_do(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"ts,id,model,prediction\n{START},x,churn,1\n")
+    (tmp_path / "late.csv").write_text(f"label_ts,id,label\n{START + 9},x,1\n")
+    given = Given([str(tmp_path / "a.csv")], str(tmp_path / "late.csv"))
+    with pytest.raises(UsageError, match=r"no column is known as the model.*\[labels\] model_column"):
+        History(given)
+    with History(given._replace(columns=Columns(model="churn", model_column="model"))) as history:
+        assert outcomes(history) == [("late.csv", 0, START + 9, 1.0)]
+
+
 def test_labels_may_be_json_lines(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(f"ts,id,prediction\n{START},x,1\n")
     event = {"type": "outcome", "v": 1, "id": "x", "model": "model", "ts": START + 9, "label": 1}
