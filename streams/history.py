@@ -145,7 +145,7 @@ class History(AbstractContextManager["History"]):
         return self._tables[-1]
 
     def _labels_of(self, name: str, topic: str) -> Source:
-        form = form_of(name)
+        form = self._given.form or form_of(name)
         if form is Form.JSONL:
             return self._events(name, topic)
         if not self._tables:

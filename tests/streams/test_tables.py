@@ -207,6 +207,15 @@ def test_a_file_of_labels_may_say_when_each_came(tmp_path: Path) -> None:
         assert outcomes(history) == [("late.csv", 1, START + 2, 0.0), ("late.csv", 0, START + 9, 1.0)]
 
 
+def test_the_form_that_is_said_is_that_of_the_labels_too(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(f"ts,id,prediction\n{START},x,1\n")
+    (tmp_path / "late.txt").write_text("id,label\nx,1\n")
+    found = replay(tmp_path, "out", str(tmp_path / "a.txt"), "--labels", str(tmp_path / "late.txt"), "--format", "csv")
+    assert found["dead-letters.jsonl"] == b""
+    summary = json.loads((tmp_path / "out" / "summary.json").read_bytes())
+    assert summary["partitions"]["late.txt"]["0"]["applied"] == 1
+
+
 def test_labels_that_name_no_model_are_found_by_their_ids_whatever_the_models_of_the_predictions(
     tmp_path: Path,
 ) -> None:
