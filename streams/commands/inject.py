@@ -12,6 +12,7 @@ from streams.commands import Command, add_config
 from streams.commands.files import SOURCES, add_files, history_of
 from streams.errors import SinkError, UsageError
 from streams.terminal import environment, say
+from streams.whole import whole
 
 if TYPE_CHECKING:  # what is heavy is imported when the command runs
     from streams.history import History
@@ -88,21 +89,17 @@ def _read(args: argparse.Namespace, settings: "Settings", *, quiet: bool = False
 
 @contextmanager
 def _file(path: Path) -> Iterator[BinaryIO]:
-    """It is there when it is whole. Without a name and a time in it, the same content is the same bytes."""
-    partial = path.with_name(f"{path.name}.partial")
+    """Without a name and a time in it, the same content is the same bytes."""
     try:
-        with partial.open("wb") as plain:
+        with whole(path) as partial, partial.open("wb") as plain:
             if path.suffix == ".gz":
                 with gzip.GzipFile("", "wb", _LEVEL, plain, mtime=0) as packed:
                     yield packed  # type: ignore[misc]
             else:
                 yield plain
-        partial.replace(path)
     except OSError as error:
         what = f"the copy cannot be written: {error.strerror}"
         raise SinkError(what, where=str(path), advice="name another file with --out") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 command = Command(

@@ -1,8 +1,7 @@
 """Tables as files: CSV that no spreadsheet takes for formulas, and Parquet where pyarrow is installed."""
 
 import csv
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from itertools import islice
@@ -12,6 +11,7 @@ from typing import Any
 from schemas.times import TS_END, TS_MIN
 from streams.errors import SinkError
 from streams.findings.tables import FLAG, NUMBER, TEXT, TIME, WHOLE, Row, Table
+from streams.whole import whole
 
 BATCH_ROWS = 10_000  # of Parquet at once: some ten megabytes
 # What a spreadsheet takes for the beginning of a formula, or skips before one; also in the width of East Asian text.
@@ -24,25 +24,15 @@ def export(tables: Iterable[Table], directory: Path) -> bool:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for table in tables:
-            with _whole(directory / f"{table.name}.csv") as path:
+            with whole(directory / f"{table.name}.csv") as path:
                 _write_csv(table, path)
             if with_parquet:
-                with _whole(directory / f"{table.name}.parquet") as path:
+                with whole(directory / f"{table.name}.parquet") as path:
                     _write_parquet(table, path)
     except OSError as error:
         what = f"the tables cannot be written: {error.strerror or error}"
         raise SinkError(what, where=str(directory), advice="name another directory with --tables") from error
     return with_parquet
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _write_csv(table: Table, path: Path) -> None:

@@ -14,19 +14,17 @@ from streams.findings.series import STRETCHES_MAX
 from streams.page import incidents, models, overview
 from streams.page.data import anchors, block, fleet, of_model
 from streams.page.markup import Html, safe, sentence, tag
+from streams.whole import whole
 
 LIBRARY = "vendor/echarts.min.js"
 BYTES_MAX = 10 * 1024 * 1024  # a mail may have so much, and a phone shows it within seconds
 
 
 def write(found: Findings, path: Path) -> None:
-    """It stands under its name only when it is whole."""
-    partial = path.with_name(f"{path.name}.partial")
     try:
-        partial.write_text(fitting(found), encoding="utf-8")
-        partial.replace(path)
+        with whole(path) as partial:
+            partial.write_text(fitting(found), encoding="utf-8")
     except OSError as error:
-        partial.unlink(missing_ok=True)
         what, advice = f"the report cannot be written: {error.strerror}", "name another file"
         raise SinkError(what, where=str(path), advice=advice) from error
 

@@ -12,7 +12,7 @@ import pytest
 
 from streams import truth
 from streams.cli import main
-from streams.errors import UsageError
+from streams.errors import SinkError, UsageError
 from streams.injecting import NEW_CATEGORY
 from streams.injection_spec import SORTS, Kind, Place, parse
 from streams.truth import Change
@@ -162,6 +162,18 @@ def test_tables_can_be_drifted_too(tmp_path: Path) -> None:
     assert [line["type"] for line in lines[:4]] == ["prediction", "outcome"] * 2
     assert values(lines, "age")[:50] == [float(n % 7) for n in range(50)]
     assert min(values(lines, "age")[50:]) > 1.9
+
+
+@pytest.mark.parametrize("out", ["june.jsonl/drifted.jsonl.gz", "nowhere/drifted.jsonl"])
+def test_a_copy_that_cannot_be_written_is_one_line(
+    out: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history(tmp_path, 50)
+    monkeypatch.chdir(tmp_path)
+    assert main(["inject", "june.jsonl", "--out", out, "--spec", "shift"]) == SinkError.exit_status
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err.count("\n"), "the copy cannot be written" in shown.err) == ("", 1, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["june.jsonl"]
 
 
 def test_every_kind_is_on_the_page() -> None:
