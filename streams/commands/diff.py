@@ -63,14 +63,14 @@ def _live(settings: "Settings") -> "Side":
     import asyncio  # noqa: PLC0415
 
     from streams.connection import check_login  # noqa: PLC0415
-    from streams.differences import EVENTS_MAX, Side, bounded  # noqa: PLC0415
+    from streams.differences import EVENTS_MAX, Side  # noqa: PLC0415
     from streams.permissions import permissions  # noqa: PLC0415
     from streams.written import ADVICE, ALERTS, on_topic  # noqa: PLC0415
 
     async def read() -> "Side":
         alerts = [one async for one in on_topic(settings.kafka, ALERTS, complain, EVENTS_MAX)]
         advice = [one async for one in on_topic(settings.kafka, ADVICE, complain, EVENTS_MAX)]
-        return Side(bounded(alerts, KAFKA), bounded(advice, KAFKA))
+        return Side(alerts, advice)
 
     check_login(settings.kafka, permissions(settings.kafka))
     return asyncio.run(read())

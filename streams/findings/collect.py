@@ -109,8 +109,7 @@ def collect(directory: Path, truth: Truth | None = None, *, drawn: bool = True) 
         seen.add(window)
     over = grid(seen.from_ts, seen.to_ts, max(LEAST_STEP_MS, seen.longest_ms))
     span_ms = max(seen.to_ts - seen.from_ts, 1)
-    names = ranked(seen.models, stories.pages, len(seen.models) + len(stories.pages))
-    all_models = [_figures(name, seen, stories, summary, span_ms) for name in names]
+    all_models = [_figures(name, seen, stories, summary, span_ms) for name in ranked(seen.models, stories.pages)]
     models = _models(files, all_models[:MODELS_MAX], seen, stories, over, drawn=drawn)
     return Findings(
         where=directory,

@@ -78,7 +78,6 @@ def _key(window: Metrics) -> _Window:
     return window.model, window.version, window.segment, window.window_start
 
 
-def ranked(models: Mapping[str, int], pages: Mapping[str, int], most: int) -> list[str]:
+def ranked(models: Mapping[str, int], pages: Mapping[str, int]) -> list[str]:
     """Those that paged most come first, then those with most traffic."""
-    names = {*models, *pages}
-    return sorted(names, key=lambda name: (-pages.get(name, 0), -models.get(name, 0), name))[:most]
+    return sorted({*models, *pages}, key=lambda name: (-pages.get(name, 0), -models.get(name, 0), name))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from schemas.events import Alert, Evidence, Position, Signal
+from schemas.times import UNIT_MS
 from streams.findings.collect import Findings
 from streams.findings.lines import Files
 from streams.findings.stories import Paging
@@ -186,8 +187,7 @@ def _models(found: Findings) -> Iterator[Row]:
 
 
 def _calendar(found: Findings) -> Iterator[Row]:
-    hour_ms = 3_600_000
-    return ((model, hour * hour_ms, pages) for (model, hour), pages in sorted(found.hours.items()))
+    return ((model, hour * UNIT_MS["h"], pages) for (model, hour), pages in sorted(found.hours.items()))
 
 
 def _incidents(files: Files) -> Iterator[Row]:

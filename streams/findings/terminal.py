@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from schemas.times import UNIT_MS
 from streams.findings import words
 from streams.findings.collect import Findings, Model
 from streams.incident_story import number
@@ -54,7 +55,7 @@ def _cells(model: Model, found: Findings, width: int) -> Iterator[str]:
 def _pages(model: str, found: Findings, width: int) -> list[float | None]:
     """Those of each stretch that a character stands for; none is blank."""
     hours = [0.0] * width
-    first, last = found.from_ts // 3_600_000, found.to_ts // 3_600_000
+    first, last = found.from_ts // UNIT_MS["h"], found.to_ts // UNIT_MS["h"]
     for (name, hour), pages in found.hours.items():
         if name == model:
             hours[min((hour - first) * width // (last - first + 1), width - 1)] += pages

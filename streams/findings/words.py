@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable
 
+from detectors.budget import MONTH_MS
 from detectors.wording import lasting
 from schemas.events import EVERY_MODEL
+from schemas.times import UNIT_MS
 from streams.findings.collect import Figures, Findings, Model
 from streams.incident_story import number
 from streams.report import counted, time_of
 
 NOTHING = "—"  # where there is no value
-MONTH_DAYS = 30
-DAY_MS = 86_400_000
 EVERY = "all models of a partition"
 
 
@@ -25,7 +25,7 @@ def headline(found: Findings) -> str:
 
 def roughly(ms: int) -> str:
     """The length of a replay as people say it: a day that lacks five minutes is one of 24 hours."""
-    for unit, length in (("days", DAY_MS), ("hours", DAY_MS // 24), ("minutes", 60_000)):
+    for unit, length in (("days", UNIT_MS["d"]), ("hours", UNIT_MS["h"]), ("minutes", UNIT_MS["m"])):
         if (rounded := round(ms / length)) >= 2:
             return f"{rounded:,} {unit}"
     return lasting(ms)
@@ -77,7 +77,7 @@ def asked(figures: Figures) -> str:
 
 def a_month(pages: int, span_ms: int) -> str:
     """Of less than a week nothing is said of a month."""
-    return number(pages * MONTH_DAYS * DAY_MS / span_ms) if span_ms >= 7 * DAY_MS else NOTHING
+    return number(pages * MONTH_MS / span_ms) if span_ms >= UNIT_MS["w"] else NOTHING
 
 
 def coverage(model: Model) -> str:

@@ -76,9 +76,8 @@ def fleet(found: Findings, names: Mapping[str, str], links: Mapping[str, str]) -
 
 
 def _incident(story: Story, links: Mapping[str, str]) -> list[Any]:
-    end = story.over_ts if story.over_ts is not None else None
     signals = ", ".join(list(story.signals)[:3])
-    return [story.opened_ts, end, story.severity.value, links[story.incident], label(signals), story.pages]
+    return [story.opened_ts, story.over_ts, story.severity.value, links[story.incident], label(signals), story.pages]
 
 
 def _changes(found: Findings, row: Callable[[str], int | None]) -> list[list[Any]]:

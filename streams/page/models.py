@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from streams.findings import words
 from streams.findings.collect import Findings, Model
-from streams.findings.courses import DISTANCES, Course, Point
+from streams.findings.courses import Course, Point
 from streams.findings.stories import Story
 from streams.incident_story import number
 from streams.page.figure import figure
@@ -119,7 +119,7 @@ def _measured(courses: list[Course]) -> Iterator[list[Part]]:
 
 
 def _is_measured(point: Point) -> bool:
-    return any(value is not None for value in point.distances[: len(DISTANCES)])
+    return any(value is not None for value in point.distances)
 
 
 def _incidents(stories: list[Story], links: Mapping[str, str]) -> Part:
