@@ -14,8 +14,8 @@ import msgspec
 from schemas.codec import encode
 from schemas.events import Alert, AlertEvent, Kind, Retrain, Rollback, Severity, event_type
 from streams.errors import UsageError
+from streams.incidents import RANK
 
-_RANK = {severity: rank for rank, severity in enumerate(Severity)}
 _ENDS = frozenset({AlertEvent.RESOLVED, AlertEvent.RETRACTED})
 _FOR_EVER = 1 << 62
 
@@ -104,7 +104,7 @@ def _incidents(alerts: Sequence[Alert]) -> Iterator[_Trouble]:
         told = list(by_id.values())
         first, last = told[0], told[-1]
         began = [alert.evidence.change_point.ts for alert in told if alert.evidence.change_point is not None]
-        worst = max((alert.severity for alert in told), key=_RANK.__getitem__)
+        worst = max((alert.severity for alert in told), key=RANK.__getitem__)
         yield _Trouble(
             "incident",
             Told(id=incident, ts=first.ts, severity=worst, summary=first.summary),

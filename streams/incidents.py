@@ -13,7 +13,7 @@ STEPS_MAX = 500  # of one incident: its first one, and the newest
 TEXT_CHARACTERS_MAX = 1_000  # of each text that is kept; what the monitor writes is far shorter
 NAMED_MAX = 5  # incidents that are named where the beginning of an id fits several
 
-_RANK = {severity: rank for rank, severity in enumerate(Severity)}
+RANK = {severity: rank for rank, severity in enumerate(Severity)}  # the worst has the highest
 
 
 class Status(StrEnum):
@@ -75,13 +75,13 @@ class Choice(msgspec.Struct, frozen=True):
     def includes(self, incident: Incident) -> bool:
         return (
             (self.over_too or incident.status not in OVER)
-            and (self.severity is None or _RANK[incident.severity] >= _RANK[self.severity])
+            and (self.severity is None or RANK[incident.severity] >= RANK[self.severity])
             and (self.since is None or incident.last_ts >= self.since)
         )
 
 
 def severe(alert: Alert, least: Severity | None) -> bool:
-    return least is None or _RANK[alert.severity] >= _RANK[least]
+    return least is None or RANK[alert.severity] >= RANK[least]
 
 
 class Incidents:

@@ -8,7 +8,7 @@ import msgspec
 
 from schemas.events import Alert, AlertEvent, Severity, Signal
 from schemas.times import UNIT_MS
-from streams.incidents import AFTER, OVER, SAYS_WHO, Status
+from streams.incidents import AFTER, OVER, RANK, SAYS_WHO, Status
 from streams.pager.steps import ACTIONS, Action
 
 INCIDENTS_MAX = 500  # told one by one, the most severe first; of some 6 KB each
@@ -18,7 +18,6 @@ BESIDE_MAX = 40  # alarms of one incident that no step told of
 CELLS_MAX = 200_000  # hours with a page, of all models
 MUTED_MAX = 10_000  # incidents muted at once
 TIMES_MAX = 200_000  # of pages: what is drawn of them; all are counted
-_RANK = {severity: rank for rank, severity in enumerate(Severity)}
 _FIRST_KEPT = STEPS_MAX // 2
 
 
@@ -68,7 +67,7 @@ class Story(msgspec.Struct):
         self.status = AFTER[alert.event] or self.status
         self.over_ts = alert.ts if self.status in OVER else None
         self._name(alert)
-        worse = _RANK[alert.severity] > _RANK[self.severity]
+        worse = RANK[alert.severity] > RANK[self.severity]
         if worse:
             self.severity = alert.severity
         if worse or (alert.signal == self.about and alert.event not in SAYS_WHO):
@@ -92,7 +91,7 @@ class Story(msgspec.Struct):
 
     @property
     def weight(self) -> tuple[int, int, int]:
-        return _RANK[self.severity], self.pages, self.opened_ts
+        return RANK[self.severity], self.pages, self.opened_ts
 
 
 class Stories:
