@@ -57,7 +57,7 @@ def wanted(args: argparse.Namespace, results: Path) -> Wanted:
         what = "is a directory" if args.page.is_dir() else "lies in a directory that there is not"
         raise UsageError(what, where=str(args.page), advice="name a file for the report")
     for path in (args.page and args.page.absolute().parent, args.tables):
-        if path is not None and path.resolve() == results.resolve():
+        if path is not None and path.resolve().is_relative_to(results.resolve()):
             advice = "name another place: a later replay refuses a directory with other files"
-            raise UsageError("is the directory of the results", where=str(path), advice=advice)
+            raise UsageError("is the directory of the results, or lies in it", where=str(path), advice=advice)
     return Wanted(args.page, args.tables, read(args.truth) if args.truth is not None else None)

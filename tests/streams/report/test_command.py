@@ -74,6 +74,7 @@ def test_a_replay_makes_its_report_too(
         (["--to", "nowhere/june.html"], "nowhere/june.html: lies in a directory that there is not"),
         (["--to", "results/june.html"], "results: is the directory of the results"),
         (["--tables", "results"], "results: is the directory of the results"),
+        (["--tables", "results/tables"], "results/tables: is the directory of the results, or lies in it"),
         (["--truth", "none.jsonl"], "none.jsonl: cannot be read"),
     ],
 )
