@@ -19,6 +19,7 @@ from streams.table_files import Form, TableFile, form_of, table_file
 from streams.table_labels import ColumnLabels, LabelFile
 from streams.table_mapping import Columns, found_out, labels_as_toml, labels_found_out, shown_as_toml
 from streams.time_order import Source, in_order
+from streams.truth import SUFFIX as TRUTH
 
 FILES_MAX = 1_000  # each is open at once, and systems commonly allow 1,024
 # Of more rows the state lies on disk: each prediction that waits is some 450 bytes of memory, and 150 bytes on disk.
@@ -202,7 +203,7 @@ def _expanded(sources: Sequence[str]) -> Iterator[str]:
 
 
 def _is_history(name: Path) -> bool:
-    """Not what programs put beside it, such as ``_SUCCESS`` or hidden files."""
-    if any(part.startswith((".", "_")) for part in name.parts):
+    """Not what programs put beside it, such as ``_SUCCESS``, hidden files or what is known of injected drifts."""
+    if any(part.startswith((".", "_")) for part in name.parts) or name.name.endswith(TRUTH):
         return False
     return form_of(name.name) is not Form.JSONL or Path(name.name.lower().removesuffix(".gz")).suffix in _EVENTS

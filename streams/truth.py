@@ -12,6 +12,7 @@ from schemas.events import EVERY_MODEL, Time
 from schemas.times import to_ms
 from streams.errors import UsageError
 
+SUFFIX = ".truth.jsonl"  # of what stands beside an injected history, and is none itself
 BYTES_MAX = 16 * 1024 * 1024
 CHANGES_MAX = 10_000
 

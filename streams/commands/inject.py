@@ -18,7 +18,6 @@ if TYPE_CHECKING:  # what is heavy is imported when the command runs
     from streams.history import History
     from streams.settings import Settings
 
-TRUTH = ".truth.jsonl"
 _LEVEL = 6  # of gzip: the usual one
 
 
@@ -73,8 +72,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def truth_of(out: Path) -> Path:
+    from streams.truth import SUFFIX  # noqa: PLC0415 - it brings the events
+
     name = out.name.removesuffix(".gz")
-    return out.with_name(name.removesuffix(Path(name).suffix) + TRUTH)
+    return out.with_name(name.removesuffix(Path(name).suffix) + SUFFIX)
 
 
 def _until(row: int | None) -> str:

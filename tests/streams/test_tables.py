@@ -347,7 +347,7 @@ def test_a_folder_is_the_files_in_it_and_a_pattern_those_that_fit(tmp_path: Path
     (tmp_path / "in" / "day=2").mkdir(parents=True)
     for name, first in (("in/b.csv", 10), ("in/a.csv", 20), ("in/day=2/c.csv", 0)):
         (tmp_path / name).write_text("ts,id,prediction\n" + "".join(f"{START + first + n},{n},1\n" for n in range(2)))
-    for name in ("in/_SUCCESS", "in/.hidden.csv", "in/notes.txt"):
+    for name in ("in/_SUCCESS", "in/.hidden.csv", "in/notes.txt", "in/drifted.truth.jsonl"):
         (tmp_path / name).write_text("nothing")
     with History(Given([str(tmp_path / "in")])) as history:
         assert [(record.topic, record.offset) for record in history.records] == [
