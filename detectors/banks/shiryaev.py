@@ -21,6 +21,7 @@ so that it need not be long to be exact.
 """
 
 import math
+from functools import partial
 from statistics import NormalDist
 from typing import Any
 
@@ -32,6 +33,7 @@ from detectors.banks.contract import Finding, Matrix, StateError
 from detectors.banks.matrix import checked, checked_column, findings
 from detectors.banks.packed import pack, unpack
 from detectors.banks.sealed import Parameters, name_of, unseal
+from detectors.banks.shiryaev_learning import FIRST_MAX, settle
 from detectors.banks.shiryaev_steps import (
     BIT_CELLS,
     BLOCK_N,
@@ -41,7 +43,6 @@ from detectors.banks.shiryaev_steps import (
     CHUNK,
     CLOCK,
     FIRST,
-    FIRST_MAX,
     GOOD_PART,
     HEAD,
     LATCHED,
@@ -65,9 +66,9 @@ from detectors.banks.shiryaev_steps import (
     Cube,
     N,
     Row,
-    advance,
     calm,
     likelier_of,
+    look,
     normalise,
 )
 
@@ -137,8 +138,6 @@ def _bits() -> tuple[Row, Row, Cube, Matrix]:
 
 _NUMBERS, _BITS = _numbers(), _bits()
 _NO_SHIFTS: Matrix = np.empty((0, 0))
-
-
 WATCH = "shiryaev_roberts"
 
 
@@ -241,16 +240,13 @@ class ShiryaevBank:
         at which time of the day each row came; it is the same as ``clock`` where it is not given.
         """
         matrix = checked(values, self.columns)
-        if clock is None:
-            clock = np.arange(self._row, self._row + len(matrix))
+        clock = np.arange(self._row, self._row + len(matrix)) if clock is None else clock
         ahead = int(self._row % CHUNK)
         self._row += len(matrix)
         chunks = np.zeros(((ahead + len(matrix)) // CHUNK + 1, *self._chunk.shape))
         chunks[0] = self._chunk
         measured = matrix if standardised is None or self._parameters["bits"] else np.ascontiguousarray(standardised)
-        scores, shares, tilts, weights = self._made
-        learn_max = float(self._parameters["learn_max"])
-        shifts = _NO_SHIFTS
+        learn_max, shifts = float(self._parameters["learn_max"]), _NO_SHIFTS
         if self._sees_days:
             days = (clock if times is None else times) / float(self._parameters["day"])
             if self._parameters["bits"]:
@@ -260,8 +256,15 @@ class ShiryaevBank:
                 matrix = daily.removed(matrix, 2.0 * math.pi * days, self._patterns)
                 self._lines[:, NEED] = self._lines[:, WHOLE] - daily.taken(self._patterns)
             self._sees_days = daily.seen(self._patterns)
-        own = (self._lines, self._buffer, self._cuts, self._counts, self._pending, self._evidence, self._norms)
-        found = advance(matrix, measured, clock, *own, scores, shares, tilts, weights, learn_max, chunks, ahead, shifts)
+        own = (self._lines, self._cuts, self._counts, self._pending, self._evidence, self._norms)
+        places = np.zeros(self.columns, dtype=np.int64)
+        said = (learn_max, chunks, ahead, shifts)
+        on = partial(look, places, matrix, measured, clock, *own, *self._made, *said)
+        found, ended = on()
+        while not ended:
+            settle(places, matrix, clock, self._buffer, *own[:3], *self._made[:2], chunks, ahead)
+            more, ended = on()
+            found = np.concatenate((found, more))
         self._chunks, self._chunk = chunks[:-1].astype(np.uint8), chunks[-1].astype(np.uint8)
         if self._buffer.size and not _buffering(self._lines):
             self._buffer = self._empty_buffer(0)

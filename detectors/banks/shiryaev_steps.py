@@ -10,13 +10,13 @@ from detectors.banks.jit import compiled
 
 Row = NDArray[np.float64]
 Cube = NDArray[np.float64]
+Places = NDArray[np.int64]
 
 BIT_CELLS = 4  # of a bit and the one before it: 0 after 0, 1 after 0, 0 after 1, 1 after 1
 GAP_SHARE, GOOD_PART = 1e-3, 0.05  # of A: the longest time between two values; of the evidence: what is not little
 RELEASE = 64  # values that teach the baseline together, when the evidence is low
 LOW = 3.0  # times the root of A, in units of the time from value to value: evidence that means little
-FIRST_MAX = 1_024  # values that the cuts and the correlation are found from
-CERTAIN, CORRELATED, CORRELATED_BITS = 5.0, 3.0, 4.0  # standard errors: of repetition, and of lag-one correlation
+CERTAIN, CORRELATED_BITS = 5.0, 4.0  # standard errors: of repetition, and of lag-one correlation
 
 # A column's line of floats.
 NEED, N = 0, 1  # values that teach it before it is watched, and those that have
@@ -31,13 +31,15 @@ BLOCKS, BLOCK_SQUARES, SCORES, SQUARES = 15, 16, 17, 18
 BASE, RENEWING, BASE_NEXT = 19, 20, 21
 TOTAL, WHOLE = 22, 23  # the evidence of all alternatives together; values that teach it, those of its day included
 DAILY, LINE = 24, 25  # whether a bit's share is known to depend on the time of the day
-# Phases: the cuts are sought, the shares are learned, changes are looked for, one was found.
-FIRST, SECOND, WATCHED, LATCHED = 0.0, 1.0, 2.0, 3.0
+# Phases: the cuts are sought, the shares are learned, they are, changes are looked for, one was found.
+FIRST, SECOND, LEARNED, WATCHED, LATCHED = 0.0, 1.0, 1.5, 2.0, 3.0
 BLOCK, CHUNK = 32, 128  # values; rows of which is told how many values fell into each cell, or into each two
 
 # Of each alternative its evidence; and that times the values since its change, their sum, and of numbers their squares.
 # Each its own: one that finds a large change at once knows nothing of what others took for a small one.
 MOMENTS, MOMENTS_OF_BITS = 4, 3
+# Loops of a length that is known are several times as quick.
+CUTS, NUMBER_TILTS, BIT_TILTS = 23, 12, 16
 
 
 @compiled
@@ -111,52 +113,6 @@ def calm(line: Row, pending: Row, evidence: Row, head: float) -> None:
 
 
 @compiled
-def _cut(line: Row, first: Row, cuts: Row, shares: Row) -> None:
-    """The first values are there: what correlates them is found, and the cells are cut."""
-    n = len(first)
-    mean = first.mean()
-    square = lagged = 0.0
-    for i in range(n):
-        square += (first[i] - mean) * (first[i] - mean)
-        if i:
-            lagged += (first[i] - mean) * (first[i - 1] - mean)
-    phi = lagged / square if square > 0.0 else 0.0
-    line[PHI] = phi if abs(phi) * math.sqrt(n) > CORRELATED else 0.0
-    line[PREVIOUS] = first[n - 1]
-    rest = first[1:] - line[PHI] * first[:-1] if line[PHI] != 0.0 else first.copy()
-    rest.sort()
-    reached = 0.0
-    for cell in range(len(cuts)):
-        reached += shares[cell]
-        at = reached * len(rest) - 0.5
-        low = min(max(math.floor(at), 0), len(rest) - 1)
-        high = min(low + 1, len(rest) - 1)
-        cuts[cell] = rest[low] + (rest[high] - rest[low]) * min(max(at - low, 0.0), 1.0)
-
-
-@compiled
-def _cell(cuts: Row, value: float) -> int:
-    """Looking at all of them takes less time than a search that cannot be foreseen."""
-    cell = 0
-    for cut in cuts:
-        cell += value > cut
-    return cell
-
-
-@compiled
-def _score(line: Row, score: float) -> None:
-    """How much longer the mean of a block wanders than that of independent values would."""
-    line[SCORES] += score
-    line[SQUARES] += score * score
-    line[BLOCK_SUM] += score
-    line[BLOCK_N] += 1.0
-    if line[BLOCK_N] == BLOCK:
-        line[BLOCKS] += 1.0
-        line[BLOCK_SQUARES] += line[BLOCK_SUM] * line[BLOCK_SUM]
-        line[BLOCK_SUM] = line[BLOCK_N] = 0.0
-
-
-@compiled
 def _temper(line: Row) -> None:
     blocks, values = line[BLOCKS], line[BLOCKS] * BLOCK
     if blocks < 8.0:
@@ -171,43 +127,6 @@ def _temper(line: Row) -> None:
     doubt = math.sqrt((2.0 + 1.0 / (BLOCK * variance)) / blocks)  # the second part is of rare bits
     if repeated > 1.0 + CERTAIN * doubt:
         line[TEMPER] = min(4.0, math.ceil(math.log2(repeated) - 0.25))
-
-
-@compiled
-def _learn(
-    line: Row, value: float, buffer: Row, cuts: Row, counts: Row, scores: Row, tilts: Cube,
-    evidence: Row, norms: Row, shares: Row,
-) -> None:  # fmt: skip
-    """One of the first values."""
-    if line[PHASE] == FIRST:
-        buffer[int(line[N])] = value
-        line[N] += 1.0
-        if line[N] >= min(float(len(buffer)), line[NEED] // 2.0):
-            first = buffer[: int(line[N])]
-            _cut(line, first, cuts, shares)
-            line[PHASE] = SECOND
-            previous = np.nan
-            for i in range(len(first)):
-                if line[PHI] == 0.0 or i:
-                    cell = _cell(cuts, buffer[i] - (line[PHI] * previous if line[PHI] != 0.0 else 0.0))
-                    counts[cell] += 1.0
-                    _score(line, scores[cell])
-                previous = buffer[i]
-                buffer[i] = 0.0
-            line[N] = counts.sum()
-            lost = len(first) - line[N]  # the first value, where one is held against the one before
-            line[NEED] -= lost
-            line[WHOLE] -= lost
-        return
-    cell = _place(line, cuts, value)
-    counts[cell] += 1.0
-    line[N] += 1.0
-    _score(line, scores[cell])
-    if line[N] >= line[NEED]:
-        line[PHASE] = WATCHED
-        _temper(line)
-        normalise(line, counts, shares, tilts, norms, 0.0)
-        calm(line, np.zeros(len(counts)), evidence, line[HEAD])
 
 
 @compiled
@@ -235,16 +154,19 @@ def _renew(line: Row, pending: Row, counts: Row, shares: Row, tilts: Cube, norms
 @compiled
 def _weigh(own: Row, likelier: Row, passed: float, measured: float) -> None:
     """One more value: the evidence, and what says when the change began and what came since."""
-    alternatives = len(likelier)
-    if len(own) > MOMENTS_OF_BITS * alternatives:
-        for k in range(alternatives):
-            before = (own[k] + passed) * measured * measured
-            own[3 * alternatives + k] = (own[3 * alternatives + k] + before) * likelier[k]
-    for k in range(alternatives):
+    if len(likelier) == BIT_TILTS:
+        for k in range(BIT_TILTS):
+            before = own[k] + passed
+            own[k] = before * likelier[k]
+            own[BIT_TILTS + k] = (own[BIT_TILTS + k] + before) * likelier[k]
+            own[2 * BIT_TILTS + k] = (own[2 * BIT_TILTS + k] + before * measured) * likelier[k]
+        return
+    for k in range(NUMBER_TILTS):
         before = own[k] + passed
         own[k] = before * likelier[k]
-        own[alternatives + k] = (own[alternatives + k] + before) * likelier[k]
-        own[2 * alternatives + k] = (own[2 * alternatives + k] + before * measured) * likelier[k]
+        own[NUMBER_TILTS + k] = (own[NUMBER_TILTS + k] + before) * likelier[k]
+        own[2 * NUMBER_TILTS + k] = (own[2 * NUMBER_TILTS + k] + before * measured) * likelier[k]
+        own[3 * NUMBER_TILTS + k] = (own[3 * NUMBER_TILTS + k] + before * measured * measured) * likelier[k]
 
 
 @compiled
@@ -260,29 +182,6 @@ def _sum(weights: Row, own: Row) -> float:
         one += weights[k] * own[k]
         other += weights[k + 1] * own[k + 1]
     return one + other
-
-
-@compiled
-def _pass(line: Row, now: float) -> float:
-    """How much time has passed since the value before. No clock that leaps and no silence is to raise an alarm."""
-    if np.isnan(line[CLOCK]):
-        line[BEGAN] = line[CLOCK] = now
-    passed: float = min(now - line[CLOCK], max(1.0, GAP_SHARE * line[LIMIT]))
-    line[CLOCK] = now
-    line[SEEN] += 1.0
-    return passed
-
-
-@compiled
-def _place(line: Row, cuts: Row, value: float) -> int:
-    """The cell of the value without what the value before says of it; of a bit, with it. -1: that one is not known."""
-    before = line[PREVIOUS]
-    line[PREVIOUS] = value
-    if len(cuts) == 1:
-        return (1 if value > cuts[0] else 0) + (2 if before > cuts[0] else 0)
-    if line[PHI] == 0.0:
-        return _cell(cuts, value)
-    return -1 if np.isnan(before) else _cell(cuts, value - line[PHI] * before)
 
 
 @compiled
@@ -304,6 +203,13 @@ def _report(line: Row, counts: Row, row: int, column: int, weights: Row, own: Ro
 
 
 @compiled
+def _low(line: Row, now: float, seen: float) -> float:
+    """Evidence below this means little."""
+    bound: float = LOW * math.sqrt(line[LIMIT] * ((now - line[BEGAN]) / seen)) + 2.0 * line[HEAD]
+    return bound
+
+
+@compiled
 def _teach(
     line: Row, pending: Row, counts: Row, shares: Row, tilts: Cube, norms: Row, own: Row, learn_max: float
 ) -> bool:  # fmt: skip
@@ -313,8 +219,7 @@ def _teach(
             return False
         _renew(line, pending, counts, shares, tilts, norms, own)
         return True
-    usual = (line[CLOCK] - line[BEGAN]) / line[SEEN]
-    if line[TOTAL] > LOW * math.sqrt(line[LIMIT] * usual) + 2.0 * line[HEAD]:
+    if line[TOTAL] > _low(line, line[CLOCK], line[SEEN]):
         return False
     learns: bool = line[N] < learn_max
     if learns:
@@ -328,41 +233,105 @@ def _teach(
 
 
 @compiled
-def _watch(
-    column: int, values: Matrix, measured: Matrix, clock: Row, line: Row, first: Row,
-    cuts: Row, counts: Row, pending: Row, own: Row, norms: Row, scores: Row, shares: Row, tilts: Cube,
-    weights: Matrix, learn_max: float, chunks: Matrix, ahead: int, shifts: Matrix, found: Matrix, count: int,
-) -> tuple[Matrix, int]:  # fmt: skip
-    """The rows of one column. What is looked at for each value is made ready for all of them."""
-    fold = chunks.shape[1] < len(counts)
-    sided = line[SIDED] != 0.0
-    up, down = weights[1 if sided else 0], weights[2]
-    shift, likelier = 0.0, likelier_of(tilts[int(line[TEMPER])], norms)  # made anew where the shift is another one
-    for row in range(values.shape[0]):
+def _cell(cuts: Row, phi: float, last: float, value: float) -> int:
+    """Of a value without what the one before says of it; of a bit, with it. -1: that one is not known.
+
+    Looking at all cuts takes less time than a search that cannot be foreseen.
+    """
+    if len(cuts) == 1:
+        return (1 if value > cuts[0] else 0) + (2 if last > cuts[0] else 0)
+    if phi != 0.0:
+        value -= phi * last
+        if np.isnan(value):
+            return -1
+    cell = 0
+    for k in range(CUTS):
+        cell += value > cuts[k]
+    return cell
+
+
+@compiled
+def _looked_at(
+    row: int, column: int, values: Matrix, measured: Matrix, clock: Row, line: Row, cuts: Row, pending: Row, own: Row,
+    likelier: Matrix, scores: Row, up: Row, down: Row, learn_max: float, chunks: Matrix, ahead: int, shifts: Matrix,
+    shift: float,
+) -> int:  # fmt: skip
+    """Values that are watched, until one may decide something or has another shift. Returns the row after them.
+
+    This is where a monitor spends its time: what changes with each value stays in registers.
+    """
+    bits, sided, fold = len(cuts) == 1, line[SIDED] != 0.0, chunks.shape[1] < len(pending)
+    limit, longest, learns = line[LIMIT], max(1.0, GAP_SHARE * line[LIMIT]), line[N] < learn_max
+    renewing, need, phi = line[RENEWING] != 0.0, line[NEED], line[PHI]
+    previous, before, seen, pending_n, total = line[PREVIOUS], line[CLOCK], line[SEEN], line[PENDING_N], line[TOTAL]
+    sums, squares, block_sum, block_n = line[SCORES], line[SQUARES], line[BLOCK_SUM], line[BLOCK_N]
+    blocks, block_squares = line[BLOCKS], line[BLOCK_SQUARES]
+    while row < len(values):
         value = values[row, column]
+        if len(shifts) and shifts[row, column] != shift and not np.isnan(value):
+            break
+        row += 1
         if np.isnan(value):
             continue
+        now = clock[row - 1]
+        if np.isnan(before):
+            line[BEGAN] = before = now
+        # No clock that leaps and no silence is to raise an alarm.
+        passed, before = min(now - before, longest), now
+        seen += 1.0
+        last, previous = previous, value
+        cell = _cell(cuts, phi, last, value)
+        if cell < 0:
+            continue
+        chunks[(ahead + row - 1) // CHUNK, cell >> 1 if fold else cell] += 1.0
+        _weigh(own, likelier[cell], passed, measured[row - 1, column] - shift)
+        rise = _sum(up, own)
+        fall = _sum(down, own) if sided else 0.0
+        total = rise + fall
+        pending[cell] += 1.0
+        pending_n += 1.0
+        if learns:
+            score = scores[cell] - shift - (phi if bits and cell > 1 else 0.0)
+            sums, squares = sums + score, squares + score * score
+            block_sum, block_n = block_sum + score, block_n + 1.0
+            if block_n == BLOCK:
+                blocks, block_squares = blocks + 1.0, block_squares + block_sum * block_sum
+                block_sum = block_n = 0.0
+        if rise > limit or (fall > limit and not renewing):
+            break
+        if pending_n >= RELEASE and (pending_n >= need if renewing else total <= _low(line, now, seen)):
+            break
+    line[PREVIOUS], line[CLOCK], line[SEEN], line[PENDING_N], line[TOTAL] = previous, before, seen, pending_n, total
+    line[SCORES], line[SQUARES], line[BLOCK_SUM], line[BLOCK_N] = sums, squares, block_sum, block_n
+    line[BLOCKS], line[BLOCK_SQUARES] = blocks, block_squares
+    return row
+
+
+@compiled
+def _watch(
+    row: int, column: int, values: Matrix, measured: Matrix, clock: Row, line: Row, cuts: Row, counts: Row,
+    pending: Row, own: Row, norms: Row, scores: Row, shares: Row, tilts: Cube, weights: Matrix, learn_max: float,
+    chunks: Matrix, ahead: int, shifts: Matrix, found: Matrix, count: int,
+) -> tuple[int, Matrix, int]:  # fmt: skip
+    """The rows of one column from this one on, until it alarms. What each value needs is made ready for all."""
+    sided = line[SIDED] != 0.0
+    up, down = weights[1 if sided else 0], weights[2]
+    shift, likelier = np.nan, tilts[0]  # made anew where the shift is another one
+    while line[PHASE] == WATCHED:
+        while row < len(values) and np.isnan(values[row, column]):
+            row += 1
+        if row == len(values):
+            break
         usual = shifts[row, column] if len(shifts) else 0.0
         if usual != shift:
             shift = usual
             likelier = _likelier_now(line, counts, shares, tilts, norms, shift)
-        passed = _pass(line, clock[row])
-        if line[PHASE] < WATCHED:
-            _learn(line, value, first, cuts, counts, scores, tilts, own, norms, shares)
-            shift = np.nan if line[PHASE] == WATCHED else shift
-            continue
-        cell = _place(line, cuts, value)
-        chunks[(ahead + row) // CHUNK, max(cell >> 1 if fold else cell, 0)] += 1.0 if cell >= 0 else 0.0
-        if line[PHASE] == LATCHED or cell < 0:
-            continue
-        _weigh(own, likelier[cell], passed, measured[row, column] - shift)
+        row = _looked_at(
+            row, column, values, measured, clock, line, cuts, pending, own, likelier, scores, up, down, learn_max,
+            chunks, ahead, shifts, shift,
+        )  # fmt: skip
         rise = _sum(up, own)
         fall = _sum(down, own) if sided else 0.0
-        line[TOTAL] = rise + fall
-        pending[cell] += 1.0
-        line[PENDING_N] += 1.0
-        if line[N] < learn_max:
-            _score(line, scores[cell] - shift - (line[PHI] if len(cuts) == 1 and cell > 1 else 0.0))
         if rise <= line[LIMIT] and (fall <= line[LIMIT] or line[RENEWING] != 0.0):
             if line[PENDING_N] >= RELEASE and _teach(line, pending, counts, shares, tilts, norms, own, learn_max):
                 shift = np.nan
@@ -374,27 +343,35 @@ def _watch(
             continue
         if count == len(found):
             found = np.concatenate((found, np.empty_like(found)))
-        _report(line, counts, row, column, firing, own, found[count])
+        _report(line, counts, row - 1, column, firing, own, found[count])
         count += 1
         if harm:
             line[PHASE] = LATCHED
         else:
             _improved(line, pending, own, firing)
-    return found, count
+    return row, found, count
 
 
 @compiled
-def advance(
-    values: Matrix, measured: Matrix, clock: Row, lines: Matrix, buffer: Matrix,
-    cuts: Matrix, counts: Matrix, pending: Matrix, evidence: Matrix, norms: Matrix, scores: Row, shares: Row,
-    tilts: Cube, weights: Matrix, learn_max: float, chunks: Cube, ahead: int, shifts: Matrix,
-) -> Matrix:  # fmt: skip
+def look(
+    places: Places, values: Matrix, measured: Matrix, clock: Row, lines: Matrix, cuts: Matrix, counts: Matrix,
+    pending: Matrix, evidence: Matrix, norms: Matrix, scores: Row, shares: Row, tilts: Cube, weights: Matrix,
+    learn_max: float, chunks: Cube, ahead: int, shifts: Matrix,
+) -> tuple[Matrix, bool]:  # fmt: skip
+    """Goes on in each column from its place until it alarms or ends. What was found, and whether all have ended."""
     found = np.empty((4, 9))  # reports are rare; it doubles when they are not
-    count, spare = 0, np.empty(0)
+    count, ended = 0, True
     for column in range(values.shape[1]):
-        found, count = _watch(
-            column, values, measured, clock, lines[column], buffer[column] if len(buffer) else spare, cuts[column],
-            counts[column], pending[column], evidence[column], norms[column], scores, shares, tilts, weights,
-            learn_max, chunks[:, column], ahead, shifts, found, count,
+        line = lines[column]
+        if line[PHASE] == LEARNED:
+            line[PHASE] = WATCHED
+            _temper(line)
+            normalise(line, counts[column], shares, tilts, norms[column], 0.0)
+            calm(line, pending[column], evidence[column], line[HEAD])
+        places[column], found, count = _watch(
+            places[column], column, values, measured, clock, line, cuts[column], counts[column], pending[column],
+            evidence[column], norms[column], scores, shares, tilts, weights, learn_max, chunks[:, column], ahead,
+            shifts, found, count,
         )  # fmt: skip
-    return found[:count]
+        ended = ended and places[column] == len(values)
+    return found[:count], ended
