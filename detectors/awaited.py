@@ -1,12 +1,14 @@
 """Features of a recorded baseline that the stream may never show: nothing can be said of them, and that is said."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from detectors.cells import fits, kind_of, score_of
 from detectors.config import ModelConfig
-from detectors.encoding import PREDICTION, SCORE
+from detectors.feature import PREDICTION, SCORE
 from detectors.moment import Item
+from detectors.rows import Rows
 from schemas.events import Prediction
 
 AwaitedState = dict[str, tuple[str, str]]  # of each that has not come: what it is to be, and as what it came instead
@@ -31,21 +33,20 @@ class Awaited:
     def start(self, kinds: Mapping[str, str]) -> None:
         self.state = {name: (kind, "") for name, kind in kinds.items()}
 
-    def look(self, rows: Sequence[Item], first: int) -> Iterator[Missed]:
+    def look(self, parts: Sequence[Rows], first: int) -> Iterator[Missed]:
         """``first`` is the number of the first row. Those that have not come by the last one are told with it."""
         if not self.state:
             return
-        looked = rows[: max(0, self._config.baseline_rows - first)]
-        for item in looked:
+        items = (rows.item(row) for rows in parts for row in range(len(rows)))
+        for number, item in enumerate(islice(items, max(0, self._config.baseline_rows - first)), first + 1):
             self._look(item[3])
             if not self.state:
                 return
-        if looked and first + len(looked) == self._config.baseline_rows:
-            missing, self.state = self.state, {}
-            for name, (kind, came) in missing.items():
-                yield Missed(
-                    looked[-1], _SIGNALS.get(name, f"feature:{name}"), _why(kind, came, self._config.baseline_rows)
-                )
+            if number == self._config.baseline_rows:
+                missing, self.state = self.state, {}
+                for name, (kind, came) in missing.items():
+                    signal = _SIGNALS.get(name, f"feature:{name}")
+                    yield Missed(item, signal, _why(kind, came, self._config.baseline_rows))
 
     def _look(self, event: Prediction) -> None:
         for name, (kind, _) in list(self.state.items()):

@@ -1,7 +1,5 @@
 """What stands in one place of an event, and how it is read: as a number, as the length of a text, as a category."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,16 +11,6 @@ Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 NUMBERS = {float, int}
-
-
-def numbers_of(cells: Sequence[Cell]) -> Numbers:
-    if NUMBERS.issuperset(map(type, cells)):
-        return np.array(cells, dtype=np.float64)
-    return np.array([cell if type(cell) in NUMBERS else np.nan for cell in cells], dtype=np.float64)
-
-
-def lengths_of(cells: Sequence[Cell]) -> Numbers:
-    return np.array([len(cell) if isinstance(cell, str) else np.nan for cell in cells], dtype=np.float64)
 
 
 def unreadable_in(column: Numbers, allowed: tuple[float, float] | None) -> Flags:

@@ -88,6 +88,11 @@ class Checks:
     def state(self, state: ChecksState) -> None:
         self._cases, self._failed, self._recommended = state.cases, state.failed, state.recommended
 
+    @property
+    def tries(self) -> bool:
+        """Whether a version is on trial."""
+        return bool(self._cases)
+
     # -- what operators and pipelines say -----------------------------------------------------------------------------
 
     def turned(self, moment: Moment, version: str | None, why: Closing) -> Iterator[Said]:

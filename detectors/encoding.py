@@ -17,19 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.banks.contract import Matrix
-from detectors.cells import NUMBERS, Cell, Flags, category_of, kind_of, lengths_of, numbers_of, unreadable_in
-from detectors.config import FeatureConfig, ModelConfig
+from detectors.cells import NUMBERS, Cell, Flags, category_of, kind_of, unreadable_in
+from detectors.columns import FeatureRows, NumberCells, WordCells, lengths_of, numbers_of, says_nothing
+from detectors.config import ModelConfig
+from detectors.feature import PREDICTION, SCORE, Feature
 from detectors.recorded import NOTHING, Recorded
-from schemas.events import NAME_CHARACTERS_MAX, Kind
+from schemas.events import Kind
 
-# No feature can be called so: a name in an event has at most NAME_CHARACTERS_MAX characters.
-SCORE, PREDICTION = "score".ljust(NAME_CHARACTERS_MAX + 1), "prediction".ljust(NAME_CHARACTERS_MAX + 1)
 _OWN = (PREDICTION, SCORE)
 COUNTED_MAX = 1_000  # distinct categories counted in warm-up; what comes after them is rare by construction
 # Only a rise of these is trouble.
 ONE_SIDED = (Kind.CONCEPT_DRIFT, Kind.DATA_QUALITY, Kind.LATENCY)
 FREQUENT = 0.01  # a category below this share is part of the rest
-_NOTHING_GIVEN = FeatureConfig()
 
 
 class Column(msgspec.Struct, frozen=True, array_like=True):
@@ -41,34 +40,6 @@ class Column(msgspec.Struct, frozen=True, array_like=True):
     given_mean: float | None = None
     given_sd: float | None = None
     learns: int = 0  # values that teach it, where that is another number than usual
-
-
-class Feature(msgspec.Struct, array_like=True):
-    """What is known of one feature. Columns are -1 where there is none."""
-
-    name: str
-    kind: str  # "auto" until a value has been seen
-    given: FeatureConfig | None = None  # where something was said of it
-    value: int = -1
-    missing: int = -1
-    rest: int = -1
-    categories: dict[str, int] = {}
-    counted: dict[str, int] = {}  # warm-up of a categorical feature
-    seen: int = 0
-    learned: bool = False
-    learns: int = 0  # values that teach it, where that is another number than usual
-
-    @property
-    def config(self) -> FeatureConfig:
-        return self.given or _NOTHING_GIVEN
-
-    @property
-    def signal(self) -> str:
-        return {SCORE: "score", PREDICTION: "prediction"}.get(self.name, f"feature:{self.name}")
-
-    @property
-    def drift_kind(self) -> Kind:
-        return Kind.PREDICTION_DRIFT if self.name in (SCORE, PREDICTION) else Kind.FEATURE_DRIFT
 
 
 class Part(NamedTuple):
@@ -155,6 +126,8 @@ class Encoder:
         self, predictions: Sequence[Cell], scores: Sequence[Cell], features: Sequence[dict[str, Cell]]
     ) -> Part | None:
         """The usual way: no row lacks a feature, brings a new one or settles a kind. None where that is not so."""
+        if isinstance(features, FeatureRows):
+            return self._usual_columns(predictions, scores, features)
         if any(map((len(self._features) - 2).__ne__, map(len, features))):
             return None
         try:
@@ -174,6 +147,25 @@ class Encoder:
         cells += [(feature, plain[column::width]) for column, feature in enumerate(self._plain)]
         return self._encode(cells, len(features))
 
+    def _usual_columns(self, predictions: Sequence[Cell], scores: Sequence[Cell], features: FeatureRows) -> Part | None:
+        """The same of what came as columns."""
+        columns = features.columns
+        if len(columns) != len(self._features) - 2 or not columns.keys() <= self._known:
+            return None
+        plain = [columns[feature.name] for feature in self._plain]
+        others = [columns[feature.name] for feature in self._others[2:]]
+        cells = list(zip(self._others, (predictions, scores, *others), strict=True))
+        if any(feature.kind == "auto" and not says_nothing(column) for feature, column in cells):
+            return None
+        numbers = [column.values for column in plain if isinstance(column, NumberCells)]
+        if len(numbers) < len(plain):
+            return self._encode([*cells, *zip(self._plain, plain, strict=True)], len(features))
+        part = self._encode(cells, len(features))
+        if numbers:
+            part.values[:, self._plain_values] = np.column_stack(numbers)
+            part.shares[:, self._plain_missing] = np.isnan(part.values[:, self._plain_values])
+        return part
+
     def _cells(
         self,
         feature: Feature,
@@ -183,7 +175,11 @@ class Encoder:
     ) -> Sequence[Cell]:
         if feature.name == PREDICTION:
             return predictions
-        return scores if feature.name == SCORE else [row.get(feature.name) for row in features]
+        if feature.name == SCORE:
+            return scores
+        if isinstance(features, FeatureRows) and feature.name in features.columns:
+            return features.columns[feature.name]
+        return [row.get(feature.name) for row in features]
 
     def _same_columns(
         self,
@@ -218,9 +214,9 @@ class Encoder:
             if feature.kind != "categorical" or feature.learned:
                 continue
             forced, left = feature.config.kind == "categorical", self._needed(feature) - feature.seen
+            cells = self._cells(feature, predictions, (), features)  # a score is never a category
             for row in range(start, stop):
-                cell = _cell(feature.name, predictions[row], None, features[row])  # a score is never a category
-                left -= category_of(cell, forced) is not None
+                left -= category_of(cells[row], forced) is not None
                 if left <= 0:
                     stop = row + 1
                     break
@@ -232,7 +228,7 @@ class Encoder:
         if self.full:
             return
         given = self._config.features.get(name)
-        feature = Feature(name, (given or _NOTHING_GIVEN).kind, given)
+        feature = Feature(name, given.kind if given is not None else "auto", given)
         self._features.append(feature)
         self._known.add(name)
         if feature.kind == "ignore":
@@ -340,15 +336,19 @@ class Encoder:
 
     def _categories(self, feature: Feature, cells: Sequence[Cell], shares: Matrix) -> Flags:
         forced = feature.config.kind == "categorical"  # then a number is a code, not a mistake
+        if isinstance(cells, WordCells) and feature.learned:
+            return self._known_categories(feature, cells.looked_up(_columns_of(feature, cells.words, forced)), shares)
         names = [category_of(cell, forced) for cell in cells]
         if not feature.learned:
             self._count(feature, names)
             return np.array([name is None for name in names], dtype=bool)
-        table = feature.categories
-        codes: NDArray[np.int64] = np.array([-1 if name is None else table.get(name, feature.rest) for name in names])
-        for column in (*table.values(), feature.rest):
-            shares[:, column] = np.where(codes < 0, np.nan, codes == column)
+        return self._known_categories(feature, np.array(_columns_of(feature, names, forced=False)), shares)
+
+    def _known_categories(self, feature: Feature, codes: NDArray[np.int64], shares: Matrix) -> Flags:
+        """``codes``: the column of each row's category."""
         unreadable: Flags = codes < 0
+        for column in (*feature.categories.values(), feature.rest):
+            shares[:, column] = np.where(unreadable, np.nan, codes == column)
         return unreadable
 
     def _count(self, feature: Feature, names: list[str | None]) -> None:
@@ -383,6 +383,12 @@ def _cell(name: str, prediction: Cell, score: Cell, features: dict[str, Cell]) -
     if name == PREDICTION:
         return prediction
     return score if name == SCORE else features.get(name)
+
+
+def _columns_of(feature: Feature, cells: Sequence[Cell], forced: bool) -> list[int]:
+    """Of each the column of its category; -1 where it has none."""
+    names = [category_of(cell, forced) for cell in cells]
+    return [-1 if name is None else feature.categories.get(name, feature.rest) for name in names]
 
 
 def _getter(names: list[str]) -> Callable[[dict[str, Cell]], tuple[Cell, ...]]:

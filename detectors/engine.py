@@ -18,12 +18,14 @@ from detectors.banks import registry
 from detectors.banks.contract import StateError, StateVersionError
 from detectors.baseline import Baseline
 from detectors.config import MonitorConfig
+from detectors.counts import Applied, Counts
 from detectors.effects import Decided, Effect
 from detectors.join import Fate, Join
 from detectors.kept import Changes, Kept
 from detectors.learning import Recordings
 from detectors.moment import Item
 from detectors.monitor import Monitor, MonitorState
+from detectors.rows import Stretch
 from detectors.sealing import open_sealed, seal
 from detectors.shelf import Room, Shelf
 from detectors.signing import NO_KEYS, Keys
@@ -66,39 +68,6 @@ _STREAMS: Mapping[type[Output], Stream] = {
     DeadLetter: Stream.DEAD_LETTERS,
     Audit: Stream.AUDIT,
 }
-
-
-class Counts(msgspec.Struct):
-    """How the records of one topic ended. ``consumed`` is always the sum of the four fates."""
-
-    consumed: int = 0
-    applied: int = 0
-    duplicate: int = 0
-    late: int = 0
-    dead_lettered: int = 0
-    conflicts: int = 0  # duplicates with other content
-    unknown_fields: int = 0  # taken, with fields left aside
-
-    def add_end(self, fate: Fate) -> None:
-        """Counts a record that was not applied."""
-        if fate is Fate.LATE:
-            self.late += 1
-            return
-        self.duplicate += 1
-        self.conflicts += fate is Fate.CONFLICT
-
-    def add(self, other: object) -> None:
-        """Adds what anything with these fields has counted."""
-        for name in self.__struct_fields__:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-
-
-class Applied(NamedTuple):
-    """``places``: of each effect, the place in the batch of the record that caused it."""
-
-    effects: list[Effect]
-    counts: dict[str, Counts]  # by topic
-    places: list[int]
 
 
 class EngineStats(NamedTuple):
@@ -151,16 +120,36 @@ class Engine:
         if kept is not None:
             self._restore(kept)
 
-    def apply(self, records: Sequence[RecordLike]) -> Applied:
+    def apply(self, records: Sequence[RecordLike] | Stretch) -> Applied:
         """Takes the next records of the merged order. Whatever is in them, it does not raise."""
+        if isinstance(records, Stretch):
+            return self._apply_rows(records)
         counts: dict[str, Counts] = {}
         decided: list[Decided] = []
         touched: dict[str, Monitor] = {}  # those that took in something of this batch
         for start in range(0, len(records), BLOCK):
             self._take(start, records[start : start + BLOCK], counts, decided, touched)
-        decided.extend(_decided_by(touched))
-        decided.sort(key=lambda event: event.at)  # stable: what one record caused stays in the order it was decided
-        return Applied([_effect(event) for event in decided], counts, [event.at for event in decided])
+        return _applied(decided, counts, touched)
+
+    def _apply_rows(self, rows: Stretch) -> Applied:
+        """Rows of a table, in order of time: as their records, but for the work."""
+        early, late = rows.stamps[0] < self._state.ticked, rows.stamps[-1] >= TS_END
+        if early or late or self._room.pending + len(rows) > self._config.pending_max:
+            return self.apply(list(rows.records()))
+        count, decided, touched = Counts(consumed=len(rows)), list[Decided](), dict[str, Monitor]()
+        for model, own in rows.by_model():
+            monitor = self._touch(model, touched)
+            if monitor is None:
+                items = map(own.item, range(len(own)))
+                decided += [self._refused(*item[:3], self._too_many(), count) for item in items]
+                continue
+            wanted: list[tuple[Shelf, str, bytes]] = []
+            if self._room.kept is not None:
+                monitor.want_rows(own, wanted)
+                self._room.fetch(wanted)
+            for fate, ended in monitor.take_rows(own, decided).items():
+                count.add_ends(fate, ended)
+        return _applied(decided, {rows.topic: count}, touched)
 
     def _take(
         self,
@@ -196,7 +185,7 @@ class Engine:
                 if self._room.pending > self._config.pending_max:
                     self._evict_oldest()
             else:
-                count.add_end(fate)
+                count.add_ends(fate)
 
     def _decoded(self, records: Sequence[RecordLike], counts: dict[str, Counts]) -> list[Input | Rejection]:
         """What the records say; what their models keep of their ids is at hand afterwards."""
@@ -380,6 +369,12 @@ def _decided_by(touched: dict[str, Monitor]) -> list[Decided]:
     decided = [event for monitor in touched.values() for event in monitor.decide()]
     touched.clear()
     return decided
+
+
+def _applied(decided: list[Decided], counts: dict[str, Counts], touched: dict[str, Monitor]) -> Applied:
+    decided.extend(_decided_by(touched))
+    decided.sort(key=lambda event: event.at)  # stable: what one record caused stays in the order it was decided
+    return Applied([_effect(event) for event in decided], counts, [event.at for event in decided])
 
 
 def _effect(decided: Decided) -> Effect:

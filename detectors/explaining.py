@@ -28,12 +28,13 @@ from detectors.causes import (
 from detectors.course import Course
 from detectors.encoding import Column
 from detectors.evidence import of_course
+from detectors.happening import Happening
 from detectors.history import HISTORY
 from detectors.lifecycle import Alarm, Lifecycle, Suspect, blocks_since, loss_floor
 from detectors.likeness import CHANGED_MAX, NAMED_BLOCKS, Name
 from detectors.moment import Moment
 from detectors.reports import ScopeKey
-from detectors.watched import Happening, Loss, Watched
+from detectors.watched import Loss, Watched
 from detectors.wording import NONE_SEEN
 from schemas.events import Evidence, JsonScalar, Kind
 

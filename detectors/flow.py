@@ -9,9 +9,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
 from detectors import wording
 from detectors.calendar import DAY_MS
+from detectors.columns import Places
 from detectors.config import AUTO, OFF, ModelConfig
 from detectors.lifecycle import Alarm, Closing, Disposition, begun
 from detectors.moment import Item, Moment
@@ -93,6 +95,23 @@ class Flow:
             decided += self._close_bins(item, mutes)
         volume.count += 1
         return decided
+
+    def nothing_new(self, times: Places, start: int) -> int:
+        """The row after those from this one on that are as usual."""
+        pauses, volume = self._predictions, self._volume
+        stop = int(np.searchsorted(times, min(volume.bin_ends, pauses.hour_ends)))
+        if stop <= start:
+            return start
+        longer = np.flatnonzero(np.diff(times[start:stop], prepend=pauses.last) > pauses.usual_now)
+        return start + int(longer[0]) if len(longer) else stop
+
+    def predicted_usually(self, number: int, newest: tuple[int, int]) -> None:
+        """So many predictions came that were as usual. ``newest``: the time and offset of the last."""
+        pauses = self._predictions
+        pauses.last, pauses.offset = newest
+        pauses.records += number
+        pauses.here += number
+        self._volume.count += number
 
     def labelled(self, item: Item, mutes: Mutes) -> Sequence[Said]:
         """An outcome came."""

@@ -228,11 +228,12 @@ class Group:
 
     # -- blocks: what the rows since then were like -----------------------------------------------------------------
 
-    def remember(self, blocks: Blocks, number: int) -> None:
-        self._history.add(blocks, number)
-        self._end = end = blocks.first + blocks.ends[number] + 1
-        if blocks.chunks is not None and end % CHUNK == 0:
-            self._shapes.add(end, blocks.chunks[end // CHUNK - blocks.first // CHUNK - 1])
+    def remember(self, blocks: Blocks, numbers: range) -> None:
+        self._history.add(blocks, numbers)
+        for number in numbers:
+            self._end = end = blocks.first + blocks.ends[number] + 1
+            if blocks.chunks is not None and end % CHUNK == 0:
+                self._shapes.add(end, blocks.chunks[end // CHUNK - blocks.first // CHUNK - 1])
 
     def shape(self, column: int, row: int) -> tuple[Row, Row] | None:
         """How many values fell into each cell: of what taught the watch's baseline, and since this row.

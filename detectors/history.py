@@ -30,16 +30,20 @@ class History:
         empty = Blocks.of([0] * HISTORY, columns)
         self._sums, self._far, self._counts = empty.sums, empty.far, empty.counts
 
-    def add(self, blocks: Blocks, number: int) -> None:
+    def add(self, blocks: Blocks, numbers: range) -> None:
+        """Some of these."""
         more = blocks.counts.shape[2] - self._counts.shape[2]
         if more:
             lines = (self._sums, self._far, self._counts)
             self._sums, self._far, self._counts = (np.pad(held, ((0, 0), (0, 0), (0, more))) for held in lines)
-        place = self.blocks % HISTORY
-        self._sums[place] = blocks.sums[number]
-        self._far[place] = blocks.far[number]
-        self._counts[place] = blocks.counts[number]
-        self.blocks += 1
+        self.blocks += len(numbers)
+        if len(numbers) == 1:  # many times as quick
+            place, kept = (self.blocks - 1) % HISTORY, numbers.start
+        else:
+            place, kept = self._places(min(len(numbers), HISTORY)), numbers[-HISTORY:]  # type: ignore[assignment]
+        self._sums[place] = blocks.sums[kept]
+        self._far[place] = blocks.far[kept]
+        self._counts[place] = blocks.counts[kept]
 
     def last(self, column: int, blocks: int) -> Iterator[tuple[float, float, int]]:
         """Sums, sums of squares and counts of one column, oldest first."""

@@ -18,8 +18,11 @@ from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
-from detectors.shelf import Early, Label, Line, Pending, Room, Shelf
+from detectors.rows import Stretch
+from detectors.shelf import Block, Early, Label, Line, Pending, Room, Shelf, pending
+from detectors.tally import Level
 
 # Outcomes that wait for their prediction. A producer that sends only outcomes must not fill the disk.
 EARLY_MAX = 100_000
@@ -155,6 +158,40 @@ class Join:
         if self.opened is not None and place == self._first:
             self.opened(self)
         return Fate.APPLIED, self._meet(entry, there) if there is not None else None
+
+    def predict_rows(self, rows: Stretch, which: slice, scope: int, waiting: Level) -> int:
+        """The same of some rows, in order of time, until one is more than a new prediction. Returns the row after them.
+
+        ``waiting`` is told how many have no outcome yet, at each of them.
+        """
+        start: int = which.start
+        if self.early:
+            return start
+        if self._room.kept is not None:
+            return self._predict_each(rows, which, scope, waiting)
+        due = int(np.searchsorted(rows.stamps, self.due, side="right"))
+        stop = min(which.stop, due, start + self.pending_max - self.pending)
+        stop = start + self.shelf.new_to(rows.ids[start:stop]) if stop > start else start
+        if stop == start:
+            return start
+        names, times = rows.ids[start:stop], rows.stamps[start:stop]
+        place = self._line.append_all(times.tolist(), names)
+        self.shelf.put_rows(Block(place, scope, rows.without_features(), start), names, self._last)
+        waiting.note_rising(rows.numbers[start:stop], self.unanswered + 1)
+        self._room.pending += len(names)
+        self.unanswered += len(names)
+        self.due = min(self.due, int(times[0]) + self.horizon_ms)
+        if self.opened is not None and place == self._first:
+            self.opened(self)
+        return stop
+
+    def _predict_each(self, rows: Stretch, which: slice, scope: int, waiting: Level) -> int:
+        for row in range(which.start, which.stop):
+            fate, _ = self.predict(rows.ids[row], pending(rows, row, scope))
+            if fate is not Fate.APPLIED:  # and nothing has happened
+                return row
+            waiting.note(int(rows.numbers[row]), self.unanswered)
+        return int(which.stop)
 
     def _meet(self, entry: Pending, early: Early) -> Labelled:
         self._early_line.mark(early.place)

@@ -18,14 +18,16 @@ from detectors.banks.shiryaev import WATCH
 from detectors.cells import Cell, category_of, fits, kind_of, score_of
 from detectors.config import FeatureConfig, ModelConfig
 from detectors.encoded import LABEL
-from detectors.encoding import PREDICTION, SCORE
+from detectors.feature import PREDICTION, SCORE
+from detectors.happening import Happening
 from detectors.lifecycle import Lifecycle, floor_of, harmful
 from detectors.loss import EVIDENCE, Losses, LossRule, Pair, configured, found_out, losses
 from detectors.moment import Item
 from detectors.recorded import LEARN_MIN, Recorded
 from detectors.reports import Origin
+from detectors.rows import Items
 from detectors.shelf import Label, Pending
-from detectors.watched import Happening, Loss, Watched, WatchedState
+from detectors.watched import Loss, Watched, WatchedState
 from schemas.events import Prediction
 from schemas.records import Record
 
@@ -161,7 +163,7 @@ def _taught(
     drifts: dict[str, int] = {}
     items = _items(rows, [feature.key for feature in features])
     for start in range(0, len(items), _CHUNK):
-        _note(watched.predicted(items[start : start + _CHUNK]), drifts)
+        _note(watched.predicted(Items(items[start : start + _CHUNK])), drifts)
         watched.settle()
     if labelled:
         watched.rate_loss = None if rule is None else rule.is_rate
@@ -198,7 +200,7 @@ def _note(happenings: Iterator[Happening], drifts: dict[str, int]) -> None:
     for happening in happenings:
         group, found = happening.group, happening.found
         if found is None:
-            group.remember(happening.blocks, happening.block)
+            group.remember(happening.blocks, range(happening.block, happening.block + 1))
             continue
         column = group.columns[found.column]
         large = abs(found.effect) >= floor_of(column, group.rate)

@@ -1,22 +1,27 @@
 """Everything about one model on one partition: its join, its loss rule, its scopes, and what operators said of it."""
 
+from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 from zlib import crc32
 
 import msgspec
+import numpy as np
 
 from detectors.answers import answered
 from detectors.config import ModelConfig
 from detectors.desk import Desk, DeskState
 from detectors.effects import Decided
 from detectors.flow import Flow, FlowState
-from detectors.join import Fate, Join, JoinCounts, JoinState, Labelled, told_limits
+from detectors.join import Ended, Fate, Join, JoinCounts, JoinState, Labelled, told_limits
 from detectors.learning import Learned
 from detectors.lifecycle import Closing
-from detectors.loss import EVIDENCE, LossRule, Pair, configured, counted, found_out, losses
+from detectors.loss import LossRule
 from detectors.moment import Item, Moment
 from detectors.mutes import Mute, Mutes
+from detectors.pairs import Held, Pairs
 from detectors.reports import Said, of_model
+from detectors.rows import Stretch
 from detectors.scope import Scope
 from detectors.shelf import Pending, Room, Shelf
 from detectors.tally import Level
@@ -35,13 +40,14 @@ _CLOSINGS = {
 }
 
 
-class _Held(msgspec.Struct, array_like=True, frozen=True):
-    """A joined pair that waits for the task to be known."""
+class _Closing(NamedTuple):
+    """The end of a window, and what the join knew then of the champion and of its challengers."""
 
-    key: str
-    challenger: bool
-    entry: Pending
-    label: Labelled
+    moment: Moment
+    end: int
+    own: dict[str, int]
+    of_challengers: dict[str, int]
+    limits: list[Ended]
 
 
 class MonitorState(msgspec.Struct, array_like=True, frozen=True):
@@ -54,7 +60,7 @@ class MonitorState(msgspec.Struct, array_like=True, frozen=True):
     window_end: int
     scopes: ScopesState
     rule: LossRule | None
-    held: list[_Held]
+    held: list[Held]
     mutes: list[Mute]
     flow: FlowState
     desk: DeskState
@@ -89,13 +95,13 @@ class Monitor:
         self._window_end = 0
         self._scopes = Scopes(model, config, room, number, recorded)
         self._checks = self._scopes.checks
-        self._rule: LossRule | None = configured(config) or self._scopes.rule
-        self._held: list[_Held] = []
+        self._pairs = Pairs(config, self.joins, self._scopes, self._checks)
         self._mutes = Mutes()
         self._flow = Flow(model, config)
         self._desk = Desk(model, config)
         self._now = 0
         self._waiting = Level()
+        self._closings: deque[_Closing] = deque()  # of windows that ended between rows that wait to be decided
         self._orphaned: Sequence[Scope] = ()  # with alarms opened under another configuration
         self._before: MonitorState | None = None  # what was read under it, as long as they are not resolved
 
@@ -158,11 +164,60 @@ class Monitor:
             self._tell(self._checks.look(Moment.of(item)), decided)
         return fate
 
+    def want_rows(self, rows: Stretch, wanted: list[tuple[Shelf, str, bytes]]) -> None:
+        """The same as ``want``, of rows of a table."""
+        for name in rows.ids:
+            self._join.shelf.want(name, wanted)
+
+    def take_rows(self, rows: Stretch, decided: list[Decided]) -> Counter[Fate]:
+        """Takes in rows of a table in order: many at once where nothing comes between them, else one by one."""
+        fates: Counter[Fate] = Counter()
+        row = 0
+        while row < len(rows):
+            stop = self._take_together(rows, row, decided)
+            if stop > row:
+                fates[_APPLIED] += stop - row
+            else:
+                decided.extend(self.decide())
+                fates[self.take(rows.item(row), decided)] += 1
+            row = max(stop, row + 1)
+        return fates
+
+    def _take_together(self, rows: Stretch, row: int, decided: list[Decided]) -> int:
+        """Takes in as many rows from this one on as can be, as ``take`` would one by one. Returns the next one."""
+        if self._orphaned or self._flow.orphaned or self._checks.ready or rows.stamps[row] < self._now:
+            return row
+        version = None if rows.versions is None else rows.versions[row]
+        scope = self._scopes.usual(version, challenger=False)
+        if scope is None or (rows.segments is not None and self._config.segments):
+            return row
+        if rows.stamps[row] >= self._window_end and not self._closes_later(rows, row):
+            return row
+        end = min(int(np.searchsorted(rows.stamps, self._window_end)), rows.of_one_version(row))
+        usual = self._flow.nothing_new(rows.stamps[:end], row)
+        stop = self._join.predict_rows(rows, slice(row, max(usual, row + 1)), scope.number, self._waiting)
+        if stop == row:
+            return row
+        if usual > row:
+            self._flow.predicted_usually(stop - row, rows.at(stop - 1))
+        else:
+            self._tell(self._flow.predicted(rows.place(row), self._mutes), decided)
+        self._now = int(rows.stamps[stop - 1])
+        scope.predicted_rows(rows, row, stop)
+        return stop
+
     def decide(self) -> list[Decided]:
         """What the records taken in since the last time say, in their order: many rows at once, as columns."""
-        decided = self._scopes.decide(self._waiting, self._mutes, self._desk)
+        decided, unfit = list[Decided](), self._scopes.unfit()
+        for scope, happening in self._scopes.happenings():
+            while self._closings and self._closings[0].moment.at <= happening.at:
+                decided.extend(self._closed(self._closings.popleft()))
+            decided.extend(self._desk.said(scope.live(happening, self._waiting, self._mutes)))
+        while self._closings:
+            decided.extend(self._closed(self._closings.popleft()))
+        self._scopes.settle()
         self._waiting.settle()
-        return decided
+        return decided + unfit
 
     def _tell(self, said: Iterable[Said], decided: list[Decided]) -> None:
         """What the desk makes of it, after all that came before it."""
@@ -172,20 +227,39 @@ class Monitor:
 
     def _close_windows(self, item: Item) -> Iterator[Decided]:
         yield from self.decide()
-        now, end = item[1], self._window_end
-        self._window_end = now - now % self._window_ms + self._window_ms
+        closing = self._closing(Moment.of(item))
+        if closing is not None:
+            yield from self._closed(closing)
+
+    def _closes_later(self, rows: Stretch, row: int) -> bool:
+        """A window that ends between rows is closed as they are lived through, where they are all that matters."""
+        if self._checks.tries or any(scope.is_corrected for scope in self._scopes):
+            return False
+        closing = self._closing(Moment.of(rows.place(row)))
+        if closing is not None:
+            self._closings.append(closing)
+        return True
+
+    def _closing(self, moment: Moment) -> "_Closing | None":
+        """Of the window that is over; none of what was before the first record."""
+        end, start = self._window_end, moment.now - moment.now % self._window_ms
+        self._window_end, self._pairs.window = start + self._window_ms, start
         if not end:
-            return
-        moment = Moment.of(item)
+            return None
+        figures = self._join.figures(), self._challengers.figures()
+        return _Closing(moment, end, *figures, told_limits(self.joins, self._told))
+
+    def _closed(self, closing: "_Closing") -> Iterator[Decided]:
+        moment, end, own, of_challengers, limits = closing
         yield from self._desk.tick(moment)
         yield from self._desk.said(step for scope in self._scopes for step in scope.amended(moment))
         reports = of_model(self.model)
-        for name, ended, most in told_limits(self.joins, self._told):
+        for name, ended, most in limits:
             yield reports.limit(moment, name, ended, most)
         yield from self._desk.said(self._checks.due(moment, self._join.unanswered))
         for scope in self._scopes:
-            join = self._challengers if scope.key.challenger else self._join
-            yield from scope.close_window(moment, end - self._window_ms, end, join.figures())
+            figures = of_challengers if scope.key.challenger else own
+            yield from scope.close_window(moment, end - self._window_ms, end, figures)
 
     def _predicted(self, item: Item, event: Prediction, decided: list[Decided]) -> Fate:
         _, now, record, _ = item
@@ -199,7 +273,7 @@ class Monitor:
         fate, label = join.predict(event.id, entry)
         if fate is not _APPLIED:
             if fate is not Fate.LATE:
-                scope.repeats = True
+                scope.collected.repeats = True
             return fate
         if not challenger:
             self._tell(self._flow.predicted(item, self._mutes), decided)
@@ -210,7 +284,7 @@ class Monitor:
                 segment.predicted(item)
             entry.segments = tuple(segment.number for segment in segments)
         if label is not None:
-            self._met(item, event.id, challenger, entry, label)
+            self._pairs.met(item, event.id, challenger, entry, label)
         return fate
 
     def _scope(self, item: Item, version: str | None, challenger: bool, decided: list[Decided]) -> Scope:
@@ -230,64 +304,11 @@ class Monitor:
         if self._challenged:
             _, shadow = self._challengers.label(event.id, label)
             if shadow is not None:
-                self._met(item, event.id, True, shadow, label)
+                self._pairs.met(item, event.id, True, shadow, label)
                 fate = Fate.APPLIED  # whatever the champion's join says of it
         if entry is not None:
-            self._met(item, event.id, False, entry, label)
+            self._pairs.met(item, event.id, False, entry, label)
         return fate
-
-    def _met(self, item: Item, key: str, challenger: bool, entry: Pending, label: Labelled) -> None:
-        """A prediction and its label have met. The first final label is scored; a later one corrects the counts."""
-        if label.provisional:
-            return
-        if entry.scored:
-            self._correct(key, challenger, entry, label)
-            return
-        entry.scored = True
-        if self._rule is not None:
-            self._lose(item, key, entry, label, self._rule)
-            return
-        self._held.append(_Held(key, challenger, entry, label))
-        if len(self._held) == EVIDENCE:
-            self._settle_rule(item)
-
-    def _settle_rule(self, item: Item) -> None:
-        """Enough pairs have been held back to tell what the task is: they are scored now."""
-        held, self._held = self._held, []
-        rule = self._rule = found_out(self._config, [Pair(pair.entry, pair.label.label) for pair in held])
-        for pair in held:
-            shelf = self.joins[pair.challenger].shelf
-            entry = shelf.fetched(pair.key)  # what is held may be a copy
-            if isinstance(entry, Pending) and entry.place == pair.entry.place:  # not a later one of the same id
-                self._lose(item, pair.key, entry, pair.label, rule)
-                shelf.put(pair.key, entry)
-            else:
-                self._lose(item, pair.key, pair.entry, pair.label, rule)
-
-    def _lose(self, item: Item, key: str, entry: Pending, label: Labelled, rule: LossRule) -> None:
-        scored = losses(rule, Pair(entry, label.label))
-        entry.label, entry.weight, entry.window = label.label, label.weight, self._window_end - self._window_ms
-        for scope in self._scopes.of_entry(entry):
-            scope.joined(item, scored, rule.is_rate, label, entry)
-        if label.weight > 0:
-            self._checks.lost(key, entry, scored, item[1])
-
-    def _correct(self, key: str, challenger: bool, entry: Pending, label: Labelled) -> None:
-        """The window that counted the label before is amended; detectors cannot take back what they saw."""
-        if self._rule is None:  # it is scored as it stands when the rule is found
-            same = (key, challenger, entry.place)
-            self._held = [
-                _Held(key, challenger, h.entry, label) if (h.key, h.challenger, h.entry.place) == same else h
-                for h in self._held
-            ]
-            return
-        if entry.label is None:
-            return  # it was held back under another configuration
-        before = counted(self._rule, entry, entry.label, entry.weight)
-        after = counted(self._rule, entry, label.label, label.weight)
-        for scope in self._scopes.of_entry(entry):
-            scope.corrected(entry.time, entry.window, self._window_end - self._window_ms, before, after)
-        entry.label, entry.weight = label.label, label.weight
 
     def tick(self, item: Item) -> tuple[list[Decided], bool]:
         """Time has passed on the partition, whether or not this model was asked anything.
@@ -329,8 +350,8 @@ class Monitor:
             self._challenged,
             self._window_end,
             self._scopes.state(),
-            self._rule,
-            self._held,
+            self._pairs.rule,
+            self._pairs.held,
             self._mutes.state(),
             self._flow.state(),
             self._desk.state(),
@@ -344,7 +365,7 @@ class Monitor:
         monitor = cls(model, config, room, state.number, (state.join, state.challengers), recorded)
         monitor._told = state.told
         monitor._challenged = state.challenged
-        monitor._window_end = state.window_end
+        monitor._window_end, monitor._pairs.window = state.window_end, state.window_end - monitor._window_ms
         monitor._mutes, monitor._now = Mutes(state.mutes), state.now
         monitor._flow.restore(state.flow)  # what comes is the same under another configuration
         monitor._desk.restore(state.desk)
@@ -353,7 +374,7 @@ class Monitor:
             monitor._before = state if monitor._orphaned else None
             return monitor
         monitor._scopes.restore(state.scopes)
-        monitor._rule, monitor._held = state.rule, state.held
+        monitor._pairs.rule, monitor._pairs.held = state.rule, state.held
         return monitor
 
     # -- what operators say -------------------------------------------------------------------------------------------

@@ -4,11 +4,10 @@ It collects the rows and losses of a batch, runs the detectors over them as colu
 found in the order of the records that caused it. Nothing it decides depends on where a batch ended.
 """
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from heapq import merge
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 
 import msgspec
 
@@ -16,6 +15,7 @@ from detectors import wording
 from detectors.asking import Asker, Here, Retraining
 from detectors.awaited import Awaited, AwaitedState
 from detectors.causes import NOT_KNOWN, Basis
+from detectors.collected import Collected
 from detectors.config import ModelConfig
 from detectors.corrections import Correction, Corrections
 from detectors.effects import Decided
@@ -23,6 +23,7 @@ from detectors.encoding import Column
 from detectors.evidence import amended, borne_out, named, of_finding
 from detectors.explaining import LOOKS, Around, Explainer, is_news
 from detectors.group import Found
+from detectors.happening import Happening
 from detectors.join import Labelled
 from detectors.learning import Learned
 from detectors.lifecycle import (
@@ -41,12 +42,12 @@ from detectors.lifecycle import (
 )
 from detectors.likeness import NAMED_BLOCKS, Name
 from detectors.loss import Losses
-from detectors.moment import Item, Moment, position_of
+from detectors.moment import Item, Moment
 from detectors.mutes import Mutes
 from detectors.reports import FROM_STREAM, Origin, Reports, Said, ScopeKey, Step
 from detectors.shelf import Pending
 from detectors.tally import Labels, Level
-from detectors.watched import Happening, Loss, Watched, WatchedState
+from detectors.watched import Loss, Watched, WatchedState
 from detectors.windows import Archive, Book, BookState, Counted
 from schemas.events import AlertEvent, Evidence, LabelCounts, Position
 
@@ -77,11 +78,11 @@ class Scope:
         self.key = key
         self.number = number  # of the model's scopes, in the order in which they were met
         self.retired = False  # replaced by a deployment or a new baseline: counts late labels, decides nothing
-        self.seen_at = 0  # stream time of the newest prediction
         self.reports = Reports(key)
         self._config = config
         self._around = around
-        self._rows: list[Item] = []
+        self.collected = Collected()
+        self.predicted, self.predicted_rows = self.collected.add, self.collected.add_rows
         self._losses: list[Loss] = []
         self._lifecycle = Lifecycle()
         self._watched = Watched(config, self._lifecycle, segment=key.segment is not None)
@@ -92,10 +93,11 @@ class Scope:
         self.book = Book(archive)
         self.labels = Labels()
         self._corrections = Corrections()
-        self._seen: list[Item] = []  # the predictions of this batch
-        self._last: Position | None = None  # of the newest prediction before this batch
-        self.repeats = False  # whether one that was taken before came again since the newest prediction
-        self._repeated: list[int] = []  # those of this batch before which one did
+
+    @property
+    def seen_at(self) -> int:
+        """Stream time of the newest prediction."""
+        return self.collected.seen_at
 
     @property
     def alarms(self) -> dict[str, Alarm]:
@@ -107,14 +109,14 @@ class Scope:
         return ScopeState(
             self.key,
             self.retired,
-            self.seen_at,
+            self.collected.seen_at,
             self._watched.state(retired=self.retired),
             self._lifecycle.state(),
             self.book.state(),
             self.labels.joined,
             list(self.labels.delays),
-            self._last,
-            self.repeats,
+            self.collected.last,
+            self.collected.repeats,
             self.reports.origin,
             self._awaited.state,
             self.explainer.basis,
@@ -123,13 +125,12 @@ class Scope:
 
     def restore(self, state: ScopeState) -> None:
         self.retired = state.retired
-        self.seen_at = state.seen_at
+        self.collected.seen_at = state.seen_at
         self._watched.restore(state.watched)
         self._lifecycle.restore(state.lifecycle)
         self.book.restore(state.book)
         self.labels = Labels.of(state.joined, state.delays)
-        self._last = state.last
-        self.repeats = state.repeats
+        self.collected.last, self.collected.repeats = state.last, state.repeats
         self.reports.origin = state.origin
         self._awaited.state = state.awaited
         self.explainer.basis = state.basis
@@ -146,13 +147,6 @@ class Scope:
                 self._awaited.start(learned.kinds)
 
     # -- taking in ----------------------------------------------------------------------------------------------------
-
-    def predicted(self, item: Item) -> None:
-        self.seen_at = item[1]
-        if self.repeats:
-            self._repeated.append(len(self._rows))
-            self.repeats = False
-        self._rows.append(item)
 
     def joined(self, item: Item, losses: Losses, rate: bool, label: Labelled, entry: Pending) -> None:
         """A prediction met its final label. A weight of nothing says nothing to a detector."""
@@ -171,6 +165,11 @@ class Scope:
         self.book.corrected(counted_in, current, before, after)
         change = after.loss - before.loss, after.log_loss - before.log_loss
         self._corrections.add(Correction(predicted_at, *change))
+
+    @property
+    def is_corrected(self) -> bool:
+        """Whether corrected labels are remembered."""
+        return bool(self._corrections)
 
     def amended(self, moment: Moment) -> Iterator[Step]:
         """What corrected labels make of an alarm about the loss; detectors cannot take back what they saw."""
@@ -192,11 +191,11 @@ class Scope:
     @property
     def busy(self) -> bool:
         """Whether anything was taken in since the last time."""
-        return bool(self._rows or self._losses or self.labels.news)
+        return bool(self.collected.waits or self._losses or self.labels.news)
 
     def unfit(self) -> Sequence[Decided]:
         """Where what was taken in since the last time does not come as a recorded baseline has it; before it is run."""
-        missed = list(self._awaited.look(self._rows, self._watched.rows.rows))
+        missed = list(self._awaited.look(self.collected.waiting, self._watched.rows.rows))
         if self.retired or not missed:
             return ()
         rows = self._config.baseline_rows
@@ -204,20 +203,22 @@ class Scope:
             self.reports.baseline(Moment.of(item), signal, rows, "not_reportable", why) for item, signal, why in missed
         ]
 
-    def happenings(self) -> Iterator[Happening]:
-        """Runs what was taken in since the last time through the detectors, in record order."""
+    def happenings(self, *, alone: bool) -> Iterator[Happening]:
+        """Runs what was taken in since the last time through the detectors, in record order.
+
+        ``alone``: nothing happens to any other monitor meanwhile.
+        """
         if not self._losses:
-            return self._run_rows()
+            return self._run_rows(alone=alone)
         return merge(self._run_rows(), self._run_losses(), key=attrgetter("at"))  # stable: rows before losses
 
     def settle(self) -> None:
         """The batch has been lived through."""
+        self.collected.see(self.book.window)
         self.labels.settle()
         self._watched.settle()
         self.explainer.judged = []
-        if self._seen:
-            self._last = position_of(self._seen[-1][2])
-            self._seen = []
+        self.collected.settle()
 
     def tick(self, moment: Moment, pending: int) -> Iterator[Decided]:
         """What the passing of time alone decides."""
@@ -231,7 +232,7 @@ class Scope:
         muted = partial(mutes.holds, self.key.segment or "")
         if happening.found is not None:
             return self._found(happening, happening.found, muted, pending.at(happening.at))
-        happening.group.remember(happening.blocks, happening.block)
+        happening.group.remember(happening.blocks, range(happening.block, happening.block + 1))
         return self._full(happening, muted, pending) if self._lifecycle.restless else ()
 
     def _full(self, at: Happening, muted: Callable[[str, int], bool], pending: Level) -> Iterator[Said]:
@@ -239,14 +240,12 @@ class Scope:
         yield from self._block(at, muted)
         yield from self._retrain(Moment.of(at.item), pending.at(at.at))
 
-    def _run_rows(self) -> Iterator[Happening]:
-        rows, self._rows = self._rows, []
-        repeated, self._repeated = self._repeated, []
-        if rows:
-            self._seen = rows
-            self.explainer.began(rows[0][1])
-            self.book.window.saw([row[3] for row in rows])
-            yield from self._watched.predicted(rows, repeated)
+    def _run_rows(self, *, alone: bool = False) -> Iterator[Happening]:
+        parts = self.collected.hand_out(self._watched.rows.rows)
+        if parts:
+            self.explainer.began(parts[0][0].at(0)[0])
+        for rows, repeated in parts:
+            yield from self._watched.predicted(rows, repeated, alone=alone and not self.retired)
 
     def _run_losses(self) -> Iterator[Happening]:
         losses, self._losses = self._losses, []
@@ -377,13 +376,12 @@ class Scope:
             return
         joined, delay_ms = self.labels.joined_at(moment.at), self.labels.median_delay_at(moment.at)
         labels = LabelCounts(joined=joined, pending=pending, median_delay_ms=delay_ms)
-        seen = bisect_right(self._seen, moment.at, key=itemgetter(0))  # of the batch, at that moment
-        newest = position_of(self._seen[seen - 1][2]) if seen else self._last or moment.position
-        rows = self._watched.rows.rows - len(self._seen) + seen
-        yield from self._asker.ask(Here(moment, newest, labels, rows), alarms)
+        newest, rows = self.collected.newest(moment.at, self._watched.rows.rows)
+        yield from self._asker.ask(Here(moment, newest or moment.position, labels, rows), alarms)
 
     def close_window(self, moment: Moment, start: int, end: int, whole_model: dict[str, int]) -> Iterator[Decided]:
         """What the window held, where anything happened in it, and before that what was amended meanwhile."""
+        self.collected.see(self.book.window, moment.at)
         for since, window in self.book.close(start, {} if self.key.segment else whole_model, moment.now):
             yield self.reports.metrics(moment, self.number, window, since, since + end - start)
 

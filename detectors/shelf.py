@@ -7,12 +7,16 @@ What a record asks for must have been fetched before (``Room.fetch``): many ids 
 So a shelf takes an id that is neither in memory nor fetched for one that is not there.
 """
 
+from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from detectors.banks.contract import StateError
 from detectors.kept import Changes, Kept
+from detectors.rows import Stretch
 from detectors.sealing import open_sealed, seal
 
 Label = float | str | bool
@@ -137,9 +141,10 @@ class Shelf:
         self._room = room
         self._keeps = room.kept is not None
         self._prefix = b"J" + number.to_bytes(4, "big")
-        self._held: dict[str, Entry] = {}
-        self._older: dict[str, Entry] = {}  # held since before the last rotation, and not asked for since
+        self._held: dict[str, Entry | int] = {}  # of what stands in a block, its place
+        self._older: dict[str, Entry | int] = {}  # held since before the last rotation, and not asked for since
         self._changed: dict[str, None] = {}
+        self._blocks: deque[Block] = deque()  # predictions that came as columns, where nothing is written
 
     @property
     def held(self) -> int:
@@ -166,7 +171,33 @@ class Shelf:
             entry = self._older.pop(name, None)
             if entry is not None:
                 self._held[name] = entry
-        return entry
+        if type(entry) is int:
+            entry = self._held[name] = self._made(entry)
+        return entry  # type: ignore[return-value]
+
+    def new_to(self, names: Sequence[str]) -> int:
+        """How many of these from the first on are neither here nor twice among them."""
+        known = self._held.keys()
+        if known.isdisjoint(names) and len(set(names)) == len(names):
+            return len(names)
+        met: set[str] = set()
+        for number, name in enumerate(names):
+            if name in known or name in met:
+                return number
+            met.add(name)
+        return len(names)
+
+    def put_rows(self, block: "Block", names: Sequence[str], forgotten: int) -> None:
+        """Rows that are ``new_to`` this; nothing of a place before ``forgotten`` is asked for again."""
+        assert not self._keeps
+        while len(self._blocks) > 1 and self._blocks[1].place <= forgotten:
+            self._blocks.popleft()
+        self._blocks.append(block)
+        self._held.update(zip(names, range(block.place, block.place + len(names)), strict=True))
+
+    def _made(self, place: int) -> "Pending":
+        block = self._blocks[bisect_right(self._blocks, place, key=_place) - 1]
+        return pending(block.rows, block.row + place - block.place, block.scope, place)
 
     def put(self, name: str, entry: Entry) -> None:
         """Also where an entry that is there has changed."""
@@ -201,6 +232,35 @@ class Shelf:
         self._older, self._held = self._held, {}
 
 
+class Block(NamedTuple):
+    """Rows that wait, from one of them on."""
+
+    place: int  # of that one
+    scope: int
+    rows: Stretch
+    row: int
+
+
+def _place(block: Block) -> int:
+    return block.place
+
+
+def pending(rows: Stretch, row: int, scope: int, place: int = -1) -> Pending:
+    """What is kept of one of many rows."""
+    time, offset = rows.at(row)
+    scores, classes = rows.scores, rows.classes
+    return Pending(
+        time,
+        offset,
+        int(rows.fingerprints[row]),
+        scope,
+        rows.predictions[row],
+        None if scores is None else scores[row],  # type: ignore[arg-type]
+        None if classes is None else classes[row],
+        place,
+    )
+
+
 class Line:
     """Ids in numbered places, in the order in which they came, each with its time; some of them are marked."""
 
@@ -228,6 +288,18 @@ class Line:
             self._room.touch(self)
         self.end = place + 1
         return place
+
+    def append_all(self, times: Sequence[int], names: Sequence[str]) -> int:
+        """The place of the first of them."""
+        first, pairs = self.end, list(zip(times, names, strict=True))
+        while pairs:
+            self.append(*pairs[0])
+            some = CHUNK - (self.end - 1) % CHUNK
+            assert self._newest is not None
+            self._newest.extend(pairs[1:some])
+            self.end += len(pairs[1:some])
+            del pairs[:some]
+        return first
 
     def at(self, place: int) -> tuple[int, str]:
         """The time and the id."""

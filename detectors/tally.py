@@ -7,6 +7,8 @@ what came before its record, or the place where a batch was cut would show.
 from bisect import bisect_right
 from collections import deque
 
+from detectors.columns import Places
+
 DELAYS = 101  # label delays kept for their median
 
 
@@ -62,15 +64,24 @@ class Level:
     def __init__(self) -> None:
         self._indices: list[int] = []
         self._values: list[int] = []
+        self._runs: dict[int, Places] = {}  # by the number of the note, the records at each of which it rose by one
 
     def note(self, index: int, value: int) -> None:
         self._indices.append(index)
         self._values.append(value)
 
+    def note_rising(self, indices: Places, value: int) -> None:
+        """At the first of these records it was this, and at each after it one more."""
+        self._runs[len(self._values)] = indices
+        self.note(int(indices[0]), value)
+
     def at(self, index: int) -> int:
         """The value noted at the record, which must have been noted."""
-        return self._values[bisect_right(self._indices, index) - 1]
+        note = bisect_right(self._indices, index) - 1
+        run = self._runs.get(note)
+        return self._values[note] + (0 if run is None else bisect_right(run, index) - 1)
 
     def settle(self) -> None:
         self._indices.clear()
         self._values.clear()
+        self._runs.clear()

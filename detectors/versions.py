@@ -1,6 +1,6 @@
 """The monitors of one model: one of each version as a whole, and one of each of its declared segment values."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import repeat
 
@@ -11,20 +11,17 @@ from detectors.causes import Turn
 from detectors.checks import Checks, ChecksState
 from detectors.choice import Choice, checksum
 from detectors.config import WARM_UP, ModelConfig
-from detectors.desk import Desk
 from detectors.effects import Decided
 from detectors.explaining import Explainer
+from detectors.happening import Happening
 from detectors.learning import Learned
 from detectors.lifecycle import Alarm
 from detectors.loss import LossRule
 from detectors.moment import Moment
-from detectors.mutes import Mutes
 from detectors.reports import FROM_STREAM, Reports, ScopeKey, of_model
 from detectors.retrain import Asked, Policy
 from detectors.scope import Scope, ScopeState
 from detectors.shelf import Pending, Room
-from detectors.tally import Level
-from detectors.watched import Happening
 from detectors.windows import Archive, clear_all
 from schemas.events import NAME_CHARACTERS_MAX, Control, Prediction, Verdict
 from schemas.times import duration_ms
@@ -68,6 +65,7 @@ class Scopes:
         self._window_ms, self._horizon_ms = duration_ms(config.metrics_window), duration_ms(config.label_horizon)
         self._by_key: dict[ScopeKey, Scope] = {}
         self._by_number: dict[int, Scope] = {}  # with those retired
+        self._busy: list[Scope] = []
         self._opened = 0
         self._segment_values: dict[tuple[str | None, str, bool], int] = {}
         # What most predictions share is looked up once: the scopes of a version without segments.
@@ -82,20 +80,25 @@ class Scopes:
 
     # -- deciding -----------------------------------------------------------------------------------------------------
 
-    def decide(self, pending: Level, mutes: Mutes, desk: Desk) -> list[Decided]:
-        """What the records taken in since the last time say: all scopes live through them together, record by record.
+    def unfit(self) -> list[Decided]:
+        """Of those that have taken anything in, what does not come as a recorded baseline has it."""
+        self._busy = [scope for scope in self if scope.busy]  # of many segments, few
+        return [event for scope in self._busy for event in scope.unfit()]
+
+    def happenings(self) -> Iterable[tuple[Scope, Happening]]:
+        """What that makes happen: to all scopes together, record by record.
 
         So each may ask what the others have seen before the same record, wherever a batch was cut.
         """
-        decided: list[Decided] = []
-        scopes = [scope for scope in self if scope.busy]  # of many segments, few
-        unfit = [event for scope in scopes for event in scope.unfit()]
-        lives = [zip(repeat(scope), scope.happenings()) for scope in scopes]
-        for scope, happening in merge(*lives, key=_at) if len(lives) != 1 else lives[0]:  # stable: scopes by number
-            decided.extend(desk.said(scope.live(happening, pending, mutes)))
-        for scope in scopes:
+        alone = len(self._busy) == 1
+        lives = [zip(repeat(scope), scope.happenings(alone=alone)) for scope in self._busy]
+        return merge(*lives, key=_at) if len(lives) != 1 else lives[0]  # stable: scopes by number
+
+    def settle(self) -> None:
+        """All of it has been lived through."""
+        for scope in self._busy:
             scope.settle()
-        return decided + unfit
+        self._busy = []
 
     def turned(self, version: str | None, at: int, *, back: bool) -> None:
         """Another version is the deployed one."""

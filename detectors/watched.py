@@ -16,23 +16,25 @@ from detectors import together
 from detectors.arrival import ARRIVAL, SLOW, arrived, slow
 from detectors.banks.contract import Matrix
 from detectors.banks.packed import pack, unpack
-from detectors.baseline import BLOCK, Blocks, Row
+from detectors.baseline import BLOCK
 from detectors.budget import ARRIVAL_COLUMNS, LOSS_COLUMNS, Family, allowance
 from detectors.causes import Rise
-from detectors.cells import Cell, score_of
+from detectors.cells import Cell
 from detectors.config import ModelConfig
 from detectors.encoded import Encoded, Run, watch_alone
 from detectors.encoding import Column, EncoderState
 from detectors.evidence import of_given
-from detectors.group import Found, Group, GroupState
+from detectors.group import Group, GroupState
+from detectors.happening import Detected, Happening
 from detectors.lifecycle import RECOVERED_ROWS, Lifecycle, Suspect, floor_of
 from detectors.likeness import Name
 from detectors.loss import Losses
 from detectors.moment import Item
 from detectors.recorded import Recorded
+from detectors.rows import Items, Rows
 from detectors.timeline import Mark, Timeline, TimelineState
 from detectors.together import Together
-from schemas.events import JsonScalar, Kind, Prediction
+from schemas.events import JsonScalar, Kind
 from schemas.times import duration_ms
 
 _LOSS = (Column("loss", Kind.CONCEPT_DRIFT),)
@@ -46,23 +48,6 @@ class Loss(NamedTuple):
     label: Cell
     predicted_at: int
     predicted_offset: int
-
-
-class Happening(NamedTuple):
-    """A finding, or a block that is full. ``row`` is the group's, counted from the beginning of time."""
-
-    item: Item
-    group: Group
-    row: int
-    timeline: Timeline
-    found: Found | None
-    blocks: Blocks
-    block: int = -1
-
-    @property
-    def at(self) -> int:
-        """Its place in the batch."""
-        return self.item[0]
 
 
 class WatchedState(msgspec.Struct, array_like=True, frozen=True):
@@ -255,27 +240,25 @@ class Watched:
 
     # -- a batch ------------------------------------------------------------------------------------------------------
 
-    def predicted(self, rows: list[Item], repeated: Collection[int] = ()) -> Iterator[Happening]:
-        """What the predictions of a batch make happen. ``repeated``: which of them had one come again before them."""
+    def predicted(self, rows: Rows, repeated: Collection[int] = (), *, alone: bool = False) -> Iterator[Happening]:
+        """What the predictions of a batch make happen. ``repeated``: which of them had one come again before them.
+
+        ``alone``: nobody asks for anything meanwhile but who lives through it.
+        """
         first = self.rows.rows
-        self.rows.extend(len(rows), lambda row: Mark(first + row, rows[row][1], rows[row][2].offset))
-        events: list[Prediction] = [row[3] for row in rows]
+        self.rows.extend(len(rows), lambda row: Mark(first + row, *rows.at(row)))
         if len(self._arriving.columns) < len(self._arrival):
             self._grow(self._arriving, self._arrival, Family.ARRIVAL, ARRIVAL_COLUMNS)
         arriving = arrived(rows, repeated, self._freshness_ms) if self._arrival else np.empty((len(rows), 0))
         took = slow(rows, self._objective_ms)
-        for runs in self._inputs.runs(
-            [event.prediction for event in events],
-            [event.score if event.scores is None else score_of(event) for event in events],
-            [event.features for event in events],
-        ):
+        for runs in self._inputs.runs(*rows.answers()):
             for run in runs:
                 self._doubt_given(run.columns[len(run.group.columns) :], first + run.start)
             self._share_out()
             start, stop = runs[0].start, runs[0].start + len(runs[0].matrix)
             runs.append(Run(self._arriving, self._arriving.columns, arriving[start:stop], start))
             runs.append(Run(self._latency, self._latency.columns, took[start:stop], start))
-            yield from self._pieces(runs, rows, first, self.rows)
+            yield from self._pieces(runs, rows, first, self.rows, alone=alone)
 
     def joined(self, losses: list[Loss]) -> Iterator[Happening]:
         """What the labels of a batch make happen."""
@@ -283,7 +266,7 @@ class Watched:
         self.losses.extend(
             len(losses), lambda row: Mark(first + row, losses[row].predicted_at, losses[row].predicted_offset)
         )
-        items = [loss.item for loss in losses]
+        items = Items([loss.item for loss in losses])
         plain = np.array([[loss.losses.loss] for loss in losses])
         for group, columns in zip((self._errors, self._costs), self._loss_columns(), strict=True):
             self._grow(group, columns, Family.LOSSES, LOSS_COLUMNS)
@@ -313,9 +296,12 @@ class Watched:
                 evidence = of_given(column.given_mean, floor_of(column, rate=False))
                 self._lifecycle.suspects[column.signal] = Suspect("baseline", row, evidence)
 
-    def _pieces(self, runs: Sequence[Run], items: list[Item], first: int, timeline: Timeline) -> Iterator[Happening]:
+    def _pieces(
+        self, runs: Sequence[Run], rows: Rows, first: int, timeline: Timeline, *, alone: bool = False
+    ) -> Iterator[Happening]:
         """Piece by piece: what is over at the end of one is watched for anew in the next."""
         row, end = runs[0].start, runs[0].start + len(runs[0].matrix)
+        clock = rows.times().astype(np.float64)
         while row < end:
             certain = RECOVERED_ROWS
             if self._lifecycle.restless:
@@ -323,18 +309,22 @@ class Watched:
             if timeline is self.rows:
                 certain = min(certain, self._begin_together(first + row), self._begin_latency(runs[-1], row))
             piece = slice(row, min(end, row + certain))
-            happenings: list[Happening] = []
-            times = np.array([item[1] for item in items[piece]], dtype=np.float64)
+            detected: list[Detected] = []
             for run in runs:
                 matrix = run.matrix[piece.start - run.start : piece.stop - run.start, : len(run.group.columns)]
-                happenings += _detect(run.group, matrix, items[piece], times, first + row, timeline)
+                detected.append(Detected(run.group, *run.group.update(matrix, first + row, clock[piece])))
                 standardised = run.group.last_standardised()
                 if run.group is self._inputs.values:
                     distances = self._distances(standardised)
-                    happenings += _detect(self._joint, distances, items[piece], times, first + row, timeline)
-            if len(happenings) > 1:
+                    detected.append(Detected(self._joint, *self._joint.update(distances, first + row, clock[piece])))
+            if alone and not self._lifecycle.restless and not any(one.found for one in detected):
+                for group, _, blocks in detected:
+                    if blocks.ends:
+                        group.remember(blocks, range(len(blocks.ends)))
+            else:
+                happenings = [each for one in detected for each in one.happenings(rows, first, row, timeline)]
                 happenings.sort(key=attrgetter("at"))  # stable: as detected
-            yield from happenings
+                yield from happenings
             row = piece.stop
 
     def _begin_together(self, row: int) -> int:
@@ -380,17 +370,3 @@ class Watched:
         self._sharing = columns
         for group, of_group in zip(self.groups, watched, strict=False):
             self._grow(group, of_group, Family.INPUTS, columns)
-
-
-def _detect(
-    group: Group, matrix: Matrix, items: list[Item], times: Row, first: int, timeline: Timeline
-) -> list[Happening]:
-    found, blocks = group.update(matrix, first, times)
-    happenings = [Happening(items[it.row], group, first + it.row, timeline, it, blocks) for it in found]
-    happenings += [
-        Happening(items[row], group, first + row, timeline, None, blocks, number)
-        for number, row in enumerate(blocks.ends)
-    ]
-    if found and blocks.ends:
-        happenings.sort(key=attrgetter("row"))  # stable: findings before the block they fall in
-    return happenings

@@ -1,13 +1,13 @@
 """Counts and means over windows of stream time, the same for live and replay."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
 
+from detectors.rows import Rows
 from detectors.shelf import Room
-from schemas.events import Prediction
 
 # Closed windows that a corrected label can still amend, of one monitor: a month of five minutes. A correction of what
 # an older one counted is told by the window it comes in.
@@ -47,14 +47,15 @@ class Window(msgspec.Struct, array_like=True):
     def empty(self) -> bool:
         return not (self.predictions or self.joined or self.corrected)
 
-    def saw(self, events: Sequence[Prediction]) -> None:
-        self.predictions += len(events)
-        latencies = [event.latency_ms for event in events if event.latency_ms is not None]
+    def saw(self, rows: Rows, which: slice) -> None:
+        """Some of these."""
+        self.predictions += which.stop - which.start
+        latencies = [cell for cell in rows.latencies()[which] if cell is not None]
         if latencies:
             self.latencies += len(latencies)
             self.latency_ms = sum(latencies, self.latency_ms)  # one by one from the left, as any cut would
             self.latency_ms_max = max(self.latency_ms_max, *latencies)
-        costs = [event.cost for event in events if event.cost is not None]
+        costs = [cell for cell in rows.costs()[which] if cell is not None]
         self.costs += len(costs)
         self.cost = sum(costs, self.cost)
 

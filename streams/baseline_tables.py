@@ -48,7 +48,7 @@ def rows_of(table: Table, segments: Sequence[str], where: str) -> list[Row]:
     times = sorter.times("ts", named["ts"]) if "ts" in named else None
     sorter.check_unit("ts", times or ())
     texts = {name: sorter.texts(named[name]) for name in ("id", "version") if name in named}
-    numbers = {name: sorter.numbers(name, named[name]) for name in ("score", "latency_ms") if name in named}
+    numbers = {name: list(sorter.numbers(name, named[name])) for name in ("score", "latency_ms") if name in named}
     values = {name: _cells(table, name, sorter) for name in ("prediction", "label") if name in named}
     of_segment, of_feature = _shared_out(table, segments, sorter)
     if not (of_feature or values):
@@ -73,7 +73,7 @@ def rows_of(table: Table, segments: Sequence[str], where: str) -> list[Row]:
 
 def _cells(table: Table, name: str, sorter: Sorter) -> list[Cell]:
     column = table.columns[name]
-    return sorter.cells(name, column, None if table.typed else kind_of(column))
+    return list(sorter.cells(name, column, None if table.typed else kind_of(column)))
 
 
 def _shared_out(

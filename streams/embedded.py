@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
 
 from detectors.engine import Engine
+from detectors.rows import Stretch
 from detectors.signing import NO_KEYS
 from schemas.records import RecordLike
 from streams import baselines
@@ -13,7 +13,7 @@ from streams.journal import Journal
 from streams.sections import Settings
 from streams.signing import keys_of
 from streams.state import EffectLike, EngineFactory
-from streams.summary import Summary, Tally, budgets
+from streams.summary import Summary, Tally, budgets, partition_of
 
 BATCH_RECORDS = 4_000  # enough for detectors that work on whole columns, few enough for a progress bar that moves
 
@@ -41,7 +41,7 @@ def engines(settings: Settings, *, any_stream: bool) -> EngineFactory:
 
 
 def run(
-    records: Iterable[RecordLike],
+    records: Iterable[RecordLike | Stretch],
     settings: Settings,
     *,
     sinks: Sequence[Sink] = (),
@@ -62,13 +62,13 @@ def run(
     if journal is not None and journal.begins is not None:
         so_far = journal.begins.so_far
         tally, start = Tally.of(so_far), start - so_far.seconds
-        records = islice(records, so_far.records, None)
+        records = _after(records, so_far.records)
     partition, engine = -1, None
     try:
         for batch in _batches(records, batch_records):
-            if engine is None or batch[0].partition != partition:
+            if engine is None or partition_of(batch) != partition:
                 # One engine at a time: records come one partition number after the other.
-                partition = batch[0].partition
+                partition = partition_of(batch)
                 engine = engine_of(partition, journal.kept(partition) if journal is not None else None)
             applied = engine.apply(batch)
             tally.batch(batch, applied.counts)
@@ -84,11 +84,31 @@ def run(
     return tally.summary(seconds=clock() - start, error=error, budgets=budgets(settings.monitor))
 
 
-def _batches(records: Iterable[RecordLike], most: int) -> Iterator[list[RecordLike]]:
+def _after(records: Iterable[RecordLike | Stretch], passed: int) -> Iterator[RecordLike | Stretch]:
+    """Without so many of the first."""
+    for record in records:
+        if not passed:
+            yield record
+        elif not isinstance(record, Stretch):
+            passed -= 1
+        elif len(record) <= passed:
+            passed -= len(record)
+        else:
+            yield record.taken(slice(passed, None))
+            passed = 0
+
+
+def _batches(records: Iterable[RecordLike | Stretch], most: int) -> Iterator[list[RecordLike] | Stretch]:
     """Runs of one partition number. When the source fails, what came before is handed out first."""
     batch: list[RecordLike] = []
     try:
         for record in records:
+            if isinstance(record, Stretch):
+                if batch:
+                    yield batch
+                    batch = []
+                yield record
+                continue
             if batch and (len(batch) == most or record.partition != batch[0].partition):
                 yield batch
                 batch = []

@@ -11,6 +11,7 @@ from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
+from detectors.rows import Stretch
 from schemas.records import RecordLike
 from streams.errors import UsageError
 from streams.sources import STANDARD_INPUT, JsonLines, topics_of
@@ -69,6 +70,14 @@ class History(AbstractContextManager["History"]):
         if until is not None:
             records = takewhile(lambda record: record.timestamp < until, records)
         return records
+
+    @property
+    def stretches(self) -> Iterable[RecordLike | Stretch]:
+        """The same, many rows at once where nothing of another source comes between them."""
+        alone = len(self._sources) == 1 and bool(self._tables)
+        if not alone or self._given.since is not None or self._given.until is not None:
+            return self.records
+        return self._tables[0].stretches()
 
     @property
     def blank_lines(self) -> int:

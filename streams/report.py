@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from detectors.engine import Counts
+from detectors.counts import Counts
 from schemas.events import Alert
 from schemas.times import TS_END, TS_MIN
 from streams.summary import Summary

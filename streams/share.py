@@ -7,14 +7,17 @@ the same for all. What belongs to no model is the first one's; a tick is everybo
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import msgspec
+import numpy as np
 
-from detectors.engine import Counts, Engine
+from detectors.counts import Applied, Counts
+from detectors.engine import Engine
+from detectors.rows import Stretch
 from schemas.codec import Decoder
 from schemas.events import Control, ControlAction, event_type
 from schemas.parsed import Elsewhere, Parsed
@@ -27,9 +30,10 @@ from streams.journal import COMMIT_RECORDS
 from streams.process import prepare
 from streams.rocks import Rocks, shared_cache
 from streams.settings import load
+from streams.table_files import TYPED_ROWS
 from streams.terminal import environment
 
-PIECE_RECORDS = 8_000  # of the whole history between two pieces
+PIECE_RECORDS = TYPED_ROWS  # of the whole history between two pieces
 LENGTH_BYTES = 4  # before each piece
 
 
@@ -117,6 +121,13 @@ class Share:
         self.since.setdefault(model.encode(), place)
         return True
 
+    def of(self, rows: Stretch, before: int) -> Stretch:
+        """Of rows with so many records before them."""
+        own = rows.taken(np.flatnonzero(rows.of_models(self.is_mine)))
+        for model, first in own.first_of_models():
+            self.since.setdefault(model.encode(), before + first)
+        return own
+
     def _is_tick(self, record: RecordLike) -> bool:
         unknown = self._decoder.unknown_fields
         event = self._decoder.decode(Stream.CONTROL, record)
@@ -178,29 +189,48 @@ class _Pieces:
     def all(self) -> Iterator[Piece]:
         """But what is left at the end."""
         takes, batch, places = self._share.takes, self._batch, self._places
-        for place, record in enumerate(self._history.records):
+        for record in self._history.stretches:
+            if isinstance(record, Stretch):
+                yield self._rows(record)
+                continue
+            place = self._upto
             self._upto = place + 1
             if record.timestamp > 0:  # 0: no event has shown a time yet
-                first, last = self._times or (record.timestamp, record.timestamp)
-                self._times = (min(first, record.timestamp), max(last, record.timestamp))
+                self._saw(record.timestamp, record.timestamp)
             if takes(record, place):
                 batch.append(record)
                 places.append(place)
             if not self._upto % PIECE_RECORDS:
                 yield self.rest()
 
+    def _rows(self, rows: Stretch) -> Piece:
+        """What came of one stretch of a table."""
+        before = self._upto
+        self._upto += len(rows)
+        self._saw(int(rows.stamps[0]), int(rows.stamps[-1]))
+        own = self._share.of(rows, before)
+        applied = self._engine.apply(own if len(own) else [])
+        return self._piece(applied, lambda number: before + number, len(own))
+
+    def _saw(self, first: int, last: int) -> None:
+        self._times = (min(self._times[0], first), max(self._times[1], last)) if self._times else (first, last)
+
     def rest(self) -> Piece:
         applied = self._engine.apply(self._batch)
-        told = [
-            Told(self._places[place], self._share.since.get(effect.key or b"", 0), effect.stream, effect.value)
-            for effect, place in zip(applied.effects, applied.places, strict=True)
-        ]
         for topic, ticks in self._share.ticks.items():
             _take_away(applied.counts[topic], ticks)
         self._share.ticks.clear()
-        self._commit(len(self._batch))
+        piece = self._piece(applied, self._places.__getitem__, len(self._batch))
         self._batch.clear()
         self._places.clear()
+        return piece
+
+    def _piece(self, applied: Applied, place_of: Callable[[int], int], records: int) -> Piece:
+        told = [
+            Told(place_of(number), self._share.since.get(effect.key or b"", 0), effect.stream, effect.value)
+            for effect, number in zip(applied.effects, applied.places, strict=True)
+        ]
+        self._commit(records)
         return Piece(
             upto=self._upto,
             told=told,

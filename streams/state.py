@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from typing import NamedTuple, Protocol, TypeVar
 
 from detectors.kept import Changes, Kept
+from detectors.rows import Stretch
 from schemas.records import RecordLike
 from streams.errors import DriftlineError
 from streams.merge import Reached
@@ -59,7 +60,7 @@ class StatsLike(Protocol):
 class EngineLike(Protocol):
     """The part of ``detectors.engine.Engine`` that the worker drives."""
 
-    def apply(self, records: Sequence[RecordLike]) -> AppliedLike: ...
+    def apply(self, records: Sequence[RecordLike] | Stretch) -> AppliedLike: ...
 
     def changes(self) -> Changes:
         """What is to be written since it was asked last."""

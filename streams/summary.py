@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from detectors.config import MonitorConfig
-from detectors.engine import Counts
+from detectors.counts import Counts
+from detectors.rows import Stretch
 from schemas.events import EVERY_MODEL, Alert, AlertEvent
 from schemas.records import RecordLike
 from schemas.topics import CATALOGUE, Direction, Stream
@@ -65,6 +66,19 @@ def budgets(monitor: MonitorConfig) -> dict[str, Budget]:
     }
 
 
+def times_of(records: Sequence[RecordLike] | Stretch) -> tuple[int, int] | None:
+    """The first and the last."""
+    if isinstance(records, Stretch):
+        times = [time for time in (int(records.stamps[0]), int(records.stamps[-1])) if time > 0]
+    else:
+        times = [record.timestamp for record in records if record.timestamp > 0]  # 0: no event has shown a time yet
+    return (min(times), max(times)) if times else None
+
+
+def partition_of(records: Sequence[RecordLike] | Stretch) -> int:
+    return records.partition if isinstance(records, Stretch) else records[0].partition
+
+
 class Tally:
     """Adds up while the engine works."""
 
@@ -87,10 +101,9 @@ class Tally:
         tally._alerts, tally._dead_letters = so_far.alerts, so_far.dead_letters
         return tally
 
-    def batch(self, records: Sequence[RecordLike], counts: Mapping[str, CountsLike]) -> None:
-        times = [record.timestamp for record in records if record.timestamp > 0]  # 0: no event has shown a time yet
-        self.saw(len(records), (min(times), max(times)) if times else None)
-        self.counted(records[0].partition, counts)
+    def batch(self, records: Sequence[RecordLike] | Stretch, counts: Mapping[str, CountsLike]) -> None:
+        self.saw(len(records), times_of(records))
+        self.counted(partition_of(records), counts)
 
     def saw(self, records: int, times: tuple[int, int] | None) -> None:
         self._records += records

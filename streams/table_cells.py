@@ -8,7 +8,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+
 from detectors.cells import Cell
+from detectors.columns import NumberCells, WordCells
 from schemas.times import TS_END, TS_MIN, to_ms
 from streams.errors import UsageError
 from streams.problems import shown
@@ -18,6 +21,7 @@ _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _NOT_FINITE = re.compile(r"\s*[+-]?(nan|inf|infinity)\s*", re.IGNORECASE)
 _BOOLEANS = {"true": True, "false": False}
 _ONLY_NUMBERS = frozenset({float, int})
+_TEXTS = frozenset({str, type(None)})
 UNITS = {"s": (1, 1_000), "ms": (1, 1), "us": (1_000, 1), "ns": (1_000_000, 1)}  # so many of them are so many ms
 
 
@@ -74,19 +78,22 @@ class Sorter:
             return list(column)
         return [None if cell is None or cell == "" else text_of(cell) for cell in column]
 
-    def cells(self, name: str, column: Sequence[Any], kind: Kind | None = None) -> list[Cell]:
+    def cells(self, name: str, column: Sequence[Any], kind: Kind | None = None) -> Sequence[Cell]:
         """``kind``: of text that is to be something else; an empty cell is missing."""
-        if kind is Kind.NUMBER or _ONLY_NUMBERS.issuperset(map(type, column)):
-            return list(self.numbers(name, column))
-        if kind is Kind.TEXT or (kind is None and set(map(type, column)) == {str}):
-            return list(self.texts(column))
+        is_number = kind is Kind.NUMBER or isinstance(column, NumberCells)
+        if is_number or _ONLY_NUMBERS.issuperset(map(type, column)):
+            return self.numbers(name, column)
+        if kind is Kind.TEXT or (kind is None and _TEXTS.issuperset(map(type, column))):
+            return coded(self.texts(column))
         return [self._cell(name, number, cell, kind) for number, cell in enumerate(column)]
 
-    def numbers(self, name: str, column: Sequence[Any]) -> list[float | None]:
-        quick = _finite(column)
-        if quick is not None:
-            return quick
-        return [self._number(name, number, cell) for number, cell in enumerate(column)]
+    def numbers(self, name: str, column: Sequence[Any]) -> NumberCells:
+        if isinstance(column, NumberCells) and not np.isinf(column.values).any():
+            return column
+        quick = None if isinstance(column, NumberCells) else _finite(column)
+        if quick is None:
+            quick = [self._number(name, number, cell) for number, cell in enumerate(column)]
+        return NumberCells(np.array(quick, dtype=np.float64))
 
     def _cell(self, name: str, number: int, cell: Any, kind: Kind | None) -> Cell:
         if isinstance(cell, str):
@@ -161,6 +168,14 @@ class Sorter:
         # A column of whole numbers is one of floats, had a row been without one.
         moment = moment * self._each_ms / self._units
         return int(moment) if moment.is_integer() or self._each_ms > 1 else None
+
+
+def coded(texts: Sequence[str | None]) -> WordCells:
+    """Texts as codes: each is looked at once."""
+    words = [text for text in dict.fromkeys(texts) if text is not None]
+    codes: dict[str | None, int] = {word: code for code, word in enumerate(words)}
+    codes[None] = -1
+    return WordCells(np.fromiter(map(codes.__getitem__, texts), dtype=np.int64, count=len(texts)), words)
 
 
 def _number_or_date(text: str) -> float | datetime:

@@ -5,14 +5,17 @@ one of its labels, under that name with ``#label``. A row's number from 0 is the
 time, so an outcome comes at its row's time and a delay later, unless a column says when it came.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, repeat
 from typing import Any, NamedTuple
 from zlib import crc32
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-from schemas.events import Prediction
+from detectors.columns import FeatureRows, NumberCells, Places, WordCells
+from detectors.rows import Stretch
 from schemas.parsed import Elsewhere, Parsed
 from schemas.times import duration_ms
 from streams.table_cells import Kind, kind_of
@@ -23,6 +26,7 @@ from streams.table_rows import Rows
 LABELS = "#label"  # after a table's name: the topic of its labels
 STEPS_BEGIN = 946_684_800_000  # 2000-01-01T00:00:00Z: the first row of a table without times
 _PACK = msgspec.msgpack.Encoder().encode
+_ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Labelled(NamedTuple):
@@ -57,50 +61,44 @@ class Table:
             first.check_unit(columns.time, self._times(first, 0))
 
     def __iter__(self) -> Iterator[Parsed | Elsewhere]:
+        for rows in self.stretches():
+            yield from rows.records() if self._is_mine is None else self._mine(rows, self._is_mine)
+
+    def stretches(self) -> Iterator[Stretch]:
+        """Many rows at once."""
         said = self.columns
         named = (said.time, said.id, said.model_column, said.prediction, said.version, said.score, said.latency_ms)
-        names = [name.removeprefix(FEATURE) for name in said.features or ()]
         used = {*named, said.cost, *(said.features or ()), *said.segments, *said.scores.values()}
         for rows, times in self._parts(used):
-            values = [rows.cells(name) for name in said.features or ()]
-            made: Iterator[tuple[Any, ...]] = zip(
-                times,
-                rows.ids(said.id, self.topic),
-                rows.models(said.model_column),
-                rows.whole(said.prediction or ""),
-                zip(*values, strict=True) if values else repeat(()),
-                rows.texts(said.version),
-                rows.shares(said.score),
-                rows.classes(said.scores),
-                rows.segments(said.segments),
-                rows.numbers(said.latency_ms),
-                rows.numbers(said.cost),
-                strict=False,  # what is not there is repeated for ever
+            numbers = np.arange(len(times), dtype=np.int64)
+            features = {name.removeprefix(FEATURE): rows.cells(name) for name in said.features or ()}
+            told: dict[str, Any] = {
+                "predictions": rows.whole(said.prediction or ""),
+                "versions": rows.texts(said.version) if said.version is not None else None,
+                "scores": rows.shares(said.score) if said.score is not None else None,
+                "classes": rows.classes(said.scores) if said.scores else None,
+                "segments": rows.segments(said.segments) if said.segments else None,
+                "latency_ms": rows.numbers(said.latency_ms) if said.latency_ms is not None else None,
+                "cost": rows.numbers(said.cost) if said.cost is not None else None,
+            }
+            stamps = np.array(times, dtype=np.int64)
+            yield Stretch(
+                topic=self.topic,
+                numbers=numbers,
+                stamps=stamps,
+                offsets=rows.first + numbers,
+                ids=list(islice(rows.ids(said.id, self.topic), len(times))),
+                models=rows.models(said.model_column),
+                features=FeatureRows(features, len(times)),
+                fingerprints=_fingerprints(stamps, [*features.values(), *told.values()]),
+                **told,
             )
-            yield from self._events(rows.first, names, islice(made, len(times)))
 
-    def _events(self, first: int, names: list[str], made: Iterator[tuple[Any, ...]]) -> Iterator[Parsed | Elsewhere]:
-        topic, is_mine = self.topic, self._is_mine
-        for offset, row in enumerate(made, first):
-            time, key, model, answer, cells, version, score, scores, segments, latency_ms, cost = row
-            if is_mine is not None and not is_mine(model):
-                yield Elsewhere(topic, 0, offset, time)
-                continue
-            event = Prediction(
-                v=1,
-                id=key,
-                model=model,
-                ts=time,
-                features=dict(zip(names, cells, strict=False)),  # as many as names: to ask costs a tenth
-                prediction=answer,
-                version=version,
-                score=score,
-                scores=scores,
-                segments=segments,
-                latency_ms=latency_ms,
-                cost=cost,
-            )
-            yield Parsed(topic, 0, offset, time, event, crc32(_PACK(row)))
+    def _mine(self, rows: Stretch, is_mine: Callable[[str], bool]) -> Iterator[Parsed | Elsewhere]:
+        mine = rows.of_models(is_mine)
+        own = rows.taken(np.flatnonzero(mine)).records()
+        for is_own, offset, time in zip(mine.tolist(), rows.offsets.tolist(), rows.stamps.tolist(), strict=True):
+            yield next(own) if is_own else Elsewhere(self.topic, 0, offset, time)
 
     def made(self) -> Iterator[tuple[list[str], list[str], list[int]]]:
         """Of some rows at a time: models, ids, and when predictions were made."""
@@ -165,3 +163,21 @@ def _look(file: TableFile, names: list[str], columns: Columns) -> tuple[Mapping[
         return {}, None
     kinds = {} if file.typed else kinds_in(part, names, columns)
     return kinds, Rows(file.where, part, columns, kinds)
+
+
+def _fingerprints(stamps: Places, columns: Iterable[Sequence[Any] | None]) -> Places:
+    """A number of each row that rows of other content do not have, but by a rare chance."""
+    mixed = stamps.astype(np.uint64)
+    for cells in columns:
+        if cells is not None:
+            mixed = (mixed ^ _marks(cells)) * _ODD
+            mixed ^= mixed >> np.uint64(32)
+    return (mixed & np.uint64(0xFFFFFFFF)).astype(np.int64)
+
+
+def _marks(cells: Sequence[Any]) -> NDArray[np.uint64]:
+    if isinstance(cells, NumberCells):
+        return np.ascontiguousarray(cells.values).view(np.uint64)
+    if isinstance(cells, WordCells):
+        return cells.looked_up([crc32(_PACK(word)) for word in cells.words]).astype(np.uint64)
+    return np.array([crc32(_PACK(cell)) for cell in cells], dtype=np.uint64)

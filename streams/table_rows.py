@@ -1,15 +1,17 @@
 """Some rows of a table, column by column, as events want them; or one line that says which row and column is wrong."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import repeat
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from detectors.cells import Cell
+from detectors.columns import NumberCells, WordCells, lacks_any
 from schemas.events import ID_CHARACTERS_MAX, MODEL_PATTERN
 from streams.errors import ContentError
 from streams.problems import shown
-from streams.table_cells import Kind, Sorter
+from streams.table_cells import Kind, Sorter, coded
 from streams.table_files import Part
 from streams.table_mapping import SEGMENT, Columns
 
@@ -36,8 +38,8 @@ class Rows:
     def whole(self, name: str) -> Sequence[Any]:
         """A column of which no cell may be missing."""
         cells = self.cells(name)
-        if None in cells:
-            raise self._sorter.wrong(name, cells.index(None), "is empty", "leave the row out, or fill it in")
+        if lacks_any(cells):
+            raise self._sorter.wrong(name, list(cells).index(None), "is empty", "leave the row out, or fill it in")
         return cells
 
     def ids(self, name: str | None, topic: str) -> Sequence[str]:
@@ -45,21 +47,23 @@ class Rows:
         if name is None:
             return [f"{topic}:{number}" for number in range(self.first, self.first + len(self))]
         ids = self._sorter.texts(self._raw(name))
+        if None not in ids and max(map(len, ids), default=0) <= ID_CHARACTERS_MAX:  # type: ignore[arg-type]
+            return ids  # type: ignore[return-value]
         for number, key in enumerate(ids):
             if key is None or len(key) > ID_CHARACTERS_MAX:
                 what = "has no id" if key is None else f"an id of {len(key)} characters"
                 raise self._sorter.wrong(name, number, what, f"1 to {ID_CHARACTERS_MAX} characters are allowed")
         return ids  # type: ignore[return-value]
 
-    def models(self, name: str | None) -> Iterable[str]:
+    def models(self, name: str | None) -> WordCells:
         if name is None:
-            return repeat(self._columns.model or "")
+            return WordCells(np.zeros(len(self), dtype=np.int64), [self._columns.model or ""])
         models = self._sorter.texts(self._raw(name))
         for model in set(models):
             if model is None or not _MODEL.fullmatch(model):
                 what = f"{shown(model or '')} cannot be a model's name"
                 raise self._sorter.wrong(name, models.index(model), what, f"{MODEL_PATTERN} is allowed")
-        return models  # type: ignore[return-value]
+        return coded(models)
 
     def times(self, name: str) -> list[int]:
         return self._sorter.times(name, self._raw(name))
@@ -88,36 +92,31 @@ class Rows:
     def check_unit(self, name: str, times: Sequence[int]) -> None:
         self._sorter.check_unit(name, times)
 
-    def shares(self, name: str | None) -> Iterable[float | None]:
+    def shares(self, name: str) -> NumberCells:
         """Numbers from 0 to 1."""
-        if name is None:
-            return repeat(None)
         numbers = self._sorter.numbers(name, self._raw(name))
-        for number, value in enumerate(numbers):
-            if value is not None and not 0 <= value <= 1:
-                raise self._sorter.wrong(name, number, f"{value:g} is no probability", "0 to 1 is allowed")
+        outside = np.flatnonzero((numbers.values < 0) | (numbers.values > 1))
+        if len(outside):
+            number = int(outside[0])
+            raise self._sorter.wrong(name, number, f"{numbers[number]:g} is no probability", "0 to 1 is allowed")
         return numbers
 
-    def numbers(self, name: str | None) -> Iterable[float | None]:
-        return repeat(None) if name is None else self._sorter.numbers(name, self._raw(name))
+    def numbers(self, name: str) -> NumberCells:
+        return self._sorter.numbers(name, self._raw(name))
 
-    def texts(self, name: str | None) -> Iterable[str | None]:
-        return repeat(None) if name is None else self._sorter.texts(self._raw(name))
+    def texts(self, name: str) -> WordCells:
+        return coded(self._sorter.texts(self._raw(name)))
 
-    def classes(self, columns: Mapping[str, str]) -> Iterable[dict[str, float] | None]:
+    def classes(self, columns: Mapping[str, str]) -> list[dict[str, float] | None]:
         """What each class is given; a class that is missing is left out."""
-        if not columns:
-            return repeat(None)
         rows = zip(*(self.shares(name) for name in columns.values()), strict=True)
         named = ({key: share for key, share in zip(columns, row, strict=True) if share is not None} for row in rows)
-        return (row or None for row in named)
+        return [row or None for row in named]
 
-    def segments(self, names: Sequence[str]) -> Iterable[dict[str, str] | None]:
-        if not names:
-            return repeat(None)
+    def segments(self, names: Sequence[str]) -> list[dict[str, str] | None]:
         plain = [name.removeprefix(SEGMENT) for name in names]
         rows = zip(*(self._sorter.texts(self._raw(name)) for name in names), strict=True)
-        return ({key: text for key, text in zip(plain, row, strict=True) if text is not None} for row in rows)
+        return [{key: text for key, text in zip(plain, row, strict=True) if text is not None} for row in rows]
 
     def _raw(self, name: str) -> Sequence[Any]:
         column = self._part.columns[name]

@@ -15,6 +15,7 @@ from streams.terminal import complain, environment
 from streams.text import printable
 
 if TYPE_CHECKING:  # what is heavy is imported when the command runs
+    from detectors.rows import Stretch
     from schemas.records import RecordLike
     from streams.history import History
     from streams.journal import Journal
@@ -26,7 +27,7 @@ if TYPE_CHECKING:  # what is heavy is imported when the command runs
 class _Opened(NamedTuple):
     """Sources ready to be read."""
 
-    records: "Iterable[RecordLike]"
+    records: "Iterable[RecordLike | Stretch]"
     fraction: Callable[[], float | None]
     blank_lines: Callable[[], int]
     left_over: Callable[[], str]  # what nothing was made of, in words
@@ -169,7 +170,7 @@ def _open(args: argparse.Namespace, settings: "Settings", stack: ExitStack) -> _
 
     history = stack.enter_context(history_of(args, settings))
     return _Opened(
-        history.records,
+        history.stretches,
         lambda: history.fraction,
         lambda: history.blank_lines,
         lambda: history.left_over,

@@ -6,8 +6,9 @@ from random import Random
 from typing import Any, NamedTuple
 
 from detectors.config import ModelConfig, MonitorConfig, Scalar
+from detectors.counts import Counts
 from detectors.effects import Effect
-from detectors.engine import Counts, Engine
+from detectors.engine import Engine
 from detectors.kept import Kept
 from detectors.learning import Recordings
 from schemas.codec import decode_output

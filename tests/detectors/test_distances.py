@@ -77,7 +77,7 @@ def fed(rows: np.ndarray, *, rate: bool = False, size: int = 70) -> Group:
         found, blocks = group.update(part, start, np.arange(start, start + len(part)) * 1_000.0)
         assert len(found) <= 2
         for number in range(len(blocks.ends)):
-            group.remember(blocks, number)
+            group.remember(blocks, range(number, number + 1))
     return group
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.config import FeatureConfig, ModelConfig, MonitorConfig
-from detectors.engine import Counts
+from detectors.counts import Counts
 from schemas.codec import decode_output
 from schemas.events import Alert, DeadLetter, Signal
 from schemas.reasons import DeadLetterReason

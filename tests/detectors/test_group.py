@@ -37,7 +37,7 @@ def feed(into: Group, rows: Matrix) -> list[str]:
     first = into.baseline.rows
     found, blocks = into.update(rows, first, np.arange(first, first + len(rows)) * 1_000.0)
     for number in range(len(blocks.ends)):
-        into.remember(blocks, number)
+        into.remember(blocks, range(number, number + 1))
     return [repr(each) for each in found]
 
 
@@ -65,7 +65,7 @@ def test_the_last_blocks_are_remembered_and_come_back(given_blocks: list[Any], w
         block = Blocks.of([0], width)
         block.sums[0, 0], block.sums[0, 1], block.far[0, 0], block.far[0, 1] = total, total**2, total, abs(total)
         block.counts[0, 0], block.counts[0, 1], block.counts[0, 2] = count, round(total), count // 2
-        history.add(block, 0)
+        history.add(block, range(1))
         plain.append((width, total, count))
     wanted = min(wanted, history.blocks, HISTORY)
     after = History.of(history.blocks, wanted, np.concatenate(history.numbers(wanted)))

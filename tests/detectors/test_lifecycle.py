@@ -44,7 +44,7 @@ def live(held: Group, mean: float, blocks: int = 1, sd: float = 1.0) -> None:
     block.far[0, :, 0] = mean, sd
     block.counts[0, :, 0] = BLOCK, 0, 0
     for _ in range(blocks):
-        held.remember(block, 0)
+        held.remember(block, range(1))
 
 
 def found(effect: float, detector: str = "adwin", *, base: float = 0.0, spread: bool = False) -> Found:

@@ -2,8 +2,8 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import NamedTuple
 
+from detectors.counts import Counts
 from detectors.effects import Effect
-from detectors.engine import Counts
 from schemas.records import Record, RecordLike
 from schemas.topics import Stream
 from streams import embedded

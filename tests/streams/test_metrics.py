@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from detectors.engine import Counts
+from detectors.counts import Counts
 from streams.endpoint import serving
 from streams.errors import UsageError
 from streams.metrics import FATES, WorkerMetrics

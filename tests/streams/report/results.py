@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from detectors.engine import Counts
+from detectors.counts import Counts
 from schemas.codec import encode
 from schemas.events import (
     Alert,

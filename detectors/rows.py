@@ -1,0 +1,265 @@
+"""Predictions of one batch, in their order: as records that came one by one, or as columns of a table."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import repeat
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.cells import Cell, score_of
+from detectors.columns import FeatureRows, NumberCells, Places, Taken, WordCells, taken
+from detectors.moment import Item
+from schemas.events import Prediction
+from schemas.parsed import Elsewhere, Parsed
+from schemas.times import to_ms
+
+_NOTHING: Sequence[float | None] = ()
+
+
+class Rows(Protocol):
+    """What detectors need of some predictions of one monitor."""
+
+    def __len__(self) -> int: ...
+    def item(self, row: int) -> Item: ...
+    def place(self, row: int) -> Item:
+        """Where and when it is; what it says may be left out."""
+
+    def at(self, row: int) -> tuple[int, int]:
+        """Its time and its offset."""
+
+    def places(self) -> Sequence[int]:
+        """In the batch."""
+
+    def times(self) -> NDArray[np.int64]: ...
+    def sent(self) -> NDArray[np.int64]:
+        """When each was made, by its own word."""
+
+    def answers(self) -> tuple[Sequence[Cell], Sequence[Cell], Sequence[dict[str, Cell]]]:
+        """Predictions, scores and features."""
+
+    def latencies(self) -> Sequence[float | None]:
+        """Empty where none is told."""
+
+    def costs(self) -> Sequence[float | None]: ...
+
+
+class Items:
+    """As they came."""
+
+    __slots__ = ("_items", "_places")
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self._items = items
+        self._places: list[int] = []  # once they are asked for
+
+    @property
+    def _events(self) -> list[Prediction]:
+        return [item[3] for item in self._items]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def item(self, row: int) -> Item:
+        return self._items[row]
+
+    def place(self, row: int) -> Item:
+        return self._items[row]
+
+    def at(self, row: int) -> tuple[int, int]:
+        item = self._items[row]
+        return item[1], item[2].offset
+
+    def places(self) -> Sequence[int]:
+        if not self._places:
+            self._places = [item[0] for item in self._items]
+        return self._places
+
+    def times(self) -> NDArray[np.int64]:
+        return np.array([item[1] for item in self._items], dtype=np.int64)
+
+    def sent(self) -> NDArray[np.int64]:
+        sent = [event.ts for event in self._events]
+        if not {int}.issuperset(map(type, sent)):
+            sent = list(map(to_ms, sent))
+        return np.array(sent, dtype=np.int64)
+
+    def answers(self) -> tuple[Sequence[Cell], Sequence[Cell], Sequence[dict[str, Cell]]]:
+        events = self._events
+        scores = [event.score if event.scores is None else score_of(event) for event in events]
+        return [event.prediction for event in events], scores, [event.features for event in events]
+
+    def latencies(self) -> Sequence[float | None]:
+        told = [event.latency_ms for event in self._events]
+        return told if any(cell is not None for cell in told) else _NOTHING
+
+    def costs(self) -> Sequence[float | None]:
+        return [event.cost for event in self._events]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Rows of a table, one after the other. What no column says is ``None``.
+
+    ``numbers``: their places in the batch. ``fingerprints`` tell apart rows of other content.
+    """
+
+    topic: str
+    numbers: Places
+    stamps: Places
+    offsets: Places
+    ids: Sequence[str]
+    models: WordCells
+    predictions: Sequence[Any]
+    features: FeatureRows
+    fingerprints: Places
+    versions: WordCells | None = None
+    scores: Sequence[Cell] | None = None
+    classes: Sequence[dict[str, float] | None] | None = None
+    segments: Sequence[dict[str, str] | None] | None = None
+    latency_ms: Sequence[float | None] | None = None
+    cost: Sequence[float | None] | None = None
+
+    partition = 0  # a table has no others
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def taken(self, rows: Taken) -> "Stretch":
+        def of(cells: Any) -> Any:
+            return None if cells is None else taken(cells, rows)
+
+        return Stretch(
+            self.topic,
+            self.numbers[rows],
+            self.stamps[rows],
+            self.offsets[rows],
+            of(self.ids),
+            self.models.taken(rows),
+            of(self.predictions),
+            self.features.taken(rows),
+            self.fingerprints[rows],
+            of(self.versions),
+            of(self.scores),
+            of(self.classes),
+            of(self.segments),
+            of(self.latency_ms),
+            of(self.cost),
+        )
+
+    def of_one_version(self, row: int) -> int:
+        """The row after those from this one on that are of its version."""
+        if self.versions is None:
+            return len(self)
+        other = np.flatnonzero(self.versions.codes[row:] != self.versions.codes[row])
+        return row + int(other[0]) if len(other) else len(self)
+
+    def without_features(self) -> "Stretch":
+        """What is kept of them."""
+        return replace(self, features=FeatureRows({}, len(self)))
+
+    def of_models(self, is_one: Callable[[str], bool]) -> NDArray[np.bool_]:
+        """Which rows are of such models. They are asked for in the order in which they are met."""
+        wanted = np.zeros(len(self.models.words), dtype=np.bool_)
+        for code, _ in self._met():
+            wanted[code] = is_one(self.models.words[code])
+        found: NDArray[np.bool_] = wanted[self.models.codes]
+        return found
+
+    def first_of_models(self) -> Iterator[tuple[str, int]]:
+        """Each model, with the place of its first row in the batch."""
+        return ((self.models.words[code], int(self.numbers[row])) for code, row in self._met())
+
+    def _met(self) -> list[tuple[int, int]]:
+        """The codes of models and the first row of each, in the order of these."""
+        codes, firsts = np.unique(self.models.codes, return_index=True)
+        order = np.argsort(firsts)
+        return list(zip(codes[order].tolist(), firsts[order].tolist(), strict=True))
+
+    def by_model(self) -> Iterator[tuple[str, "Stretch"]]:
+        """Each model's, in the order in which they are met."""
+        met = self._met()
+        for code, _ in met:
+            yield (
+                self.models.words[code],
+                self if len(met) == 1 else self.taken(np.flatnonzero(self.models.codes == code)),
+            )
+
+    # -- row by row -----------------------------------------------------------------------------------------------
+
+    def records(self) -> Iterator[Parsed]:
+        """As records that are events already."""
+        rows = zip(
+            self.stamps.tolist(),
+            self.offsets.tolist(),
+            self.fingerprints.tolist(),
+            self.ids,
+            self.models,
+            self.predictions,
+            self.features,
+            _or_none(self.versions),
+            _or_none(self.scores),
+            _or_none(self.classes),
+            _or_none(self.segments),
+            _or_none(self.latency_ms),
+            _or_none(self.cost),
+            strict=False,  # what is not there is repeated for ever
+        )
+        for time, offset, fingerprint, key, model, answer, features, *rest in rows:
+            version, score, scores, segments, latency_ms, cost = rest
+            event = Prediction(
+                v=1,
+                id=key,
+                model=model,
+                ts=time,
+                features=features,
+                prediction=answer,
+                version=version,
+                score=score,
+                scores=scores,
+                segments=segments,
+                latency_ms=latency_ms,
+                cost=cost,
+            )
+            yield Parsed(self.topic, 0, offset, time, event, fingerprint)
+
+    def place(self, row: int) -> Item:
+        time, offset = self.at(row)
+        return int(self.numbers[row]), time, Elsewhere(self.topic, 0, offset, time), None
+
+    def item(self, row: int) -> Item:
+        record = next(self.taken(slice(row, row + 1)).records())
+        return int(self.numbers[row]), record.timestamp, record, record.event
+
+    # -- what detectors need --------------------------------------------------------------------------------------
+
+    def at(self, row: int) -> tuple[int, int]:
+        return int(self.stamps[row]), int(self.offsets[row])
+
+    def places(self) -> Sequence[int]:
+        return self.numbers  # type: ignore[return-value]
+
+    def times(self) -> NDArray[np.int64]:
+        return self.stamps
+
+    def sent(self) -> NDArray[np.int64]:
+        return self.stamps
+
+    def answers(self) -> tuple[Sequence[Cell], Sequence[Cell], Sequence[dict[str, Cell]]]:
+        scores: Sequence[Cell] = NumberCells(np.full(len(self), np.nan))
+        if self.classes is not None:
+            scores = [score_of(record.event) for record in self.records()]  # type: ignore[arg-type]
+        elif self.scores is not None:
+            scores = self.scores
+        return self.predictions, scores, self.features
+
+    def latencies(self) -> Sequence[float | None]:
+        return _NOTHING if self.latency_ms is None else self.latency_ms
+
+    def costs(self) -> Sequence[float | None]:
+        return _NOTHING if self.cost is None else self.cost
+
+
+def _or_none(cells: Any) -> Any:
+    return repeat(None) if cells is None else cells

@@ -1,0 +1,121 @@
+"""Rows that come as columns decide what they would one by one, wherever they are cut."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from detectors.config import ModelConfig, MonitorConfig
+from detectors.engine import Engine
+from detectors.rows import Stretch
+from schemas.events import Control, ControlAction, Outcome
+from schemas.parsed import Parsed
+from schemas.records import Record
+from schemas.topics import TopicNames
+from streams.history import Given, History
+from tests.detectors.kept import Memory
+from tests.streams.test_tables import START
+
+DEFAULTS = ModelConfig(baseline_rows=200, rows_per_false_alarm=20_000, false_pages_per_month=1.0)
+EARLY_ENDS = msgspec.structs.replace(DEFAULTS, label_horizon="1h", pending_max=900, segments=("country",))
+ROWS = 9_000
+
+
+def written(path: Path, seed: int) -> None:
+    """Several models and versions, drifts, ids that come twice, clocks that stop and leap, cells that are not there."""
+    draw = np.random.default_rng(seed)
+    pauses = draw.exponential(4_000, ROWS).astype(np.int64)
+    pauses[draw.integers(0, ROWS, 5)] += 5 * 3_600_000
+    pauses[2_000:2_100] = 0
+    moved = np.where(np.arange(ROWS) > ROWS // 2, 1.5, 0.0)
+    ids = [f"r{number}" for number in range(ROWS)]
+    for number in draw.integers(0, ROWS - 50, 12).tolist():
+        ids[number + int(draw.integers(1, 50))] = ids[number]
+    columns: dict[str, Any] = {
+        "ts": START + np.cumsum(pauses),
+        "id": ids,
+        "model": draw.choice(["churn", "fraud", "eta"], ROWS, p=[0.8, 0.15, 0.05]),
+        "age": draw.normal(size=ROWS) + moved,
+        "rare": np.where(draw.random(ROWS) < 0.4, np.nan, draw.normal(size=ROWS)),
+        "plan": [None if draw.random() < 0.1 else "abc"[int(draw.integers(0, 3))] for _ in range(ROWS)],
+        "paid": draw.random(ROWS) < 0.3,
+        "late": [None] * 3_000 + draw.normal(size=ROWS - 3_000).tolist(),
+        "prediction": np.where(draw.random(ROWS) < 0.5, "yes", "no"),
+        "score": draw.random(ROWS),
+        "latency_ms": np.where(draw.random(ROWS) < 0.3, np.nan, draw.gamma(2.0, 60.0, ROWS)),
+        "cost": draw.random(ROWS),
+        "version": np.where(np.arange(ROWS) < 6_000, "1", "2"),
+        "segment:country": draw.choice(["de", "fr"], ROWS),
+    }
+    parquet.write_table(pa.table(columns), path)
+
+
+def stretches(path: Path, *, segments: tuple[str, ...] = ()) -> list[Stretch]:
+    with History(Given((str(path),), segments=segments)) as history:
+        found = list(history.stretches)
+    assert all(isinstance(one, Stretch) for one in found)
+    return found  # type: ignore[return-value]
+
+
+def after(rows: list[Stretch]) -> list[Parsed | Record]:
+    """Labels of some of them, and a word of an operator's."""
+    end, said = int(rows[-1].stamps[-1]), list[Parsed | Record]()
+    for number, record in enumerate(record for part in rows for record in part.records()):
+        if number % 3 == 0:
+            outcome = Outcome(v=1, id=record.event.id, model=record.event.model, ts=end, label="yes")
+            said.append(Parsed("labels", 0, number, end + number, outcome, number))
+    deploy = Control(v=1, id="c", ts=end, action=ControlAction.DEPLOY, model="churn", version="2")
+    value = msgspec.json.encode({"type": "control", **msgspec.to_builtins(deploy)})
+    return [*said, Record("control", 0, 0, end + ROWS, None, value)]
+
+
+def run(config: MonitorConfig, batches: Iterator[Any], *, kept: bool) -> list[bytes]:
+    memory = Memory() if kept else None
+    engine = Engine(0, config, TopicNames(), any_stream=True, kept=memory)
+    told: list[bytes] = []
+    for number, batch in enumerate(batches):
+        told += [effect.value for effect in engine.apply(batch).effects]
+        if memory is not None and number % 3 == 2:
+            memory.take(engine.changes())
+    return told
+
+
+def cut(rows: list[Stretch], draw: Random) -> Iterator[Stretch]:
+    for part in rows:
+        start = 0
+        while start < len(part):
+            stop = start + draw.choice((1, 7, 300, 2_000))
+            yield part.taken(slice(start, stop))
+            start = stop
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["in memory", "kept"])
+@pytest.mark.parametrize("defaults", [DEFAULTS, EARLY_ENDS], ids=["usual", "early ends"])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_columns_decide_what_rows_do(seed: int, defaults: ModelConfig, kept: bool, tmp_path: Path) -> None:
+    written(tmp_path / "june.parquet", seed)
+    segments = defaults.segments if seed == 1 else ()
+    config = MonitorConfig(defaults=msgspec.structs.replace(defaults, segments=segments))
+    rows = stretches(tmp_path / "june.parquet", segments=segments)
+    rest = after(rows)
+    singly = run(config, iter([*(list(part.records()) for part in rows), rest]), kept=kept)
+    whole = run(config, iter([*rows, rest]), kept=kept)
+    assert whole == singly
+    assert run(config, iter([*cut(rows, Random(seed)), rest]), kept=kept) == singly
+    said = b"".join(singly)
+    assert said.count(b'"event":"opened"') >= 3
+    assert said.count(b'"type":"metrics"') > 100
+
+
+def test_more_models_than_may_be_and_more_that_wait_than_may(tmp_path: Path) -> None:
+    written(tmp_path / "june.parquet", 3)
+    rows = stretches(tmp_path / "june.parquet")
+    for config in (MonitorConfig(defaults=DEFAULTS, models_max=2), MonitorConfig(defaults=DEFAULTS, pending_max=1_500)):
+        singly = run(config, iter([list(part.records()) for part in rows]), kept=False)
+        assert run(config, iter(rows), kept=False) == singly
