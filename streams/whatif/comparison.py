@@ -99,17 +99,21 @@ class WhatIf(msgspec.Struct, kw_only=True, tag_field="type", tag="what_if"):
         return [tried.plan.name for tried in self.policies if tried.total == least]
 
 
-def tried(plan: Plan, models: dict[str, OfModel], steps: Sequence[Step], costs: Costs) -> Tried:
+def money_of(models: Mapping[str, OfModel], costs: Costs) -> Money:
     def price(what: str, counted: str) -> float:
         amount = sum(costs.of(model, what) * float(getattr(of, counted)) for model, of in models.items())
         return round(amount, 6)  # below any money there is
 
-    money = Money(
+    return Money(
         loss=price("loss", "loss"),
         retraining=price("retraining", "retrainings"),
         labels=price("label", "labels"),
         pages=price("page", "pages"),
     )
+
+
+def tried(plan: Plan, models: dict[str, OfModel], steps: Sequence[Step], costs: Costs) -> Tried:
+    money = money_of(models, costs)
     return Tried(plan=plan, models=models, steps=list(steps[:STEPS_MAX]), money=money, total=round(money.total, 6))
 
 

@@ -76,14 +76,14 @@ class Trials(AbstractContextManager["Trials"]):
     """``fraction``: how much of all the work is done."""
 
     def __init__(self, tasks: Sequence[Task], processes: int) -> None:
-        self._waiting = list(enumerate(tasks))
+        self.waiting = list(enumerate(tasks))
         self._found: list[Tried | None] = [None] * len(tasks)
         self._done = [0.0] * len(tasks)
         self._processes = min(processes, len(tasks))
-        self._running: list[subprocess.Popen[bytes]] = []
+        self.running: list[subprocess.Popen[bytes]] = []
 
     def __exit__(self, *_: object) -> None:
-        for process in self._running:
+        for process in self.running:
             process.kill()
             process.wait()
             if process.stdout is not None:
@@ -97,10 +97,10 @@ class Trials(AbstractContextManager["Trials"]):
         """In the order of the tasks, whoever is done first."""
         if self._processes == 1:
             prepare()
-            for number, task in self._waiting:
+            for number, task in self.waiting:
                 self._take(number, Said(tried=work(task, partial(self._take, number, progress=progress))), progress)
         else:
-            for number, said in self._read():
+            for number, said in self.read():
                 self._take(number, said, progress)
         return [tried for tried in self._found if tried is not None]
 
@@ -112,13 +112,13 @@ class Trials(AbstractContextManager["Trials"]):
         self._done[number] = 1.0 if said.tried is not None else said.fraction or self._done[number]
         progress(said.records)
 
-    def _read(self) -> Iterator[tuple[int, Said]]:
+    def read(self) -> Iterator[tuple[int, Said]]:
         """What they say, as it comes; where one has ended, the next begins."""
         with selectors.DefaultSelector() as ready:
-            while self._waiting or ready.get_map():
-                while self._waiting and len(ready.get_map()) < self._processes:
-                    number, task = self._waiting.pop(0)
-                    ready.register(self._begin(task), selectors.EVENT_READ, number)
+            while self.waiting or ready.get_map():
+                while self.waiting and len(ready.get_map()) < self._processes:
+                    number, task = self.waiting.pop(0)
+                    ready.register(self.begin(task), selectors.EVENT_READ, number)
                 for key, _ in ready.select():
                     line = key.fileobj.readline()  # type: ignore[union-attr]
                     if line:
@@ -128,11 +128,11 @@ class Trials(AbstractContextManager["Trials"]):
                     if self._found[key.data] is None:
                         raise SourceError("a process ended before it was done", advice="call it with --processes 1")
 
-    def _begin(self, task: Task) -> IO[bytes]:
+    def begin(self, task: Task) -> IO[bytes]:
         words = [sys.executable, "-m", "streams.whatif.trying"]
         # Unbuffered: what lies read in a buffer no selector sees.
         process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)  # noqa: S603 - our own
-        self._running.append(process)
+        self.running.append(process)
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(msgspec.json.encode(task))

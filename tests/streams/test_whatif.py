@@ -1,28 +1,31 @@
 """Policies of retraining on histories of which it is known what would have been right, and what that comes to."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
-from schemas.events import Prediction
-from schemas.parsed import Parsed
 from streams.cli import main
 from streams.history import Given, History
 from streams.settings import load as load_settings
-from streams.whatif import scenario, stretches
+from streams.state import EffectLike
+from streams.truth import Change
+from streams.whatif import scenario, stretches, trying
 from streams.whatif.comparison import Tried
 from streams.whatif.facts import gather
 from streams.whatif.known import known_of
 from streams.whatif.running import Try
+from streams.whatif.scenario import Plan
 from tests.streams.test_tables import START
 
-MINUTE, DAY = 60_000, 86_400_000
-ROWS, CHANGE = 12_000, 6_000
+SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
+ROWS, CHANGE = 8_000, 4_000
+CHANGED = START + CHANGE * MINUTE
 CONFIG = "[defaults]\nrows_per_false_alarm = 100_000\nbaseline_rows = 500\n"
 SCENARIO = """
 takes = "2h"
@@ -39,28 +42,32 @@ min_labels = 200
 cooldown = "1d"
 [policies.patient]
 min_labels = 2_000
-labels_wait = "0s"
-[policies.weekly]
-every = "1d"
-takes = "1h"
 """
+Line = dict[str, Any]
 
 
-def events(drift: bool, seed: int = 4, **more: Any) -> Iterator[dict[str, Any]]:
+def history(drift: bool = True, rows: int = ROWS, seed: int = 4) -> Iterator[Line]:
     """A minute apart; one answer in ten is wrong, after the change four."""
     draw = Random(seed)
-    for number in range(ROWS):
+    for number in range(rows):
         ts, label = START + number * MINUTE, draw.random() < 0.5
         wrong = draw.random() < (0.4 if drift and number >= CHANGE else 0.1)
-        common = {"v": 1, "id": f"p{number}", "model": "churn"}
-        answer = {"features": {"age": draw.gauss(40, 3)}, "prediction": label is not wrong, **more}
-        yield {"type": "prediction", **common, "ts": ts, **answer}
-        yield {"type": "outcome", **common, "ts": ts + 30_000, "label": label}
+        yield prediction(number, ts, prediction=label is not wrong, features={"age": draw.gauss(40, 3)})
+        yield outcome(number, ts + 30 * SECOND, label)
 
 
-def lines(path: Path, told: Iterator[dict[str, Any]]) -> str:
-    path.write_text("".join(json.dumps(event) + "\n" for event in sorted(told, key=lambda event: event["ts"])))
-    return str(path)
+def prediction(number: int, ts: int, **more: Any) -> Line:
+    common = {"type": "prediction", "v": 1, "id": f"p{number}", "model": "churn", "ts": ts, "features": {"age": 40.0}}
+    return common | more
+
+
+def outcome(number: int, ts: int, label: Any, **more: Any) -> Line:
+    return {"type": "outcome", "v": 1, "id": f"p{number}", "model": "churn", "ts": ts, "label": label} | more
+
+
+def lines(name: str, told: Iterator[Line] | list[Line]) -> str:
+    Path(name).write_text("".join(json.dumps(line) + "\n" for line in sorted(told, key=lambda line: line["ts"])))
+    return name
 
 
 @pytest.fixture
@@ -68,26 +75,303 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("driftline.toml").write_text(CONFIG)
     Path("whatif.toml").write_text(SCENARIO)
-    lines(Path("drift.jsonl"), events(True))
-    lines(Path("calm.jsonl"), events(False))
     return tmp_path
 
 
-def compared(*words: str, status: int = 0, config: str = "driftline.toml") -> dict[str, Any]:
-    call = ["whatif", *words, "--config", config, "--out", "out"]
-    assert main([*call, *(() if "--scenario" in words else ("--scenario", "whatif.toml"))]) == status
-    return json.loads(Path("out/whatif.json").read_text()) if status == 0 else {}
+def call(*words: str, status: int = 0) -> dict[str, Any]:
+    """What was written of each policy, and of all under no name."""
+    given = ("--scenario", "whatif.toml", "--config", "driftline.toml", "--out", "out", "--processes", "1")
+    assert main(["whatif", *given, *words]) == status
+    if status:
+        return {}
+    found = json.loads(Path("out/whatif.json").read_text())
+    return {"": found} | {tried["plan"]["name"]: tried for tried in found["policies"]}
 
 
-def by_name(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {tried["plan"]["name"]: tried for tried in found["policies"]}
+def tried(
+    name: str, plan: str, *, changes: list[Change] | None = None, batch_records: int = 4_000
+) -> tuple[Tried, list[bytes]]:
+    """One policy of the scenario, and all that the monitor said."""
+    said, plans = scenario.load(Path("whatif.toml"))
+    settings = load_settings(Path("driftline.toml"))
+    wanted = next(each for each in plans if each.name == plan)
+    with History(Given([name])) as source:
+        version, delay = said.cured.version, said.label_delay
+        facts = gather(source.records, settings.monitor, version=version, label_delay=delay)
+    effects: list[bytes] = []
+
+    def sink(effect: EffectLike) -> None:
+        effects.append(effect.value)
+
+    with History(Given([name])) as source:
+        trial = Try(wanted, said, settings, known_of(facts, changes))
+        return trial.run(source.records, sinks=[sink], batch_records=batch_records), effects
 
 
 def test_where_the_world_changes_retraining_pays(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("known.jsonl").write_text(json.dumps({"model": "churn", "starts": START + CHANGE * MINUTE}))
-    found = compared("drift.jsonl", "--truth", "known.jsonl", "--processes", "1")
-    print(capsys.readouterr().out)
-    print(json.dumps(found, indent=1)[:6000])
-    raise AssertionError
+    wrong = sum(a["prediction"] is not b["label"] for a, b in zip(*[history()] * 2, strict=True))
+    lines("june.jsonl", history())
+    Path("known.jsonl").write_text(json.dumps({"model": "churn", "starts": CHANGED}))
+    found = call("june.jsonl", "--truth", "known.jsonl")
+    order = [each["plan"]["name"] for each in found[""]["policies"]]
+    assert (order[0], order[-1]) == ("at the true changes", "never")
+    assert order.index("eager") < order.index("patient")
+    never, eager, known = (found[name]["models"]["churn"] for name in ("never", "eager", "at the true changes"))
+    assert (never["loss"], never["retrainings"], never["rows"]) == (wrong, 0, ROWS)
+    (step,) = found["eager"]["steps"]
+    assert step["deployed_ts"] - step["asked_ts"] == 2 * HOUR
+    (first,) = found["at the true changes"]["steps"]
+    assert first["asked_ts"] == CHANGED + 199 * MINUTE + 30 * SECOND  # when the two hundredth label has come
+    assert (known["labels"], eager["cured"]) == (200, 1)
+    left = ROWS - (step["deployed_ts"] - START) / MINUTE
+    assert abs((never["loss"] - eager["loss"]) / left - 0.3) < 0.03  # from four in ten to one
+    for each in found[""]["policies"]:
+        of = each["models"]["churn"]
+        spent = 50 * of["retrainings"] + 5 * of["pages"] + 0.01 * of["labels"]
+        assert each["total"] == pytest.approx(of["loss"] + spent)
+    assert never["above_ms"] == (ROWS - 1 - CHANGE) * MINUTE
+    assert eager["above_ms"] == pytest.approx(step["deployed_ts"] - CHANGED, abs=2 * MINUTE)
+    assert "Cheapest: at the true changes, " in capsys.readouterr().out
 
 
+def test_where_nothing_changes_never_is_the_cheapest(folder: Path) -> None:
+    lines("june.jsonl", history(drift=False))
+    found = call("june.jsonl")
+    assert found[""]["policies"][0]["plan"]["name"] == "never"
+    assert len({each["money"]["loss"] for each in found[""]["policies"]}) == 1  # nothing to cure is nothing cured
+    assert found["every 3d"]["models"]["churn"]["retrainings"] == 1
+
+
+@pytest.mark.parametrize("plan", ["eager", "every 3d"])
+def test_no_cut_of_a_batch_changes_anything(plan: str, folder: Path) -> None:
+    lines("june.jsonl", history(rows=6_000))
+    whole, effects = tried("june.jsonl", plan)
+    assert whole.models["churn"].retrainings == 1
+    assert tried("june.jsonl", plan, batch_records=37) == (whole, effects)
+    longer = SCENARIO.replace('takes = "2h"', 'takes = "90s"')
+    Path("whatif.toml").write_text(longer)  # shorter batches, and another time of deployment
+    assert tried("june.jsonl", plan, batch_records=37) == tried("june.jsonl", plan)
+
+
+def test_several_processes_say_what_one_says(folder: Path) -> None:
+    lines("june.jsonl", history(rows=1_500))
+    assert call("june.jsonl", "--processes", "2") == call("june.jsonl")
+
+
+def test_an_interrupt_leaves_nothing_behind(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines("june.jsonl", history(rows=1_500))
+    begun: list[trying.Trials] = []
+
+    def interrupted(trials: trying.Trials) -> Iterator[tuple[int, trying.Said]]:
+        begun.append(trials)
+        trials.begin(trials.waiting[0][1])
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr(trying.Trials, "read", interrupted)
+    call("june.jsonl", "--processes", "2", status=130)
+    assert [process.poll() for process in begun[0].running] == [-9]
+    assert not Path("out").exists()
+    assert list(folder.glob("driftline-whatif-*")) == []
+    assert capsys.readouterr().err.splitlines()[-1] == "driftline: interrupted"
+
+
+def test_money_is_what_comes_of_it_by_hand(folder: Path) -> None:
+    told = [prediction(number, START + number * HOUR, prediction=number % 2 == 0) for number in range(60)]
+    told += [outcome(number, START + number * HOUR, True, weight=2.5) for number in range(0, 60, 3)]
+    told += [outcome(3, START + 4 * HOUR, False, revision=1), outcome(9, START + 10 * HOUR, False, provisional=True)]
+    lines("june.jsonl", told)
+    text = SCENARIO.replace('schedule = "3d"', 'schedule = "1d"')
+    Path("whatif.toml").write_text(text + "[costs.models.churn]\nloss = 3\nretraining = 7\n")
+    found = call("june.jsonl")
+    # Every third has a label: ten of the twenty answers are wrong, and one of these a correction has made right.
+    assert found["never"]["models"]["churn"]["loss"] == 9 * 2.5
+    assert found["never"]["total"] == 9 * 2.5 * 3
+    schedule = found["every 1d"]
+    assert [step["asked_ts"] for step in schedule["steps"]] == [START + DAY, START + 2 * DAY]
+    assert [step["labels"] for step in schedule["steps"]] == [9, 8]  # each counts once
+    assert schedule["money"] == {"loss": 67.5, "retraining": 14.0, "labels": 0.17, "pages": 0.0}
+
+
+def test_the_error_of_a_number_shrinks_to_what_was_usual(folder: Path) -> None:
+    draw, told = Random(5), []
+    for number in range(6_000):
+        ts, label = START + number * MINUTE, draw.gauss(100, 10)
+        error = draw.gauss(0, 2) * (1 if number < 3_000 else 4)
+        told += [prediction(number, ts, prediction=label + error), outcome(number, ts, label)]
+    lines("june.jsonl", told)
+    found = call("june.jsonl")
+    never, eager = (found[name]["models"]["churn"] for name in ("never", "eager"))
+    usual, after = (level["loss"] for level in found[""]["levels"]["churn"])
+    assert after > 3 * usual
+    assert eager["retrainings"] == eager["cured"] == 1
+    left = 6_000 - (found["eager"]["steps"][0]["deployed_ts"] - START) / MINUTE
+    assert (never["loss"] - eager["loss"]) / left == pytest.approx(after - usual, rel=0.1)
+
+
+def test_answers_that_stand_in_the_history_are_taken_from_the_deployment_on(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[Line] = []
+    for line in history(rows=6_000):
+        told.append(line)
+        if line["type"] == "prediction":
+            draw = Random(line["id"])
+            other = {**line, "role": "challenger", "version": "2", "prediction": draw.random() < 0.5}
+            told.append(other)
+    lines("june.jsonl", told)
+    Path("whatif.toml").write_text(
+        SCENARIO.replace("[cured]\nlabels = 200", '[cured]\nanswers = "replayed"\nversion = "2"')
+    )
+    found = call("june.jsonl")
+    assert found[""]["answered"] == 6_000
+    step = found["eager"]["steps"][0]
+    others = {line["id"]: line["prediction"] for line in told if line.get("role")}
+    answers = {
+        line["id"]: (line["ts"], line["prediction"])
+        for line in told
+        if line["type"] == "prediction" and not line.get("role")
+    }
+    wrong = 0
+    for line in told:
+        if line["type"] == "outcome":
+            ts, own = answers[line["id"]]
+            wrong += (others[line["id"]] if ts >= step["deployed_ts"] else own) is not line["label"]
+    assert found["eager"]["models"]["churn"]["loss"] == wrong
+    assert "A new version answers as version 2 does in the history" in capsys.readouterr().out
+    Path("whatif.toml").write_text(
+        SCENARIO.replace("[cured]\nlabels = 200", '[cured]\nanswers = "replayed"\nversion = "3"')
+    )
+    call("june.jsonl", status=2)
+    assert "holds no answers of version 3" in capsys.readouterr().err
+
+
+def test_labels_come_when_the_scenario_says(folder: Path) -> None:
+    lines("june.jsonl", history(rows=6_000))
+    soon, _ = tried("june.jsonl", "eager")
+    Path("whatif.toml").write_text('label_delay = "6h"\n' + SCENARIO)
+    late, _ = tried("june.jsonl", "eager")
+    delay = late.steps[0].asked_ts - soon.steps[0].asked_ts
+    assert 5 * HOUR < delay < 7 * HOUR
+    assert late.sum("rows") == soon.sum("rows") == 6_000
+
+
+def test_a_version_of_the_history_ends_the_one_that_was_deployed_here(folder: Path) -> None:
+    told = [
+        line | ({"version": "8"} if at >= 2 * 5_000 and "prediction" in line else {})
+        for at, line in enumerate(history(rows=6_000))
+    ]
+    lines("june.jsonl", told)
+    found = call("june.jsonl")
+    never, eager = (found[name]["models"]["churn"]["loss"] for name in ("never", "eager"))
+    step = found["eager"]["steps"][0]
+    between = [
+        a["prediction"] is not b["label"]
+        for a, b in zip(told[::2], told[1::2], strict=True)
+        if step["deployed_ts"] <= a["ts"] < START + 5_000 * MINUTE
+    ]
+    assert 0.6 * sum(between) < never - eager < sum(between)
+
+
+def test_a_training_cures_what_it_saw(folder: Path) -> None:
+    """A tenth of the labels that teach a stretch whole: a tenth of the harm goes."""
+    lines("june.jsonl", history(rows=6_000))
+    Path("whatif.toml").write_text(SCENARIO.replace("[cured]\nlabels = 200", "[cured]\nlabels = 3_000"))
+    known = [Change(model="churn", starts=CHANGED)]
+    eager, _ = tried("june.jsonl", "eager", changes=known)
+    never, _ = tried("june.jsonl", "never", changes=known)
+    step = eager.steps[0]
+    left = 6_000 - ((step.deployed_ts or 0) - START) / MINUTE
+    saved = (never.sum("loss") - eager.sum("loss")) / left
+    assert saved == pytest.approx(0.3 * step.labels / 3_000, rel=0.5)
+    assert saved < 0.1
+
+
+def test_stretches_begin_where_the_loss_is_another_one() -> None:
+    draw = np.random.default_rng(1)
+    losses = (draw.random(9_000) < np.repeat([0.1, 0.3, 0.1], 3_000)).astype(float)
+    losses[::7] = np.nan
+    cuts = stretches.changes(losses, rate=True)
+    assert np.allclose(cuts, [3_000, 6_000], atol=150)
+    found = stretches.stretches(losses, cuts)
+    assert [round(one.excess, 1) for one in found] == [0.0, 0.2, 0.0]
+    calm = [stretches.changes((draw.random(5_000) < 0.2).astype(float), rate=True) for _ in range(50)]
+    assert calm == [[]] * 50
+    assert stretches.changes(np.full(5_000, np.nan), rate=True) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", ["costs.loss: must be set", "costs.retraining: must be set", "policies: names none"]),
+        ("[costs]\nlos = 1", ["costs.los: is not a setting; did you mean costs.loss?"]),
+        (
+            SCENARIO + "min_label = 2",
+            ["policies.patient.min_label: is not a setting; did you mean policies.patient.min_labels?"],
+        ),
+        (SCENARIO + "per_month = -1", ["policies.patient.per_month = -1: must be a whole number from 0 to 1,000"]),
+        (SCENARIO.replace('"2h"', '"0s"'), ['takes = "0s": must be a duration such as']),
+        (SCENARIO.replace("loss = 1", "loss = -1"), ["costs.loss = -1: must be a number from 0 to"]),
+        (SCENARIO.replace("[cured]\nlabels = 200", '[cured]\nanswers = "replayed"'), ["cured.version: must be set"]),
+        (SCENARIO + 'every = "7d"', ["policies.patient.min_labels: is of no use beside every"]),
+        (SCENARIO + '[policies."a b"]', ['policies."a b": is no name of a policy']),
+        (
+            SCENARIO + "[costs.models.eta]\nloss = 1",
+            ["costs.models.eta: the history has no prediction of it; there are churn"],
+        ),
+        ("[", ["is not TOML"]),
+    ],
+)
+def test_a_scenario_that_is_wrong_says_where(
+    text: str, said: list[str], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines("june.jsonl", history(rows=60))
+    Path("whatif.toml").write_text(text)
+    call("june.jsonl", status=2)
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("driftline: ")]
+    assert len(told) == len(said)
+    for line, wanted in zip(told, said, strict=True):
+        assert f"whatif.toml: {wanted}" in line
+
+
+def test_a_call_that_makes_no_sense_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines("june.jsonl", [line for line in history(rows=60) if line["type"] == "prediction"])
+    calls = [
+        ["june.jsonl"],
+        ["-"],
+        ["kafka:"],
+        ["june.jsonl", "--processes", "0"],
+        ["june.jsonl", "--out", str(folder)],
+    ]
+    for words in calls:
+        call(*words, status=2)
+    told = capsys.readouterr().err.splitlines()
+    wanted = [
+        "no prediction has a label",
+        "must lie in files",
+        "must lie in files",
+        "must be from 1 to",
+        "holds driftline.toml",
+    ]
+    assert [part for part, line in zip(wanted, told, strict=True) if part not in line] == []
+
+
+def test_prices_of_a_model_stand_before_those_of_all() -> None:
+    costs = msgspec.convert({"loss": 2, "retraining": 9, "models": {"eta": {"loss": 0}}}, scenario.Costs)
+    assert [costs.of(model, "loss") for model in ("churn", "eta")] == [2.0, 0.0]
+    assert [costs.of(model, "retraining") for model in ("churn", "eta")] == [9.0, 9.0]
+
+
+def test_a_policy_is_the_configuration_but_for_what_it_says(folder: Path) -> None:
+    Path("driftline.toml").write_text('[defaults.retrain]\nmin_labels = 7\n[models.eta.retrain]\ncooldown = "9d"\n')
+    settings = load_settings(Path("driftline.toml"))
+    plan = Plan(name="x", kind="policy", takes_ms=1, overrides={"per_month": 3})
+    monitor = plan.settings(settings).monitor
+    of_all, of_eta = monitor.defaults.retrain, monitor.of("eta").retrain
+    assert (of_all.min_labels, of_all.cooldown, of_all.per_month) == (7, "24h", 3)
+    assert (of_eta.min_labels, of_eta.cooldown, of_eta.per_month) == (7, "9d", 3)
+    never = Plan(name="never", kind="never", takes_ms=1)
+    assert never.settings(settings).monitor.of("eta").retrain.on == ()
