@@ -278,16 +278,15 @@
     },
     whatif(d, c, width) { // money, stacked: what each policy lost, and what it spent
       const left = nameWidth(width) + 12;
-      const totals = d.totals.map((total) => `${number(total)} ${d.currency}`);
       return {
         ...basis(c), legend: { top: 0, left: 0, textStyle: { color: c.ink, fontSize: 11 }, itemWidth: 20 },
-        tooltip: { ...basis(c).tooltip, trigger: "axis", formatter: (told) => [short(d.names[told[0].dataIndex], 60), ...told.map((each) => `${each.seriesName}: ${number(each.value)} ${d.currency}`), `total: ${totals[told[0].dataIndex]}`].join("\n") },
+        tooltip: { ...basis(c).tooltip, trigger: "axis", formatter: (told) => [short(d.names[told[0].dataIndex], 60), ...told.map((each) => `${each.seriesName}: ${number(each.value)} ${d.currency}`), `total: ${d.totals[told[0].dataIndex]}`].join("\n") },
         grid: { left, right: 96, top: 30, bottom: 34 },
         xAxis: valueAxis(c), yAxis: rowAxis(c, d.names, nameWidth(width)),
         series: d.parts.map(([name, values], at) => ({
           name, type: "bar", stack: "cost", data: values, color: [c.critical, c.first, c.third, c.second][at], barWidth: "62%",
           itemStyle: { borderColor: c.paper, borderWidth: 0.5 },
-          ...(at === d.parts.length - 1 ? { label: { show: true, position: "right", color: c.ink, fontSize: 11, formatter: (p) => totals[p.dataIndex] } } : {}),
+          ...(at === d.parts.length - 1 ? { label: { show: true, position: "right", color: c.ink, fontSize: 11, formatter: (p) => short(d.totals[p.dataIndex], 14) } } : {}),
         })),
       };
     },

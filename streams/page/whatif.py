@@ -1,6 +1,5 @@
 """What policies of retraining would have cost: bars of money, and the numbers behind them as a table."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from streams.page.data import label, short
@@ -17,21 +16,19 @@ _BAR_PX, _AXIS_PX = 34, 84
 
 def section(found: WhatIf) -> Html:
     shown = found.policies[:POLICIES_MAX]
-    said = sentence(f"{words.headline(found)}.".replace("..", "."))
+    said = sentence(words.headline(found))
     height = _BAR_PX * len(shown) + _AXIS_PX
     return tag(
         "section",
         tag("h2", "What if: policies of retraining"),
         figure("whatif", "What each would have cost.", said, of="whatif", height=height, small=True),
-        table("Each policy, the cheapest first", _head(), [_row(found, each) for each in shown], cls="models"),
+        table(
+            "Each policy, the cheapest first", words.head(found), [_row(found, each) for each in shown], cls="models"
+        ),
         tag("p", sentence(words.assumption(found)), " ", sentence(words.basis(found)), cls="quiet"),
         [_steps(found, each) for each in shown],
         id="what-if",
     )
-
-
-def _head() -> Sequence[str]:
-    return [*words.HEAD, *(f"cost of {part}" for part in words.PARTS), words.TOTAL]
 
 
 def _row(found: WhatIf, tried: Tried) -> list[Part]:
@@ -55,7 +52,7 @@ def _steps(found: WhatIf, tried: Tried) -> Part:
     head = ["asked", "model", "why", "labels", "deployed"]
     return tag(
         "details",
-        tag("summary", named(tried.plan.name), f": {retrainings}. ", sentence(words.what(tried, found))),
+        tag("summary", named(tried.plan.name), f": {retrainings}; ", sentence(words.what(tried, found))),
         table("Retrainings, the first of them", head, rows) if rows else "",
         cls="policy",
     )
@@ -71,5 +68,5 @@ def data(found: WhatIf) -> dict[str, Any]:
         "parts": [[part, [short(value) for value in values]] for part, values in zip(words.PARTS, parts, strict=True)]
         if shown
         else [],
-        "totals": [short(tried.total) for tried in shown],
+        "totals": [label(words.amount(found, tried.total)) for tried in shown],
     }

@@ -94,9 +94,10 @@ class WhatIf(msgspec.Struct, kw_only=True, tag_field="type", tag="what_if"):
 
     @property
     def cheapest(self) -> list[str]:
-        """Several where they cost the same."""
-        least = min((tried.total for tried in self.policies), default=0.0)
-        return [tried.plan.name for tried in self.policies if tried.total == least]
+        """Several where they cost the same. What needs to know the changes beforehand is none that could be chosen."""
+        could = [tried for tried in self.policies if tried.plan.kind != "changes"]
+        least = min((tried.total for tried in could), default=0.0)
+        return [tried.plan.name for tried in could if tried.total == least]
 
 
 def money_of(models: Mapping[str, OfModel], costs: Costs) -> Money:

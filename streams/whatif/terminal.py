@@ -1,4 +1,7 @@
-"""The comparison for a terminal; where there is none, a sentence a policy."""
+"""The comparison for a terminal; where there is none, a line a policy."""
+
+from collections.abc import Sequence
+from itertools import compress
 
 from rich import box
 from rich.console import Console
@@ -9,25 +12,28 @@ from streams.text import printable
 from streams.whatif import words
 from streams.whatif.comparison import WhatIf
 
+NARROW, LEFT_OUT = 110, ("labels", "cured")  # columns of a terminal that has no room for all of them
+
 
 def show(found: WhatIf, console: Console) -> None:
+    head = words.head(found)
     if console.is_terminal:
-        console.print(_table(found))
-    else:
-        for tried in found.policies:
-            cells = zip((*words.HEAD, *words.PARTS, words.TOTAL), words.row(found, tried), strict=True)
-            console.print(Text(printable("  ".join(f"{name} {cell}" for name, cell in cells))))
-    for tried in found.policies if console.is_terminal else ():
-        console.print(Text(printable(words.told(found, tried))))
+        console.print(_table(found, head, LEFT_OUT if console.width < NARROW else ()))
+    for tried in found.policies:
+        cells = zip(head, words.row(found, tried), strict=True)
+        line = words.told(found, tried) if console.is_terminal else "  ".join(f"{name} {cell}" for name, cell in cells)
+        console.print(Text(printable(line)))
     for line in (words.headline(found), words.assumption(found), words.basis(found)):
         console.print(Text(printable(line)))
 
 
-def _table(found: WhatIf) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
-    for at, name in enumerate((*words.HEAD, *(f"cost of {part}" for part in words.PARTS), words.TOTAL)):
-        table.add_column(name, justify="right" if at else "left", overflow="fold")
+def _table(found: WhatIf, head: Sequence[str], left_out: Sequence[str]) -> Table:
+    shown = [name not in left_out for name in head]
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in compress(head, shown):
+        table.add_column(Text(printable(name)), justify="left" if name == head[0] else "right", overflow="fold")
     for tried in found.policies:
         style = "bold" if tried.plan.name in found.cheapest else ""
-        table.add_row(*(Text(printable(cell), style=style) for cell in words.row(found, tried)))
+        cells = [tried.plan.name, *list(words.row(found, tried))[1:]]
+        table.add_row(*(Text(printable(cell), style=style) for cell in compress(cells, shown)))
     return table

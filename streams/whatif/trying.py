@@ -69,7 +69,9 @@ def work(task: Task, say: Callable[[Said], object]) -> Tried:
                 say(Said(records=untold, fraction=history.fraction))
                 untold = 0
 
-        return trial.run(history.records, progress=progress)
+        done = trial.run(history.records, progress=progress)
+        say(Said(records=untold, fraction=1.0))
+        return done
 
 
 class Trials(AbstractContextManager["Trials"]):

@@ -5,21 +5,26 @@ from collections.abc import Iterator
 from streams.report import counted
 from streams.whatif.comparison import Tried, WhatIf
 
-HEAD = ("policy", "retrainings", "labels", "pages", "cured", "days above usual")
-PARTS = ("loss", "retraining", "labels", "pages")  # of what it cost
-TOTAL = "total"
+PARTS = ("loss", "training", "labels", "pages")  # of what it cost
+
+
+def head(found: WhatIf) -> list[str]:
+    counts = ["policy", "retrained", "pages", "days above usual", "labels", "cured"]
+    return [*counts, *(f"{part} {found.scenario.currency}" for part in (*PARTS, "total"))]
 
 
 def headline(found: WhatIf) -> str:
-    """Which would have been the cheapest, and by how much."""
-    if not found.policies:
-        return "Nothing was compared."
-    cheapest, best = found.cheapest, found.policies[0]
-    said = f"Cheapest: {' and '.join(cheapest)}, {amount(found, best.total)}"
+    """Which would have been the cheapest, and by how much; and what nobody could have done better."""
     never = next((each for each in found.policies if each.plan.kind == "never"), None)
-    if never is None or never.plan.name in cheapest:
-        return f"{said}; nothing would have paid."
-    return f"{said}; {amount(found, never.total - best.total)} less than never retraining."
+    if never is None:
+        return "Nothing was compared."
+    cheapest = found.cheapest
+    least = next(each.total for each in found.policies if each.plan.name in cheapest)
+    said = f"Cheapest: {' and '.join(cheapest)}, {amount(found, least)}"
+    paid = never.total - least
+    said += f"; {amount(found, paid)} less than never retraining." if paid else "; no retraining would have paid."
+    known = next((each for each in found.policies if each.plan.kind == "changes"), None)
+    return said if known is None else f"{said} Had all changes been known: {amount(found, known.total)}."
 
 
 def assumption(found: WhatIf) -> str:
@@ -30,11 +35,11 @@ def assumption(found: WhatIf) -> str:
             f"A new version answers as version {cured.version} does in the history, which has its answers to "
             f"{found.answered:,} of {counted(found.rows, 'prediction')}; elsewhere the history's own stay."
         )
-    how = "as known changes cut it" if found.changes_known else "cut where the loss of all labels shows a change"
+    how = "lie between known changes" if found.changes_known else "are cut where the loss of all labels becomes another"
     return (
-        f"Assumed, not measured: of the harm in a stretch of time ({how}), which is the loss above that of the first "
-        f"stretch, a new version takes {cured.share:.0%} away where it was trained on {cured.labels:,} labels of that "
-        "stretch, and less in proportion on fewer; in a later one it takes away as much, and what came on top stays."
+        f"Assumed, not measured: a new version takes away {cured.share:.0%} of the harm in a stretch of time that it "
+        f"learned {cured.labels:,} labels of, and less in proportion from fewer; later it takes away as much, and what "
+        f"comes on top stays. Harm is the loss above that of the first stretch; stretches {how}."
     )
 
 
@@ -61,20 +66,24 @@ def what(tried: Tried, found: WhatIf) -> str:
     if plan.kind == "schedule":
         return "a fixed schedule"
     if plan.kind == "changes":
-        return f"as soon as a known change has {found.scenario.cured.labels:,} labels"
+        return f"as soon as a known change has {found.scenario.cured.labels:,} labels, which nobody knows by then"
     return ", ".join(f"{key} = {value}" for key, value in plan.overrides.items()) or "the configuration as it stands"
 
 
 def row(found: WhatIf, tried: Tried) -> Iterator[str]:
-    """Under ``HEAD``, ``PARTS`` and ``TOTAL``."""
-    yield tried.plan.name
-    for name in ("retrainings", "labels", "pages", "cured"):
-        yield f"{int(tried.sum(name)):,}"
+    """Under ``head``."""
+    yield tried.plan.name + (" (cheapest)" if tried.plan.name in found.cheapest else "")
+    yield f"{int(tried.sum('retrainings')):,}"
+    yield f"{int(tried.sum('pages')):,}"
     yield f"{tried.days_above:,.1f}"
-    for part in tried.money.parts:
-        yield amount(found, part)
-    yield amount(found, tried.total) + (" (cheapest)" if tried.plan.name in found.cheapest else "")
+    yield f"{int(tried.sum('labels')):,}"
+    yield f"{int(tried.sum('cured')):,}"
+    yield from map(_digits, (*tried.money.parts, tried.total))
 
 
 def amount(found: WhatIf, value: float) -> str:
-    return f"{value:,.{0 if abs(value) >= 100 or value == 0 else 2}f} {found.scenario.currency}"
+    return f"{_digits(value)} {found.scenario.currency}"
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.{0 if abs(value) >= 100 or value.is_integer() else 2}f}"
