@@ -86,6 +86,7 @@ def _gathered(args: argparse.Namespace, settings: "Settings", said: "Scenario") 
         left_over = history.left_over
     if left_over:
         complain(printable(left_over))
+    _check_losses(args, said, models)
     where = ", ".join(args.sources[:3])
     if not any(facts.labelled for facts in models.values()):
         advice = "name them with --labels, or their column in a file given with --mapping"
@@ -94,12 +95,23 @@ def _gathered(args: argparse.Namespace, settings: "Settings", said: "Scenario") 
         advice = "they come as predictions of role challenger, under the ids of those that were made"
         what = f"holds no answers of version {printable(version)}, which cured.version names"
         raise UsageError(what, where=where, advice=advice)
+    return models, large
+
+
+def _check_losses(args: argparse.Namespace, said: "Scenario", models: "dict[str, Facts]") -> None:
     for name in said.costs.models:
         if name not in models:
             advice = f"there are {', '.join(sorted(models)[:5])}"
             what = f"costs.models.{printable(name)}: the history has no prediction of it"
             raise UsageError(what, where=str(args.scenario), advice=advice)
-    return models, large
+    priced = {name for name, prices in said.costs.models.items() if prices.loss is not None}
+    units: dict[str, str] = {}
+    for name, facts in models.items():
+        if facts.rule is not None and name not in priced:
+            units.setdefault(facts.rule.loss, name)
+    if len(units) > 1:
+        kinds = ", ".join(f"{unit} of {printable(name)}" for unit, name in units.items())
+        complain(f"costs.loss is one price for losses of different units ({kinds}): set costs.models.NAME.loss")
 
 
 def _tried(

@@ -1,6 +1,7 @@
 """Policies of retraining on histories of which it is known what would have been right, and what that comes to."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -10,6 +11,8 @@ import msgspec
 import numpy as np
 import pytest
 
+from detectors.config import ModelConfig, MonitorConfig
+from schemas.records import Record
 from streams.cli import main
 from streams.history import Given, History
 from streams.settings import load as load_settings
@@ -17,7 +20,7 @@ from streams.state import EffectLike
 from streams.truth import Change
 from streams.whatif import scenario, stretches, trying
 from streams.whatif.comparison import Tried
-from streams.whatif.facts import gather
+from streams.whatif.facts import NEVER, gather
 from streams.whatif.known import known_of
 from streams.whatif.running import Try
 from streams.whatif.scenario import Plan
@@ -57,8 +60,8 @@ def history(drift: bool = True, rows: int = ROWS, seed: int = 4) -> Iterator[Lin
 
 
 def prediction(number: int, ts: int, **more: Any) -> Line:
-    common = {"type": "prediction", "v": 1, "id": f"p{number}", "model": "churn", "ts": ts, "features": {"age": 40.0}}
-    return common | more
+    common = {"type": "prediction", "v": 1, "id": f"p{number}", "model": "churn", "ts": ts}
+    return common | {"features": {"age": 40.0}, "prediction": 1.0} | more
 
 
 def outcome(number: int, ts: int, label: Any, **more: Any) -> Line:
@@ -336,6 +339,40 @@ def test_a_scenario_that_is_wrong_says_where(
         assert f"whatif.toml: {wanted}" in line
 
 
+def test_one_price_for_losses_of_different_units_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    eta = [prediction(number, START + number, model="eta", prediction=number + 0.5) for number in range(60)]
+    eta += [outcome(number, START + number, number, model="eta") for number in range(60)]
+    lines("june.jsonl", [*history(rows=60), *eta])
+    Path("whatif.toml").write_text(SCENARIO + "[costs.models.eta]\nloss = 7\n")
+    found = call("june.jsonl")
+    assert "different units" not in capsys.readouterr().err
+    assert found["never"]["money"]["loss"] == found["never"]["models"]["churn"]["loss"] + 60 * 0.5 * 7
+    Path("whatif.toml").write_text(SCENARIO)
+    call("june.jsonl")
+    assert "different units (zero_one of churn, absolute of eta)" in capsys.readouterr().err
+
+
+def test_what_comes_before_its_prediction_waits_for_it() -> None:
+    def event(line: Line) -> Record:
+        return Record("june.jsonl", 0, 0, line["ts"], None, json.dumps(line).encode())
+
+    other = prediction(0, START, role="challenger", version="2", prediction="no", score=0.25)
+    told = [outcome(0, START, "yes"), other, prediction(0, START + 1, prediction="yes"), prediction(0, START + 2)]
+    facts = gather(map(event, told), MonitorConfig(), version="2")["churn"]
+    assert (facts.rows, facts.labelled, facts.answered) == (2, 1, 1)  # an id that comes twice has one label
+    assert (facts.label(0), facts.other(0), facts.label(1)) == ("yes", "no", None)
+    assert list(facts.columns["came"]) == [START + 1, NEVER]
+    assert [facts.columns[name][0] for name in ("losses", "other_losses", "other_scores")] == [0.0, 1.0, 0.25]
+
+
+def test_a_label_later_than_the_horizon_is_none(folder: Path) -> None:
+    told = [prediction(0, START), prediction(1, START + 2 * DAY), outcome(0, START + 2 * DAY, 40)]
+    records = [Record("j", 0, 0, line["ts"], None, json.dumps(line).encode()) for line in told]
+    monitor = MonitorConfig(defaults=ModelConfig(label_horizon="1d"))
+    assert gather(records, monitor)["churn"].labelled == 0
+    assert gather(records, MonitorConfig())["churn"].labelled == 1
+
+
 def test_a_call_that_makes_no_sense_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines("june.jsonl", [line for line in history(rows=60) if line["type"] == "prediction"])
     calls = [
@@ -356,6 +393,15 @@ def test_a_call_that_makes_no_sense_is_one_line(folder: Path, capsys: pytest.Cap
         "holds driftline.toml",
     ]
     assert [part for part, line in zip(wanted, told, strict=True) if part not in line] == []
+
+
+def test_the_documentation_names_every_key_of_a_scenario(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "backtest.md").read_text(encoding="utf-8")
+    section = page.partition("\n## What if\n")[2].partition("\n## ")[0]
+    assert sorted(re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)) == sorted(scenario.SCENARIO)
+    (example,) = re.findall(r"^```toml\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    (tmp_path / "whatif.toml").write_text(example)
+    assert scenario.load(tmp_path / "whatif.toml")[1][2].overrides == {"min_labels": 500, "cooldown": "1d"}
 
 
 def test_prices_of_a_model_stand_before_those_of_all() -> None:
