@@ -1,5 +1,6 @@
 """Policies of retraining on histories of which it is known what would have been right, and what that comes to."""
 
+import gzip
 import json
 import re
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from streams.whatif.facts import NEVER, gather
 from streams.whatif.known import known_of
 from streams.whatif.running import Try
 from streams.whatif.scenario import Plan
-from tests.streams.test_tables import START
+from tests.streams.test_tables import START, as_csv
 
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 ROWS, CHANGE = 8_000, 4_000
@@ -159,6 +160,35 @@ def test_no_cut_of_a_batch_changes_anything(plan: str, folder: Path) -> None:
 def test_several_processes_say_what_one_says(folder: Path) -> None:
     lines("june.jsonl", history(rows=1_500))
     assert call("june.jsonl", "--processes", "2") == call("june.jsonl")
+
+
+def test_a_state_on_disk_decides_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines("june.jsonl", history(rows=5_000))
+    in_memory = call("june.jsonl")
+    monkeypatch.setattr("streams.history.ROWS_IN_MEMORY", 0)
+    monkeypatch.setattr("streams.whatif.running.COMMIT_RECORDS", 500)
+    assert call("june.jsonl") == in_memory
+
+
+def test_a_table_is_read_as_lines_are(folder: Path) -> None:
+    told = list(history(rows=5_000))
+    rows = [{"id": a["id"], "model": a["model"], "ts": a["ts"], "age": a["features"]["age"]} for a in told[::2]]
+    answers = [(a["prediction"], b["label"], b["ts"]) for a, b in zip(told[::2], told[1::2], strict=True)]
+    for row, (answer, label, came) in zip(rows, answers, strict=True):
+        row |= {"prediction": answer, "label": label, "label_ts": came}
+    as_csv(Path("june.csv"), rows)
+    lines("june.jsonl", told)
+    table, jsonl = (call(name)["eager"] for name in ("june.csv", "june.jsonl"))
+    assert table == jsonl
+    assert table["models"]["churn"]["retrainings"] == 1
+
+
+def test_a_file_that_is_cut_off_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines("june.jsonl", history(rows=2_000))
+    Path("june.jsonl.gz").write_bytes(gzip.compress(Path("june.jsonl").read_bytes())[:-9])
+    call("june.jsonl.gz", status=2)
+    assert "june.jsonl.gz: cannot be read on after line" in capsys.readouterr().err
+    assert not Path("out").exists()
 
 
 def test_an_interrupt_leaves_nothing_behind(
