@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import IO
 
 import msgspec
 
@@ -120,26 +119,29 @@ class Trials(AbstractContextManager["Trials"]):
             while self.waiting or ready.get_map():
                 while self.waiting and len(ready.get_map()) < self._processes:
                     number, task = self.waiting.pop(0)
-                    ready.register(self.begin(task), selectors.EVENT_READ, number)
+                    process = self.begin(task)
+                    assert process.stdout is not None
+                    ready.register(process.stdout, selectors.EVENT_READ, (number, process))
                 for key, _ in ready.select():
-                    line = key.fileobj.readline()  # type: ignore[union-attr]
+                    number, process = key.data
+                    line = process.stdout.readline()
                     if line:
-                        yield key.data, _said(line)
+                        yield number, _said(line)
                         continue
                     ready.unregister(key.fileobj)
-                    if self._found[key.data] is None:
+                    process.wait()
+                    if self._found[number] is None:
                         raise SourceError("a process ended before it was done", advice="call it with --processes 1")
 
-    def begin(self, task: Task) -> IO[bytes]:
+    def begin(self, task: Task) -> "subprocess.Popen[bytes]":
         words = [sys.executable, "-m", "streams.whatif.trying"]
         # Unbuffered: what lies read in a buffer no selector sees.
         process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)  # noqa: S603 - our own
         self.running.append(process)
         assert process.stdin is not None
-        assert process.stdout is not None
         process.stdin.write(msgspec.json.encode(task))
         process.stdin.close()
-        return process.stdout
+        return process
 
 
 def main() -> int:
