@@ -44,9 +44,8 @@ labels = 200
 [policies.eager]
 min_labels = 200
 cooldown = "1d"
-[policies.patient]
-min_labels = 2_000
 """
+PATIENT = "[policies.patient]\nmin_labels = 2_000\n"
 Line = dict[str, Any]
 
 
@@ -115,6 +114,7 @@ def tried(
 def test_where_the_world_changes_retraining_pays(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wrong = sum(a["prediction"] is not b["label"] for a, b in zip(*[history()] * 2, strict=True))
     lines("june.jsonl", history())
+    Path("whatif.toml").write_text(SCENARIO + PATIENT)
     Path("known.jsonl").write_text(json.dumps({"model": "churn", "starts": CHANGED}))
     found = call("june.jsonl", "--truth", "known.jsonl")
     order = [each["plan"]["name"] for each in found[""]["policies"]]
@@ -148,7 +148,7 @@ def test_where_nothing_changes_never_is_the_cheapest(folder: Path) -> None:
 
 @pytest.mark.parametrize("plan", ["eager", "every 3d"])
 def test_no_cut_of_a_batch_changes_anything(plan: str, folder: Path) -> None:
-    lines("june.jsonl", history(rows=6_000))
+    lines("june.jsonl", history(rows=5_000))
     whole, effects = tried("june.jsonl", plan)
     assert whole.models["churn"].retrainings == 1
     assert tried("june.jsonl", plan, batch_records=37) == (whole, effects)
@@ -231,7 +231,7 @@ def test_money_is_what_comes_of_it_by_hand(folder: Path) -> None:
 
 def test_the_error_of_a_number_shrinks_to_what_was_usual(folder: Path) -> None:
     draw, told = Random(5), []
-    for number in range(6_000):
+    for number in range(5_000):
         ts, label = START + number * MINUTE, draw.gauss(100, 10)
         error = draw.gauss(0, 2) * (1 if number < 3_000 else 4)
         told += [prediction(number, ts, prediction=label + error), outcome(number, ts, label)]
@@ -241,7 +241,7 @@ def test_the_error_of_a_number_shrinks_to_what_was_usual(folder: Path) -> None:
     usual, after = (level["loss"] for level in found[""]["levels"]["churn"])
     assert after > 3 * usual
     assert eager["retrainings"] == eager["cured"] == 1
-    left = 6_000 - (found["eager"]["steps"][0]["deployed_ts"] - START) / MINUTE
+    left = 5_000 - (found["eager"]["steps"][0]["deployed_ts"] - START) / MINUTE
     assert (never["loss"] - eager["loss"]) / left == pytest.approx(after - usual, rel=0.1)
 
 
@@ -249,7 +249,7 @@ def test_answers_that_stand_in_the_history_are_taken_from_the_deployment_on(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told: list[Line] = []
-    for line in history(rows=6_000):
+    for line in history(rows=5_000):
         told.append(line)
         if line["type"] == "prediction":
             draw = Random(line["id"])
@@ -260,7 +260,7 @@ def test_answers_that_stand_in_the_history_are_taken_from_the_deployment_on(
         SCENARIO.replace("[cured]\nlabels = 200", '[cured]\nanswers = "replayed"\nversion = "2"')
     )
     found = call("june.jsonl")
-    assert found[""]["answered"] == 6_000
+    assert found[""]["answered"] == 5_000
     step = found["eager"]["steps"][0]
     others = {line["id"]: line["prediction"] for line in told if line.get("role")}
     answers = {
@@ -342,13 +342,13 @@ def test_stretches_begin_where_the_loss_is_another_one() -> None:
         ("[costs]\nlos = 1", ["costs.los: is not a setting; did you mean costs.loss?"]),
         (
             SCENARIO + "min_label = 2",
-            ["policies.patient.min_label: is not a setting; did you mean policies.patient.min_labels?"],
+            ["policies.eager.min_label: is not a setting; did you mean policies.eager.min_labels?"],
         ),
-        (SCENARIO + "per_month = -1", ["policies.patient.per_month = -1: must be a whole number from 0 to 1,000"]),
+        (SCENARIO + "per_month = -1", ["policies.eager.per_month = -1: must be a whole number from 0 to 1,000"]),
         (SCENARIO.replace('"2h"', '"0s"'), ['takes = "0s": must be a duration such as']),
         (SCENARIO.replace("loss = 1", "loss = -1"), ["costs.loss = -1: must be a number from 0 to"]),
         (SCENARIO.replace("[cured]\nlabels = 200", '[cured]\nanswers = "replayed"'), ["cured.version: must be set"]),
-        (SCENARIO + 'every = "7d"', ["policies.patient.min_labels: is of no use beside every"]),
+        (SCENARIO + 'every = "7d"', ["policies.eager.cooldown: is of no use beside every"]),
         (SCENARIO + '[policies."a b"]', ['policies."a b": is no name of a policy']),
         (
             SCENARIO + "[costs.models.eta]\nloss = 1",
