@@ -29,6 +29,7 @@ from streams.commands import (
     schema,
     score,
     topics,
+    whatif,
     worker,
 )
 from streams.errors import DriftlineError, UsageError
@@ -45,6 +46,7 @@ COMMANDS: tuple[Command, ...] = (
     diff.command,
     inject.command,
     score.command,
+    whatif.command,
     worker.command,
     pager.command,
     mlflow.command,

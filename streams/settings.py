@@ -40,7 +40,7 @@ _PASSWORD_BYTES_MAX = 64 * 1024  # longer than any password or token; a wrong pa
 
 def load(path: Path | None = None, env: Mapping[str, str] | None = None) -> Settings:
     """Reads the file, lays the environment over it, checks all; raises ``SettingsError`` with every mistake."""
-    data = _parse(path) if path is not None else {}
+    data = parsed(path) if path is not None else {}
     origins, found = environment.overlay(data, env or {})
     fitting, misfits = shape.fit(data)
     found += misfits
@@ -52,7 +52,7 @@ def load(path: Path | None = None, env: Mapping[str, str] | None = None) -> Sett
     return msgspec.structs.replace(settings, folder=str(path.parent)) if path is not None else settings
 
 
-def _parse(path: Path) -> Table:
+def parsed(path: Path) -> Table:
     try:
         with path.open("rb") as file:
             content = file.read(_FILE_BYTES_MAX + 1)

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hint
 import msgspec
 
 from streams.allowed import Check
-from streams.keys import MODEL_NAME, SETTINGS
+from streams.keys import MODEL_NAME, SETTINGS, Setting
 from streams.problems import Path, Problem, dotted, nearest, shown
 from streams.secrets import Secret
 from streams.sections import Layout
@@ -58,10 +58,18 @@ def leaves(kind: Any = Layout, path: Path = ()) -> Iterator[Leaf]:
             yield Leaf(chosen, field_type, msgspec.UNSET if chosen != below else default)
 
 
-def fit(data: Table) -> tuple[Table, list[Problem]]:
+def setting_at(path: Path) -> Setting | None:
+    """What is known of the setting of the configuration that stands there."""
+    return SETTINGS.get(".".join(canonical(path)))
+
+
+SettingAt = Callable[[Path], Setting | None]
+
+
+def fit(data: Table, kind: Any = Layout, known: SettingAt = setting_at) -> tuple[Table, list[Problem]]:
     """What fits, and what is wrong with the rest."""
-    fitting = _Fitting()
-    return fitting.table(data, Layout, ()), fitting.problems
+    fitting = _Fitting(known)
+    return fitting.table(data, kind, ()), fitting.problems
 
 
 def convert(value: Any, kind: Any) -> Any:
@@ -133,8 +141,9 @@ def _fields(struct: type[msgspec.Struct]) -> Iterator[tuple[str, Any, Any]]:
 class _Fitting:
     """One walk down the tree."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: SettingAt) -> None:
         self.problems: list[Problem] = []
+        self._known = known
 
     def table(self, data: Any, kind: Any, path: Path) -> Table:
         if not isinstance(data, dict):
@@ -161,15 +170,14 @@ class _Fitting:
             kind, below = kind_of(name), (*path, name)
             if is_struct(kind) or is_map(kind):
                 fitting[name] = self.table(value, kind, below)
-            elif problem := _leaf(value, kind, below):
+            elif problem := _leaf(value, kind, below, self._known(below)):
                 self.problems.append(problem)
             else:
                 fitting[name] = value
         return fitting
 
 
-def _leaf(value: Any, kind: Any, path: Path) -> Problem | None:
-    setting = SETTINGS.get(".".join(canonical(path)))
+def _leaf(value: Any, kind: Any, path: Path, setting: Setting | None) -> Problem | None:
     check = setting.check if setting else None
     problem = Problem(path, f"must be {allowed(kind, check)}", None if is_secret(kind) else shown(value))
     try:

@@ -20,13 +20,14 @@ from streams.summary import Summary
 
 SUMMARY = "summary.json"
 PARTIAL = "partial"
+WHATIF = "whatif.json"  # policies of retraining compared, beside the results of the same history
 STATE = "state"  # of a replay that may be gone on with, in the part for incomplete runs
 FILES = {
     stream: f"{stream.value.replace('_', '-')}.jsonl"
     for stream, topic in CATALOGUE.items()
     if topic.direction is Direction.OUT
 }
-_OURS = frozenset({*FILES.values(), SUMMARY, PARTIAL})
+_OURS = frozenset({*FILES.values(), SUMMARY, PARTIAL, WHATIF})
 
 
 class ResultFiles(AbstractContextManager["ResultFiles"]):
@@ -45,7 +46,7 @@ class ResultFiles(AbstractContextManager["ResultFiles"]):
         self._keep = goes_on
 
     def __enter__(self) -> Self:
-        _check_ours(self.directory)
+        check_ours(self.directory)
         try:
             if self._sizes is None:
                 shutil.rmtree(self.partial, ignore_errors=True)
@@ -103,7 +104,8 @@ class ResultFiles(AbstractContextManager["ResultFiles"]):
             raise self._failure(error) from error
 
     def _move_up(self) -> Path:
-        (self.directory / SUMMARY).unlink(missing_ok=True)
+        for name in (SUMMARY, WHATIF):  # what was compared there was compared on the history before
+            (self.directory / name).unlink(missing_ok=True)
         for name in (*FILES.values(), SUMMARY):
             (self.partial / name).replace(self.directory / name)
         self.partial.rmdir()
@@ -114,13 +116,13 @@ class ResultFiles(AbstractContextManager["ResultFiles"]):
         return SinkError(what, where=str(self.directory), advice="name another directory with --out")
 
 
-def _check_ours(directory: Path) -> None:
+def check_ours(directory: Path) -> None:
     """Results of an earlier replay may be replaced, other people's files not."""
     try:
         there = {entry.name for entry in directory.iterdir()} if directory.exists() else set()
     except OSError as error:
         raise UsageError(f"is no directory to write to: {error.strerror}", where=str(directory)) from error
-    ours = not there or (there <= _OURS and not there.isdisjoint({SUMMARY, PARTIAL}))
+    ours = not there or (there <= _OURS and not there.isdisjoint({SUMMARY, PARTIAL, WHATIF}))
     if not ours:
         stranger = min(there - _OURS, default=min(there))
         what = f"holds {stranger}, which is no result of a replay"

@@ -14,6 +14,7 @@ from streams.findings.stories import Stories, Story
 from streams.findings.survey import Deploy, Survey, ranked
 from streams.findings.truth import Truth
 from streams.summary import Budget, Summary
+from streams.whatif.comparison import WhatIf
 
 MODELS_MAX = 100  # told one by one; the others are counted, and in the tables
 RETRAINS_MAX = 20  # of one model
@@ -60,6 +61,7 @@ class Findings(NamedTuple):
     by_event: Mapping[str, int]
     windows_left_out: int
     truth: Truth | None
+    whatif: WhatIf | None
 
     def shortened(self, share: float) -> "Findings":
         """Fewer models and incidents told one by one; what is counted stays."""
@@ -128,6 +130,7 @@ def collect(directory: Path, truth: Truth | None = None, *, drawn: bool = True) 
         by_event=stories.by_event,
         windows_left_out=seen.left_out,
         truth=truth,
+        whatif=files.whatif(),
     )
 
 

@@ -9,8 +9,9 @@ import msgspec
 from schemas.events import Alert, Metrics, Retrain, Rollback, Signal
 from schemas.topics import VALUE_BYTES_MAX, Stream
 from streams.errors import SourceError, UsageError
-from streams.sinks import FILES, SUMMARY
+from streams.sinks import FILES, SUMMARY, WHATIF
 from streams.summary import Summary
+from streams.whatif.comparison import WhatIf
 
 _Event = TypeVar("_Event")
 _LINE_MAX = 4 * VALUE_BYTES_MAX  # what the monitor writes is a few KiB; a dead letter holds at most some 100
@@ -18,6 +19,7 @@ _ALERT, _SIGNAL = msgspec.json.Decoder(Alert), msgspec.json.Decoder(Signal)
 _METRICS = msgspec.json.Decoder(Metrics)
 _ADVICE: msgspec.json.Decoder[Retrain | Rollback] = msgspec.json.Decoder(Retrain | Rollback)
 _SUMMARY = msgspec.json.Decoder(Summary)
+_WHATIF = msgspec.json.Decoder(WhatIf)
 
 
 class Files:
@@ -50,6 +52,16 @@ class Files:
             raise UsageError(f"cannot be read: {error.strerror}", where=str(path), advice=advice) from error
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise SourceError(f"is no summary of a replay: {error}", where=str(path)) from error
+
+    def whatif(self) -> WhatIf | None:
+        """Policies of retraining compared, where that was done."""
+        path = self.directory / WHATIF
+        try:
+            return _WHATIF.decode(path.read_bytes()) if path.exists() else None
+        except OSError as error:
+            raise SourceError(f"cannot be read: {error.strerror}", where=str(path)) from error
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise SourceError(f"is not what whatif writes: {error}", where=str(path)) from error
 
     def _events(self, stream: Stream, decoder: msgspec.json.Decoder[_Event]) -> Iterator[_Event]:
         path = self.directory / FILES[stream]

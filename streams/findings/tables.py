@@ -11,6 +11,8 @@ from streams.findings.lines import Files
 from streams.findings.stories import Paging
 from streams.findings.survey import NAMES_MAX
 from streams.incidents import Choice, Incidents
+from streams.whatif import words
+from streams.whatif.comparison import WhatIf, money_of
 
 Row = tuple[Any, ...]
 TEXT, WHOLE, NUMBER, TIME, FLAG = (
@@ -163,10 +165,55 @@ def tables(found: Findings) -> list[Table]:
         Table("retrain", _RETRAIN, lambda: _retrains(files)),
         Table("rollback", {**_ROLLBACK, **_EVIDENCE, **_PLACE}, lambda: _rollbacks(files)),
     ]
+    if found.whatif is not None:
+        told += _whatif_tables(found.whatif)
     if found.truth is not None:
         known: Columns = {"model": TEXT, "starts": TIME, "ends": TIME, "what": TEXT, "first_page": TIME}
         told.append(Table("changes", known, lambda: _changes(found)))
     return told
+
+
+def _whatif_tables(found: WhatIf) -> list[Table]:
+    counted = dict.fromkeys(("retrainings", "labels", "pages", "cured", "rows"), WHOLE)
+    costs = {f"cost_of_{part}": NUMBER for part in words.PARTS}
+    policies: Columns = {
+        "policy": TEXT,
+        "kind": TEXT,
+        "model": TEXT,
+        **counted,
+        "loss": NUMBER,
+        "above_ms": WHOLE,
+        **costs,
+        "total": NUMBER,
+    }
+    asked: Columns = {
+        "policy": TEXT,
+        "model": TEXT,
+        "asked_ts": TIME,
+        "deployed_ts": TIME,
+        "version": TEXT,
+        "labels": WHOLE,
+        "reason": TEXT,
+    }
+    return [
+        Table("whatif", policies, lambda: _policies(found)),
+        Table("whatif_retrainings", asked, lambda: _retrainings(found)),
+    ]
+
+
+def _policies(found: WhatIf) -> Iterator[Row]:
+    for tried in found.policies:
+        for model, of in tried.models.items():
+            money = money_of({model: of}, found.scenario.costs)
+            counts = of.retrainings, of.labels, of.pages, of.cured, of.rows, of.loss, of.above_ms
+            yield tried.plan.name, tried.plan.kind, model, *counts, *money.parts, money.total
+
+
+def _retrainings(found: WhatIf) -> Iterator[Row]:
+    for tried in found.policies:
+        for step in tried.steps:
+            when = step.asked_ts, step.deployed_ts
+            yield tried.plan.name, step.model, *when, step.version, step.labels, step.reason
 
 
 def _metric_names(files: Files) -> list[str]:

@@ -13,6 +13,7 @@ from streams.findings.collect import Findings, Model
 from streams.incident_story import number
 from streams.report import counted
 from streams.text import printable
+from streams.whatif import terminal as whatif
 
 MODELS_MAX = 20  # shown; those that paged most
 SPARKS = "▁▂▃▄▅▆▇█"
@@ -30,6 +31,8 @@ def show(found: Findings, console: Console) -> None:
             console.print(Text("  ".join(_cells(model, found, WIDTH))))
     if len(found.all_models) > MODELS_MAX:
         console.print(Text(f"… and {counted(len(found.all_models) - MODELS_MAX, 'further model')}"))
+    if found.whatif is not None:
+        whatif.show(found.whatif, console)
 
 
 def _table(found: Findings, width: int) -> Table:

@@ -11,7 +11,7 @@ from streams.findings import words
 from streams.findings.collect import Findings
 from streams.findings.courses import COURSES_MAX, POINTS_MAX
 from streams.findings.series import STRETCHES_MAX
-from streams.page import incidents, models, overview
+from streams.page import incidents, models, overview, whatif
 from streams.page.data import anchors, block, fleet, of_model
 from streams.page.markup import Html, safe, sentence, tag
 from streams.whole import whole
@@ -45,17 +45,19 @@ def document(found: Findings) -> str:
     parts = [
         tag("a", "Skip to the incidents", href="#incidents", cls="skip"),
         overview.header(found),
-        _contents(),
+        _contents(found),
         tag(
             "main",
             overview.pages_over_time(found),
             overview.timeline(found),
             overview.by_model(found, names),
+            whatif.section(found.whatif) if found.whatif is not None else "",
             models.sections(found, names, links),
             incidents.sections(found, names, links),
         ),
         _footer(found),
         block("data-fleet", fleet(found, names, links)),
+        block("data-whatif", whatif.data(found.whatif)) if found.whatif is not None else "",
         *(block(f"data-{names[model.figures.name]}", of_model(model, found, links)) for model in found.models),
         tag("script", safe(library)),
         tag("script", safe(ours)),
@@ -89,11 +91,12 @@ def _asset(name: str) -> str:
     return files("streams.page").joinpath(name).read_text(encoding="utf-8").replace("\r\n", "\n")
 
 
-def _contents() -> Html:
+def _contents(found: Findings) -> Html:
     parts = (
         ("pages", "Pages"),
         ("timeline", "Timeline"),
         ("models", "By model"),
+        *((("what-if", "What if"),) if found.whatif is not None else ()),
         ("each-model", "Each model"),
         ("incidents", "Incidents"),
     )

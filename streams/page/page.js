@@ -276,6 +276,20 @@
       ];
       return lines(c, d.first, end, d.step, series, [valueAxis(c), valueAxis(c, { splitLine: { show: false } })]);
     },
+    whatif(d, c, width) { // money, stacked: what each policy lost, and what it spent
+      const left = nameWidth(width) + 12;
+      return {
+        ...basis(c), legend: { top: 0, left: 0, textStyle: { color: c.ink, fontSize: 11 }, itemWidth: 20 },
+        tooltip: { ...basis(c).tooltip, trigger: "axis", formatter: (told) => [short(d.names[told[0].dataIndex], 60), ...told.map((each) => `${each.seriesName}: ${number(each.value)} ${d.currency}`), `total: ${d.totals[told[0].dataIndex]}`].join("\n") },
+        grid: { left, right: 96, top: 30, bottom: 34 },
+        xAxis: valueAxis(c), yAxis: rowAxis(c, d.names, nameWidth(width)),
+        series: d.parts.map(([name, values], at) => ({
+          name, type: "bar", stack: "cost", data: values, color: [c.critical, c.first, c.third, c.second][at], barWidth: "62%",
+          itemStyle: { borderColor: c.paper, borderWidth: 0.5 },
+          ...(at === d.parts.length - 1 ? { label: { show: true, position: "right", color: c.ink, fontSize: 11, formatter: (p) => short(d.totals[p.dataIndex], 14) } } : {}),
+        })),
+      };
+    },
     latency(d, c) {
       const end = d.first + d.step * d.count;
       const series = [["latency", "mean, ms"], ["latency_max", "longest, ms"]].filter(([key]) => d[key]).map(([key, name], at) =>

@@ -118,8 +118,8 @@ def test_the_commands_on_the_page_do_what_they_say(tmp_path: Path, monkeypatch: 
     calls = [
         words for line in lines if (words := shlex.split(line, comments=True))[0] == "report" or "--report" in words
     ]
-    assert len(calls) == 6
-    assert [main(words) for words in calls] == [0] * 6
+    assert len(calls) == 7
+    assert [main(words) for words in calls] == [0] * 7
 
 
 def test_the_limits_on_the_page_are_those_of_the_code() -> None:
