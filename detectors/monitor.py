@@ -88,6 +88,7 @@ class Monitor:
         self._window_ms = duration_ms(config.metrics_window)
         self._window_end = 0
         self._scopes = Scopes(model, config, room, number, recorded)
+        self.scopes: Iterable[Scope] = self._scopes
         self._checks = self._scopes.checks
         self._rule: LossRule | None = configured(config) or self._scopes.rule
         self._held: list[_Held] = []

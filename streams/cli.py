@@ -29,6 +29,7 @@ from streams.commands import (
     schema,
     score,
     topics,
+    why,
     worker,
 )
 from streams.errors import DriftlineError, UsageError
@@ -43,6 +44,7 @@ COMMANDS: tuple[Command, ...] = (
     replay.command,
     report.command,
     diff.command,
+    why.command,
     inject.command,
     score.command,
     worker.command,

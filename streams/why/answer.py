@@ -1,0 +1,147 @@
+"""What ``driftline why`` answers: the alert, whether it came again, why not where it did not, and what was seen."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from detectors.view import Baseline, Beside
+from detectors.wording import lasting
+from schemas.codec import encode
+from schemas.events import EVERY_MODEL, Alert, AlertEvent, Audit, Position, Signal
+from streams.incident_story import number
+from streams.report import time_of
+from streams.why.rebuild import Run, Seen, about
+from streams.why.rows import Row, Window
+from streams.why.sources import Origin, told
+
+_COMPARED = ("threshold_origin", "threshold", "n", "baseline", "value")
+_TOLD_OF_BASELINE = ("baseline_name", "baseline_hash")
+OTHER_LIMITS = (
+    "limits of all models together (models_max, pending_max), keys of control events, or another release may decide"
+)
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    alert: Alert
+    same: bool  # to the byte
+    again: Alert | None  # what this history and configuration make of it
+    differs: list[str]  # why it may be another one, or none; empty where it is the same
+    records: int  # that were applied: those of the alert's model up to the one that decided
+    report: Signal | None  # of the detector, that the alarm rests on
+    baseline: Baseline | None
+    window: Window | None  # since the change
+    course: list[Row]
+    change: list[Row]
+    alarm: list[Row]
+    beside: list[Beside]
+    signals: list[Signal]  # of the same signal before it
+    said: list[Audit]  # by operators and deployments before it
+    steps: list[Alert]  # of its incident up to this one
+
+
+def answer(alert: Alert, seen: Seen, origin: Origin) -> Answer:
+    run = seen.run
+    again = _again(alert, run)
+    same = again is not None and encode(again) == encode(alert)
+    return Answer(
+        alert=alert,
+        same=same,
+        again=again,
+        differs=[] if same else list(_differs(alert, again, seen, origin)) or [OTHER_LIMITS],
+        records=run.records,
+        report=run.report,
+        baseline=seen.baseline,
+        window=seen.window,
+        course=seen.course,
+        change=seen.change,
+        alarm=seen.alarm,
+        beside=seen.beside,
+        signals=[signal for signal in run.signals if signal.position not in _told_of(alert, run)],
+        said=run.said,
+        steps=[step for step in run.steps if again is not None and step.incident == again.incident],
+    )
+
+
+def _told_of(alert: Alert, run: Run) -> Sequence[Position]:
+    """The records whose story is told already."""
+    return (alert.position,) if run.report is None else (alert.position, run.report.position)
+
+
+def _again(alert: Alert, run: Run) -> Alert | None:
+    """The same by its id; or what comes nearest to it."""
+    same = next((step for step in run.steps if step.id == alert.id), None)
+    if same is not None:
+        return same
+    near = [step for step in run.steps if about(step, alert) and step.event in (alert.event, AlertEvent.OPENED)]
+    return min(near, key=lambda step: (step.event is not alert.event, abs(step.ts - alert.ts)), default=None)
+
+
+def _differs(alert: Alert, again: Alert | None, seen: Seen, origin: Origin) -> Iterator[str]:
+    run = seen.run
+    if alert.model == EVERY_MODEL:
+        yield "it is about a partition and not about a model: a worker told it, and no detector"
+        return
+    if run.first is None:
+        yield f"there is no record of {alert.model} up to {time_of(alert.ts)}"
+        return
+    yield from _of_history(alert, run, origin)
+    if again is None:
+        yield _nothing(alert, seen)
+        return
+    if again.id != alert.id:
+        apart = abs(again.ts - alert.ts)
+        when = (
+            "at the same time" if not apart else f"{lasting(apart)} {'before' if again.ts < alert.ts else 'after'} it"
+        )
+        yield f"the same signal is {again.event} at {told(again.position)} here, {when}"
+    yield from _of_evidence(alert, again)
+
+
+def _of_history(alert: Alert, run: Run, origin: Origin) -> Iterator[str]:
+    place = alert.position
+    if not run.at_record:
+        first = run.starts.get(place.topic)
+        if first is None:
+            known = ", ".join(run.starts)
+            yield f"the record that decided, {told(place)}, lies elsewhere than in {known}, and an id says where"
+        elif first > place.offset:
+            yield f"the record that decided, {told(place)}, is gone: there {place.topic} begins at {first}"
+        else:
+            yield f"the record that decided, {told(place)}, is left out or has another time"
+    if origin.begins:
+        yield f"{origin.begins} leaves out what came before, which taught what is normal"
+    elif not origin.any_stream:
+        for topic, first in run.starts.items():
+            if first > 0:
+                yield f"{topic} begins at {first}: what is older is gone, and it taught what is normal"
+
+
+def _nothing(alert: Alert, seen: Seen) -> str:
+    report = seen.run.report
+    if report is not None:
+        return f"its detector reports {alert.signal} at {told(report.position)}, and it stays {report.disposition}"
+    if seen.baseline is None:
+        return f"{alert.signal} is no signal of this model, version and segment here"
+    stood = next(((row.statistic, row.threshold) for row in reversed(seen.alarm) if row.statistic is not None), None)
+    if stood is None or stood[1] is None:
+        return f"no detector reports {alert.signal} here"
+    return f"no detector reports {alert.signal} here: at the end {number(stood[0])} of {number(stood[1])} is reached"
+
+
+def _of_evidence(alert: Alert, again: Alert) -> Iterator[str]:
+    for name in (*_COMPARED, *_TOLD_OF_BASELINE):
+        before, now = _told(alert, name), _told(again, name)
+        if before != now:
+            yield f"{name} was {_shown(before)} and is {_shown(now)} here"
+    if again.id == alert.id and alert.summary != again.summary:
+        yield f"its sentence is another one here: {again.summary}"
+
+
+def _told(alert: Alert, name: str) -> Any:
+    detail = alert.evidence.detail
+    return detail.get(name) if name in _TOLD_OF_BASELINE else getattr(alert.evidence, name)
+
+
+def _shown(value: Any) -> str:
+    return number(value) if isinstance(value, float) or value is None else str(value)
