@@ -35,13 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import msgspec  # noqa: PLC0415 - all of these bring the engine, or what a quick --help need not wait for
-
-    from streams.process import prepare  # noqa: PLC0415
+    from streams.process import prepare  # noqa: PLC0415 - these bring the engine, or what --help need not wait for
     from streams.report import console_on  # noqa: PLC0415
     from streams.settings import load  # noqa: PLC0415
     from streams.why import story  # noqa: PLC0415
-    from streams.why.answer import answer  # noqa: PLC0415
+    from streams.why.answer import answer, as_json  # noqa: PLC0415
     from streams.why.rebuild import see  # noqa: PLC0415
 
     settings = load(args.config, environment())
@@ -50,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     alert = _alert(args, settings, origin)
     found = answer(alert, see(origin, settings, alert, _progress_on), origin)
     if args.json:
-        say(json_line(msgspec.json.encode(found)))
+        say(json_line(as_json(found)))
     else:
         story.show(found, console_on(sys.stdout))
     return 0

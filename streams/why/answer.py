@@ -5,10 +5,13 @@ from typing import Any
 
 import msgspec
 
+from detectors.banks.page_hinkley import PageHinkleyBank
+from detectors.banks.shiryaev import WATCH
+from detectors.lifecycle import Disposition
 from detectors.view import Baseline, Beside
 from detectors.wording import lasting
 from schemas.codec import encode
-from schemas.events import EVERY_MODEL, Alert, AlertEvent, Audit, Position, Signal
+from schemas.events import EVERY_MODEL, Alert, AlertEvent, Audit, Evidence, Position, Signal
 from streams.incident_story import number
 from streams.report import time_of
 from streams.why.rebuild import Run, Seen, about
@@ -16,6 +19,7 @@ from streams.why.rows import Row, Window
 from streams.why.sources import Origin, told
 
 _COMPARED = ("threshold_origin", "threshold", "n", "baseline", "value")
+_RUNNING = (WATCH, PageHinkleyBank.kind)  # detectors that show what they stand at
 _TOLD_OF_BASELINE = ("baseline_name", "baseline_hash")
 OTHER_LIMITS = (
     "limits of all models together (models_max, pending_max), keys of control events, or another release may decide"
@@ -38,6 +42,18 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     signals: list[Signal]  # of the same signal before it
     said: list[Audit]  # by operators and deployments before it
     steps: list[Alert]  # of its incident up to this one
+
+
+def as_json(answer: Answer) -> bytes:
+    """Events stand in it as they stand on their topics."""
+
+    def written(value: Any) -> Any:
+        if isinstance(value, Alert | Signal | Audit):
+            return msgspec.Raw(encode(value))
+        return list(map(written, value)) if isinstance(value, list) else value
+
+    fields = msgspec.structs.asdict(answer)
+    return msgspec.json.encode({name: written(value) for name, value in fields.items()})
 
 
 def answer(alert: Alert, seen: Seen, origin: Origin) -> Answer:
@@ -82,20 +98,25 @@ def _differs(alert: Alert, again: Alert | None, seen: Seen, origin: Origin) -> I
     if alert.model == EVERY_MODEL:
         yield "it is about a partition and not about a model: a worker told it, and no detector"
         return
-    if run.first is None:
-        yield f"there is no record of {alert.model} up to {time_of(alert.ts)}"
+    if not run.records:
+        yield f"there is no record that concerns {alert.model} up to {time_of(alert.ts)}"
         return
     yield from _of_history(alert, run, origin)
     if again is None:
         yield _nothing(alert, seen)
+        if run.report is not None:
+            yield from _of_evidence(alert.evidence, run.report.evidence)
         return
     if again.id != alert.id:
-        apart = abs(again.ts - alert.ts)
-        when = (
-            "at the same time" if not apart else f"{lasting(apart)} {'before' if again.ts < alert.ts else 'after'} it"
-        )
-        yield f"the same signal is {again.event} at {told(again.position)} here, {when}"
-    yield from _of_evidence(alert, again)
+        yield f"the same signal is {again.event} at {told(again.position)} here, {_when(again, alert)}"
+    yield from _of_evidence(alert.evidence, again.evidence)
+    if again.id == alert.id and alert.summary != again.summary:
+        yield f"its sentence is another one here: {again.summary}"
+
+
+def _when(event: Alert | Signal, alert: Alert) -> str:
+    apart = abs(event.ts - alert.ts)
+    return f"{lasting(apart)} {'before' if event.ts < alert.ts else 'after'} it" if apart else "at the same time"
 
 
 def _of_history(alert: Alert, run: Run, origin: Origin) -> Iterator[str]:
@@ -120,27 +141,29 @@ def _of_history(alert: Alert, run: Run, origin: Origin) -> Iterator[str]:
 def _nothing(alert: Alert, seen: Seen) -> str:
     report = seen.run.report
     if report is not None:
-        return f"its detector reports {alert.signal} at {told(report.position)}, and it stays {report.disposition}"
+        here = f"{report.detector} reports {alert.signal} at {told(report.position)}, {_when(report, alert)}"
+        joined = (signal for signal in seen.run.signals if signal.disposition == Disposition.GROUPED)
+        incident = next((signal.evidence.detail.get("incident") for signal in joined), None)
+        return f"{here}, and the alarm joins incident {incident}" if incident else f"{here}: {report.disposition}"
     if seen.baseline is None:
         return f"{alert.signal} is no signal of this model, version and segment here"
+    if alert.detector in _RUNNING and all(row.statistic is None for row in seen.alarm):
+        return f"{alert.detector} does not watch {alert.signal} here"
     stood = next(((row.statistic, row.threshold) for row in reversed(seen.alarm) if row.statistic is not None), None)
     if stood is None or stood[1] is None:
         return f"no detector reports {alert.signal} here"
     return f"no detector reports {alert.signal} here: at the end {number(stood[0])} of {number(stood[1])} is reached"
 
 
-def _of_evidence(alert: Alert, again: Alert) -> Iterator[str]:
+def _of_evidence(before: Evidence, now: Evidence) -> Iterator[str]:
     for name in (*_COMPARED, *_TOLD_OF_BASELINE):
-        before, now = _told(alert, name), _told(again, name)
-        if before != now:
-            yield f"{name} was {_shown(before)} and is {_shown(now)} here"
-    if again.id == alert.id and alert.summary != again.summary:
-        yield f"its sentence is another one here: {again.summary}"
+        was, is_now = _told(before, name), _told(now, name)
+        if was != is_now:
+            yield f"{name} was {_shown(was)} and is {_shown(is_now)} here"
 
 
-def _told(alert: Alert, name: str) -> Any:
-    detail = alert.evidence.detail
-    return detail.get(name) if name in _TOLD_OF_BASELINE else getattr(alert.evidence, name)
+def _told(evidence: Evidence, name: str) -> Any:
+    return evidence.detail.get(name) if name in _TOLD_OF_BASELINE else getattr(evidence, name)
 
 
 def _shown(value: Any) -> str:

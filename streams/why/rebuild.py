@@ -16,12 +16,13 @@ import msgspec
 
 from detectors.effects import place
 from detectors.engine import Engine
+from detectors.flow import LABELS
 from detectors.lifecycle import Disposition
 from detectors.moment import position_of
 from detectors.reports import ScopeKey
-from detectors.view import QUIET, Baseline, Beside, Sight
+from detectors.view import QUIET, Baseline, Beside, Glance, Sight
 from schemas.codec import Decoder, decode_output
-from schemas.events import EVERY_MODEL, Alert, Audit, Kind, Outcome, Output, Position, Signal
+from schemas.events import EVERY_MODEL, Alert, Audit, Kind, Outcome, Output, Prediction, Signal
 from schemas.parsed import Parsed
 from schemas.records import RecordLike
 from schemas.topics import Stream
@@ -36,7 +37,7 @@ from streams.why.sources import Origin, Reading, concerns
 
 BATCH_RECORDS = 1_000  # the place of a report is known to so many rows after the first pass
 COURSE_ROWS_MAX = 4_000  # applied one by one before a report: some seconds
-BEFORE_ROWS = 64  # of the course, before the change
+BEFORE_ROWS = 64  # of the course, before the change, at least
 AROUND_ROWS = 8  # on either side of the change, where that lies before the course
 SIGNALS_MAX, SAID_MAX, STEPS_MAX, BESIDE_MAX = 12, 12, 50, 8  # the newest, and the most conspicuous
 _REPORTS = (Disposition.OPENED, Disposition.SUSPECTED, Disposition.MUTED)
@@ -55,10 +56,8 @@ class Span(NamedTuple):
 class Run(msgspec.Struct):
     """What was read for the alert's model, and what of it matters."""
 
-    records: int = 0
+    records: int = 0  # of the model, and of the time that passes
     at_record: bool = False  # whether the record that decided is there
-    first: Position | None = None  # of the model's records
-    first_ts: int = 0
     starts: dict[str, int] = {}  # by topic or file, the first offset of anybody's
     steps: list[Alert] = []  # of the incident, and of the signal
     signals: list[Signal] = []  # of the signal
@@ -179,8 +178,6 @@ def _reach(running: _Running, alert: Alert, settings: Settings) -> Run:
     )
     records, before = _of_alert(running, alert, run), 0
     while batch := list(islice(records, BATCH_RECORDS)):
-        if run.first is None:
-            run.first, run.first_ts = position_of(batch[0]), batch[0].timestamp
         run.records += len(batch)
         told = list(running.apply(batch))
         now = sight.glance().rows
@@ -215,20 +212,31 @@ class _Look:
         self._decoder = Decoder(any_stream=True)
         self._inputs = settings.kafka.topics.inputs
         self._rows: list[Row] = []
+        self._last = deque[Row](maxlen=AROUND_ROWS)
         self._known = 0  # rows so far
-        self._spans = sorted(_spans(run))
-        self._since = _since(run.report)
+        self._spans = sorted(_spans(run, alert))
+        self._since = _since(run, alert)
 
     def seen(self) -> Seen:
         batch: list[RecordLike] = []
         for record in _of_alert(self._running, self._alert, Run()):
             batch.append(record)
+            if not self._known:
+                self._keep(record)
             if len(batch) >= self._room():
                 self._apply(batch)
                 batch = []
         if batch:
             self._apply(batch)
         return self._seen()
+
+    def _keep(self, record: RecordLike) -> None:
+        """Of a signal that has no rows, as silence has none, the last records are shown."""
+        event = self._event(record)
+        if isinstance(event, Outcome if self._alert.signal == LABELS else Prediction):
+            glance = Glance(0, None, None, None)
+            at = position_of(record)
+            self._last.append(row_of(glance, at, record.timestamp, event, "", None, reported=False))
 
     def _room(self) -> int:
         """So many records can be applied together: none of them is a row that is wanted by itself."""
@@ -247,7 +255,7 @@ class _Look:
         reported = report is not None and any(isinstance(event, Signal) and event.id == report.id for event in told)
         if reported and report is not None:  # some detectors forget at once what they have reported
             glance = glance._replace(statistic=report.evidence.value, threshold=report.evidence.threshold)
-        event = record.event if type(record) is Parsed else self._decoder.decode(self._stream(record), record)
+        event = self._event(record)
         judged = self._sight.judged(event.id) if isinstance(event, Outcome) else None
         self._rows.append(
             row_of(
@@ -261,8 +269,9 @@ class _Look:
             )
         )
 
-    def _stream(self, record: RecordLike) -> Stream:
-        return self._inputs.get(record.topic, Stream.PREDICTIONS)
+    def _event(self, record: RecordLike) -> object:
+        stream = self._inputs.get(record.topic, Stream.PREDICTIONS)
+        return record.event if type(record) is Parsed else self._decoder.decode(stream, record)
 
     def _seen(self) -> Seen:
         rows = self._rows
@@ -280,23 +289,29 @@ class _Look:
                 self._known - changed if changed is not None else 0,
                 is_share=baseline is not None and baseline.is_share,
             ),
-            course=[row for row in rows if upto is not None and upto - COURSE_ROWS_MAX < row.row <= upto],
+            course=[row for row in rows if upto is not None and upto - _course(self._since) <= row.row <= upto],
             change=[row for row in rows if changed is not None and abs(row.row - changed) <= AROUND_ROWS],
-            alarm=rows[-AROUND_ROWS:],
+            alarm=rows[-AROUND_ROWS:] if self._known else list(self._last),
             beside=sorted(beside, key=_conspicuous)[:BESIDE_MAX],
         )
 
 
-def _since(report: Signal | None) -> int:
-    """How many rows before a report the change began; 0 where that is not known."""
-    since = report.evidence.detail.get("rows_since_change") if report is not None else None
+def _since(run: Run, alert: Alert) -> int:
+    """How many rows before the report, or the alert where there is none, the change began; 0 where nobody knows."""
+    evidence = (run.report or alert).evidence
+    since = evidence.detail.get("rows_since_change")
     return since if isinstance(since, int) else 0
 
 
-def _spans(run: Run) -> Iterator[Span]:
+def _course(since: int) -> int:
+    """How many rows before the report are looked at: those since the change, and as many before it."""
+    return min(since + max(since, BEFORE_ROWS), COURSE_ROWS_MAX)
+
+
+def _spans(run: Run, alert: Alert) -> Iterator[Span]:
     """Rows that are wanted by themselves: up to the report, around the change, and up to the alert."""
-    report, since = run.report_rows if run.report is not None else run.alert_rows, _since(run.report)
-    yield Span(max(0, report.first - min(since + BEFORE_ROWS, COURSE_ROWS_MAX)), report.end)
+    report, since = run.report_rows if run.report is not None else run.alert_rows, _since(run, alert)
+    yield Span(max(0, report.first - _course(since)), report.end)
     if since:
         yield Span(max(0, report.first - since - AROUND_ROWS), max(0, report.end - since + AROUND_ROWS))
     yield run.alert_rows

@@ -12,6 +12,7 @@ from schemas.records import RecordLike
 from streams.errors import UsageError
 from streams.history import ROWS_IN_MEMORY, Given, History
 from streams.sections import KafkaSettings
+from streams.sources import STANDARD_INPUT
 from streams.topic_range import KAFKA, Between, Stretch, TopicRange
 
 
@@ -36,6 +37,9 @@ class Files:
     any_stream = True
 
     def __init__(self, given: Given, since: str | None) -> None:
+        if STANDARD_INPUT in (*given.sources, given.labels):
+            what, advice = "cannot be read a second time, as this needs", "write it into a file first"
+            raise UsageError(what, where="standard input", advice=advice)
         self._given = given
         self.name = ", ".join(given.sources)
         self.begins = f"--from {since}" if since is not None else ""
@@ -44,8 +48,6 @@ class Files:
     def reading(self, alert: Alert | None) -> Iterator[Reading]:
         is_mine = None if alert is None else lambda model: model == alert.model
         with History(self._given, is_mine) as history:
-            if not history.rereadable:
-                raise UsageError("is read several times", where="-", advice="write it into a file first")
             yield Reading(history.records, lambda: history.fraction, history.rows_about > ROWS_IN_MEMORY)
 
 

@@ -24,6 +24,7 @@ CELL_CHARACTERS_MAX = 40
 _STEPS = len(SPARKS)
 _LEAST = 1e-6  # of a threshold: what is less is nothing to look at
 _CAUSES = "cause_"
+_CHANGED, _REPORTED = "▲ changed", "▲ reported"
 # What became of a report, for whoever has not read docs/detection.md.
 _MEANT: Mapping[str, str] = {
     Disposition.OPENED: "an alarm opened",
@@ -49,7 +50,8 @@ def show(answer: Answer, console: Console) -> None:
     _titled(console, "What was normal, and what came", _normal(answer))
     _titled(console, _title_of_plot(answer), plot(answer.course, answer.window))
     _rows(console, "Rows around the change", answer.change, answer.window)
-    _rows(console, "Rows up to the alert", answer.alarm, answer.window)
+    shown = {each.row for each in answer.change}
+    _rows(console, "Rows up to the alert", [each for each in answer.alarm if each.row not in shown], answer.window)
     _titled(console, "Likely causes, the likeliest first", _causes(answer.alert.evidence))
     _beside(console, answer)
     _titled(console, "What was reported of this signal before", map(_signal, answer.signals))
@@ -74,7 +76,7 @@ def _head(answer: Answer) -> Iterator[str]:
     yield row("model", f"{alert.model}{version}{segment}")
     yield row("signal", f"{alert.signal} ({alert.kind})")
     yield row("decided", f"by {alert.detector} at {told(alert.position)}")
-    read = f"from {counted(answer.records, 'record')} of {alert.model}"
+    read = f"from {counted(answer.records, 'record')} that concern{'s' if answer.records == 1 else ''} {alert.model}"
     if answer.same:
         yield row("rebuilt", f"the same alert, byte for byte, {read}")
         return
@@ -82,6 +84,7 @@ def _head(answer: Answer) -> Iterator[str]:
     yield row("rebuilt", f"{'the same id, and other numbers' if by_id else 'NOT the same alert'}, {read}")
     for reason in answer.differs:
         yield row("", reason)
+    yield row("", "what follows is what this history and this configuration make of it")
 
 
 def _report(answer: Answer) -> Iterator[str]:
@@ -98,7 +101,8 @@ def _report(answer: Answer) -> Iterator[str]:
     if answer.window is not None and answer.window.rows == answer.window.all_rows:
         first = answer.window.first
         yield row(
-            "changed", f"row {first.row:,} of it, {time_of(first.ts)} at {told(first.position)}, counted back exactly"
+            "changed",
+            f"with row {first.row:,}, {time_of(first.ts)} at {told(first.position)}, as the detector counts back",
         )
     shown = (what for what in details(answer.alert.evidence) if not what.startswith((_CAUSES, "change_point")))
     yield row("detail", ", ".join(shown))
@@ -141,9 +145,14 @@ def _whence(known: Baseline) -> str:
 
 
 def _title_of_plot(answer: Answer) -> str:
-    if not any(each.statistic for each in answer.course):
-        return "The values"
+    if not _runs(answer.course):
+        return f"The values up to the report: {answer.alert.detector} shows nothing between its reports"
     return f"{answer.alert.detector}, row by row, on a logarithmic scale"
+
+
+def _runs(course: Sequence[Row]) -> bool:
+    """Whether there is more of the statistic than what was reported."""
+    return any(each.statistic for each in course if not each.reported)
 
 
 def plot(course: Sequence[Row], window: Window | None) -> Iterator[str]:
@@ -154,12 +163,13 @@ def plot(course: Sequence[Row], window: Window | None) -> Iterator[str]:
     cut = [course[at * len(course) // width : (at + 1) * len(course) // width] for at in range(width)]
     threshold = next((each.threshold for each in reversed(course) if each.threshold), None)
     highest = [max((each.statistic or 0.0 for each in part), default=0.0) for part in cut]
-    if threshold is not None and any(highest):
+    if threshold is not None and _runs(course):
         yield from _bars([height / threshold for height in highest], threshold)
     values = sparkline([_mean(part) for part in cut], width)
     if values.strip():
         yield row("values", f" {values}")
-    yield row("", f" {_marks(cut, window)}")
+    for marks in _marks(cut, window):
+        yield row("", f" {marks}")
     first, last = course[0], course[-1]
     yield row("rows", f" {first.row:,} ({time_of(first.ts)}) to {last.row:,} ({time_of(last.ts)})")
 
@@ -182,15 +192,16 @@ def _bar(eighths: int, empty: str) -> str:
     return empty if eighths <= 0 else SPARKS[min(eighths, _STEPS) - 1]
 
 
-def _marks(cut: Sequence[Sequence[Row]], window: Window | None) -> str:
-    """Where the change is dated, and where the report came."""
+def _marks(cut: Sequence[Sequence[Row]], window: Window | None) -> Iterator[str]:
+    """Where the change is dated, and where the report came; on two lines where one would hide the other."""
     change = next((at for at, part in enumerate(cut) if window and any(_begins(each, window) for each in part)), None)
     report = next((at for at, part in enumerate(cut) if any(each.reported for each in part)), None)
-    marks = [" "] * (len(cut) + 24)
-    for at, word in ((report, "▲ reported"), (change, "▲ changed")):
-        for place, letter in enumerate(word if at is not None else ""):
-            marks[(at or 0) + place] = letter
-    return "".join(marks).rstrip()
+    changed = f"{' ' * change}{_CHANGED}" if change is not None else ""
+    reported = f"{' ' * report}{_REPORTED}" if report is not None else ""
+    if changed and report is not None and report > len(changed):
+        yield changed + reported[len(changed) :]
+    else:
+        yield from filter(None, (changed, reported))
 
 
 def _begins(each: Row, window: Window) -> bool:
@@ -219,7 +230,7 @@ def _rows(console: Console, title: str, rows: Sequence[Row], window: Window | No
 
 def _cells(each: Row, window: Window | None) -> Iterator[str]:
     yield "reported" if each.reported else "changed" if window is not None and _begins(each, window) else ""
-    yield f"{each.row:,}"
+    yield f"{each.row:,}" if each.row >= 0 else "—"
     yield time_of(each.ts)
     yield printable(told(each.position))
     for what in (each.id, each.cell):
