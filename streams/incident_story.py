@@ -46,7 +46,7 @@ def show(steps: Sequence[Alert], left_out: int, console: Console, config: Sequen
         told = step.evidence
     if config is not None:
         console.print()
-        for line in next_steps(stands, config):
+        for line in (*_look(stands, config), *next_steps(stands, config)):
             console.print(Text(line), soft_wrap=True)  # one that was cut in two could not be copied
 
 
@@ -173,6 +173,12 @@ def _named(name: str, value: JsonScalar) -> str:
 
 
 # -- what to do next ------------------------------------------------------------------------------------------------
+
+
+def _look(stands: Incident, config: Sequence[str]) -> Iterator[str]:
+    if stands.model != EVERY_MODEL:
+        yield "To see what its detector saw:"
+        yield f"  driftline why {quoted(stands.incident)} kafka: {_given(*config)}".rstrip()
 
 
 def next_steps(stands: Incident, config: Sequence[str]) -> Iterator[str]:

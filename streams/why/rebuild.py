@@ -46,6 +46,22 @@ _READ = (Stream.ALERTS, Stream.SIGNALS, Stream.AUDIT)
 ProgressOn = Callable[[Fraction], Progress]
 
 
+class _Far:
+    """How far several passes over the same records are, as one."""
+
+    def __init__(self, passes: int) -> None:
+        self._passes, self._done = passes, -1
+        self._current: Fraction = lambda: None
+
+    def begin(self, current: Fraction) -> None:
+        self._done += 1
+        self._current = current
+
+    def __call__(self) -> float | None:
+        part = self._current()
+        return None if part is None else (self._done + part) / self._passes
+
+
 class Span(NamedTuple):
     """Rows of a signal, counted from 0; the last is excluded."""
 
@@ -81,10 +97,11 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 def find(origin: Origin, settings: Settings, choice: Choice, progress_on: ProgressOn) -> Alert:
     """Where nobody has written down which alerts there were: every model is replayed until it has come."""
-    with _running(origin, settings, None, progress_on) as running:
+    far = _Far(1)
+    with progress_on(far) as progress, _running(origin, settings, None, far) as running:
         records = iter(running.reading.records)
         while not choice.settled and (batch := list(islice(records, BATCH_RECORDS))):
-            running.progress(len(batch))
+            progress(len(batch))
             for event in running.apply(batch):
                 if isinstance(event, Alert):
                     choice.add(event)
@@ -95,16 +112,18 @@ def see(origin: Origin, settings: Settings, alert: Alert, progress_on: ProgressO
     """Of the alert's model alone. Where the record that decided is not there, all before the alert's time is read."""
     if alert.model == EVERY_MODEL:  # no engine told it
         return Seen(run=Run(), baseline=None, window=None, course=[], change=[], alarm=[], beside=[])
-    with _running(origin, settings, alert, progress_on) as running:
-        run = _reach(running, alert, settings)
-    with _running(origin, settings, alert, progress_on) as running:
-        return _Look(running, alert, run, settings).seen()
+    far = _Far(2)
+    with progress_on(far) as progress:
+        with _running(origin, settings, alert, far) as running:
+            run = _reach(running, alert, settings, progress)
+        with _running(origin, settings, alert, far) as running:
+            return _Look(running, alert, run, settings).seen(progress)
 
 
 class _Running(NamedTuple):
+    origin: Origin
     engine: Engine
     reading: Reading
-    progress: Progress
     commit: Callable[[int], None]
 
     def apply(self, batch: Sequence[RecordLike]) -> Iterator[Output]:
@@ -121,9 +140,10 @@ class _Running(NamedTuple):
 
 
 @contextmanager
-def _running(origin: Origin, settings: Settings, alert: Alert | None, progress_on: ProgressOn) -> Iterator[_Running]:
+def _running(origin: Origin, settings: Settings, alert: Alert | None, far: _Far) -> Iterator[_Running]:
     with ExitStack() as stack:
         reading = stack.enter_context(origin.reading(alert))
+        far.begin(reading.fraction)
         kept = stack.enter_context(_on_disk()) if reading.large else None
         engines = embedded.engines(settings, any_stream=origin.any_stream)
         engine = cast(Engine, engines(0 if alert is None else alert.position.partition, kept))
@@ -136,7 +156,7 @@ def _running(origin: Origin, settings: Settings, alert: Alert | None, progress_o
                 waiting = 0
                 kept.write(*engine.changes())
 
-        yield _Running(engine, reading, stack.enter_context(progress_on(reading.fraction)), commit)
+        yield _Running(origin, engine, reading, commit)
 
 
 @contextmanager
@@ -149,26 +169,26 @@ def _on_disk() -> Iterator[Rocks]:
             rocks.close()
 
 
-def _of_alert(running: _Running, alert: Alert, run: Run) -> Iterator[RecordLike]:
-    """The records of its model up to the one that decided. No record that is not there yet can be later than it."""
-    unsaid = 0
+def _of_alert(running: _Running, alert: Alert, run: Run, progress: Progress) -> Iterator[RecordLike]:
+    """The records that concern its model, up to the one that decided; or as far as that could be."""
+    unsaid, (topic, partition, offset), latest = 0, place(alert.position), alert.ts + running.origin.late_ms
     for record in running.reading.records:
         unsaid += 1
         if unsaid == BATCH_RECORDS:
-            running.progress(unsaid)
+            progress(unsaid)
             unsaid = 0
         run.starts.setdefault(record.topic, record.offset)
-        decided = (record.topic, record.partition, record.offset) == place(alert.position)
-        if record.timestamp > alert.ts and not decided:
+        beside = record.topic == topic and record.partition == partition
+        run.at_record = beside and record.offset == offset
+        if not run.at_record and (record.timestamp > latest or (beside and record.offset > offset)):
             return
         if concerns(record, alert.model):
             yield record
-        if decided:
-            run.at_record = True
+        if run.at_record:
             return
 
 
-def _reach(running: _Running, alert: Alert, settings: Settings) -> Run:
+def _reach(running: _Running, alert: Alert, settings: Settings, progress: Progress) -> Run:
     """The first pass."""
     run, sight = Run(), running.sight(alert, settings)
     signals, said, steps = (
@@ -176,7 +196,7 @@ def _reach(running: _Running, alert: Alert, settings: Settings) -> Run:
         deque[Audit](maxlen=SAID_MAX),
         deque[Alert](maxlen=STEPS_MAX),
     )
-    records, before = _of_alert(running, alert, run), 0
+    records, before = _of_alert(running, alert, run, progress), 0
     while batch := list(islice(records, BATCH_RECORDS)):
         run.records += len(batch)
         told = list(running.apply(batch))
@@ -217,9 +237,9 @@ class _Look:
         self._spans = sorted(_spans(run, alert))
         self._since = _since(run, alert)
 
-    def seen(self) -> Seen:
+    def seen(self, progress: Progress) -> Seen:
         batch: list[RecordLike] = []
-        for record in _of_alert(self._running, self._alert, Run()):
+        for record in _of_alert(self._running, self._alert, Run(), progress):
             batch.append(record)
             if not self._known:
                 self._keep(record)

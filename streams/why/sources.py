@@ -9,6 +9,7 @@ import msgspec
 from schemas.events import Alert, Control, Position, event_type
 from schemas.parsed import Elsewhere, Parsed
 from schemas.records import RecordLike
+from schemas.times import UNIT_MS
 from streams.errors import UsageError
 from streams.history import ROWS_IN_MEMORY, Given, History
 from streams.sections import KafkaSettings
@@ -23,11 +24,15 @@ class Reading(NamedTuple):
 
 
 class Origin(Protocol):
-    """``begins``: what the caller has said of where to begin; empty where nothing."""
+    """``begins``: what the caller has said of where to begin; empty where nothing.
+
+    ``late_ms``: by how much a record may come after one that is later.
+    """
 
     name: str
     begins: str
     any_stream: bool
+    late_ms: int
 
     def reading(self, alert: Alert | None) -> AbstractContextManager[Reading]:
         """Of the alert's model, up to the record that decided it at least; all of it where none is given."""
@@ -35,6 +40,7 @@ class Origin(Protocol):
 
 class Files:
     any_stream = True
+    late_ms = 0
 
     def __init__(self, given: Given, since: str | None) -> None:
         if STANDARD_INPUT in (*given.sources, given.labels):
@@ -55,6 +61,7 @@ class Topics:
     """Joins no group. Of the alert's partition number alone, and of its topic no record after the one that decided."""
 
     any_stream = False
+    late_ms = UNIT_MS["h"]  # brokers' clocks differ by seconds, producers' by anything
     name = KAFKA
 
     def __init__(self, kafka: KafkaSettings, between: Between, since: str | None) -> None:

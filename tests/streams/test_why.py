@@ -18,7 +18,7 @@ from streams.errors import UsageError
 from streams.sinks import FILES
 from streams.why.choice import NAMED_MAX, Choice
 from streams.why.rows import feature_of
-from tests.streams.events import START, file_of
+from tests.streams.events import START, file_of, prediction
 from tests.streams.test_incidents import HOSTILE, alert
 from tests.tidy.tree import text_files
 
@@ -189,6 +189,48 @@ def test_what_people_said_and_what_else_moved_is_told(told: Told, capsys: pytest
     assert [step["event"] for step in found["steps"]][-1] == told.alert("loss")["event"]
     assert (found["beside"][0]["signal"], found["beside"][0]["stands"]) == ("feature:age", "open")
     assert found["beside"][0]["of_threshold"] > 1.0
+
+
+def test_of_silence_the_last_predictions_before_it_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [prediction(number, ts=START + number * STEP_MS) for number in range(400)]
+    passed = [
+        _line(
+            {"type": "control", "id": f"t{number}", "action": "tick", "model": None},
+            START + 5_000_000 + number * 60_000,
+        )
+        for number in range(60)
+    ]
+    source, config = file_of(tmp_path / "june.jsonl", [*asked, *passed]), tmp_path / "driftline.toml"
+    config.write_text('[defaults]\nsilence_after = "10m"\n')
+    words = [str(source), "--config", str(config)]
+    assert main(["replay", *words, "--out", str(tmp_path / "results")]) == 0
+    (known,) = map(json.loads, (tmp_path / "results" / "alerts.jsonl").read_bytes().splitlines())
+    found = answer(capsys, ["why", known["id"], *words])
+    assert (found["same"], found["alert"]["kind"], found["course"]) == (True, "silence", [])
+    assert [row["id"] for row in found["alarm"]] == [f"p{number}" for number in range(392, 400)]
+
+
+def test_rows_of_a_table_are_shown_as_those_of_lines_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chance = random.Random(SEED)
+    rows = ["model,time,prediction,age"]
+    for number in range(800):
+        for model in ("churn", "fraud"):
+            age = chance.gauss(60 if model == "churn" and number > 600 else 40, 10)
+            rows.append(f"{model},{START + number * STEP_MS},{number % 3},{age:.2f}")
+    source, config = tmp_path / "june.csv", tmp_path / "driftline.toml"
+    source.write_text("\n".join(rows))
+    config.write_text(CONFIG)
+    words = [str(source), "--config", str(config)]
+    assert main(["replay", *words, "--out", str(tmp_path / "results")]) == 0
+    known = json.loads((tmp_path / "results" / "alerts.jsonl").read_bytes().splitlines()[0])
+    capsys.readouterr()
+    assert main(["why", known["id"], *words, "--results", str(tmp_path / "results"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["same"], found["records"]) == (True, known["position"]["offset"] // 2 + 1)
+    for row in found["course"]:
+        assert f"{row['cell']:.2f}" == rows[row["position"]["offset"] + 1].split(",")[3]
 
 
 # -- another history, another configuration
