@@ -12,6 +12,7 @@ from detectors.lifecycle import Disposition
 from detectors.view import Baseline
 from schemas.events import Audit, Evidence, Signal
 from streams.findings.terminal import SPARKS, sparkline
+from streams.findings.words import NOTHING
 from streams.incident_story import details, facts, number, row
 from streams.report import COLOURS, counted, time_of
 from streams.text import printable
@@ -24,6 +25,9 @@ CELL_CHARACTERS_MAX = 40
 _STEPS = len(SPARKS)
 _LEAST = 1e-6  # of a threshold: what is less is nothing to look at
 _CAUSES = "cause_"
+_COLUMNS = ("", "row", "time", "record", "id", "holds", "measured", "answer", "score", "threshold")
+_NUMBERS = frozenset({"row", "record", "holds", "measured", "threshold"})
+_WIDE = 110  # columns that all of these need
 _CHANGED, _REPORTED = "▲ changed", "▲ reported"
 # What became of a report, for whoever has not read docs/detection.md.
 _MEANT: Mapping[str, str] = {
@@ -217,39 +221,44 @@ def _mean(part: Sequence[Row]) -> float | None:
 
 
 def _rows(console: Console, title: str, rows: Sequence[Row], window: Window | None) -> None:
+    """Columns in which there is nothing, or nothing new, are left out; and ids where there is no room."""
     if not rows:
         return
-    console.print(Text(f"\n{title}", style="bold"))
+    lies_in = {f"{each.position.topic}[{each.position.partition}]" for each in rows}
+    where = f", in {printable(*lies_in)}" if len(lies_in) == 1 else ""
+    console.print(Text(f"\n{title}{where}", style="bold"))
+    lines = [list(_cells(each, window, offset=bool(where))) for each in rows]
+    columns = dict(zip(_COLUMNS, zip(*lines, strict=True), strict=True))
+    if columns["measured"] == columns["holds"] or console.width < _WIDE:
+        del columns["measured" if columns["measured"] == columns["holds"] else "id"]
     table = Table(box=box.SIMPLE_HEAD)
-    for name in ("", "row", "time", "record", "id", "holds", "measured", "answer", "score", "of threshold"):
-        table.add_column(name, justify="right" if name in ("row", "measured", "of threshold") else "left")
-    for each in rows:
-        table.add_row(*map(Text, _cells(each, window)))
+    shown = {name: cells for name, cells in columns.items() if set(cells) - {NOTHING}}
+    for name in shown:
+        table.add_column(name, justify="right" if name in _NUMBERS else "left", no_wrap=name == "time", overflow="fold")
+    for cells in zip(*shown.values(), strict=True):
+        table.add_row(*map(Text, cells))
     console.print(table)
 
 
-def _cells(each: Row, window: Window | None) -> Iterator[str]:
+def _cells(each: Row, window: Window | None, *, offset: bool) -> Iterator[str]:
     yield "reported" if each.reported else "changed" if window is not None and _begins(each, window) else ""
-    yield f"{each.row:,}" if each.row >= 0 else "—"
+    yield f"{each.row:,}" if each.row >= 0 else NOTHING
     yield time_of(each.ts)
-    yield printable(told(each.position))
-    for what in (each.id, each.cell):
-        yield _short(what)
-    yield "" if each.measured is None else number(each.measured)
-    for what in (each.prediction, each.score):
+    yield f"{each.position.offset}" if offset else printable(told(each.position))
+    for what in (each.id, each.cell, each.measured, each.prediction, each.score):
         yield _short(what)
     yield _part(each.statistic, each.threshold)
 
 
 def _short(what: object) -> str:
     if what is None:
-        return "—"
+        return NOTHING
     text = number(what) if isinstance(what, float) else printable(str(what))
     return text if len(text) <= CELL_CHARACTERS_MAX else f"{text[: CELL_CHARACTERS_MAX - 1]}…"
 
 
 def _part(statistic: float | None, threshold: float | None) -> str:
-    return f"{statistic / threshold:.2%}" if statistic is not None and threshold else "—"
+    return f"{statistic / threshold:.2%}" if statistic is not None and threshold else NOTHING
 
 
 def _beside(console: Console, answer: Answer) -> None:
@@ -257,11 +266,13 @@ def _beside(console: Console, answer: Answer) -> None:
         return
     console.print(Text("\nOther signals of the same monitor at that record", style="bold"))
     table = Table(box=box.SIMPLE_HEAD)
-    for name in ("signal", "kind", "stands", "effect", "rows", "of threshold"):
-        table.add_column(name, justify="right" if name in ("effect", "rows", "of threshold") else "left")
+    for name in ("signal", "kind", "stands", "effect", "rows", "threshold"):
+        table.add_column(name, justify="right" if name in ("effect", "rows", "threshold") else "left")
     for each in answer.beside:
-        effect = "—" if each.effect is None else f"{each.effect:+.1%}" if each.is_share else f"{each.effect:+.2f} sd"
-        part = "—" if each.of_threshold is None else f"{each.of_threshold:.2%}"
+        effect = (
+            NOTHING if each.effect is None else f"{each.effect:+.1%}" if each.is_share else f"{each.effect:+.2f} sd"
+        )
+        part = NOTHING if each.of_threshold is None else f"{each.of_threshold:.2%}"
         words = (printable(each.signal), each.kind, each.stands, effect, f"{each.rows:,}", part)
         table.add_row(*map(Text, words))
     console.print(table)

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from schemas.codec import encode
-from schemas.events import Alert, Kind
+from schemas.events import Alert, Kind, Position
 from streams.cli import main
 from streams.errors import UsageError
 from streams.sinks import FILES
 from streams.why.choice import NAMED_MAX, Choice
-from streams.why.rows import feature_of
+from streams.why.rows import Row, feature_of, window_of
+from streams.why.story import plot
 from tests.streams.events import START, file_of, prediction
 from tests.streams.test_incidents import HOSTILE, alert
 from tests.tidy.tree import text_files
@@ -363,3 +364,27 @@ def test_a_feature_is_found_by_its_signal_whatever_it_is_called() -> None:
     cells = {"a": 1.0, "a=b": "c", "d=": None}
     assert [feature_of(f"feature:{name}", cells) for name in ("a", "a=b", "a=b=c", "d==x")] == ["a", "a=b", "a=b", "d="]
     assert feature_of("missing:a=b", cells) == "a=b"
+
+
+def test_a_report_right_after_the_change_hides_no_word() -> None:
+    rows = [
+        Row(
+            position=Position(topic="p", partition=0, offset=number),
+            ts=START,
+            row=number,
+            id=None,
+            cell=None,
+            measured=float(number >= 12),
+            prediction=None,
+            score=None,
+            statistic=10.0 ** (number - 13),
+            threshold=1.0,
+            reported=number == 14,
+        )
+        for number in range(15)
+    ]
+    *bars, values, changed, reported, _ = plot(rows, window_of(rows[12:], 3, is_share=True))
+    assert [bar[11] for bar in bars] == list("│┄││││││")
+    assert values.split() == ["values", "▁" * 12 + "███"]
+    assert changed == " " * 24 + "▲ changed"
+    assert reported == " " * 26 + "▲ reported"
