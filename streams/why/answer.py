@@ -167,4 +167,4 @@ def _told(evidence: Evidence, name: str) -> Any:
 
 
 def _shown(value: Any) -> str:
-    return number(value) if isinstance(value, float) or value is None else str(value)
+    return number(value) if isinstance(value, float) else "none" if value is None else str(value)

@@ -56,7 +56,7 @@ def show(answer: Answer, console: Console) -> None:
     _rows(console, "Rows around the change", answer.change, answer.window)
     shown = {each.row for each in answer.change}
     _rows(console, "Rows up to the alert", [each for each in answer.alarm if each.row not in shown], answer.window)
-    _titled(console, "Likely causes, the likeliest first", _causes(answer.alert.evidence))
+    _titled(console, "Likely causes, the likeliest first", _causes(_here(answer)))
     _beside(console, answer)
     _titled(console, "What was reported of this signal before", map(_signal, answer.signals))
     _titled(console, "What people and deployments said before", map(_said, answer.said))
@@ -91,10 +91,15 @@ def _head(answer: Answer) -> Iterator[str]:
     yield row("", "what follows is what this history and this configuration make of it")
 
 
+def _here(answer: Answer) -> Evidence:
+    """Of the alert as it comes here; as it was told, where it does not come."""
+    return (answer.again or answer.alert).evidence
+
+
 def _report(answer: Answer) -> Iterator[str]:
     """Of the detector's own word, where there is one: an alert may rest on the rows after it."""
     report = answer.report
-    evidence = report.evidence if report is not None else answer.alert.evidence
+    evidence = report.evidence if report is not None else _here(answer)
     for label, what in facts(evidence):
         yield row(label, what)
     low, high = (evidence.detail.get(f"change_point_{end}") for end in ("low", "high"))
@@ -108,7 +113,7 @@ def _report(answer: Answer) -> Iterator[str]:
             "changed",
             f"with row {first.row:,}, {time_of(first.ts)} at {told(first.position)}, as the detector counts back",
         )
-    shown = (what for what in details(answer.alert.evidence) if not what.startswith((_CAUSES, "change_point")))
+    shown = (what for what in details(_here(answer)) if not what.startswith((_CAUSES, "change_point")))
     yield row("detail", ", ".join(shown))
 
 
