@@ -28,6 +28,7 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     """What is normal for a signal: in its own unit, a share's as a share."""
 
     rows: int  # that taught it
+    learned: bool  # whether these are enough
     mean: float
     spread: float | None  # the standard deviation; a share has none of its own
     lowest: float | None
@@ -100,6 +101,7 @@ class Sight:
         origin = scope.reports.origin
         return Baseline(
             rows=int(known.n[index]),
+            learned=group.ready(index),
             mean=float(known.mean[index]),
             spread=None if group.rate or not math.isfinite(scale) else scale * known.spread(index),
             lowest=low if math.isfinite(low) else None,

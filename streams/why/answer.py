@@ -123,7 +123,9 @@ def _of_history(alert: Alert, run: Run, origin: Origin) -> Iterator[str]:
     place = alert.position
     if not run.at_record:
         first = run.starts.get(place.topic)
-        if first is None:
+        if first is None and not origin.any_stream:
+            yield f"the record that decided, {told(place)}, is not among those that are read"
+        elif first is None:
             known = ", ".join(run.starts)
             yield f"the record that decided, {told(place)}, lies elsewhere than in {known}, and an id says where"
         elif first > place.offset:

@@ -32,7 +32,7 @@ from streams.progress import Fraction, Progress
 from streams.rocks import Rocks, shared_cache
 from streams.sections import Settings
 from streams.why.choice import Choice
-from streams.why.rows import Row, Window, row_of, window_of
+from streams.why.rows import Row, Window, of_labels, row_of, window_of
 from streams.why.sources import Origin, Reading, concerns
 
 BATCH_RECORDS = 1_000  # the place of a report is known to so many rows after the first pass
@@ -276,7 +276,9 @@ class _Look:
         if reported and report is not None:  # some detectors forget at once what they have reported
             glance = glance._replace(statistic=report.evidence.value, threshold=report.evidence.threshold)
         event = self._event(record)
-        judged = self._sight.judged(event.id) if isinstance(event, Outcome) else None
+        judged = None
+        if isinstance(event, Prediction | Outcome) and of_labels(self._alert.signal):
+            judged = self._sight.judged(event.id)
         self._rows.append(
             row_of(
                 glance,
@@ -306,6 +308,7 @@ class _Look:
             baseline=baseline,
             window=window_of(
                 since,
+                changed if changed is not None else 0,
                 self._known - changed if changed is not None else 0,
                 is_share=baseline is not None and baseline.is_share,
             ),

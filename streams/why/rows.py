@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from detectors.arrival import LATENCY
+from detectors.encoded import LABEL
 from detectors.shelf import Pending
 from detectors.view import Glance
 from schemas.events import JsonScalar, Outcome, Position, Prediction, Scalar
@@ -36,7 +37,8 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
     first: Row
     rows: int
-    all_rows: int  # how many there were, of which these are the newest
+    from_change: bool  # whether the first is the one with which the change began
+    all_rows: int  # how many there were: between the report and the alert not all are looked at
     values: int  # rows in which there was one
     mean: float | None
     spread: float | None
@@ -48,14 +50,14 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 def row_of(
     glance: Glance, position: Position, ts: int, event: object, signal: str, judged: Pending | None, *, reported: bool
 ) -> Row:
-    """``judged``: the prediction that an outcome is of."""
+    """``judged``: the prediction that a label is of, with it; where the signal is about labels."""
     answer = event if isinstance(event, Prediction) else judged
     return Row(
         position=position,
         ts=ts,
         row=glance.rows - 1,
         id=event.id if isinstance(event, Prediction | Outcome) else None,
-        cell=cell_of(signal, event) if not isinstance(event, Outcome) else event.label,
+        cell=cell_of(signal, event) if judged is None else judged.label,
         measured=glance.value,
         prediction=answer.prediction if answer is not None else None,
         score=answer.score if answer is not None else None,
@@ -65,10 +67,15 @@ def row_of(
     )
 
 
+def of_labels(signal: str) -> bool:
+    """Whether a row is a prediction that has met its label, whichever of them came first."""
+    return signal in ("loss", "log_loss") or signal.startswith(LABEL)
+
+
 def cell_of(signal: str, event: object) -> JsonScalar:
     """What a prediction holds of a signal; nothing of what is about several cells, or about none."""
     if not isinstance(event, Prediction):
-        return None
+        return event.label if isinstance(event, Outcome) else None
     if signal.startswith(("feature:", "missing:")):
         return event.features.get(feature_of(signal, event.features))
     if signal.startswith("prediction"):
@@ -86,7 +93,7 @@ def feature_of(signal: str, features: dict[str, Scalar | None]) -> str:
     return name
 
 
-def window_of(rows: Sequence[Row], all_rows: int, *, is_share: bool) -> Window | None:
+def window_of(rows: Sequence[Row], changed: int, all_rows: int, *, is_share: bool) -> Window | None:
     """Of these rows, each by itself: no detector's sums, which clip and forget."""
     if not rows:
         return None
@@ -98,6 +105,7 @@ def window_of(rows: Sequence[Row], all_rows: int, *, is_share: bool) -> Window |
     return Window(
         first=rows[0],
         rows=len(rows),
+        from_change=rows[0].row == changed,
         all_rows=max(all_rows, len(rows)),
         values=len(values),
         mean=mean,

@@ -107,7 +107,7 @@ def _report(answer: Answer) -> Iterator[str]:
         yield row("between", f"{time_of(low)} and {time_of(high)}, nine times in ten")
     if report is not None and report.position != answer.alert.position:
         yield row("reported", f"{time_of(report.ts)} at {told(report.position)}: {_meant(report.disposition)}")
-    if answer.window is not None and answer.window.rows == answer.window.all_rows:
+    if answer.window is not None and answer.window.from_change:
         first = answer.window.first
         yield row(
             "changed",
@@ -129,8 +129,10 @@ def _normal(answer: Answer) -> Iterator[str]:
     if window is not None:
         yield _figures("since", window.values, window.mean, window.spread, window.lowest, window.highest)
         if window.rows < window.all_rows:
-            yield row("", f"of {window.all_rows:,} rows since the change the newest {window.rows:,}")
-        if window.values < window.rows:
+            yield row("", f"{window.rows:,} of the {window.all_rows:,} rows since the change were looked at one by one")
+        if not known.learned:
+            yield row("", "what is normal is still being learned: nothing is held against it yet")
+        elif window.values < window.rows:
             yield row("", f"in {window.rows - window.values:,} rows since the change there was no value")
     yield row("from", _whence(known))
     for name, share in sorted(known.shares.items(), key=lambda item: -item[1]):
@@ -154,6 +156,8 @@ def _whence(known: Baseline) -> str:
 
 
 def _title_of_plot(answer: Answer) -> str:
+    if answer.report is None and not _runs(answer.course):
+        return "The values up to the alert"
     if not _runs(answer.course):
         return f"The values up to the report: {answer.alert.detector} shows nothing between its reports"
     return f"{answer.alert.detector}, row by row, on a logarithmic scale"

@@ -269,6 +269,9 @@ def test_of_a_history_that_begins_later_it_is_said_what_is_missing(
     found = answer(capsys, told.words(known["id"], "--from", since))
     assert not found["same"]
     assert found["differs"][0] == f"--from {since} leaves out what came before, which taught what is normal"
+    learning = told.words(known["id"], "--from", "2026-01-01T01:45:00Z")
+    assert not answer(capsys, learning)["baseline"]["learned"]
+    assert "what is normal is still being learned" in story(capsys, learning)
     late = answer(capsys, told.words(known["id"], "--from", "2026-01-01T02:30:00Z"))
     assert (late["same"], late["records"]) == (False, 0)
     assert re.fullmatch("there is no record that concerns churn up to 2026-01-01 .*Z", late["differs"][0])
@@ -383,7 +386,7 @@ def test_a_report_right_after_the_change_hides_no_word() -> None:
         )
         for number in range(15)
     ]
-    *bars, values, changed, reported, _ = plot(rows, window_of(rows[12:], 3, is_share=True))
+    *bars, values, changed, reported, _ = plot(rows, window_of(rows[12:], 12, 3, is_share=True))
     assert [bar[11] for bar in bars] == list("│┄││││││")
     assert values.split() == ["values", "▁" * 12 + "███"]
     assert changed == " " * 24 + "▲ changed"
