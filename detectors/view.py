@@ -64,12 +64,30 @@ _NOTHING = Glance(0, None, None, None)
 
 
 class Sight:
-    """One signal of one monitor, looked at again and again as records come."""
+    """One signal of one monitor, looked at again and again as records come.
 
-    def __init__(self, engine: Engine, config: ModelConfig, key: ScopeKey, signal: str, detector: str) -> None:
+    ``any_version``: where there is no monitor of this version, it is that of the one that was asked last.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        config: ModelConfig,
+        key: ScopeKey,
+        signal: str,
+        detector: str,
+        *,
+        any_version: bool = False,
+    ) -> None:
+        self._any_version = any_version
         self._engine, self._config, self._key, self._signal, self._detector = engine, config, key, signal, detector
         self._at_hand = 0.0, 0
         self._rows = 0
+
+    @property
+    def version(self) -> str | None:
+        scope = self._scope()
+        return scope.key.version if scope is not None else self._key.version
 
     def glance(self) -> Glance:
         """Of at most a row since the last one, to know that row's value."""
@@ -148,8 +166,13 @@ class Sight:
     def _scope(self) -> Scope | None:
         """Of those replaced by a deployment or a new baseline the newest, where there is no other."""
         monitor = self._engine.monitor(self._key.model)
-        found = [scope for scope in monitor.scopes if scope.key == self._key] if monitor is not None else []
-        return max(found, key=lambda scope: (not scope.retired, scope.number), default=None)
+        scopes = list(monitor.scopes) if monitor is not None else []
+        found = [scope for scope in scopes if scope.key == self._key]
+        if found or not self._any_version:
+            return max(found, key=lambda scope: (not scope.retired, scope.number), default=None)
+        own = (self._key.segment, self._key.challenger)
+        others = (scope for scope in scopes if (scope.key.segment, scope.key.challenger) == own)
+        return max(others, key=lambda scope: (not scope.retired, scope.seen_at, scope.number), default=None)
 
     def _place(self) -> tuple[Group, int] | None:
         scope = self._scope()

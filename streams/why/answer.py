@@ -102,6 +102,9 @@ def _differs(alert: Alert, again: Alert | None, seen: Seen, origin: Origin) -> I
         yield f"there is no record that concerns {alert.model} up to {time_of(alert.ts)}"
         return
     yield from _of_history(alert, run, origin)
+    if run.version != alert.version and seen.baseline is not None:
+        asked, known = (f"version {version}" if version else "no version" for version in (alert.version, run.version))
+        yield f"nothing is known of {asked} here, as where it was deployed before: what follows is of {known}"
     if again is None:
         yield _nothing(alert, seen)
         if run.report is not None:

@@ -75,12 +75,13 @@ class Run(msgspec.Struct):
     records: int = 0  # of the model, and of the time that passes
     at_record: bool = False  # whether the record that decided is there
     starts: dict[str, int] = {}  # by topic or file, the first offset of anybody's
+    version: str | None = None  # of the monitor that was looked at: the alert's, where there is one
     steps: list[Alert] = []  # of the incident, and of the signal
     signals: list[Signal] = []  # of the signal
     said: list[Audit] = []  # words of operators and deployments
     report: Signal | None = None  # what the alarm rests on, where a detector reported
-    report_rows: Span = Span(0, 0)  # between which it came
-    alert_rows: Span = Span(0, 0)  # and the alert
+    report_rows: Span = Span(0, 0)  # between which it came, or the alert where there is none
+    alert_rows: Span = Span(0, 0)  # between which the alert came
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,9 +135,10 @@ class _Running(NamedTuple):
             if effect.stream in _READ:
                 yield decode_output(effect.value)
 
-    def sight(self, alert: Alert, settings: Settings) -> Sight:
-        key = ScopeKey(alert.model, alert.version, alert.segment, alert.kind is Kind.CHALLENGER)
-        return Sight(self.engine, settings.monitor.of(alert.model), key, alert.signal, alert.detector)
+    def sight(self, alert: Alert, version: str | None, settings: Settings, *, any_version: bool) -> Sight:
+        key = ScopeKey(alert.model, version, alert.segment, alert.kind is Kind.CHALLENGER)
+        config = settings.monitor.of(alert.model)
+        return Sight(self.engine, config, key, alert.signal, alert.detector, any_version=any_version)
 
 
 @contextmanager
@@ -190,12 +192,10 @@ def _of_alert(running: _Running, alert: Alert, run: Run, progress: Progress) -> 
 
 def _reach(running: _Running, alert: Alert, settings: Settings, progress: Progress) -> Run:
     """The first pass."""
-    run, sight = Run(), running.sight(alert, settings)
-    signals, said, steps = (
-        deque[Signal](maxlen=SIGNALS_MAX),
-        deque[Audit](maxlen=SAID_MAX),
-        deque[Alert](maxlen=STEPS_MAX),
-    )
+    run, sight = Run(), running.sight(alert, alert.version, settings, any_version=True)
+    signals: dict[str | None, deque[Signal]] = {}  # by version
+    reports: dict[str | None, tuple[Signal, Span]] = {}
+    said, steps = deque[Audit](maxlen=SAID_MAX), deque[Alert](maxlen=STEPS_MAX)
     records, before = _of_alert(running, alert, run, progress), 0
     while batch := list(islice(records, BATCH_RECORDS)):
         run.records += len(batch)
@@ -209,17 +209,21 @@ def _reach(running: _Running, alert: Alert, settings: Settings, progress: Progre
             elif isinstance(event, Alert) and (event.incident == alert.incident or about(event, alert)):
                 steps.append(event)
             elif isinstance(event, Signal) and about(event, alert):
-                signals.append(event)
+                signals.setdefault(event.version, deque(maxlen=SIGNALS_MAX)).append(event)
                 if event.disposition in _REPORTS:
-                    run.report, run.report_rows = event, span
+                    reports[event.version] = event, span
         run.alert_rows = span
-    run.signals, run.said, run.steps = list(signals), list(said), list(steps)
+    run.version = alert.version if alert.version in signals else sight.version
+    run.said = list(said)
+    run.signals = list(signals.get(run.version, ()))
+    run.steps = [step for step in steps if step.incident == alert.incident or step.version == run.version]
+    run.report, run.report_rows = reports.get(run.version, (None, run.alert_rows))
     return run
 
 
 def about(event: Alert | Signal, alert: Alert) -> bool:
-    """Whether it is about the same signal of the same monitor."""
-    same = (event.version, event.segment, event.signal) == (alert.version, alert.segment, alert.signal)
+    """Whether it is about the same signal, of whatever version."""
+    same = (event.segment, event.signal) == (alert.segment, alert.signal)
     return same and (event.kind is Kind.CHALLENGER) is (alert.kind is Kind.CHALLENGER)
 
 
@@ -228,7 +232,7 @@ class _Look:
 
     def __init__(self, running: _Running, alert: Alert, run: Run, settings: Settings) -> None:
         self._running, self._alert, self._run = running, alert, run
-        self._sight = running.sight(alert, settings)
+        self._sight = running.sight(alert, run.version, settings, any_version=False)
         self._decoder = Decoder(any_stream=True)
         self._inputs = settings.kafka.topics.inputs
         self._rows: list[Row] = []
@@ -333,7 +337,7 @@ def _course(since: int) -> int:
 
 def _spans(run: Run, alert: Alert) -> Iterator[Span]:
     """Rows that are wanted by themselves: up to the report, around the change, and up to the alert."""
-    report, since = run.report_rows if run.report is not None else run.alert_rows, _since(run, alert)
+    report, since = run.report_rows, _since(run, alert)
     yield Span(max(0, report.first - _course(since)), report.end)
     if since:
         yield Span(max(0, report.first - since - AROUND_ROWS), max(0, report.end - since + AROUND_ROWS))

@@ -270,7 +270,9 @@ def test_of_a_history_that_begins_later_it_is_said_what_is_missing(
     assert not found["same"]
     assert found["differs"][0] == f"--from {since} leaves out what came before, which taught what is normal"
     learning = told.words(known["id"], "--from", "2026-01-01T01:45:00Z")
-    assert not answer(capsys, learning)["baseline"]["learned"]
+    found = answer(capsys, learning)
+    assert found["differs"][1].startswith("nothing is known of version 3 here, as where it was deployed before")
+    assert (found["baseline"]["learned"], len(found["alarm"])) == (False, 8)
     assert "what is normal is still being learned" in story(capsys, learning)
     late = answer(capsys, told.words(known["id"], "--from", "2026-01-01T02:30:00Z"))
     assert (late["same"], late["records"]) == (False, 0)
