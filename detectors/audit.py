@@ -24,6 +24,13 @@ class AuditState(msgspec.Struct, array_like=True):
     last: str | None = None  # the hash of the newest entry
     guard: GuardState = msgspec.field(default_factory=GuardState)
 
+    def link(self, entry: Audit) -> Audit:
+        """The entry as the next of the chain, whatever chain it was of."""
+        self.entries += 1
+        entry = msgspec.structs.replace(entry, seq=self.entries, previous=self.last, hash="")
+        self.last = hash_of(encode(entry))
+        return msgspec.structs.replace(entry, hash=self.last)
+
 
 class AuditLog:
     """Its own state lies under a key of its own: one of an earlier release has none, and begins its log here."""
@@ -52,8 +59,8 @@ class AuditLog:
         state = self._state
         entry = Audit(
             id=derived_id("audit", event.id, *place(position)),
-            seq=state.entries + 1,
-            previous=state.last,
+            seq=0,
+            previous=None,
             hash="",
             result=result,
             signed_by=signed_by,
@@ -72,9 +79,9 @@ class AuditLog:
             ts=time,
             position=position,
         )
-        state.entries, state.last = entry.seq, hash_of(encode(entry))
+        entry = state.link(entry)
         self._unsaved = True
-        return Decided(index, msgspec.structs.replace(entry, hash=state.last))
+        return Decided(index, entry)
 
     def changes(self) -> Iterator[tuple[bytes, bytes]]:
         """What is to be written since it was asked last."""

@@ -275,6 +275,11 @@ class Baseline:
         low, high = self._known[[_LOW, _HIGH], column].tolist()
         return low, high
 
+    def at_hand(self, column: int) -> tuple[float, int]:
+        """Of the block that is being filled: the sum, without a clip and in units of the baseline, and how many."""
+        n, shift, away = self._known[[_BLOCK_N, _SHIFT, _FAR_SUM], column].tolist()
+        return n * shift + away, int(n)
+
     def numbers(self) -> Row:
         """All there is to know but for ``rows``."""
         return self._known.ravel()

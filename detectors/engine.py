@@ -262,6 +262,10 @@ class Engine:
                 self._unsaved[model] = monitor
         return decided
 
+    def monitor(self, model: str) -> Monitor | None:
+        """For whoever looks at what it knows."""
+        return self._monitors.get(model)
+
     # -- the limit of all models together -----------------------------------------------------------------------------
 
     def _evict_oldest(self) -> None:

@@ -60,7 +60,7 @@ class Explainer:
         self.judged: list[Loss] = []
         self.basis = Basis()
         self.key = key
-        self.watched, self._lifecycle, self._around = watched, lifecycle, around
+        self.watched, self.lifecycle, self._around = watched, lifecycle, around
 
     def began(self, at: int) -> None:
         """The first prediction has come."""
@@ -81,8 +81,8 @@ class Explainer:
         detail, column = dict(evidence.detail), at.group.columns[index]
         if detail.get("change") != Course.RECURRING:
             past = None
-            if column.signal not in self._lifecycle.alarms:
-                past = self._lifecycle.before(column.signal, evidence.effect or 0.0, spread=cause.spread)
+            if column.signal not in self.lifecycle.alarms:
+                past = self.lifecycle.before(column.signal, evidence.effect or 0.0, spread=cause.spread)
             detail |= of_course(at.group, index, evidence, past, cause.base, spread=cause.spread)
         if cause.detector == WATCH:  # which knows what it was like
             detail |= self.watched.distances(at.group, index, cause.row)
@@ -115,7 +115,7 @@ class Explainer:
     def _causes(self, column: Column, since: Dated, moment: Moment) -> dict[str, JsonScalar]:
         if not explained(column):
             return {}
-        causes = of_inputs(column, self._lifecycle, since, moment.now)
+        causes = of_inputs(column, self.lifecycle, since, moment.now)
         turn = self._around.turn
         if turn is not None and self.basis.older(turn, column.signal):
             causes += of_turn(turn, since.at)
@@ -123,7 +123,7 @@ class Explainer:
             rate = bool(self.watched.rate_loss)
             parts = [part.part(since.at, moment.at) for part in self._around.parts(self.key)[:PARTS_MAX]]
             causes += of_segments(parts, loss_floor(rate), rate=rate)
-        unseen = column.kind is Kind.CONCEPT_DRIFT and quiet(self.watched.watched_signals(), self._lifecycle)
+        unseen = column.kind is Kind.CONCEPT_DRIFT and quiet(self.watched.watched_signals(), self.lifecycle)
         return told(causes, NONE_SEEN if unseen else None)
 
     def part(self, since: int, at: int) -> Part:
@@ -133,7 +133,7 @@ class Explainer:
 
     def name(self, at: Happening, index: int, since: int) -> Name | None:
         blocks = blocks_since(since, at.row)
-        changed = [each for each in self._lifecycle.changed(at.group, since) if each != index]
+        changed = [each for each in self.lifecycle.changed(at.group, since) if each != index]
         changed = changed if len(changed) <= CHANGED_MAX else []
         return self.watched.name_of(at.group, index, blocks, changed, last=blocks >= NAMED_BLOCKS)
 

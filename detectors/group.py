@@ -1,7 +1,7 @@
 """Columns of one family with their baseline and their detectors: numbers in, findings out."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -12,6 +12,8 @@ from detectors.banks.contract import Bank, Finding, Matrix, StateError
 from detectors.banks.packed import pack, unpack
 from detectors.banks.shiryaev import CELLS, WATCH, ShiryaevBank
 from detectors.banks.shiryaev_steps import BIT_CELLS, CHUNK
+from detectors.banks.standing import Standing
+from detectors.banks.standing import of as standing_of
 from detectors.baseline import BLOCK, Baseline, Blocks, Row
 from detectors.budget import Allowance
 from detectors.config import ModelConfig
@@ -225,6 +227,16 @@ class Group:
     def ready(self, column: int) -> bool:
         """Whether a column has learned what is normal."""
         return self.baseline.ready(column) and (self._watch is None or self._watch.ready(column))
+
+    def standings(self, column: int) -> Iterator[tuple[str, Standing]]:
+        """By detector, what it stands at, as far as that is known between reports."""
+        banks: list[tuple[str, Bank]] = [*self._banks]
+        if self._watch is not None:
+            banks.append((WATCH, self._watch))
+        for name, bank in banks:
+            standing = standing_of(bank, column)
+            if standing is not None:
+                yield name, standing
 
     # -- blocks: what the rows since then were like -----------------------------------------------------------------
 

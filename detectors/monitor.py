@@ -94,6 +94,7 @@ class Monitor:
         self._window_ms = duration_ms(config.metrics_window)
         self._window_end = 0
         self._scopes = Scopes(model, config, room, number, recorded)
+        self.scopes: Iterable[Scope] = self._scopes
         self._checks = self._scopes.checks
         self._pairs = Pairs(config, self.joins, self._scopes, self._checks)
         self._mutes = Mutes()

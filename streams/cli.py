@@ -30,6 +30,7 @@ from streams.commands import (
     score,
     topics,
     whatif,
+    why,
     worker,
 )
 from streams.errors import DriftlineError, UsageError
@@ -44,6 +45,7 @@ COMMANDS: tuple[Command, ...] = (
     replay.command,
     report.command,
     diff.command,
+    why.command,
     inject.command,
     score.command,
     whatif.command,

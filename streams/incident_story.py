@@ -46,7 +46,7 @@ def show(steps: Sequence[Alert], left_out: int, console: Console, config: Sequen
         told = step.evidence
     if config is not None:
         console.print()
-        for line in next_steps(stands, config):
+        for line in (*_look(stands, config), *next_steps(stands, config)):
             console.print(Text(line), soft_wrap=True)  # one that was cut in two could not be copied
 
 
@@ -61,10 +61,10 @@ def _standing(steps: Sequence[Alert]) -> Incident:
 def _head(stands: Incident, steps: int) -> Iterator[str]:
     version = f", version {stands.version}" if stands.version is not None else ""
     segment = f", segment {stands.segment}" if stands.segment is not None else ""
-    yield _row("incident", f"{stands.incident}  {stands.status}")
-    yield _row("model", f"{stands.model}{version}{segment}")
-    yield _row("signal", f"{stands.signal} ({stands.kind})")
-    yield _row("time", f"{time_of(stands.opened_ts)} to {time_of(stands.last_ts)}, {counted(steps, 'step')}")
+    yield row("incident", f"{stands.incident}  {stands.status}")
+    yield row("model", f"{stands.model}{version}{segment}")
+    yield row("signal", f"{stands.signal} ({stands.kind})")
+    yield row("time", f"{time_of(stands.opened_ts)} to {time_of(stands.last_ts)}, {counted(steps, 'step')}")
 
 
 # -- evidence -------------------------------------------------------------------------------------------------------
@@ -72,16 +72,16 @@ def _head(stands: Incident, steps: int) -> Iterator[str]:
 
 def _evidence(step: Alert, told: Evidence | None) -> Iterator[str]:
     evidence, place = step.evidence, step.position
-    yield _row("decided", f"by {step.detector} at {place.topic}[{place.partition}]@{place.offset}")
+    yield row("decided", f"by {step.detector} at {place.topic}[{place.partition}]@{place.offset}")
     if evidence.trace is not None:
-        yield _row("trace", evidence.trace)
+        yield row("trace", evidence.trace)
     if told is not None and _without_trace(told) == _without_trace(evidence):
-        yield _row("evidence", "as before")
+        yield row("evidence", "as before")
         return
     for label, what in facts(evidence):
-        yield _row(label, what)
+        yield row(label, what)
     if told_too := list(details(evidence)):
-        yield _row("detail", ", ".join(told_too))
+        yield row("detail", ", ".join(told_too))
     yield from plots(evidence)
 
 
@@ -108,19 +108,19 @@ def plots(evidence: Evidence) -> Iterator[str]:
     """Before and after on one scale, the effect with its interval on another; a scale always holds nothing, ``│``."""
     before, after = _finite(evidence.baseline), _finite(evidence.detail.get("after"))
     if before is not None and after is not None:
-        yield _row("before", f"{axis(before, (before, after))}  {number(before)}")
-        yield _row("after", f"{axis(after, (before, after))}  {number(after)}")
+        yield row("before", f"{axis(before, (before, after))}  {number(before)}")
+        yield row("after", f"{axis(after, (before, after))}  {number(after)}")
     elif before is not None:
-        yield _row("before", number(before))
+        yield row("before", number(before))
     effect = _finite(evidence.effect)
     low, high = (_finite(evidence.detail.get(name)) for name in ("effect_low", "effect_high"))
     if effect is None:
         return
     if low is None or high is None or low > high:
-        yield _row("effect", number(effect))
+        yield row("effect", number(effect))
         return
     drawn = axis(effect, (effect, low, high), Interval(low, high))
-    yield _row("effect", f"{drawn}  {number(effect)} ({number(low)} to {number(high)})")
+    yield row("effect", f"{drawn}  {number(effect)} ({number(low)} to {number(high)})")
 
 
 def axis(point: float, scale: Sequence[float], interval: Interval | None = None) -> str:
@@ -145,7 +145,7 @@ def axis(point: float, scale: Sequence[float], interval: Interval | None = None)
     return "".join(cells)
 
 
-def _row(label: str, what: str) -> str:
+def row(label: str, what: str) -> str:
     return f"{label:<{_LABEL_WIDTH}}{printable(what)}"
 
 
@@ -173,6 +173,12 @@ def _named(name: str, value: JsonScalar) -> str:
 
 
 # -- what to do next ------------------------------------------------------------------------------------------------
+
+
+def _look(stands: Incident, config: Sequence[str]) -> Iterator[str]:
+    if stands.model != EVERY_MODEL:
+        yield "To see what its detector saw:"
+        yield f"  driftline why {quoted(stands.incident)} kafka: {_given(*config)}".rstrip()
 
 
 def next_steps(stands: Incident, config: Sequence[str]) -> Iterator[str]:

@@ -14,8 +14,12 @@ from typing import cast
 
 import msgspec
 
+from detectors.audit import AuditState
 from detectors.config import MonitorConfig
 from detectors.effects import Effect
+from schemas.codec import decode_output, encode
+from schemas.events import Audit
+from schemas.topics import Stream
 from streams.embedded import Advance, Sink
 from streams.errors import SourceError, UsageError
 from streams.share import LENGTH_BYTES, PIECE_RECORDS, Last, Message, Piece, Task, Told
@@ -24,6 +28,13 @@ from streams.summary import Summary, Tally, budgets
 PROCESSES_MAX = 64
 _message = msgspec.msgpack.Decoder(Message).decode
 _ONE = "replay it with --processes 1"
+
+
+def _linked(value: bytes, chain: AuditState) -> bytes:
+    """Each process has a chain of its own models' entries; here they become one of all."""
+    entry = decode_output(value)
+    assert isinstance(entry, Audit)
+    return encode(chain.link(entry))
 
 
 class _Process:
@@ -90,7 +101,7 @@ class Processes(AbstractContextManager["Processes"]):
         """
         for process in self._all:
             process.read()
-        tally, start, seen = Tally(), clock(), 0
+        tally, start, seen, chain = Tally(), clock(), 0, AuditState()
         while behind := [process for process in self._all if process.last is None]:
             process = min(behind, key=lambda one: one.upto)  # nobody waits for it to be read but itself
             message = process.read()
@@ -103,7 +114,8 @@ class Processes(AbstractContextManager["Processes"]):
                     seen = message.upto
             self._check_limits(message)
             for told in self._certain():
-                effect = Effect(told.stream, "", None, told.value)
+                value = _linked(told.value, chain) if told.stream is Stream.AUDIT else told.value
+                effect = Effect(told.stream, "", None, value)
                 tally.effect(effect)
                 for sink in sinks:
                     sink(effect)

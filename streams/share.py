@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import msgspec
 import numpy as np
@@ -19,7 +19,7 @@ from detectors.counts import Applied, Counts
 from detectors.engine import Engine
 from detectors.rows import Stretch
 from schemas.codec import Decoder
-from schemas.events import Control, ControlAction, event_type
+from schemas.events import Control, ControlAction
 from schemas.parsed import Elsewhere, Parsed
 from schemas.records import RecordLike
 from schemas.topics import Stream
@@ -83,11 +83,8 @@ class NotSharedError(Exception):
 
 class _Whose(msgspec.Struct):
     model: str | None = None
-    type: Any = None
-    action: Any = None
 
 
-_CONTROL = event_type(Control)
 _whose = msgspec.json.Decoder(_Whose).decode
 _PACK = msgspec.msgpack.Encoder().encode
 
@@ -144,8 +141,6 @@ def _model_of(record: RecordLike) -> str | None:
         whose = _whose(record.value or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    if whose.type == _CONTROL and whose.action != ControlAction.TICK:
-        raise NotSharedError("has words of operators, whose audit log is one chain of all models")
     return whose.model
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -70,7 +70,7 @@ class TopicRange:
     def fraction(self) -> float | None:
         return self._read / self._all if self._all else None
 
-    def __iter__(self) -> Iterator[RecordLike]:
+    def __iter__(self) -> Generator[RecordLike, None, None]:
         with asyncio.Runner() as runner:
             runs = self._runs()
             try:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # what is heavy is imported when the command runs
     from streams.sections import Settings
     from streams.sinks import ResultFiles
     from streams.summary import Opened, Summary
+    from streams.topic_range import Between
 
 
 class _Opened(NamedTuple):
@@ -200,17 +201,9 @@ def _identity(history: "History", settings: "Settings") -> str:
 
 
 def _open_kafka(args: argparse.Namespace, settings: "Settings") -> _Opened:
-    from streams.connection import check_login  # noqa: PLC0415 - these bring the Kafka client
-    from streams.moments import between  # noqa: PLC0415
-    from streams.permissions import permissions  # noqa: PLC0415
-    from streams.topic_range import KAFKA, Between, Stretch, TopicRange  # noqa: PLC0415
+    from streams.topic_range import TopicRange  # noqa: PLC0415 - these bring the Kafka client
 
-    if args.sources != [KAFKA] or args.labels or args.mapping:
-        advice = "replay one after the other"
-        raise UsageError(f"{KAFKA} stands alone, without a name and without files beside it", advice=advice)
-    check_login(settings.kafka, permissions(settings.kafka))
-    stretches = [Stretch.of(text) for text in args.offsets]
-    topics = TopicRange(settings.kafka, Between(*between(args.since, args.until), stretches))
+    topics = TopicRange(settings.kafka, range_of(args, settings))
     return _Opened(
         topics,
         lambda: topics.fraction,
@@ -221,6 +214,20 @@ def _open_kafka(args: argparse.Namespace, settings: "Settings") -> _Opened:
         large=True,
         identity=None,
     )
+
+
+def range_of(args: argparse.Namespace, settings: "Settings") -> "Between":
+    """What is to be read of the topics, by whoever may read them."""
+    from streams.connection import check_login  # noqa: PLC0415 - these bring the Kafka client
+    from streams.moments import between  # noqa: PLC0415
+    from streams.permissions import permissions  # noqa: PLC0415
+    from streams.topic_range import KAFKA, Between, Stretch  # noqa: PLC0415
+
+    if args.sources != [KAFKA] or args.labels or args.mapping:
+        advice = "replay one after the other"
+        raise UsageError(f"{KAFKA} stands alone, without a name and without files beside it", advice=advice)
+    check_login(settings.kafka, permissions(settings.kafka))
+    return Between(*between(args.since, args.until), [Stretch.of(text) for text in args.offsets])
 
 
 command = Command(

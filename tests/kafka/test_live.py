@@ -57,11 +57,23 @@ def test_the_live_topics_and_a_replay_of_them_do_not_differ(
     assert said["differences"] == []
     assert said["incidents"][0] == said["incidents"][1] > 0
     assert said["advice"][0] == said["advice"][1] > 0
+    assert_rebuilt(config, results, capsys)
     told = (results / "alerts.jsonl").read_bytes().splitlines(keepends=True)
     first = json.loads(told[0])["incident"].encode()
     (results / "alerts.jsonl").write_bytes(b"".join(line for line in told if first not in line))
     assert main(["diff", "kafka:", str(results), "--config", config]) == 1
     assert capsys.readouterr().out.startswith("Only in kafka:: 1\n")
+
+
+def assert_rebuilt(config: str, results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From the topics, an alert that live wrote is rebuilt; and one that is known from a replay's results."""
+    alerts = [json.loads(line) for line in (results / "alerts.jsonl").read_bytes().splitlines()]
+    opened, last = next(alert for alert in alerts if alert["event"] == "opened"), alerts[-1]
+    for alert, more in ((opened, []), (last, ["--results", str(results)])):
+        assert main(["why", alert["id"], "kafka:", "--config", config, "--json", *more]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["same"], found["again"]) == (True, alert)
+        assert found["report"]["position"]["partition"] == alert["position"]["partition"]
 
 
 def test_a_worker_killed_half_way_and_started_again_writes_what_a_replay_says(bootstrap: str, tmp_path: Path):

@@ -360,6 +360,13 @@ def test_a_command_is_one_line_on_any_terminal() -> None:
     assert f"  driftline control acknowledge --model churn --incident {'5d0c' * 20}\n" in stream.getvalue()
 
 
+def test_a_person_is_told_how_to_see_what_the_detector_saw() -> None:
+    for model, told in (("churn", ["  driftline why 5d0c kafka: --config 'a b.toml'\n"]), ("*", [])):
+        stream = Terminal()
+        incident_story.show([alert(model=model)], 0, console_on(stream), ("--config", "a b.toml"))
+        assert [line for line in stream.getvalue().splitlines(keepends=True) if "driftline why" in line] == told
+
+
 def test_of_what_is_over_only_a_verdict_is_asked() -> None:
     (stands,) = kept(alert(), alert(event="resolved")).chosen(Choice(over_too=True))
     commands = [line for line in next_steps(stands, ()) if line.startswith("  ")]

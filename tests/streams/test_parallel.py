@@ -109,13 +109,31 @@ def test_rows_of_others_only_keep_their_places(folder: Path) -> None:
     assert 10 < sum(isinstance(record, Elsewhere) for record in predictions) < 45
 
 
-def test_the_log_of_what_operators_say_is_one_chain_and_for_one_process(
+def test_what_operators_say_is_shared_out_and_its_log_is_one_chain(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    word = {"type": "control", "v": 1, "id": "d", "ts": START, "action": "deploy", "model": "m", "version": "2"}
-    Path("june.jsonl").write_text(json.dumps(word))
-    replay("two", "june.jsonl", "--processes", "2", status=2)
-    assert "the history: has words of operators, whose audit log is one chain" in capsys.readouterr().err
+    draw, lines = Random(2), []
+    for number in range(4_000):
+        model, ts = MODELS[number % 3], START + number * 20_000
+        common = {"v": 1, "id": f"p{number}", "model": model, "ts": ts}
+        age = draw.gauss(40 if number < 2_000 else 60, 3)
+        lines.append({"type": "prediction", **common, "features": {"age": age}, "prediction": "yes"})
+        if number % 500 == 7:
+            word = {"type": "control", **common, "id": f"c{number}", "by": "ann"}
+            lines.append(
+                {**word, "action": "deploy", "version": "2"} if number < 1_500 else {**word, "action": "verdict"}
+            )
+            lines.append({**word, "id": f"m{number}", "action": "mute", "signal": f"feature:{number}"})
+    Path("june.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    one = replay("one", "june.jsonl")
+    for processes in ("2", "3"):
+        assert replay(f"many{processes}", "june.jsonl", "--processes", processes) == one
+    entries = [json.loads(line) for line in one["audit.jsonl"].splitlines()]
+    assert [entry["seq"] for entry in entries] == list(range(1, len(entries) + 1))
+    assert {entry["model"] for entry in entries} == set(MODELS)
+    assert one["alerts.jsonl"] != b""
+    capsys.readouterr()
+    assert main(["audit", "verify", "--from", "many3"]) == 0
 
 
 @pytest.mark.parametrize("setting", ["models_max = 2", "pending_max = 17_000"])

@@ -44,3 +44,20 @@ def test_every_question_on_the_page_is_one_that_can_be_asked(
         5,
         "driftline: driftline-results/alerts.jsonl: cannot be read: No such file or directory",
     )
+
+
+def test_every_question_why_on_the_pages_is_one_that_can_be_asked(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DRIFTLINE_KAFKA__BOOTSTRAP", "127.0.0.1:1")
+    Path("driftline.toml").write_text("")
+    pages = "\n".join(text_files()[page] for page in ("README.md", "docs/backtest.md", "docs/incidents.md"))
+    lines = [line for line in pages.splitlines() if line.startswith("driftline why ")]
+    calls = [shlex.split(line, comments=True)[1:] for line in lines]
+    assert len(calls) == 4
+    for words in calls:
+        assert main(words) != 0
+    said = sorted(capsys.readouterr().err.splitlines())
+    assert [line for line in said if "does not answer" not in line and "cannot be read" not in line] == []
+    assert len(said) == 4

@@ -1,14 +1,16 @@
 """What a report says of itself: the numbers a person gets to see."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from detectors.banks import registry
-from detectors.banks.contract import Finding
+from detectors.banks import registry, standing
+from detectors.banks.contract import Bank, Finding
 from detectors.config import Scalar
 from tests.detectors.banks.streams import two_error_rates
+from tests.detectors.banks.watched import bank, chances, clocked, normal
 
 STEP = np.repeat([0.0, 1.0], [200, 200])[:, None]  # no chance in it, so every number can be worked out by hand
 
@@ -114,3 +116,46 @@ def test_a_detector_that_nobody_knows_from_inside_says_how_many_values_it_saw() 
     assert math.isnan(found.value)
     assert math.isnan(found.mean_after)
     assert found.since == -1
+
+
+@pytest.mark.parametrize("bits", [True, False])
+@pytest.mark.parametrize("sided", [True, False])
+def test_what_the_watch_stands_at_crosses_its_threshold_with_the_row_that_it_reports(bits: bool, sided: bool) -> None:
+    calm, other = (chances(3, 1_500, 0.2), chances(4, 300, 0.6)) if bits else (normal(3, 1_500), normal(4, 300) + 1.0)
+    watching, found, stood = bank(bits=bits, sided=sided), [], []
+    for row, value in enumerate(np.concatenate((calm, other))):
+        found += clocked(watching, value[None, :], row)
+        stood.append(standing.of(watching, 0))
+    (report,) = found
+    assert [each is not None and each.value > each.threshold for each in stood[: report.row + 1]] == [
+        False
+    ] * report.row + [True]
+    last = stood[report.row]
+    assert last is not None
+    assert math.isclose(last.value, report.value)
+    assert last.threshold == report.threshold
+
+
+def stands(watching: Bank) -> float:
+    known = standing.of(watching, 0)
+    assert known is not None
+    return known.value
+
+
+def test_what_page_hinkley_stands_at_is_what_it_reports_with_the_next_row() -> None:
+    watching = registry.build("page_hinkley", {"threshold": 5.0, "delta": 0.1}, 1)
+    stood = []
+    for value in STEP:
+        found = watching.update(value[None, :])
+        if found:
+            break
+        stood.append(stands(watching))
+    assert set(stood[:200]) == {0.0}  # the sums are at their extremes
+    assert all(before < now <= 5.0 for before, now in pairwise(stood[199:]))
+    assert found[0].value > 5.0
+    assert stands(watching) == 0.0  # it begins anew
+
+
+def test_a_detector_that_is_not_known_from_inside_stands_nowhere() -> None:
+    assert standing.of(registry.build("adwin", {}, 1), 0) is None
+    assert standing.of(registry.build("page_hinkley", {}, 1), 1) is None

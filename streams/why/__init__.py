@@ -1,0 +1,1 @@
+"""Why an alert was told: the state around it rebuilt, and what the detector saw."""
