@@ -1,6 +1,6 @@
 """Rows that come as columns decide what they would one by one, wherever they are cut."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -30,7 +30,7 @@ ROWS = 9_000
 def written(path: Path, seed: int) -> None:
     """Several models and versions, drifts, ids that come twice, clocks that stop and leap, cells that are not there."""
     draw = np.random.default_rng(seed)
-    pauses = draw.exponential(4_000, ROWS).astype(np.int64)
+    pauses = draw.exponential(30_000, ROWS).astype(np.int64)
     pauses[draw.integers(0, ROWS, 5)] += 5 * 3_600_000
     pauses[2_000:2_100] = 0
     moved = np.where(np.arange(ROWS) > ROWS // 2, 1.5, 0.0)
@@ -63,16 +63,25 @@ def stretches(path: Path, *, segments: tuple[str, ...] = ()) -> list[Stretch]:
     return found  # type: ignore[return-value]
 
 
-def after(rows: list[Stretch]) -> list[Parsed | Record]:
-    """Labels of some of them, and a word of an operator's."""
-    end, said = int(rows[-1].stamps[-1]), list[Parsed | Record]()
-    for number, record in enumerate(record for part in rows for record in part.records()):
-        if number % 3 == 0:
-            outcome = Outcome(v=1, id=record.event.id, model=record.event.model, ts=end, label="yes")
-            said.append(Parsed("labels", 0, number, end + number, outcome, number))
+def labels(rows: Stretch) -> list[Parsed]:
+    """Of most of them, with the last one: right in the first half of all, and wrong in the second."""
+    end, said = int(rows.stamps[-1]), list[Parsed]()
+    for record in rows.records():
+        event, right = record.event, record.offset < ROWS // 2
+        if record.offset % 3:
+            label = event.prediction if right else "no"
+            outcome = Outcome(v=1, id=event.id, model=event.model, ts=end, label=label)
+            said.append(Parsed("labels", 0, record.offset, end, outcome, record.offset))
+    return said
+
+
+def ends(rows: Stretch) -> list[Record]:
+    """A word of an operator's, and a day in which nothing comes."""
+    end = int(rows.stamps[-1])
     deploy = Control(v=1, id="c", ts=end, action=ControlAction.DEPLOY, model="churn", version="2")
-    value = msgspec.json.encode({"type": "control", **msgspec.to_builtins(deploy)})
-    return [*said, Record("control", 0, 0, end + ROWS, None, value)]
+    tick = Control(v=1, id="t", ts=end + 86_400_000, action=ControlAction.TICK)
+    values = [msgspec.json.encode({"type": "control", **msgspec.to_builtins(said)}) for said in (deploy, tick)]
+    return [Record("control", 0, number, end + 86_400_000 * number, None, value) for number, value in enumerate(values)]
 
 
 def run(config: MonitorConfig, batches: Iterator[Any], *, kept: bool) -> list[bytes]:
@@ -86,13 +95,21 @@ def run(config: MonitorConfig, batches: Iterator[Any], *, kept: bool) -> list[by
     return told
 
 
-def cut(rows: list[Stretch], draw: Random) -> Iterator[Stretch]:
+def cut(part: Stretch, draw: Random) -> Iterator[Stretch]:
+    start = 0
+    while start < len(part):
+        stop = start + draw.choice((1, 7, 300, 2_000))
+        yield part.taken(slice(start, stop))
+        start = stop
+
+
+def batches(rows: list[Stretch], into: Callable[[Stretch], Iterable[Any]]) -> Iterator[Any]:
+    """Stretches as they are to come, each with its labels after it."""
     for part in rows:
-        start = 0
-        while start < len(part):
-            stop = start + draw.choice((1, 7, 300, 2_000))
-            yield part.taken(slice(start, stop))
-            start = stop
+        for piece in (part.taken(slice(start, start + 1_500)) for start in range(0, len(part), 1_500)):
+            yield from into(piece)
+            yield labels(piece)
+    yield ends(rows[-1])
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["in memory", "kept"])
@@ -103,14 +120,15 @@ def test_columns_decide_what_rows_do(seed: int, defaults: ModelConfig, kept: boo
     segments = defaults.segments if seed == 1 else ()
     config = MonitorConfig(defaults=msgspec.structs.replace(defaults, segments=segments))
     rows = stretches(tmp_path / "june.parquet", segments=segments)
-    rest = after(rows)
-    singly = run(config, iter([*(list(part.records()) for part in rows), rest]), kept=kept)
-    whole = run(config, iter([*rows, rest]), kept=kept)
-    assert whole == singly
-    assert run(config, iter([*cut(rows, Random(seed)), rest]), kept=kept) == singly
+    singly = run(config, batches(rows, lambda part: [list(part.records())]), kept=kept)
+    assert run(config, batches(rows, lambda part: [part]), kept=kept) == singly
+    draw = Random(seed)
+    assert run(config, batches(rows, lambda part: cut(part, draw)), kept=kept) == singly
     said = b"".join(singly)
     assert said.count(b'"event":"opened"') >= 3
     assert said.count(b'"type":"metrics"') > 100
+    assert defaults is EARLY_ENDS or b'"type":"retrain"' in said
+    assert b'"kind":"silence"' in said
 
 
 def test_more_models_than_may_be_and_more_that_wait_than_may(tmp_path: Path) -> None:
