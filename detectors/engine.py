@@ -51,7 +51,7 @@ from schemas.topics import VALUE_BYTES_MAX, Stream, TopicNames
 
 _APPLIED = Fate.APPLIED  # a look into an enum costs more than most of what a record needs
 
-STATE_VERSION = 5  # of everything that the core keeps; the shell migrates or refuses another one
+STATE_VERSION = 6  # of everything that the core keeps; the shell migrates or refuses another one
 BLOCK = 512  # records decoded, looked up and taken in together: many ids at once, and still in the processor's cache
 _MONITOR = b"M"  # keys of what is kept begin with what it is
 _ENGINE = b"E"
@@ -320,12 +320,13 @@ class Engine:
     def changes(self) -> Changes:
         """What has changed since this was asked last, to be written as one. ``kept`` must show it from then on."""
         unsaved, self._unsaved = self._unsaved, {}
+        if self._room.kept is None:
+            return Changes([], [])
+        for model, monitor in unsaved.items():
+            self._room.put(_MONITOR + model.encode(), _PACK(monitor.state()))
         changes = self._room.changes()
-        if self._room.kept is not None:
-            changes.puts.append((_ENGINE, seal(_PACK(self._state))))
-            changes.puts.extend(self._audit.changes())
-            for model, monitor in unsaved.items():
-                changes.puts.append((_MONITOR + model.encode(), seal(_PACK(monitor.state()))))
+        changes.puts.append((_ENGINE, seal(_PACK(self._state))))
+        changes.puts.extend(self._audit.changes())
         return changes
 
     def _restore(self, kept: Kept) -> None:

@@ -199,7 +199,7 @@ class Monitor:
         fate, label = join.predict(event.id, entry)
         if fate is not _APPLIED:
             if fate is not Fate.LATE:
-                scope.repeats = True
+                scope.repeats = scope.changed = True
             return fate
         if not challenger:
             self._tell(self._flow.predicted(item, self._mutes), decided)

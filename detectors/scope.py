@@ -81,6 +81,7 @@ class Scope:
         self.reports = Reports(key)
         self._config = config
         self._around = around
+        self.changed = True  # since its state was written; one with open alarms may have all the same
         self._rows: list[Item] = []
         self._losses: list[Loss] = []
         self._lifecycle = Lifecycle()
@@ -122,6 +123,7 @@ class Scope:
         )
 
     def restore(self, state: ScopeState) -> None:
+        self.changed = False
         self.retired = state.retired
         self.seen_at = state.seen_at
         self._watched.restore(state.watched)
@@ -148,7 +150,7 @@ class Scope:
     # -- taking in ----------------------------------------------------------------------------------------------------
 
     def predicted(self, item: Item) -> None:
-        self.seen_at = item[1]
+        self.seen_at, self.changed = item[1], True
         if self.repeats:
             self._repeated.append(len(self._rows))
             self.repeats = False
@@ -156,7 +158,7 @@ class Scope:
 
     def joined(self, item: Item, losses: Losses, rate: bool, label: Labelled, entry: Pending) -> None:
         """A prediction met its final label. A weight of nothing says nothing to a detector."""
-        predicted_at, weight = entry.time, label.weight
+        predicted_at, weight, self.changed = entry.time, label.weight, True
         if self._watched.rate_loss not in (None, rate):  # a recorded baseline took the labels for those of another task
             self._watched.forget_losses()
             self.explainer.forget_losses()
@@ -168,6 +170,7 @@ class Scope:
 
     def corrected(self, predicted_at: int, counted_in: int, current: int, before: Counted, after: Counted) -> None:
         """A label turned out to be another one. Windows are named by their start."""
+        self.changed = True
         self.book.corrected(counted_in, current, before, after)
         change = after.loss - before.loss, after.log_loss - before.log_loss
         self._corrections.add(Correction(predicted_at, *change))
@@ -363,6 +366,7 @@ class Scope:
         summary: str | None = None,
     ) -> Step:
         """``shown`` is what the recent rows say, up to this row, where it is they that end it."""
+        self.changed = True
         alarm = self._lifecycle.close(signal, moment.now, recovered=why is Closing.RECOVERED)
         if why not in REPLACED or alarm.kind not in BY_LABELS:  # labels of what was replaced come late, and as bad
             self._watched.watch_again(signal)
@@ -384,6 +388,7 @@ class Scope:
 
     def close_window(self, moment: Moment, start: int, end: int, whole_model: dict[str, int]) -> Iterator[Decided]:
         """What the window held, where anything happened in it, and before that what was amended meanwhile."""
+        self.changed = self.changed or self.book.changes(moment.now)
         for since, window in self.book.close(start, {} if self.key.segment else whole_model, moment.now):
             yield self.reports.metrics(moment, self.number, window, since, since + end - start)
 

@@ -7,6 +7,7 @@ from itertools import repeat
 import msgspec
 
 from detectors.asking import Retraining
+from detectors.banks.contract import StateError
 from detectors.causes import Turn
 from detectors.checks import Checks, ChecksState
 from detectors.choice import Choice, checksum
@@ -37,7 +38,7 @@ SCOPES_MAX = 2_000  # versions times segment values; beyond it only the whole mo
 
 
 class ScopesState(msgspec.Struct, array_like=True, frozen=True):
-    scopes: list[tuple[int, ScopeState]]
+    scopes: list[int]  # their numbers: each has a record of its own
     opened: int
     segment_values: list[tuple[tuple[str | None, str, bool], int]]
     deployed: str | None
@@ -68,6 +69,7 @@ class Scopes:
         self._window_ms, self._horizon_ms = duration_ms(config.metrics_window), duration_ms(config.label_horizon)
         self._by_key: dict[ScopeKey, Scope] = {}
         self._by_number: dict[int, Scope] = {}  # with those retired
+        self._gone: list[int] = []  # whose records are to be deleted
         self._opened = 0
         self._segment_values: dict[tuple[str | None, str, bool], int] = {}
         # What most predictions share is looked up once: the scopes of a version without segments.
@@ -110,6 +112,7 @@ class Scopes:
         self._stricter = after
         for scope in self:
             scope.allow_anew(after)
+            scope.changed = True
         yield of_model(self._model).stricter(moment, after, STRICTER_MAX)
 
     def parts(self, of: ScopeKey) -> list[Explainer]:
@@ -240,7 +243,7 @@ class Scopes:
         """Versions that are met anew, and their segment values counted anew. The old monitors stay for late labels."""
         for key, scope in list(self._by_key.items()):
             if key.challenger is challenger and gone(key.version):
-                scope.retired = True
+                scope.retired = scope.changed = True
                 del self._by_key[key]
         self._usual.clear()
         counted = self._segment_values.items()
@@ -250,12 +253,21 @@ class Scopes:
         retired = [number for number, scope in self._by_number.items() if scope.retired and not scope.alarms]
         for number in retired[: max(0, len(retired) - RETIRED_MAX)]:
             self._by_number.pop(number).book.archive.clear()
+            self._gone.append(number)
 
     # -- state, between two batches -----------------------------------------------------------------------------------
 
     def state(self) -> ScopesState:
+        """Of the monitors themselves, those that have changed are put beside it: a batch touches few of them."""
+        for number, scope in self._by_number.items():
+            if scope.changed or scope.alarms:  # what people and other monitors say changes alarms
+                self._room.put(self._record(number), _PACK(scope.state()))
+                scope.changed = False
+        for number in self._gone:
+            self._room.delete(self._record(number))
+        self._gone = []
         return ScopesState(
-            [(number, scope.state()) for number, scope in self._by_number.items()],
+            list(self._by_number),
             self._opened,
             list(self._segment_values.items()),
             self.deployed,
@@ -268,7 +280,7 @@ class Scopes:
 
     def restore(self, state: ScopesState) -> None:
         self._stricter = state.stricter
-        for number, held in state.scopes:
+        for number, held in self._read(state.scopes):
             scope = self._by_number[number] = self._new(held.key, number)
             scope.restore(held)
             if not held.retired:
@@ -286,12 +298,26 @@ class Scopes:
         self.choice = state.choice.without(self.recorded)
         self.retraining.asked = state.asked
         clear_all(self._room, self._model_number)  # what they count is amended no more
-        return [self._with(held, number) for number, held in state.scopes if held.lifecycle.alarms]
+        self._gone = list(state.scopes)  # with the first state after it: until then that one is read again
+        return [self._with(held, number) for number, held in self._read(state.scopes) if held.lifecycle.alarms]
+
+    def _read(self, numbers: Sequence[int]) -> Iterator[tuple[int, ScopeState]]:
+        for number in numbers:
+            content = self._room.get(self._record(number))
+            if content is None:
+                raise StateError(f"monitor {number} of model {self._model!r} is missing")
+            yield number, _STATES.decode(content)
+
+    def _record(self, number: int) -> bytes:
+        return b"S" + self._model_number.to_bytes(4, "big") + number.to_bytes(4, "big")
 
     def _with(self, held: ScopeState, number: int) -> Scope:
         scope = self._new(held.key, number)
         scope.adopt(held)
         return scope
+
+
+_PACK, _STATES = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(ScopeState)
 
 
 def _at(life: tuple[Scope, Happening]) -> int:
