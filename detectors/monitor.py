@@ -11,6 +11,7 @@ from detectors.desk import Desk, DeskState
 from detectors.effects import Decided
 from detectors.flow import Flow, FlowState
 from detectors.join import Fate, Join, JoinCounts, JoinState, Labelled, told_limits
+from detectors.late import Late
 from detectors.learning import Learned
 from detectors.lifecycle import Closing
 from detectors.loss import EVIDENCE, LossRule, Pair, configured, counted, found_out, losses
@@ -96,7 +97,7 @@ class Monitor:
         self._desk = Desk(model, config)
         self._now = 0
         self._waiting = Level()
-        self._orphaned: Sequence[Scope] = ()  # with alarms opened under another configuration
+        self._orphaned: Sequence[Late] = ()  # with alarms opened under another configuration
         self._before: MonitorState | None = None  # what was read under it, as long as they are not resolved
 
     @property
@@ -311,7 +312,7 @@ class Monitor:
         if closes:
             decided.extend(self._close_windows(item))
         decided.extend(self._desk.said(self._checks.due(moment, self._join.unanswered)))
-        for scope in self._scopes:
+        for scope in self._scopes.live:
             decided.extend(scope.tick(moment, self._join.unanswered))
         return decided, due or bool(expired or decided) or self._desk.remembered != remembered
 

@@ -1,6 +1,6 @@
 """The monitors of one model: one of each version as a whole, and one of each of its declared segment values."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import repeat
 
@@ -15,6 +15,7 @@ from detectors.config import WARM_UP, ModelConfig
 from detectors.desk import Desk
 from detectors.effects import Decided
 from detectors.explaining import Explainer
+from detectors.late import Late, ScopeState
 from detectors.learning import Learned
 from detectors.lifecycle import Alarm
 from detectors.loss import LossRule
@@ -22,7 +23,7 @@ from detectors.moment import Moment
 from detectors.mutes import Mutes
 from detectors.reports import FROM_STREAM, Reports, ScopeKey, of_model
 from detectors.retrain import Asked, Policy
-from detectors.scope import Scope, ScopeState
+from detectors.scope import Scope
 from detectors.shelf import Pending, Room
 from detectors.tally import Level
 from detectors.watched import Happening
@@ -68,7 +69,7 @@ class Scopes:
         self._model_number = number
         self._window_ms, self._horizon_ms = duration_ms(config.metrics_window), duration_ms(config.label_horizon)
         self._by_key: dict[ScopeKey, Scope] = {}
-        self._by_number: dict[int, Scope] = {}  # with those retired
+        self._by_number: dict[int, Late] = {}  # with those retired
         self._gone: list[int] = []  # whose records are to be deleted
         self._opened = 0
         self._segment_values: dict[tuple[str | None, str, bool], int] = {}
@@ -76,8 +77,13 @@ class Scopes:
         self._usual: dict[str | None, Scope] = {}
         self.checks = Checks(self, next(iter(config.segments), None), self._horizon_ms)
 
-    def __iter__(self) -> Iterator[Scope]:
+    def __iter__(self) -> Iterator[Late]:
         return iter(self._by_number.values())
+
+    @property
+    def live(self) -> Iterable[Scope]:
+        """Those that watch, by number too."""
+        return self._by_key.values()
 
     def __len__(self) -> int:
         return len(self._by_number)
@@ -90,13 +96,14 @@ class Scopes:
         So each may ask what the others have seen before the same record, wherever a batch was cut.
         """
         decided: list[Decided] = []
-        scopes = [scope for scope in self if scope.busy]  # of many segments, few
+        busy = [scope for scope in self if scope.busy]  # of many segments, few
+        scopes = [scope for scope in busy if isinstance(scope, Scope)]
         unfit = [event for scope in scopes for event in scope.unfit()]
         lives = [zip(repeat(scope), scope.happenings()) for scope in scopes]
         for scope, happening in merge(*lives, key=_at) if len(lives) != 1 else lives[0]:  # stable: scopes by number
             decided.extend(desk.said(scope.live(happening, pending, mutes)))
-        for scope in scopes:
-            scope.settle()
+        for one in busy:
+            one.settle()
         return decided + unfit
 
     def turned(self, version: str | None, at: int, *, back: bool) -> None:
@@ -110,7 +117,7 @@ class Scopes:
         if after == before:
             return
         self._stricter = after
-        for scope in self:
+        for scope in self.live:
             scope.allow_anew(after)
             scope.changed = True
         yield of_model(self._model).stricter(moment, after, STRICTER_MAX)
@@ -167,10 +174,10 @@ class Scopes:
             found.append(scope)
         return found
 
-    def numbered(self, number: int) -> Scope | None:
+    def numbered(self, number: int) -> Late | None:
         return self._by_number.get(number)
 
-    def of_entry(self, entry: Pending) -> Iterator[Scope]:
+    def of_entry(self, entry: Pending) -> Iterator[Late]:
         for number in (entry.scope, *entry.segments):
             scope = self._by_number.get(number)
             if scope is not None:  # else it was retired long ago
@@ -234,16 +241,20 @@ class Scopes:
         return scope
 
     def _new(self, key: ScopeKey, number: int) -> Scope:
-        archive = Archive(self._room, self._model_number, number, self._window_ms, self._horizon_ms)
-        scope = Scope(key, self._config, self.retraining, number, archive, self)
+        scope = Scope(key, self._config, self.retraining, number, self._archive(number), self)
         scope.allow_anew(self._stricter)
         return scope
+
+    def _archive(self, number: int) -> Archive:
+        return Archive(self._room, self._model_number, number, self._window_ms, self._horizon_ms)
 
     def retire(self, gone: Callable[[str | None], bool], challenger: bool = False) -> None:
         """Versions that are met anew, and their segment values counted anew. The old monitors stay for late labels."""
         for key, scope in list(self._by_key.items()):
             if key.challenger is challenger and gone(key.version):
-                scope.retired = scope.changed = True
+                late = self._by_number[scope.number] = Late(key, scope.number, self._archive(scope.number))
+                late.restore(scope.replaced())
+                late.changed = True
                 del self._by_key[key]
         self._usual.clear()
         counted = self._segment_values.items()
@@ -281,17 +292,18 @@ class Scopes:
     def restore(self, state: ScopesState) -> None:
         self._stricter = state.stricter
         for number, held in self._read(state.scopes):
-            scope = self._by_number[number] = self._new(held.key, number)
-            scope.restore(held)
-            if not held.retired:
-                self._by_key[held.key] = scope
+            if held.watched is None:
+                self._by_number[number] = Late(held.key, number, self._archive(number))
+            else:
+                self._by_number[number] = self._by_key[held.key] = self._new(held.key, number)
+            self._by_number[number].restore(held)
         self._opened = state.opened
         self._segment_values = dict(state.segment_values)
         self.deployed, self.turn = state.deployed, state.turn
         self.choice = state.choice
         self.retraining.asked, self.checks.state = state.asked, state.checks
 
-    def start_afresh(self, state: ScopesState) -> Sequence[Scope]:
+    def start_afresh(self, state: ScopesState) -> Sequence[Late]:
         """Under another configuration nothing is known of what is normal. Returned are those with open alarms."""
         self._opened, self._stricter = state.opened, state.stricter
         self.deployed, self.turn = state.deployed, state.turn
@@ -311,8 +323,8 @@ class Scopes:
     def _record(self, number: int) -> bytes:
         return b"S" + self._model_number.to_bytes(4, "big") + number.to_bytes(4, "big")
 
-    def _with(self, held: ScopeState, number: int) -> Scope:
-        scope = self._new(held.key, number)
+    def _with(self, held: ScopeState, number: int) -> Late:
+        scope = Late(held.key, number, self._archive(number))
         scope.adopt(held)
         return scope
 
