@@ -7,7 +7,6 @@ from itertools import repeat
 import msgspec
 
 from detectors.asking import Retraining
-from detectors.banks.contract import StateError
 from detectors.causes import Turn
 from detectors.checks import Checks, ChecksState
 from detectors.choice import Choice, checksum
@@ -24,6 +23,7 @@ from detectors.mutes import Mutes
 from detectors.reports import FROM_STREAM, Reports, ScopeKey, of_model
 from detectors.retrain import Asked, Policy
 from detectors.scope import Scope
+from detectors.scope_records import Records
 from detectors.shelf import Pending, Room
 from detectors.tally import Level
 from detectors.watched import Happening
@@ -70,7 +70,7 @@ class Scopes:
         self._window_ms, self._horizon_ms = duration_ms(config.metrics_window), duration_ms(config.label_horizon)
         self._by_key: dict[ScopeKey, Scope] = {}
         self._by_number: dict[int, Late] = {}  # with those retired
-        self._gone: list[int] = []  # whose records are to be deleted
+        self._records = Records(room, number)
         self._opened = 0
         self._segment_values: dict[tuple[str | None, str, bool], int] = {}
         # What most predictions share is looked up once: the scopes of a version without segments.
@@ -264,19 +264,13 @@ class Scopes:
         retired = [number for number, scope in self._by_number.items() if scope.retired and not scope.alarms]
         for number in retired[: max(0, len(retired) - RETIRED_MAX)]:
             self._by_number.pop(number).book.archive.clear()
-            self._gone.append(number)
+            self._records.delete(number)
 
     # -- state, between two batches -----------------------------------------------------------------------------------
 
     def state(self) -> ScopesState:
-        """Of the monitors themselves, those that have changed are put beside it: a batch touches few of them."""
-        for number, scope in self._by_number.items():
-            if scope.changed or scope.alarms:  # what people and other monitors say changes alarms
-                self._room.put(self._record(number), _PACK(scope.state()))
-                scope.changed = False
-        for number in self._gone:
-            self._room.delete(self._record(number))
-        self._gone = []
+        """The monitors themselves are put beside it."""
+        self._records.put(self._by_number)
         return ScopesState(
             list(self._by_number),
             self._opened,
@@ -291,7 +285,7 @@ class Scopes:
 
     def restore(self, state: ScopesState) -> None:
         self._stricter = state.stricter
-        for number, held in self._read(state.scopes):
+        for number, held in self._records.read(state.scopes):
             if held.watched is None:
                 self._by_number[number] = Late(held.key, number, self._archive(number))
             else:
@@ -310,26 +304,13 @@ class Scopes:
         self.choice = state.choice.without(self.recorded)
         self.retraining.asked = state.asked
         clear_all(self._room, self._model_number)  # what they count is amended no more
-        self._gone = list(state.scopes)  # with the first state after it: until then that one is read again
-        return [self._with(held, number) for number, held in self._read(state.scopes) if held.lifecycle.alarms]
-
-    def _read(self, numbers: Sequence[int]) -> Iterator[tuple[int, ScopeState]]:
-        for number in numbers:
-            content = self._room.get(self._record(number))
-            if content is None:
-                raise StateError(f"monitor {number} of model {self._model!r} is missing")
-            yield number, _STATES.decode(content)
-
-    def _record(self, number: int) -> bytes:
-        return b"S" + self._model_number.to_bytes(4, "big") + number.to_bytes(4, "big")
+        self._records.gone = state.scopes
+        return [self._with(held, number) for number, held in self._records.read(state.scopes) if held.lifecycle.alarms]
 
     def _with(self, held: ScopeState, number: int) -> Late:
         scope = Late(held.key, number, self._archive(number))
         scope.adopt(held)
         return scope
-
-
-_PACK, _STATES = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(ScopeState)
 
 
 def _at(life: tuple[Scope, Happening]) -> int:

@@ -13,7 +13,20 @@ from detectors.engine import Engine
 from detectors.sealing import open_sealed
 from schemas.codec import decode_output
 from schemas.events import Alert
-from tests.detectors.events import SECOND, Event, balanced, chances, control, engine, outcome, prediction, records, tick
+from tests.detectors.events import (
+    SECOND,
+    Event,
+    balanced,
+    chances,
+    control,
+    engine,
+    normal,
+    of_feature,
+    outcome,
+    prediction,
+    records,
+    tick,
+)
 from tests.detectors.kept import Memory
 from tests.detectors.traffic import CONFIG, HANDS, SMALL, TURNS, traffic
 
@@ -21,7 +34,7 @@ from tests.detectors.traffic import CONFIG, HANDS, SMALL, TURNS, traffic
 def held_of(working: Engine) -> dict[bytes, bytes]:
     """What the records of its monitors would be, were all of them written now."""
     return {
-        monitor._scopes._record(number): msgspec.msgpack.encode(scope.state())
+        monitor._scopes._records.key(number): msgspec.msgpack.encode(scope.state())
         for monitor in working._monitors.values()
         for number, scope in monitor._scopes._by_number.items()
     }
@@ -29,8 +42,8 @@ def held_of(working: Engine) -> dict[bytes, bytes]:
 
 def kept_in(kept: Memory, working: Engine) -> dict[bytes, bytes]:
     """But for what a configuration before has left, of models that nothing has happened to since."""
-    scopes = [monitor._scopes for monitor in working._monitors.values()]
-    gone = {each._record(number) for each in scopes for number in each._gone}
+    own = [monitor._scopes._records for monitor in working._monitors.values()]
+    gone = {each.key(number) for each in own for number in each.gone}
     return {key: open_sealed(kept.records[key]) for key in kept.records.keys() - gone if key[:1] == b"S"}
 
 
@@ -85,6 +98,9 @@ def test_after_every_batch_of_hostile_traffic_the_disk_holds_what_is_known(
         batch, start = lying[start : start + size], start + size
         last = next((event["at"] for event in reversed(batch) if isinstance(event, dict)), 0)
         applied = working.apply(records([*batch, answer(draw, known, last)]))
+        if not start % 7:  # a commit that is begun, and other records before it
+            working.make_ready(start % 3)
+            working.apply(records([tick(last)]))
         kept.take(working.changes())
         told = [decode_output(effect.value) for effect in applied.effects]
         known = [*known, *(event.incident for event in told if isinstance(event, Alert))][-5:]
@@ -102,6 +118,31 @@ def test_after_every_batch_of_hostile_traffic_the_disk_holds_what_is_known(
     assert met["restored"] > 11
     assert met["opened"]
     assert met["retired"] >= 9 if made is restless else met["retired with alarms"]
+
+
+def kept_after(first: list[Event], then: list[Event]) -> tuple[Engine, Memory]:
+    kept = Memory()
+    working = engine(SMALL, kept)
+    for events in (first, then):
+        working.apply(records(events))
+        kept.take(working.changes())
+    return working, kept
+
+
+def test_a_prediction_that_comes_again_is_remembered_by_its_monitor() -> None:
+    working, kept = kept_after([prediction(1, {"age": 1.0})], [prediction(1, {"age": 1.0})])
+    assert working._monitors["churn"]._scopes.usual(None, False).repeats  # type: ignore[union-attr]
+    assert kept_in(kept, working) == held_of(working)
+
+
+def test_a_verdict_changes_what_every_monitor_of_the_model_may_spend() -> None:
+    drifting = of_feature("age", [*normal(1, 150), *normal(2, 200, 3.0)])
+    of_another = [prediction(number, {"age": 1.0}, version="2") for number in range(400, 420)]
+    working, kept = kept_after([*drifting, *of_another], [])
+    (incident,) = working._monitors["churn"]._desk.incidents
+    working.apply(records([control("verdict", 430, incident=incident, verdict="false_alarm")]))
+    kept.take(working.changes())
+    assert kept_in(kept, working) == held_of(working)
 
 
 def test_a_record_meets_one_version_and_no_other_is_written() -> None:

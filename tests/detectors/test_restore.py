@@ -182,7 +182,7 @@ def test_bytes_that_are_no_state_are_refused(key: bytes, record: bytes) -> None:
 def test_a_state_that_lacks_the_record_of_a_monitor_is_refused() -> None:
     _, kept = kept_of([prediction(1, {"age": 1.0})], ModelConfig())
     del kept.records[b"S" + bytes(8)]
-    with pytest.raises(StateError, match="monitor 0 of model 'churn' is missing"):
+    with pytest.raises(StateError, match="monitor 0 of this state is missing"):
         engine(ModelConfig(), kept)
 
 
