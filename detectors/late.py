@@ -148,7 +148,8 @@ class Late:
 
     def losses_known(self, about: About) -> Known | None:
         """No label that came later has taught it anything."""
-        return self._losses_known.get(about.signal)
+        known = self._losses_known.get(about.signal)
+        return known.copy() if known is not None else None  # a trial goes on counting in its own
 
     def end_all(self, moment: Moment, why: Closing) -> Iterator[Step]:
         for signal in sorted(self.alarms):

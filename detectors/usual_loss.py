@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from detectors.baseline import BLOCK
 from detectors.cure import CUT, Moments, Unit
@@ -17,6 +18,9 @@ class Known(msgspec.Struct, array_like=True, frozen=True):
     unit: Unit
     usual: Moments
     lately: Moments
+
+    def copy(self) -> "Known":
+        return Known(self.unit, replace(self.usual), replace(self.lately))
 
 
 class About(NamedTuple):

@@ -10,7 +10,10 @@ import pytest
 from detectors import versions
 from detectors.config import MonitorConfig
 from detectors.engine import Engine
+from detectors.late import Late
+from detectors.scope import Scope
 from detectors.sealing import open_sealed
+from detectors.usual_loss import About
 from schemas.codec import decode_output
 from schemas.events import Alert
 from tests.detectors.events import (
@@ -20,6 +23,7 @@ from tests.detectors.events import (
     chances,
     control,
     engine,
+    labelled,
     normal,
     of_feature,
     outcome,
@@ -143,6 +147,21 @@ def test_a_verdict_changes_what_every_monitor_of_the_model_may_spend() -> None:
     working.apply(records([control("verdict", 430, incident=incident, verdict="false_alarm")]))
     kept.take(working.changes())
     assert kept_in(kept, working) == held_of(working)
+
+
+def test_what_is_known_of_the_losses_of_a_replaced_monitor_stays_as_it_was() -> None:
+    working, _ = kept_after(labelled(chances(1, 300, 0.3)), [])
+    scopes, about = working._monitors["churn"]._scopes, About("loss")
+    known = scopes.numbered(0).losses_known(about)  # type: ignore[union-attr]
+    working.apply(records([control("deploy", 301, version="2"), *labelled(chances(2, 50, 0.9), 302), outcome(7, 3.0)]))
+    late = scopes.numbered(0)
+    assert isinstance(late, Late)
+    assert not isinstance(late, Scope)
+    tried = late.losses_known(about)
+    assert tried is not None
+    assert tried == known
+    tried.lately.add(1.0)
+    assert late.losses_known(about) == known
 
 
 def test_a_record_meets_one_version_and_no_other_is_written() -> None:
