@@ -5,26 +5,26 @@ What labels tell is decided between two records, so that no cut of a batch can c
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 import msgspec
-import numpy as np
 
 from detectors import wording
 from detectors.asking import Retraining
-from detectors.baseline import BLOCK
 from detectors.causes import Turn
-from detectors.cure import CERTAIN, CUT, LOOKS, REST, WRONG, Answer, Moments, Shown, Trial, Unit
+from detectors.cure import CERTAIN, LOOKS, REST, WRONG, Answer, Shown, Trial
 from detectors.evidence import of_check
 from detectors.explaining import Explainer
-from detectors.lifecycle import Alarm, Closing, loss_floor
+from detectors.late import Late
+from detectors.lifecycle import Alarm, Closing
 from detectors.loss import Losses
 from detectors.moment import Moment
 from detectors.reports import Said, ScopeKey
 from detectors.retrain import began_at
 from detectors.scope import Scope
 from detectors.shelf import Pending
+from detectors.usual_loss import About, known_of
 from schemas.events import AlertEvent, Evidence, JsonScalar, Kind, Severity
 
 MOST_LABELS = 0.9  # of the labels of a cohort that come at all
@@ -59,11 +59,14 @@ class Monitors(Protocol):
     retraining: Retraining
     turn: Turn | None
 
-    def __iter__(self) -> Iterator[Scope]: ...
+    def __iter__(self) -> Iterator[Late]: ...
 
-    def numbered(self, number: int) -> Scope | None: ...
+    @property
+    def live(self) -> Iterable[Scope]: ...
 
-    def of_entry(self, entry: Pending) -> Iterator[Scope]: ...
+    def numbered(self, number: int) -> Late | None: ...
+
+    def of_entry(self, entry: Pending) -> Iterator[Late]: ...
 
     def parts(self, of: ScopeKey) -> list[Explainer]: ...
 
@@ -119,11 +122,11 @@ class Checks:
         if why is Closing.DEPLOYED and self._was_asked and all(case.segment is not None for case in self._cases):
             self._cases += self._without_alarm(version, moment)
 
-    def _case(self, scope: Scope, alarm: Alarm, moment: Moment) -> Case | None:
+    def _case(self, scope: Late, alarm: Alarm, moment: Moment) -> Case | None:
         if alarm.kind is not Kind.CONCEPT_DRIFT:
             return None
         key, signal, since = scope.key, alarm.signal, began_at(alarm)
-        trial = self._trial(scope, _About(signal, alarm.base, since, moment.at))
+        trial = self._trial(scope, About(signal, alarm.base, since, moment.at))
         return Case(scope.number, signal, alarm.id, key.segment, key.version, None, since, trial) if trial else None
 
     def _without_alarm(self, version: str | None, moment: Moment) -> Iterator[Case]:
@@ -131,7 +134,7 @@ class Checks:
         wholes = [scope for scope in self._monitors if scope.key.segment is None and not scope.key.challenger]
         live = [scope for scope in wholes if not scope.retired and scope.key.version != version] or wholes
         scope = max(live, key=lambda one: (one.seen_at, one.number), default=None)
-        trial = self._trial(scope, _About("loss", 0.0, 0, moment.at)) if scope is not None else None
+        trial = self._trial(scope, About("loss", 0.0, 0, moment.at)) if scope is not None else None
         if scope is not None and trial is not None:
             trial.begin(moment.now)
             yield Case(scope.number, "loss", NO_ALARM, None, scope.key.version, version, 0, trial)
@@ -142,13 +145,13 @@ class Checks:
         turn = self._monitors.turn
         return any(turn is None or when > turn.at for when in self._monitors.retraining.asked.last.values())
 
-    def _trial(self, scope: Scope, about: "_About") -> Trial | None:
+    def _trial(self, scope: Late, about: About) -> Trial | None:
         """What is known by now, by segment: what was usual, and what the losses are since the change."""
-        own = _known(scope.explainer, about)
+        own = scope.losses_known(about)
         if own is None:
             return None
         parts = self._monitors.parts(scope.key) if scope.key.segment is None and self._by is not None else []
-        known = {part.key.segment: _known(part, about) for part in parts if self._names(part.key)}
+        known = {part.key.segment: known_of(part, about) for part in parts if self._names(part.key)}
         sides = {str(segment): one for segment, one in known.items() if one is not None} or {REST: own}
         usual = {REST: own.usual, **{segment: one.usual for segment, one in sides.items()}}
         lately = {segment: one.lately for segment, one in sides.items()}
@@ -171,7 +174,7 @@ class Checks:
             if case.answer is None and own is not None and not math.isnan(loss):
                 self._add(case, key, entry.time, now, own, stratum if case.segment is None else REST, loss)
 
-    def _add(self, case: Case, key: str, made: int, now: int, scope: Scope, stratum: str, loss: float) -> None:
+    def _add(self, case: Case, key: str, made: int, now: int, scope: Late, stratum: str, loss: float) -> None:
         trial = case.trial
         if scope.number == case.scope:
             if made >= case.since:
@@ -199,11 +202,11 @@ class Checks:
             if case.answer is None and moment.now - case.trial.begun > self._horizon_ms + case.trial.wait_ms:
                 yield from self._tell(case, case.trial.shown()._replace(answer=Answer.NOT_SHOWN), moment)
         versions = {case.version for case in self._cases if case.answer is Answer.NOT_CURED}
-        for scope in self._monitors if versions else ():
+        for scope in self._monitors.live if versions else ():
             if scope.key.version in versions:
                 yield from scope.tick(moment, pending)
 
-    def asking(self, scope: Scope) -> list[Alarm]:
+    def asking(self, scope: Late) -> list[Alarm]:
         """Its own, but for those under trial; and those of other versions that it was to cure and has not."""
         tried = {case.alarm for case in self._cases if case.scope == scope.number}
         alarms = [alarm for alarm in scope.alarms.values() if alarm.id not in tried]
@@ -253,7 +256,7 @@ class Checks:
         if shown.answer is Answer.WORSE:
             yield from self._recommend(scope, case, moment, _of_rollback(moment, detail, shown))
 
-    def _recommend(self, scope: Scope, case: Case, moment: Moment, evidence: Evidence) -> Iterator[Said]:
+    def _recommend(self, scope: Late, case: Case, moment: Moment, evidence: Evidence) -> Iterator[Said]:
         """To go back, once a deployment, whichever case shows it first."""
         if not self._recommended:
             self._recommended = True
@@ -271,50 +274,8 @@ class Checks:
 
 
 class _Open(NamedTuple):
-    scope: Scope
+    scope: Late
     alarm: Alarm
-
-
-class _Known(NamedTuple):
-    unit: Unit
-    usual: Moments
-    lately: Moments
-
-
-class _About(NamedTuple):
-    """Losses by this signal since a time, as far as they have come by a place in the batch."""
-
-    signal: str
-    base: float  # what had become usual, from the baseline
-    since: int
-    at: int
-
-
-def _known(explainer: Explainer, about: _About) -> _Known | None:
-    """What is usual, and whole blocks of what came since that time as far as they are remembered."""
-    groups = explainer.watched.groups
-    group = next((group for group in groups if any(one.signal == about.signal for one in group.columns)), None)
-    if group is None or not group.baseline.ready(0):
-        return None
-    baseline = group.baseline
-    mean, scale, n = float(baseline.mean[0]), float(baseline.scale[0]), int(baseline.n[0])
-    first, _ = explainer.losses_since(about.since, about.at)
-    levels, counts, row = group.levels(0)
-    lately = row + BLOCK * np.arange(len(levels)) >= first
-    levels, counts = levels[lately], counts[lately]
-    if group.rate:  # a level is a rounded count, which can be had back
-        ones = float(np.rint((levels / 2.0 + mean) * counts).sum())
-        unit = Unit(True, scale, loss_floor(True), 1.0)
-        return _Known(unit, Moments.of(n, mean + about.base, 0.0), Moments(int(counts.sum()), ones, ones))
-    with np.errstate(over="ignore", invalid="ignore"):
-        means = mean + scale * levels
-        spreads = scale * np.maximum(1.0, means / mean if mean > 0.0 else 1.0)  # larger losses vary more
-        squares = float((counts * (means * means + spreads * spreads)).sum())
-    usual = mean + about.base * scale
-    unit = Unit(False, scale, loss_floor(False) * scale, usual + CUT * scale)
-    return _Known(
-        unit, Moments.of(n, usual, scale * scale), Moments(int(counts.sum()), float((counts * means).sum()), squares)
-    )
 
 
 def _of_rollback(moment: Moment, detail: dict[str, JsonScalar], shown: Shown) -> Evidence:

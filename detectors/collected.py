@@ -29,7 +29,6 @@ class Collected:
     """``repeats``: whether one that was taken before came again since the newest prediction."""
 
     def __init__(self) -> None:
-        self.seen_at = 0  # stream time of the newest one
         self.repeats = False
         self.last: Position | None = None  # of the newest one before this batch
         self._items: list[Item] = []
@@ -44,7 +43,6 @@ class Collected:
         return bool(self._items or self._parts)
 
     def add(self, item: Item) -> None:
-        self.seen_at = item[1]
         if self.repeats:
             self._repeated.append(len(self._items))
             self.repeats = False
@@ -52,7 +50,6 @@ class Collected:
 
     def add_rows(self, rows: Stretch, start: int, stop: int) -> None:
         """Many at once."""
-        self.seen_at = rows.at(stop - 1)[0]
         before = self._parts[-1] if self._parts and not self._items else None
         if before is not None and before.rows is rows and before.stop == start and not self.repeats:
             before.stop = stop  # detectors like them long

@@ -4,10 +4,10 @@ The shell hands over records in the order of (append time, topic rank, offset) a
 them into batches, how often it restarts and what its clock says make no difference to a single byte.
 """
 
-from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from heapq import heapify, heappop, heappush, heapreplace
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -19,55 +19,33 @@ from detectors.banks.contract import StateError, StateVersionError
 from detectors.baseline import Baseline
 from detectors.config import MonitorConfig
 from detectors.counts import Applied, Counts
-from detectors.effects import Decided, Effect
+from detectors.effects import Decided, effect_of
 from detectors.join import Fate, Join
 from detectors.kept import Changes, Kept
 from detectors.learning import Recordings
 from detectors.moment import Item
-from detectors.monitor import Monitor, MonitorState
+from detectors.monitor import Monitor
+from detectors.monitor_state import MonitorState
 from detectors.rows import Stretch
 from detectors.sealing import open_sealed, seal
 from detectors.shelf import Room, Shelf
 from detectors.signing import NO_KEYS, Keys
 from detectors.together import Together
-from schemas.codec import Decoder, Rejection, dead_letter, encode
-from schemas.events import (
-    Alert,
-    Audit,
-    Control,
-    ControlAction,
-    DeadLetter,
-    Input,
-    Metrics,
-    Output,
-    Retrain,
-    Rollback,
-    Signal,
-)
+from schemas.codec import Decoder, Rejection, dead_letter
+from schemas.events import Control, ControlAction, Input
 from schemas.parsed import Parsed
 from schemas.reasons import AuditResult, DeadLetterReason
 from schemas.records import RecordLike
-from schemas.sizes import fit
 from schemas.times import TS_END, TS_MIN
-from schemas.topics import VALUE_BYTES_MAX, Stream, TopicNames
+from schemas.topics import Stream, TopicNames
 
 _APPLIED = Fate.APPLIED  # a look into an enum costs more than most of what a record needs
 
-STATE_VERSION = 5  # of everything that the core keeps; the shell migrates or refuses another one
+STATE_VERSION = 6  # of everything that the core keeps; the shell migrates or refuses another one
 BLOCK = 512  # records decoded, looked up and taken in together: many ids at once, and still in the processor's cache
 _MONITOR = b"M"  # keys of what is kept begin with what it is
 _ENGINE = b"E"
 _PACK = msgspec.msgpack.Encoder().encode
-
-_STREAMS: Mapping[type[Output], Stream] = {
-    Alert: Stream.ALERTS,
-    Retrain: Stream.RETRAIN,
-    Rollback: Stream.RETRAIN,
-    Signal: Stream.SIGNALS,
-    Metrics: Stream.METRICS,
-    DeadLetter: Stream.DEAD_LETTERS,
-    Audit: Stream.AUDIT,
-}
 
 
 class EngineStats(NamedTuple):
@@ -145,7 +123,8 @@ class Engine:
                 continue
             wanted: list[tuple[Shelf, str, bytes]] = []
             if self._room.kept is not None:
-                monitor.want_rows(own, wanted)
+                for name in own.ids:
+                    monitor.joins[0].shelf.want(name, wanted)
                 self._room.fetch(wanted)
             for fate, ended in monitor.take_rows(own, decided).items():
                 count.add_ends(fate, ended)
@@ -310,15 +289,25 @@ class Engine:
 
     # -- state, between two batches -----------------------------------------------------------------------------------
 
+    def make_ready(self, models: int) -> bool:
+        """Makes ready what so many of the models that have changed are to write; says whether there are more of them.
+
+        With thousands of them that takes long, and need not be done in one go. What changes again is made ready again.
+        """
+        if self._room.kept is None:
+            self._unsaved = {}
+        for model in list(islice(self._unsaved, models)):
+            self._room.put(_MONITOR + model.encode(), _PACK(self._unsaved.pop(model).state()))
+        return bool(self._unsaved)
+
     def changes(self) -> Changes:
         """What has changed since this was asked last, to be written as one. ``kept`` must show it from then on."""
-        unsaved, self._unsaved = self._unsaved, {}
+        self.make_ready(len(self._unsaved))
+        if self._room.kept is None:
+            return Changes([], [])
         changes = self._room.changes()
-        if self._room.kept is not None:
-            changes.puts.append((_ENGINE, seal(_PACK(self._state))))
-            changes.puts.extend(self._audit.changes())
-            for model, monitor in unsaved.items():
-                changes.puts.append((_MONITOR + model.encode(), seal(_PACK(monitor.state()))))
+        changes.puts.append((_ENGINE, seal(_PACK(self._state))))
+        changes.puts.extend(self._audit.changes())
         return changes
 
     def _restore(self, kept: Kept) -> None:
@@ -332,8 +321,7 @@ class Engine:
             self._audit.restore(kept)
             states = msgspec.msgpack.Decoder(MonitorState)
             held = [
-                (key[len(_MONITOR) :].decode(), states.decode(open_sealed(record)))
-                for key, record in kept.scan(_MONITOR)
+                (key[len(_MONITOR) :].decode(), states.decode(open_sealed(row))) for key, row in kept.scan(_MONITOR)
             ]
             for model, state in sorted(held, key=lambda item: item[1].number):
                 recorded = self._recordings.of(model)
@@ -378,16 +366,4 @@ def _decided_by(touched: dict[str, Monitor]) -> list[Decided]:
 def _applied(decided: list[Decided], counts: dict[str, Counts], touched: dict[str, Monitor]) -> Applied:
     decided.extend(_decided_by(touched))
     decided.sort(key=lambda event: event.at)  # stable: what one record caused stays in the order it was decided
-    return Applied([_effect(event) for event in decided], counts, [event.at for event in decided])
-
-
-def _effect(decided: Decided) -> Effect:
-    event = decided.event
-    if isinstance(event, DeadLetter):
-        key = None if event.key is None else b64decode(event.key)
-    else:
-        key = event.model.encode()
-    value = encode(event)
-    if len(value) > VALUE_BYTES_MAX:  # a text of a megabyte that is told twice: whoever wrote it must not stop the rest
-        value = encode(fit(event, VALUE_BYTES_MAX))
-    return Effect(_STREAMS[type(event)], event.id, key, value)
+    return Applied([effect_of(event) for event in decided], counts, [event.at for event in decided])

@@ -11,7 +11,7 @@ from detectors.budget import in_unit
 from detectors.config import ModelConfig
 from detectors.corrections import Corrections
 from detectors.course import AT_ONCE, Course, course
-from detectors.cure import TWO_SIDED_95, Shown
+from detectors.cure import TWO_SIDED_95, Shown, Unit
 from detectors.group import Found, Group, Recent
 from detectors.lifecycle import RECOVERED_ROWS, Alarm, Closing, Past, loss_floor
 from detectors.likeness import Name
@@ -176,23 +176,23 @@ def of_end(before: Evidence, why: Closing, opened_ts: int, now: int, rows: int |
     return ended
 
 
-def amended(alarm: Alarm, group: Group, index: int, corrections: Corrections) -> Evidence | None:
+def amended(alarm: Alarm, unit: Unit, corrections: Corrections) -> Evidence | None:
     """What an alarm about a loss rests on with what corrected labels have changed, where that is worth a word."""
     before, began = alarm.evidence, alarm.evidence.change_point
     if began is None or before.effect is None:
         return None
-    labels, more = corrections.between(began.ts, alarm.judged_until, group.columns[index].signal)
-    scale = 1.0 if group.rate else float(group.baseline.scale[index])
+    labels, more = corrections.between(began.ts, alarm.judged_until, alarm.signal)
+    scale = 1.0 if unit.rate else unit.spread
     whole = more / max(1, alarm.opened_row - alarm.row + 1) / scale
     change = whole - alarm.amended
-    if not abs(change) >= loss_floor(group.rate) / 2.0:
+    if not abs(change) >= loss_floor(unit.rate) / 2.0:
         return None
     alarm.amended = whole
     detail: dict[str, JsonScalar] = {**before.detail, "corrected_labels": labels}
-    for name, unit in (("after", scale), ("effect_low", 1.0), ("effect_high", 1.0)):
+    for name, size in (("after", scale), ("effect_low", 1.0), ("effect_high", 1.0)):
         known = detail.get(name)
         if isinstance(known, float):
-            detail[name] = known + change * unit
+            detail[name] = known + change * size
     return msgspec.structs.replace(before, effect=before.effect + change, detail=detail)
 
 

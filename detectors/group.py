@@ -29,6 +29,7 @@ PARAMETERS: dict[str, dict[str, float | int | str | bool]] = {"page_hinkley": {"
 
 
 _NOTHING: Matrix = np.empty((0, 0))
+_NO_NUMBERS = bytes(4)  # packed
 
 
 class Found(NamedTuple):
@@ -315,10 +316,12 @@ class Group:
 
     def state(self, wanted: int) -> GroupState:
         """``wanted``: so many of the last blocks may still be asked for by ``recent``."""
+        if not self.columns:  # as a third of the groups never have one
+            return GroupState(0, self.baseline.rows, 0, 0, _NO_NUMBERS, [])
         blocks = self._history.blocks
         wanted = min(wanted, blocks, HISTORY)
-        shapes = [self._shapes.numbers()] if self.columns else []
-        numbers = pack(np.concatenate((self.baseline.numbers(), *shapes, *self._history.numbers(wanted))))
+        known = self.baseline.numbers(), self._shapes.numbers(), *self._history.numbers(wanted)
+        numbers = pack(np.concatenate(known))
         banks = [bank.snapshot() for _, bank in self._banks]
         if self._watch is not None:
             banks.append(self._watch.snapshot())

@@ -73,9 +73,11 @@ class History:
 
     def numbers(self, wanted: int) -> tuple[NDArray[np.number[Any]], ...]:
         """All there is to know but for ``blocks``: counts and levels, and of so many last blocks the rest."""
-        counts, places = self._counts[: self.blocks], self._places(wanted)
-        asked = (self._sums[places].ravel(), self._far[places].ravel(), self._counts[places, OUTSIDE].ravel())
-        return counts[:, :OUTSIDE].ravel(), *(asked if wanted else ())
+        counts = self._counts[: self.blocks, :OUTSIDE].ravel()
+        if not wanted:
+            return (counts,)
+        places = self._places(wanted)
+        return counts, self._sums[places].ravel(), self._far[places].ravel(), self._counts[places, OUTSIDE].ravel()
 
     @classmethod
     def of(cls, blocks: int, wanted: int, numbers: Row) -> "History":

@@ -95,11 +95,9 @@ def learn(config: ModelConfig, origin: Origin, rows: Sequence[Row]) -> Learned:
     rule = configured(config) or _found_out(config, rows)
     features = list(_features(config, rows))
     taught, drifts = _taught(config, rows, rule, None, features)
-    states: dict[str | None, bytes] = {None: _encode(taught.state(retired=False))}
+    states: dict[str | None, bytes] = {None: _encode(taught.state())}
     for segment, those in _by_segment(config, rows):
-        states[segment] = _encode(
-            _taught(config, those, rule, segment, list(_features(config, those)))[0].state(retired=False)
-        )
+        states[segment] = _encode(_taught(config, those, rule, segment, list(_features(config, those)))[0].state())
     ready = taught.ready()
     return Learned(
         origin=origin,

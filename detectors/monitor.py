@@ -2,7 +2,6 @@
 
 from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
 from zlib import crc32
 
 import msgspec
@@ -10,22 +9,24 @@ import numpy as np
 
 from detectors.answers import answered
 from detectors.config import ModelConfig
-from detectors.desk import Desk, DeskState
+from detectors.desk import Desk
 from detectors.effects import Decided
-from detectors.flow import Flow, FlowState
-from detectors.join import Ended, Fate, Join, JoinCounts, JoinState, Labelled, told_limits
+from detectors.flow import Flow
+from detectors.join import Fate, Join, JoinCounts, JoinState, Labelled, told_limits
+from detectors.late import Late
 from detectors.learning import Learned
 from detectors.lifecycle import Closing
-from detectors.loss import LossRule
 from detectors.moment import Item, Moment
-from detectors.mutes import Mute, Mutes
-from detectors.pairs import Held, Pairs
+from detectors.monitor_state import MonitorState
+from detectors.mutes import Mutes
+from detectors.pairs import Pairs
 from detectors.reports import Said, of_model
 from detectors.rows import Stretch
 from detectors.scope import Scope
 from detectors.shelf import Pending, Room, Shelf
 from detectors.tally import Level
-from detectors.versions import Scopes, ScopesState
+from detectors.versions import Scopes
+from detectors.window_end import WindowEnd
 from schemas.events import Control, ControlAction, Outcome, Prediction, Role
 from schemas.parsed import Parsed
 from schemas.reasons import AuditResult
@@ -38,33 +39,6 @@ _CLOSINGS = {
     ControlAction.ROLLBACK: Closing.ROLLED_BACK,
     ControlAction.BASELINE: Closing.NEW_BASELINE,
 }
-
-
-class _Closing(NamedTuple):
-    """The end of a window, and what the join knew then of the champion and of its challengers."""
-
-    moment: Moment
-    end: int
-    own: dict[str, int]
-    of_challengers: dict[str, int]
-    limits: list[Ended]
-
-
-class MonitorState(msgspec.Struct, array_like=True, frozen=True):
-    number: int
-    config: int  # a checksum: under another configuration the detectors begin afresh
-    join: JoinState
-    challengers: JoinState
-    told: JoinCounts
-    challenged: bool
-    window_end: int
-    scopes: ScopesState
-    rule: LossRule | None
-    held: list[Held]
-    mutes: list[Mute]
-    flow: FlowState
-    desk: DeskState
-    now: int
 
 
 class Monitor:
@@ -94,7 +68,6 @@ class Monitor:
         self._window_ms = duration_ms(config.metrics_window)
         self._window_end = 0
         self._scopes = Scopes(model, config, room, number, recorded)
-        self.scopes: Iterable[Scope] = self._scopes
         self._checks = self._scopes.checks
         self._pairs = Pairs(config, self.joins, self._scopes, self._checks)
         self._mutes = Mutes()
@@ -102,14 +75,19 @@ class Monitor:
         self._desk = Desk(model, config)
         self._now = 0
         self._waiting = Level()
-        self._closings: deque[_Closing] = deque()  # of windows that ended between rows that wait to be decided
-        self._orphaned: Sequence[Scope] = ()  # with alarms opened under another configuration
+        self._closings: deque[WindowEnd] = deque()  # of windows that ended between rows that wait to be decided
+        self._orphaned: Sequence[Late] = ()  # with alarms opened under another configuration
         self._before: MonitorState | None = None  # what was read under it, as long as they are not resolved
 
     @property
     def joins(self) -> tuple[Join, Join]:
         """Of the champion, and of its challengers."""
         return self._join, self._challengers
+
+    @property
+    def scopes(self) -> Iterable[Scope]:
+        """Those that watch."""
+        return self._scopes.live
 
     @property
     def pending(self) -> int:
@@ -164,11 +142,6 @@ class Monitor:
         if self._checks.ready:
             self._tell(self._checks.look(Moment.of(item)), decided)
         return fate
-
-    def want_rows(self, rows: Stretch, wanted: list[tuple[Shelf, str, bytes]]) -> None:
-        """The same as ``want``, of rows of a table."""
-        for name in rows.ids:
-            self._join.shelf.want(name, wanted)
 
     def take_rows(self, rows: Stretch, decided: list[Decided]) -> Counter[Fate]:
         """Takes in rows of a table in order: many at once where nothing comes between them, else one by one."""
@@ -241,16 +214,16 @@ class Monitor:
             self._closings.append(closing)
         return True
 
-    def _closing(self, moment: Moment) -> "_Closing | None":
+    def _closing(self, moment: Moment) -> WindowEnd | None:
         """Of the window that is over; none of what was before the first record."""
         end, start = self._window_end, moment.now - moment.now % self._window_ms
         self._window_end, self._pairs.window = start + self._window_ms, start
         if not end:
             return None
         figures = self._join.figures(), self._challengers.figures()
-        return _Closing(moment, end, *figures, told_limits(self.joins, self._told))
+        return WindowEnd(moment, end, *figures, told_limits(self.joins, self._told))
 
-    def _closed(self, closing: "_Closing") -> Iterator[Decided]:
+    def _closed(self, closing: WindowEnd) -> Iterator[Decided]:
         moment, end, own, of_challengers, limits = closing
         yield from self._desk.tick(moment)
         yield from self._desk.said(step for scope in self._scopes for step in scope.amended(moment))
@@ -274,7 +247,7 @@ class Monitor:
         fate, label = join.predict(event.id, entry)
         if fate is not _APPLIED:
             if fate is not Fate.LATE:
-                scope.collected.repeats = True
+                scope.collected.repeats = scope.changed = True
             return fate
         if not challenger:
             self._tell(self._flow.predicted(item, self._mutes), decided)
@@ -333,7 +306,7 @@ class Monitor:
         if closes:
             decided.extend(self._close_windows(item))
         decided.extend(self._desk.said(self._checks.due(moment, self._join.unanswered)))
-        for scope in self._scopes:
+        for scope in self._scopes.live:
             decided.extend(scope.tick(moment, self._join.unanswered))
         return decided, due or bool(expired or decided) or self._desk.remembered != remembered
 

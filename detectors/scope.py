@@ -13,18 +13,18 @@ import msgspec
 
 from detectors import wording
 from detectors.asking import Asker, Here, Retraining
-from detectors.awaited import Awaited, AwaitedState
-from detectors.causes import NOT_KNOWN, Basis
+from detectors.awaited import Awaited
+from detectors.causes import NOT_KNOWN
 from detectors.collected import Collected
 from detectors.config import ModelConfig
-from detectors.corrections import Correction, Corrections
 from detectors.effects import Decided
 from detectors.encoding import Column
-from detectors.evidence import amended, borne_out, named, of_finding
+from detectors.evidence import borne_out, named, of_finding
 from detectors.explaining import LOOKS, Around, Explainer, is_news
 from detectors.group import Found
 from detectors.happening import Happening
 from detectors.join import Labelled
+from detectors.late import Late, ScopeState
 from detectors.learning import Learned
 from detectors.lifecycle import (
     BY_LABELS,
@@ -32,109 +32,74 @@ from detectors.lifecycle import (
     Alarm,
     Closing,
     Disposition,
-    Lifecycle,
     LifecycleState,
     Suspect,
     blocks_since,
     floor_of,
-    loss_floor,
     severity_of,
 )
 from detectors.likeness import NAMED_BLOCKS, Name
 from detectors.loss import Losses
 from detectors.moment import Item, Moment
 from detectors.mutes import Mutes
-from detectors.reports import FROM_STREAM, Origin, Reports, Said, ScopeKey, Step
+from detectors.reports import Said, ScopeKey, Step
+from detectors.rows import Stretch
 from detectors.shelf import Pending
-from detectors.tally import Labels, Level
-from detectors.watched import Loss, Watched, WatchedState
-from detectors.windows import Archive, Book, BookState, Counted
-from schemas.events import AlertEvent, Evidence, LabelCounts, Position
+from detectors.tally import Level
+from detectors.usual_loss import LOSSES, About, Known, known_of
+from detectors.watched import Loss, Watched
+from detectors.windows import Archive
+from schemas.events import AlertEvent, Evidence, LabelCounts
 
 
-class ScopeState(msgspec.Struct, array_like=True, frozen=True):
-    key: ScopeKey
-    retired: bool
-    seen_at: int
-    watched: WatchedState
-    lifecycle: LifecycleState
-    book: BookState
-    joined: int
-    delays: list[int]
-    last: Position | None
-    repeats: bool
-    origin: Origin = FROM_STREAM
-    awaited: AwaitedState = {}
-    basis: Basis = Basis()
-    corrections: list[Correction] = []
+class Scope(Late):
+    """State and logic of one monitor that watches."""
 
-
-class Scope:
-    """State and logic of one monitor."""
+    retired = False
 
     def __init__(
         self, key: ScopeKey, config: ModelConfig, retraining: Retraining, number: int, archive: Archive, around: Around
     ) -> None:
-        self.key = key
-        self.number = number  # of the model's scopes, in the order in which they were met
-        self.retired = False  # replaced by a deployment or a new baseline: counts late labels, decides nothing
-        self.reports = Reports(key)
+        super().__init__(key, number, archive)
         self._config = config
         self._around = around
         self.collected = Collected()
-        self.predicted, self.predicted_rows = self.collected.add, self.collected.add_rows
         self._losses: list[Loss] = []
-        self._lifecycle = Lifecycle()
         self._watched = Watched(config, self._lifecycle, segment=key.segment is not None)
         self.allow_anew = self._watched.allow_anew
         self._awaited = Awaited(config)
         self.explainer = Explainer(key, self._watched, self._lifecycle, around)
         self._asker = Asker(retraining, self.explainer, self.reports)
-        self.book = Book(archive)
-        self.labels = Labels()
-        self._corrections = Corrections()
-
-    @property
-    def seen_at(self) -> int:
-        """Stream time of the newest prediction."""
-        return self.collected.seen_at
-
-    @property
-    def alarms(self) -> dict[str, Alarm]:
-        return self._lifecycle.alarms
 
     # -- state, between two batches ---------------------------------------------------------------------------------
 
     def state(self) -> ScopeState:
-        return ScopeState(
-            self.key,
-            self.retired,
-            self.collected.seen_at,
-            self._watched.state(retired=self.retired),
-            self._lifecycle.state(),
-            self.book.state(),
-            self.labels.joined,
-            list(self.labels.delays),
-            self.collected.last,
-            self.collected.repeats,
-            self.reports.origin,
-            self._awaited.state,
-            self.explainer.basis,
-            self._corrections.state(),
+        return msgspec.structs.replace(
+            super().state(),
+            watched=self._watched.state(),
+            last=self.collected.last,
+            repeats=self.collected.repeats,
+            awaited=self._awaited.state,
+            basis=self.explainer.basis,
         )
 
     def restore(self, state: ScopeState) -> None:
-        self.retired = state.retired
-        self.collected.seen_at = state.seen_at
+        assert state.watched is not None, "it has been replaced, and watches no more"
+        super().restore(state)
         self._watched.restore(state.watched)
-        self._lifecycle.restore(state.lifecycle)
-        self.book.restore(state.book)
-        self.labels = Labels.of(state.joined, state.delays)
         self.collected.last, self.collected.repeats = state.last, state.repeats
-        self.reports.origin = state.origin
         self._awaited.state = state.awaited
         self.explainer.basis = state.basis
-        self._corrections = Corrections(state.corrections)
+
+    def replaced(self) -> ScopeState:
+        """What stays of it when another one comes: late labels have to be counted, alarms on the loss may be tried."""
+        known = {signal: self.losses_known(About(signal)) for signal in LOSSES}
+        return msgspec.structs.replace(
+            super().state(),
+            lifecycle=LifecycleState(self.alarms, {}),
+            corrections=self._corrections.state() if self.alarms else [],
+            losses={signal: losses for signal, losses in known.items() if losses is not None},
+        )
 
     def start_from(self, learned: Learned) -> None:
         """A baseline that was recorded, where it has enough of this segment; before anything has come."""
@@ -148,55 +113,35 @@ class Scope:
 
     # -- taking in ----------------------------------------------------------------------------------------------------
 
+    def predicted(self, item: Item) -> None:
+        self.seen_at, self.changed = item[1], True
+        self.collected.add(item)
+
+    def predicted_rows(self, rows: Stretch, start: int, stop: int) -> None:
+        """Many at once."""
+        self.seen_at, self.changed = rows.at(stop - 1)[0], True
+        self.collected.add_rows(rows, start, stop)
+
     def joined(self, item: Item, losses: Losses, rate: bool, label: Labelled, entry: Pending) -> None:
-        """A prediction met its final label. A weight of nothing says nothing to a detector."""
-        predicted_at, weight = entry.time, label.weight
+        """A weight of nothing says nothing to a detector."""
         if self._watched.rate_loss not in (None, rate):  # a recorded baseline took the labels for those of another task
             self._watched.forget_losses()
             self.explainer.forget_losses()
         self._watched.rate_loss = rate
-        self.labels.add(item[0], max(0, item[1] - predicted_at))
-        self.book.window.lost(Counted(losses.loss, losses.log_loss, weight))
-        if weight > 0:
-            self._losses.append(Loss(item, losses, label.label, predicted_at, entry.offset))
-
-    def corrected(self, predicted_at: int, counted_in: int, current: int, before: Counted, after: Counted) -> None:
-        """A label turned out to be another one. Windows are named by their start."""
-        self.book.corrected(counted_in, current, before, after)
-        change = after.loss - before.loss, after.log_loss - before.log_loss
-        self._corrections.add(Correction(predicted_at, *change))
-
-    @property
-    def is_corrected(self) -> bool:
-        """Whether corrected labels are remembered."""
-        return bool(self._corrections)
-
-    def amended(self, moment: Moment) -> Iterator[Step]:
-        """What corrected labels make of an alarm about the loss; detectors cannot take back what they saw."""
-        for group in self._watched.of_losses if self._corrections else ():
-            for index, column in enumerate(group.columns):
-                alarm = self.alarms.get(column.signal)
-                shown = amended(alarm, group, index, self._corrections) if alarm is not None else None
-                if alarm is None or shown is None:
-                    continue
-                if (shown.effect or 0.0) < loss_floor(group.rate) / 2.0:
-                    yield self.end(moment, column.signal, Closing.LABELS, shown)
-                else:
-                    alarm.evidence = shown
-                    summary = wording.amended(self.key.model, column, shown, group.rate)
-                    yield self.reports.step(moment, AlertEvent.AMENDED, alarm, summary)
+        super().joined(item, losses, rate, label, entry)
+        if label.weight > 0:
+            self._losses.append(Loss(item, losses, label.label, entry.time, entry.offset))
 
     # -- deciding -----------------------------------------------------------------------------------------------------
 
     @property
     def busy(self) -> bool:
-        """Whether anything was taken in since the last time."""
         return bool(self.collected.waits or self._losses or self.labels.news)
 
     def unfit(self) -> Sequence[Decided]:
         """Where what was taken in since the last time does not come as a recorded baseline has it; before it is run."""
         missed = list(self._awaited.look(self.collected.waiting, self._watched.rows.rows))
-        if self.retired or not missed:
+        if not missed:
             return ()
         rows = self._config.baseline_rows
         return [
@@ -213,22 +158,18 @@ class Scope:
         return merge(self._run_rows(), self._run_losses(), key=attrgetter("at"))  # stable: rows before losses
 
     def settle(self) -> None:
-        """The batch has been lived through."""
         self.collected.see(self.book.window)
-        self.labels.settle()
+        super().settle()
         self._watched.settle()
         self.explainer.judged = []
         self.collected.settle()
 
     def tick(self, moment: Moment, pending: int) -> Iterator[Decided]:
         """What the passing of time alone decides."""
-        if not self.retired:
-            yield from self._retrain(moment, pending)
+        yield from self._retrain(moment, pending)
 
     def live(self, happening: Happening, pending: Level, mutes: Mutes) -> Iterable[Said]:
         """Lives through what one record made happen."""
-        if self.retired:
-            return ()
         muted = partial(mutes.holds, self.key.segment or "")
         if happening.found is not None:
             return self._found(happening, happening.found, muted, pending.at(happening.at))
@@ -245,7 +186,7 @@ class Scope:
         if parts:
             self.explainer.began(parts[0][0].at(0)[0])
         for rows, repeated in parts:
-            yield from self._watched.predicted(rows, repeated, alone=alone and not self.retired)
+            yield from self._watched.predicted(rows, repeated, alone=alone)
 
     def _run_losses(self) -> Iterator[Happening]:
         losses, self._losses = self._losses, []
@@ -348,10 +289,6 @@ class Scope:
         looks = name.words if name is not None else ""
         return wording.opened(self.key.model, column, alarm.evidence, at.group.rate, looks)
 
-    def end_all(self, moment: Moment, why: Closing) -> Iterator[Step]:
-        for signal in sorted(self._lifecycle.alarms):
-            yield self.end(moment, signal, why)
-
     def end(
         self,
         moment: Moment,
@@ -361,12 +298,13 @@ class Scope:
         row: int | None = None,
         summary: str | None = None,
     ) -> Step:
-        """``shown`` is what the recent rows say, up to this row, where it is they that end it."""
-        alarm = self._lifecycle.close(signal, moment.now, recovered=why is Closing.RECOVERED)
-        if why not in REPLACED or alarm.kind not in BY_LABELS:  # labels of what was replaced come late, and as bad
+        # Labels of what was replaced come late, and as bad.
+        if why not in REPLACED or self.alarms[signal].kind not in BY_LABELS:
             self._watched.watch_again(signal)
-        rows = None if row is None else row - alarm.opened_row
-        return self.reports.ended(moment, alarm, shown or alarm.evidence, why, rows, summary)
+        return super().end(moment, signal, why, shown, row, summary)
+
+    def losses_known(self, about: About) -> Known | None:
+        return known_of(self.explainer, about)
 
     def _retrain(self, moment: Moment, pending: int) -> Iterator[Decided]:
         if self.key.segment is not None or self.key.challenger:
@@ -380,13 +318,5 @@ class Scope:
         yield from self._asker.ask(Here(moment, newest or moment.position, labels, rows), alarms)
 
     def close_window(self, moment: Moment, start: int, end: int, whole_model: dict[str, int]) -> Iterator[Decided]:
-        """What the window held, where anything happened in it, and before that what was amended meanwhile."""
         self.collected.see(self.book.window, moment.at)
-        for since, window in self.book.close(start, {} if self.key.segment else whole_model, moment.now):
-            yield self.reports.metrics(moment, self.number, window, since, since + end - start)
-
-    def adopt(self, state: ScopeState) -> None:
-        """Takes over the alarms of a configuration before."""
-        self.retired = True
-        self._lifecycle.restore(state.lifecycle)
-        self.reports.origin = state.origin
+        yield from super().close_window(moment, start, end, whole_model)

@@ -14,13 +14,15 @@ from detectors.config import WARM_UP, ModelConfig
 from detectors.effects import Decided
 from detectors.explaining import Explainer
 from detectors.happening import Happening
+from detectors.late import Late, ScopeState
 from detectors.learning import Learned
 from detectors.lifecycle import Alarm
 from detectors.loss import LossRule
 from detectors.moment import Moment
 from detectors.reports import FROM_STREAM, Reports, ScopeKey, of_model
 from detectors.retrain import Asked, Policy
-from detectors.scope import Scope, ScopeState
+from detectors.scope import Scope
+from detectors.scope_records import Records
 from detectors.shelf import Pending, Room
 from detectors.windows import Archive, clear_all
 from schemas.events import NAME_CHARACTERS_MAX, Control, Prediction, Verdict
@@ -34,7 +36,7 @@ SCOPES_MAX = 2_000  # versions times segment values; beyond it only the whole mo
 
 
 class ScopesState(msgspec.Struct, array_like=True, frozen=True):
-    scopes: list[tuple[int, ScopeState]]
+    scopes: list[int]  # their numbers: each has a record of its own
     opened: int
     segment_values: list[tuple[tuple[str | None, str, bool], int]]
     deployed: str | None
@@ -64,34 +66,37 @@ class Scopes:
         self._model_number = number
         self._window_ms, self._horizon_ms = duration_ms(config.metrics_window), duration_ms(config.label_horizon)
         self._by_key: dict[ScopeKey, Scope] = {}
-        self._by_number: dict[int, Scope] = {}  # with those retired
-        self._busy: list[Scope] = []
+        self._by_number: dict[int, Late] = {}  # with those retired
+        self._busy: list[Late] = []
+        self._records = Records(room, number)
         self._opened = 0
         self._segment_values: dict[tuple[str | None, str, bool], int] = {}
         # What most predictions share is looked up once: the scopes of a version without segments.
         self._usual: dict[str | None, Scope] = {}
         self.checks = Checks(self, next(iter(config.segments), None), self._horizon_ms)
 
-    def __iter__(self) -> Iterator[Scope]:
+    def __iter__(self) -> Iterator[Late]:
         return iter(self._by_number.values())
 
-    def __len__(self) -> int:
-        return len(self._by_number)
+    @property
+    def live(self) -> Iterable[Scope]:
+        """Those that watch, by number too."""
+        return self._by_key.values()
 
     # -- deciding -----------------------------------------------------------------------------------------------------
 
     def unfit(self) -> list[Decided]:
         """Of those that have taken anything in, what does not come as a recorded baseline has it."""
         self._busy = [scope for scope in self if scope.busy]  # of many segments, few
-        return [event for scope in self._busy for event in scope.unfit()]
+        return [event for scope in self._busy if isinstance(scope, Scope) for event in scope.unfit()]
 
     def happenings(self) -> Iterable[tuple[Scope, Happening]]:
         """What that makes happen: to all scopes together, record by record.
 
         So each may ask what the others have seen before the same record, wherever a batch was cut.
         """
-        alone = len(self._busy) == 1
-        lives = [zip(repeat(scope), scope.happenings(alone=alone)) for scope in self._busy]
+        scopes = [scope for scope in self._busy if isinstance(scope, Scope)]
+        lives = [zip(repeat(scope), scope.happenings(alone=len(scopes) == 1)) for scope in scopes]
         return merge(*lives, key=_at) if len(lives) != 1 else lives[0]  # stable: scopes by number
 
     def settle(self) -> None:
@@ -111,8 +116,9 @@ class Scopes:
         if after == before:
             return
         self._stricter = after
-        for scope in self:
+        for scope in self.live:
             scope.allow_anew(after)
+            scope.changed = True
         yield of_model(self._model).stricter(moment, after, STRICTER_MAX)
 
     def parts(self, of: ScopeKey) -> list[Explainer]:
@@ -167,10 +173,10 @@ class Scopes:
             found.append(scope)
         return found
 
-    def numbered(self, number: int) -> Scope | None:
+    def numbered(self, number: int) -> Late | None:
         return self._by_number.get(number)
 
-    def of_entry(self, entry: Pending) -> Iterator[Scope]:
+    def of_entry(self, entry: Pending) -> Iterator[Late]:
         for number in (entry.scope, *entry.segments):
             scope = self._by_number.get(number)
             if scope is not None:  # else it was retired long ago
@@ -234,16 +240,20 @@ class Scopes:
         return scope
 
     def _new(self, key: ScopeKey, number: int) -> Scope:
-        archive = Archive(self._room, self._model_number, number, self._window_ms, self._horizon_ms)
-        scope = Scope(key, self._config, self.retraining, number, archive, self)
+        scope = Scope(key, self._config, self.retraining, number, self._archive(number), self)
         scope.allow_anew(self._stricter)
         return scope
+
+    def _archive(self, number: int) -> Archive:
+        return Archive(self._room, self._model_number, number, self._window_ms, self._horizon_ms)
 
     def retire(self, gone: Callable[[str | None], bool], challenger: bool = False) -> None:
         """Versions that are met anew, and their segment values counted anew. The old monitors stay for late labels."""
         for key, scope in list(self._by_key.items()):
             if key.challenger is challenger and gone(key.version):
-                scope.retired = True
+                late = self._by_number[scope.number] = Late(key, scope.number, self._archive(scope.number))
+                late.restore(scope.replaced())
+                late.changed = True
                 del self._by_key[key]
         self._usual.clear()
         counted = self._segment_values.items()
@@ -253,12 +263,15 @@ class Scopes:
         retired = [number for number, scope in self._by_number.items() if scope.retired and not scope.alarms]
         for number in retired[: max(0, len(retired) - RETIRED_MAX)]:
             self._by_number.pop(number).book.archive.clear()
+            self._records.delete(number)
 
     # -- state, between two batches -----------------------------------------------------------------------------------
 
     def state(self) -> ScopesState:
+        """The monitors themselves are put beside it."""
+        self._records.put(self._by_number)
         return ScopesState(
-            [(number, scope.state()) for number, scope in self._by_number.items()],
+            list(self._by_number),
             self._opened,
             list(self._segment_values.items()),
             self.deployed,
@@ -271,28 +284,30 @@ class Scopes:
 
     def restore(self, state: ScopesState) -> None:
         self._stricter = state.stricter
-        for number, held in state.scopes:
-            scope = self._by_number[number] = self._new(held.key, number)
-            scope.restore(held)
-            if not held.retired:
-                self._by_key[held.key] = scope
+        for number, held in self._records.read(state.scopes):
+            if held.watched is None:
+                self._by_number[number] = Late(held.key, number, self._archive(number))
+            else:
+                self._by_number[number] = self._by_key[held.key] = self._new(held.key, number)
+            self._by_number[number].restore(held)
         self._opened = state.opened
         self._segment_values = dict(state.segment_values)
         self.deployed, self.turn = state.deployed, state.turn
         self.choice = state.choice
         self.retraining.asked, self.checks.state = state.asked, state.checks
 
-    def start_afresh(self, state: ScopesState) -> Sequence[Scope]:
+    def start_afresh(self, state: ScopesState) -> Sequence[Late]:
         """Under another configuration nothing is known of what is normal. Returned are those with open alarms."""
         self._opened, self._stricter = state.opened, state.stricter
         self.deployed, self.turn = state.deployed, state.turn
         self.choice = state.choice.without(self.recorded)
         self.retraining.asked = state.asked
         clear_all(self._room, self._model_number)  # what they count is amended no more
-        return [self._with(held, number) for number, held in state.scopes if held.lifecycle.alarms]
+        self._records.gone = state.scopes
+        return [self._with(held, number) for number, held in self._records.read(state.scopes) if held.lifecycle.alarms]
 
-    def _with(self, held: ScopeState, number: int) -> Scope:
-        scope = self._new(held.key, number)
+    def _with(self, held: ScopeState, number: int) -> Late:
+        scope = Late(held.key, number, self._archive(number))
         scope.adopt(held)
         return scope
 

@@ -132,11 +132,11 @@ class Watched:
 
     # -- state, between two batches ---------------------------------------------------------------------------------
 
-    def state(self, *, retired: bool) -> WatchedState:
+    def state(self) -> WatchedState:
         return WatchedState(
             self._inputs.encoder.state(),
             self._outcomes.encoder.state(),
-            [group.state(0 if retired else self._lifecycle.wanted(group)) for group in self.groups],
+            [group.state(self._lifecycle.wanted(group)) for group in self.groups],
             pack(self._together.numbers()),
             self.rows.state(),
             self.losses.state(),

@@ -120,7 +120,15 @@ class Archive:
 
     def forget(self, now: int) -> None:
         """No label of a prediction so old can be corrected."""
-        self._drop_before((now - self._kept_ms) // self._window_ms * self._window_ms - self._window_ms)
+        self._drop_before(self._first(now))
+
+    def forgets(self, now: int) -> bool:
+        """Whether there is anything so old."""
+        return self.span is not None and self.span[0] < self._first(now)
+
+    def _first(self, now: int) -> int:
+        """The start of the oldest window that a label may still correct."""
+        return (now - self._kept_ms) // self._window_ms * self._window_ms - self._window_ms
 
     def clear(self) -> None:
         """The monitor is let go."""
@@ -177,6 +185,10 @@ class Book:
             window.revision += counted_in not in self._amended
             self.archive.put(counted_in, window)
             self._amended.add(counted_in)
+
+    def changes(self, now: int) -> bool:
+        """Whether the end of a window makes it another one."""
+        return self.has_news or self.archive.forgets(now)
 
     def close(self, start: int, whole_model: dict[str, int], now: int) -> Iterator[tuple[int, Window]]:
         """Those amended since the last one was closed, and this one where anything happened in it."""

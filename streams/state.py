@@ -62,6 +62,9 @@ class EngineLike(Protocol):
 
     def apply(self, records: Sequence[RecordLike] | Stretch) -> AppliedLike: ...
 
+    def make_ready(self, models: int) -> bool:
+        """Does a part of what the next ``changes`` has to do: that of so many models. Says whether there are more."""
+
     def changes(self) -> Changes:
         """What is to be written since it was asked last."""
 

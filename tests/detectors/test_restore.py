@@ -170,12 +170,19 @@ def test_a_silent_model_that_makes_room_for_another_is_not_read_into_memory(monk
     assert kept.most <= 2 * 3
 
 
-@pytest.mark.parametrize("key", [b"A", b"E", b"Mchurn"])
+@pytest.mark.parametrize("key", [b"A", b"E", b"Mchurn", b"S" + bytes(8)])
 @pytest.mark.parametrize("record", [b"", b"\x00", b"nonsense", b"\x02" + bytes(4), seal(b"\x93\x01\x02\x03")])
 def test_bytes_that_are_no_state_are_refused(key: bytes, record: bytes) -> None:
     _, kept = kept_of([prediction(1, {"age": 1.0}), control("mute", 2)], ModelConfig())
     kept.records[key] = record
     with pytest.raises(StateError):
+        engine(ModelConfig(), kept)
+
+
+def test_a_state_that_lacks_the_record_of_a_monitor_is_refused() -> None:
+    _, kept = kept_of([prediction(1, {"age": 1.0})], ModelConfig())
+    del kept.records[b"S" + bytes(8)]
+    with pytest.raises(StateError, match="monitor 0 of this state is missing"):
         engine(ModelConfig(), kept)
 
 

@@ -74,6 +74,9 @@ class ChainEngine:
                 effects.append(Told("alerts", name, b"chain", self._hash.hex().encode()))
         return Applied(effects, {topic: Counts(n, n) for topic, n in consumed.items()})
 
+    def make_ready(self, models: int) -> bool:
+        return False
+
     def changes(self) -> Changes:
         return Changes([(LINK, self._seen.to_bytes(8, "big") + self._hash)], [])
 

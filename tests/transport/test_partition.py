@@ -8,6 +8,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
+from detectors.kept import Changes
 from schemas.records import Record
 from schemas.topics import TopicNames
 from streams import cuts
@@ -181,6 +182,32 @@ async def test_a_commit_waits_until_the_effects_of_the_one_before_are_acknowledg
     kafka.acknowledge()
     await committing
     assert partition.state.positions == {INPUT: 2}
+
+
+class Crowded(ChainEngine):
+    """Has many models to write."""
+
+    parts = 5
+
+    def make_ready(self, models: int) -> bool:
+        self.parts -= 1
+        return self.parts > 0
+
+    def changes(self) -> Changes:
+        assert not self.parts
+        return super().changes()
+
+
+async def test_between_the_parts_of_a_commit_others_have_their_turn():
+    partition = partition_of(Crowded, Kafka(), Topics(), Group())
+    await partition.take(batch(0, 1))
+    turns = 0
+    committing = asyncio.create_task(partition.commit())
+    while not committing.done():
+        turns += partition.state.positions == {}
+        await asyncio.sleep(0)
+    assert turns >= 5
+    assert partition.state.positions == {INPUT: 1}
 
 
 async def test_effects_that_are_not_acknowledged_are_an_error_also_at_the_end_of_a_generation():
