@@ -5,7 +5,9 @@ out again.
 """
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -181,8 +183,17 @@ _ground: list[Ground] = []  # of this process, where it is one of several
 
 def _begin(ground: Ground) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever has started it ends it
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _ground[:] = [ground]
     prepare()
+
+
+def _end_with_parent() -> None:
+    """One that is killed can tell nobody, and a pool's process would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _in_process(trial: Trial) -> Tried:
