@@ -133,7 +133,8 @@ class Trials(AbstractContextManager["Trials"]):
     """Runs them, and never one twice. ``expected``: how many there will be, to say how far it is."""
 
     def __init__(self, ground: Ground, kept: KeptTrials, processes: int) -> None:
-        self.expected, self.done = 0, 0
+        self.expected = 0
+        self._done: set[bytes] = set()
         self.progress: Callable[[int], object] = lambda records: None
         self._ground, self._kept = ground, kept
         self._pool: ProcessPoolExecutor | None = None
@@ -153,15 +154,15 @@ class Trials(AbstractContextManager["Trials"]):
 
     @property
     def fraction(self) -> float | None:
-        return min(1.0, self.done / self.expected) if self.expected else None
+        return len(self._done) / self.expected if self.expected else None
 
     def of(self, trials: Sequence[Trial]) -> list[Tried]:
         """In their order, whichever ends first."""
         missing = {trial.key: trial for trial in trials if self._kept.get(trial) is None}
-        self.done += len(trials) - len(missing)
+        self._done |= {trial.key for trial in trials} - missing.keys()
         for trial, tried in self._run(list(missing.values())):
             self._kept.add(trial, tried)
-            self.done += 1
+            self._done.add(trial.key)
             self.progress(self._ground.parts[trial.part].records)
         return [cast(Tried, self._kept.get(trial)) for trial in trials]
 
