@@ -40,7 +40,7 @@ STEP_MS = 1_800_000
 BEGINS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 UNSEEN = 1_000_000  # added to the seed
 DRIFTS = 40  # of the last comparison: of each kind four, and eight where labels are flipped
-# Two rows an hour fill a window of six as those of five minutes are filled elsewhere: fewer events, and a quicker search.
+# Of two rows an hour, twelve a window: each would be one by itself, and close with an event that nobody reads.
 GIVEN = '[defaults]\nmetrics_window = "6h"\n'
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -53,7 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", default=BUDGET, help="as of driftline tune, default: %(default)s")
     parser.add_argument("--drifts", type=int, default=DRIFTS, help="of the last comparison, default: %(default)s")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where all of it stays; default: nowhere")
-    parser.add_argument("more", nargs="*", metavar="-- OPTION", help="further options of driftline tune")
+    parser.add_argument("--candidates", type=int, default=16, help="as of driftline tune, default: %(default)s")
+    parser.add_argument("--replays", type=int, default=9, help="as of driftline tune, default: %(default)s")
+    parser.add_argument(
+        "--processes", type=int, default=len(os.sched_getaffinity(0)), help="default: one for each core"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -113,8 +117,9 @@ def _tuned(history: Path, out: Path, arguments: argparse.Namespace) -> Tuned:
     given = history.with_suffix(".toml")
     given.write_text(GIVEN)
     words = [sys.executable, "-m", "streams.cli", "tune", str(history), "--config", str(given), "--out", str(out)]
-    words += ["--budget", arguments.budget, "--seed", str(arguments.seed), *arguments.more]
-    subprocess.run(words, cwd=_ROOT, stdout=sys.stderr, check=True)
+    words += ["--budget", arguments.budget, "--seed", str(arguments.seed)]
+    words += [f"--{name}={getattr(arguments, name)}" for name in ("candidates", "replays", "processes")]
+    say(subprocess.run(words, cwd=_ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout)
     return msgspec.json.decode((out / FOUND).read_bytes(), type=Tuned)
 
 
@@ -122,27 +127,28 @@ def _held_against(history: Path, folder: Path, arguments: argparse.Namespace) ->
     """What each makes of the same drifts."""
     parts = {part.name: part for part in parts_of(Given([str(history)]))}
     ground = Ground(str(folder / "tuned" / CONFIGURATION), parts, arguments.seed + UNSEEN)
-    default = ground._replace(config=str(history.with_suffix(".toml")))
-    asked = budget(arguments.budget).changes
-    told = {
-        "default": _of(default, asked, folder, arguments.drifts)[OURS],
-        "tuned": _of(ground, {}, folder, arguments.drifts)[OURS],
-        **_of(default, None, folder, arguments.drifts),
-    }
+    given = ground._replace(config=str(history.with_suffix(".toml")))
+    tuned = _of(ground, [{}], folder, arguments)
+    default = _of(given, [budget(arguments.budget).changes, None], folder, arguments)
+    told = {"default": default.pop(OURS), "tuned": tuned[OURS], **default}
     for name, score in told.items():
         say(f"tune, {name}: {_told(score)}")
     return told
 
 
-def _of(ground: Ground, changes: Mapping[str, object] | None, folder: Path, drifts: int) -> dict[str, Score]:
-    trials = [Trial("validation", number, changes) for number in range(1, drifts + 1)]
-    processes = len(os.sched_getaffinity(0))
+def _of(
+    ground: Ground, settings: Sequence[Mapping[str, object] | None], folder: Path, arguments: argparse.Namespace
+) -> dict[str, Score]:
+    numbers = range(1, arguments.drifts + 1)
+    found: dict[str, Score] = {}
     with (
         KeptTrials(folder / TRIALS, "", resume=False) as kept,
-        Trials(ground, kept, processes) as running,
+        Trials(ground, kept, arguments.processes) as running,
     ):
-        tried = running.of(trials)
-    return {name: _together([one.scores[name] for one in tried]) for name in tried[0].scores}
+        for changes in settings:
+            tried = running.of([Trial("validation", number, changes) for number in numbers])
+            found |= {name: _together([one.scores[name] for one in tried]) for name in tried[0].scores}
+    return found
 
 
 def _together(scores: Sequence[Mapping[str, Score]]) -> Score:
