@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.config import ModelConfig, MonitorConfig
-from streams.scoring import Find, Score, scored, together
+from streams.scoring import Alarm, Find, Score, score, scored, together
 from streams.truth import Change
 from streams.tuning_kept import Trial, Tried
 from streams.tuning_parts import Part, facts_of
@@ -61,6 +61,31 @@ class Gain(msgspec.Struct, frozen=True, kw_only=True):
     feature: str = ""
     before: Side
     after: Side
+
+
+class Held(NamedTuple):
+    """What one configuration, or one rival, made of a part, by model: alone, and what it found in each replay."""
+
+    untouched: dict[str, Score]
+    finds: list[dict[str, list[Find]]]
+    pages: Mapping[str, int]
+
+    def side(self, model: str | None = None) -> Side:
+        """Of one model, or of all. An alarm of the untouched history is false once, however many replays show it."""
+        models = list(self.untouched) if model is None else [model]
+        finds = [find for replay in self.finds for name in models for find in replay[name]]
+        alone = together([self.untouched[name] for name in models])
+        score = scored(finds, alone.false, alone.rows, alone.days)
+        return Side(score, sum(self.pages.get(name, 0) for name in models))
+
+    @property
+    def counts(self) -> tuple[NDArray[np.float64], int]:
+        """Found and missed in each replay, and what is false in the untouched history."""
+        pairs = []
+        for replay in self.finds:
+            each = scored([find for finds in replay.values() for find in finds])
+            pairs.append((each.found, each.missed))
+        return np.array(pairs, dtype=float), together(list(self.untouched.values())).false
 
 
 class Stretch(msgspec.Struct, frozen=True):
@@ -124,7 +149,8 @@ class Search:
             pairs = [(one, number) for one in left for number in range(replays + 1)]
             tried = iter(self._trials.of([Trial(self._tuning.name, number, one.changes) for one, number in pairs]))
             for one in left:
-                standings[one.name] = _standing(one, [next(tried) for _ in range(replays + 1)])
+                held = held_against(self._tuning, [next(tried) for _ in range(replays + 1)])
+                standings[one.name] = _standing(one, held, replays)
             # What the history holds of real changes pages under any settings; nobody may page more than now for that.
             limit = max(math.ceil(self._bears(self._tuning)), standings[self._base.name].pages)
             left = sorted(left, key=lambda one: _rank(standings[one.name], limit))
@@ -137,15 +163,13 @@ class Search:
 
     def _held_against(self, best: Candidate, standings: list[Standing]) -> Tuned:
         part, replays = self._validation, VALIDATED * self._wanted.replays
-        before, after = (self._replayed(one.changes, replays) for one in (self._base, best))
-        rivals = self._trials.of([Trial(part.name, number, None) for number in range(1, replays + 1)])
-        names = {"tuned": _scores(after[1:]), "as it is": _scores(before[1:])}
-        for rival in rivals[0].scores:
-            names[rival] = [_of_all(one, rival) for one in rivals]
-        gains = _gained(names["as it is"], names["tuned"], self._wanted.seed)
-        scores = {name: together(each) for name, each in names.items()}
-        sides = [Side(scores[name], sum(tried[0].pages.values())) for name, tried in _named(before, after)]
-        better, why = self._verdict(best, sides[0], sides[1], gains)
+        before, after = (held_against(part, self._replayed(one.changes, replays)) for one in (self._base, best))
+        rivals = self._replayed(None, replays)
+        held = {"tuned": after, "as it is": before}
+        held |= {name: held_against(part, rivals, name) for name in rivals[0].alarms}
+        sides = {name: one.side() for name, one in held.items()}
+        gains = _gained(before, after, self._wanted.seed)
+        better, why = self._verdict(best, sides["as it is"], sides["tuned"], gains)
         return Tuned(
             better=better,
             why=why,
@@ -154,12 +178,12 @@ class Search:
             asked=self._base.changes,
             budget=str(self._budget),
             seed=self._wanted.seed,
-            drifts=len(sides[0].score.finds),
+            drifts=len(sides["tuned"].score.finds),
             tuning=self._stretch(self._tuning),
             validation=self._stretch(part),
-            scores={name: msgspec.structs.replace(each, finds=[]) for name, each in scores.items()},
-            before=_bare(sides[0]),
-            after=_bare(sides[1]),
+            scores={name: _bare(side).score for name, side in sides.items()},
+            before=_bare(sides["as it is"]),
+            after=_bare(sides["tuned"]),
             gain=gains[0],
             gain_low=gains[1],
             gain_high=gains[2],
@@ -168,7 +192,7 @@ class Search:
             tried=standings,
         )
 
-    def _replayed(self, changes: Changes, replays: int) -> list[Tried]:
+    def _replayed(self, changes: Changes | None, replays: int) -> list[Tried]:
         return self._trials.of([Trial(self._validation.name, number, changes) for number in range(replays + 1)])
 
     def _verdict(
@@ -200,7 +224,7 @@ class Search:
             trials += many * (replays - before)
             before = replays
         validated = VALIDATED * self._wanted.replays
-        return trials + 2 * (validated + 1) + validated
+        return trials + 3 * (validated + 1)
 
 
 def _rounds(many: int, replays: int) -> list[tuple[int, int]]:
@@ -210,28 +234,39 @@ def _rounds(many: int, replays: int) -> list[tuple[int, int]]:
     ]
 
 
-def _standing(candidate: Candidate, tried: Sequence[Tried]) -> Standing:
+def held_against(part: Part, tried: Sequence[Tried], name: str = OURS) -> Held:
+    """``tried``: untouched, and then the replays with drifts.
+
+    An alarm that stands in the untouched history too, at the same record, says nothing of a drift, and finds none.
+    """
     untouched, *injected = tried
-    score = together(_scores(injected))
-    pages = sum(untouched.pages.values())
-    return Standing(candidate.name, candidate.changes, len(injected), score.f1, score.delay_rows, pages)
+    known = untouched.alarms[name]
+    there = frozenset(alarm for alarm in known if alarm.signal is not None)
+    finds = []
+    for one in injected:
+        alarms = [alarm for alarm in one.alarms[name] if alarm not in there]
+        finds.append({model: each.finds for model, each in _by_models(part, one.changes, alarms).items()})
+    return Held(_by_models(part, [], known), finds, untouched.pages)
+
+
+def _by_models(part: Part, changes: Sequence[Change], alarms: Sequence[Alarm]) -> dict[str, Score]:
+    by_model: dict[str, list[Alarm]] = {}
+    for alarm in alarms:
+        by_model.setdefault(alarm.model, []).append(alarm)
+    return {
+        model: score([one for one in changes if one.model == model], by_model.get(model, []), {model: times})
+        for model, times in part.times.items()
+    }
+
+
+def _standing(candidate: Candidate, held: Held, replays: int) -> Standing:
+    side = held.side()
+    return Standing(candidate.name, candidate.changes, replays, side.score.f1, side.score.delay_rows, side.pages)
 
 
 def _rank(one: Standing, limit: int) -> tuple[int, float, float]:
     """The least is the best: within the limit, then F1 to two digits, then the delay."""
     return max(0, one.pages - limit), -round(one.f1, 2), math.inf if one.delay_rows is None else one.delay_rows
-
-
-def _scores(injected: Sequence[Tried]) -> list[Score]:
-    return [_of_all(one, OURS) for one in injected]
-
-
-def _of_all(tried: Tried, name: str) -> Score:
-    return together(list(tried.scores[name].values()))
-
-
-def _named(before: list[Tried], after: list[Tried]) -> list[tuple[str, list[Tried]]]:
-    return [("as it is", before), ("tuned", after)]
 
 
 def _bare(side: Side) -> Side:
@@ -242,45 +277,39 @@ def _quicker(before: Score, after: Score) -> bool:
     return None not in (before.delay_rows, after.delay_rows) and after.delay_rows < QUICKER * before.delay_rows  # type: ignore[operator]
 
 
-def _gained(before: Sequence[Score], after: Sequence[Score], seed: int) -> tuple[float, float, float]:
+def _gained(before: Held, after: Held, seed: int) -> tuple[float, float, float]:
     """Of F1, and between what it lies in nine of ten resamples of the replays, the same ones for both."""
-    draw = np.random.default_rng([seed, 1])
-    picked = draw.integers(len(before), size=(RESAMPLES, len(before)))
-    gains = _f1(after, picked) - _f1(before, picked)
-    low, high = np.quantile(gains, (SURE, 1 - SURE))
-    all_of_them = np.arange(len(before))[None, :]
-    gain = float((_f1(after, all_of_them) - _f1(before, all_of_them))[0])
+    many = len(before.finds)
+    picked = np.random.default_rng([seed, 1]).integers(many, size=(RESAMPLES, many))
+    low, high = np.quantile(_f1(after, picked) - _f1(before, picked), (SURE, 1 - SURE))
+    gain = after.side().score.f1 - before.side().score.f1
     return round(gain, 3), round(float(low), 3), round(float(high), 3)
 
 
-def _f1(scores: Sequence[Score], picked: NDArray[np.int64]) -> NDArray[np.float64]:
-    counts = np.array([(one.found, one.missed, one.false) for one in scores], dtype=float)[picked].sum(axis=1)
-    worth: NDArray[np.float64] = 2 * counts[:, 0] / np.maximum(1.0, 2 * counts[:, 0] + counts[:, 1] + counts[:, 2])
+def _f1(held: Held, picked: NDArray[np.int64]) -> NDArray[np.float64]:
+    pairs, false = held.counts
+    counts = pairs[picked].sum(axis=1)
+    worth: NDArray[np.float64] = 2 * counts[:, 0] / np.maximum(1.0, 2 * counts[:, 0] + counts[:, 1] + false)
     return worth
 
 
 # -- by model and feature ---------------------------------------------------------------------------------------------
 
 
-def _by_model(before: Sequence[Tried], after: Sequence[Tried]) -> list[Gain]:
-    models = sorted(before[0].scores[OURS])
-    return [Gain(model=model, before=_of_model(before, model), after=_of_model(after, model)) for model in models]
-
-
-def _of_model(tried: Sequence[Tried], model: str) -> Side:
-    untouched, *injected = tried
-    score = together([one.scores[OURS][model] for one in injected])
-    return _bare(Side(score, untouched.pages.get(model, 0)))
-
-
-def _by_feature(before: Sequence[Tried], after: Sequence[Tried]) -> list[Gain]:
-    sides: dict[tuple[str, str], list[list[Find]]] = {}
-    for side, tried in enumerate((before, after)):
-        for one in (score for each in tried[1:] for score in each.scores[OURS].values()):
-            for find in one.finds:
-                sides.setdefault((find.model, _feature(find.change)), [[], []])[side].append(find)
+def _by_model(before: Held, after: Held) -> list[Gain]:
     return [
-        Gain(model=model, feature=feature, before=Side(_found(finds[0])), after=Side(_found(finds[1])))
+        Gain(model=model, before=_bare(before.side(model)), after=_bare(after.side(model)))
+        for model in sorted(before.untouched)
+    ]
+
+
+def _by_feature(before: Held, after: Held) -> list[Gain]:
+    sides: dict[tuple[str, str], list[list[Find]]] = {}
+    for side, held in enumerate((before, after)):
+        for find in (find for replay in held.finds for finds in replay.values() for find in finds):
+            sides.setdefault((find.model, _feature(find.change)), [[], []])[side].append(find)
+    return [
+        Gain(model=model, feature=feature, before=_bare(Side(scored(finds[0]))), after=_bare(Side(scored(finds[1]))))
         for (model, feature), finds in sorted(sides.items())
     ]
 
@@ -289,7 +318,3 @@ def _feature(change: Change) -> str:
     """What was changed: a feature, two of them, or labels."""
     names = [signal.partition(":")[2] for signal in change.signals]
     return " and ".join(names) if all(names) else LABELS
-
-
-def _found(finds: list[Find]) -> Score:
-    return msgspec.structs.replace(scored(finds), finds=[])

@@ -8,7 +8,8 @@ from typing import Any, BinaryIO
 import msgspec
 
 from streams.errors import SinkError, UsageError
-from streams.scoring import Score
+from streams.scoring import Alarm
+from streams.truth import Change
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -24,9 +25,10 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 class Tried(msgspec.Struct, frozen=True):
-    """Scores by who told and by model; pages by model."""
+    """Alarms by who told, in order of time; what was put in; pages by model."""
 
-    scores: dict[str, dict[str, Score]]
+    alarms: dict[str, list[Alarm]]
+    changes: list[Change]
     pages: dict[str, int]
 
 

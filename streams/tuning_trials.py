@@ -32,12 +32,11 @@ from streams.injecting import Drift, injected
 from streams.portraits import Reader
 from streams.process import prepare
 from streams.river_defaults import RiverDefaults
-from streams.scoring import Alarm, Score, always, of_results, score
+from streams.scoring import Alarm, always, of_results
 from streams.sections import Settings
 from streams.settings import load
 from streams.state import EffectLike
 from streams.terminal import environment
-from streams.truth import Change
 from streams.tuning_kept import KeptTrials, Trial, Tried
 from streams.tuning_parts import Part
 from streams.tuning_space import changed_everywhere
@@ -76,7 +75,7 @@ class _Told:
 def run(ground: Ground, trial: Trial) -> Tried:
     part = ground.parts[trial.part]
     drifts = [Drift(plan) for plan in part.drifts(ground.seed, trial.number)] if trial.number else []
-    told, pages = dict[str, Sequence[Alarm]](), Counter[str]()
+    told, pages = dict[str, list[Alarm]](), Counter[str]()
     with History(part.given) as history:
         records = _with(history.records, drifts) if drifts else history.records
         if trial.changes is None:
@@ -91,7 +90,7 @@ def run(ground: Ground, trial: Trial) -> Tried:
                 raise SourceError(summary.error)
             told[OURS], pages = of_results(sink.alerts, sink.joined), sink.pages
     changes = [change for drift in drifts for change in drift.changes]
-    return Tried({name: _scores(part, changes, alarms) for name, alarms in told.items()}, dict(pages))
+    return Tried(told, changes, dict(pages))
 
 
 def _with(records: Iterable[RecordLike], drifts: Sequence[Drift]) -> Iterator[Record]:
@@ -112,16 +111,6 @@ def _of_river(records: Iterable[RecordLike]) -> dict[str, list[Alarm]]:
     for record in records:
         river.take(reader.event(record), record.timestamp)
     return river.alarms
-
-
-def _scores(part: Part, changes: Sequence[Change], alarms: Sequence[Alarm]) -> dict[str, Score]:
-    by_model: dict[str, list[Alarm]] = {}
-    for alarm in alarms:
-        by_model.setdefault(alarm.model, []).append(alarm)
-    return {
-        model: score([one for one in changes if one.model == model], by_model.get(model, []), {model: times})
-        for model, times in part.times.items()
-    }
 
 
 @lru_cache(1)

@@ -32,8 +32,9 @@ def test_three_quarters_are_the_production_of_a_classifier_that_learned_from_the
     assert (len(rows), list(rows[0])) == (2_550, ["ts", "f0", "f1", "prediction", "label"])
     assert int(rows[1]["ts"]) - int(rows[0]["ts"]) == 1_800_000
     assert 0.7 < sum(row["prediction"] == row["label"] for row in rows) / len(rows) < 0.85
-    again = production(data / DATA, data / "again.csv", 1)
-    assert again.read_bytes() == (data / "e.csv").read_bytes()
+    assert production(data / DATA, data / "again.csv", 1).read_bytes() == (data / "e.csv").read_bytes()
+    with production(data / DATA, data / "came.csv", None).open() as file:
+        assert [row["label"] for row in csv.DictReader(file)][:4] == ["c0", "c1", "c0", "c1"]
 
 
 def test_figures_come_as_one_object(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

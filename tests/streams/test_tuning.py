@@ -20,10 +20,10 @@ from streams import toml_text
 from streams.cli import main
 from streams.errors import UsageError
 from streams.history import Given
-from streams.scoring import Find, Score, scored
+from streams.scoring import Alarm
 from streams.settings import load
 from streams.truth import Change
-from streams.tuning import Search, Wanted
+from streams.tuning import Search, Wanted, held_against
 from streams.tuning_kept import KeptTrials, Trial, Tried
 from streams.tuning_parts import Part, facts_of, parts_of
 from streams.tuning_space import (
@@ -190,7 +190,11 @@ def test_a_history_that_is_too_short_is_refused(tmp_path: Path) -> None:
 
 # -- what is known already --------------------------------------------------------------------------------------------
 
-TRIED = Tried({"driftline": {"churn": scored([], 3, 100, 2.0)}}, {"churn": 2})
+TRIED = Tried(
+    {"driftline": [Alarm("churn", START, "feature:age", None, opens=True)]},
+    [Change(model="churn", starts=START, signals=["feature:age"])],
+    {"churn": 2},
+)
 
 
 def test_a_trial_that_is_kept_is_known_again_but_one_that_was_cut_off(tmp_path: Path) -> None:
@@ -222,31 +226,32 @@ def test_trials_of_something_else_are_not_gone_on_with(tmp_path: Path) -> None:
 
 # -- the search, with trials that are made up -------------------------------------------------------------------------
 
-Making = Callable[[Trial], tuple[int, int, int, int]]  # found, missed, false, pages
+Making = Callable[[Trial], tuple[bool, int, int]]  # whether it finds the drift; false alarms and pages, untouched
+END = START + STEP * ROWS
+BEGINS = {"tuning": START + STEP * ROWS // 2, "validation": END - 60 * STEP}
 
 
 class Made:
     """What the search asks for, and answers that a test has thought of."""
 
-    def __init__(self, making: Making) -> None:
+    def __init__(self, making: Making, delay: Callable[[Trial], int] = lambda trial: 10) -> None:
         self.expected = 0
         self.asked: dict[bytes, Trial] = {}
-        self._making = making
+        self._making, self._delay = making, delay
 
     def of(self, trials: Sequence[Trial]) -> list[Tried]:
         return [self._of(trial) for trial in trials]
 
     def _of(self, trial: Trial) -> Tried:
         self.asked[trial.key] = trial
-        found, missed, false, pages = self._making(trial)
+        found, false, pages = self._making(trial)
+        begins = BEGINS[trial.part]
+        alarms = [Alarm("churn", begins - STEP * (number + 1), "score") for number in reversed(range(false))]
+        changes = [Change(model="churn", starts=begins, signals=["feature:age"])] if trial.number else []
+        if found and trial.number:
+            alarms.append(Alarm("churn", begins + STEP * self._delay(trial), "feature:age"))
         names = ["driftline"] if trial.changes is not None else ["river_adwin", "always", "never"]
-        return Tried({name: {"churn": made(found, missed, false)} for name in names}, {"churn": pages})
-
-
-def made(found: int, missed: int, false: int, delay: int = 100) -> Score:
-    change = Change(model="churn", starts=START, signals=["feature:age"])
-    hit = Find(change=change, model="churn", signal="feature:age", delay_ms=delay, delay_rows=delay, labels=0)
-    return scored([hit] * found + [Find(change=change, model="churn")] * missed, false, 1_000, 10.0)
+        return Tried(dict.fromkeys(names, alarms), changes, {"churn": pages})
 
 
 @pytest.fixture(scope="module")
@@ -265,11 +270,12 @@ def strict(changes: Mapping[str, Any] | None) -> bool:
 
 
 def test_what_pages_less_and_finds_as_much_is_found_and_is_better(parts: Sequence[Part]) -> None:
-    tuned, trials = search(lambda trial: (1, 0, 0, 0) if strict(trial.changes) else (1, 0, 2, 5), parts)
-    assert (tuned.better, tuned.scores["tuned"].f1, tuned.scores["as it is"].f1) == (True, 1.0, 0.5)
+    tuned, trials = search(lambda trial: (True, 0, 0) if strict(trial.changes) else (True, 12, 5), parts)
+    # Of twelve replays all find theirs, and what is false in the untouched history counts once: 24 / (24 + 12).
+    assert (tuned.better, tuned.scores["tuned"].f1, tuned.scores["as it is"].f1) == (True, 1.0, 0.667)
     assert tuned.changes["false_pages_per_month"] < 0.05
     assert (tuned.before.pages, tuned.after.pages) == (5, 0)
-    assert (tuned.gain, tuned.gain_low, tuned.gain_high) == (0.5, 0.5, 0.5)
+    assert (tuned.gain, tuned.gain_low, tuned.gain_high) == (0.333, 0.333, 0.333)
     assert [(gain.model, gain.before.pages, gain.after.pages) for gain in tuned.models] == [("churn", 5, 0)]
     assert [(gain.model, gain.feature, gain.after.score.found) for gain in tuned.features] == [("churn", "age", 12)]
     assert set(tuned.scores) == {"tuned", "as it is", "river_adwin", "always", "never"}
@@ -277,7 +283,7 @@ def test_what_pages_less_and_finds_as_much_is_found_and_is_better(parts: Sequenc
 
 
 def test_only_what_is_best_goes_on_to_more_drifts(parts: Sequence[Part]) -> None:
-    tuned, _ = search(lambda trial: (1, 0, 0, 0) if strict(trial.changes) else (1, 0, 2, 5), parts)
+    tuned, _ = search(lambda trial: (True, 0, 0) if strict(trial.changes) else (True, 12, 5), parts)
     replays = [one.replays for one in tuned.tried]
     assert (replays.count(6), replays.count(4), replays.count(2)) == (2, 2, 8)
     assert all(strict(one.changes) for one in tuned.tried[:1])
@@ -287,46 +293,39 @@ def test_what_pages_more_on_the_untouched_history_than_the_budget_bears_is_not_t
     bears = 1  # the budget of a month in some hours, rounded up
 
     def making(pages: int) -> Making:
-        return lambda trial: (1, 0, 0, pages) if strict(trial.changes) else (1, 0, 2, 0)
+        return lambda trial: (True, 0, pages) if strict(trial.changes) else (True, 2, 0)
 
     assert search(making(bears), parts)[0].changes
     assert not search(making(bears + 1), parts)[0].changes
 
 
 def test_pages_that_come_under_any_settings_count_against_none(parts: Sequence[Part]) -> None:
-    def making(trial: Trial) -> tuple[int, int, int, int]:
+    def making(trial: Trial) -> tuple[bool, int, int]:
         if strict(trial.changes):
-            return 1, 0, 0, 35
-        return (1, 0, 1, 30) if trial.changes else (1, 0, 2, 40)
+            return True, 0, 35
+        return (True, 10, 30) if trial.changes else (True, 20, 40)
 
     tuned, _ = search(making, parts)
     assert (tuned.better, strict(tuned.changes)) == (True, True)
 
 
 def test_of_those_that_find_as_much_the_quickest_is_best(parts: Sequence[Part]) -> None:
-    class Delayed(Made):
-        def _of(self, trial: Trial) -> Tried:
-            self.asked[trial.key] = trial
-            names = ["driftline"] if trial.changes is not None else ["river_adwin"]
-            return Tried({name: {"churn": made(1, 0, 0, 50 if strict(trial.changes) else 100)} for name in names}, {})
-
-    trials = Delayed(lambda trial: (0, 0, 0, 0))
+    trials = Made(lambda trial: (True, 0, 0), lambda trial: 5 if strict(trial.changes) else 10)
     tuned = Search(trials, parts, MonitorConfig(), Wanted(None, 12, 6, 1)).run()  # type: ignore[arg-type]
-    assert (tuned.better, strict(tuned.changes), tuned.after.score.delay_rows) == (True, True, 50)
+    assert (tuned.better, strict(tuned.changes), tuned.after.score.delay_rows) == (True, True, 6)
 
 
 def test_where_nothing_is_better_it_says_so(parts: Sequence[Part]) -> None:
-    tuned, _ = search(lambda trial: (1, 0, 1, 0), parts)
+    tuned, _ = search(lambda trial: (True, 1, 0), parts)
     assert (tuned.better, tuned.why) == (False, "nothing that was tried is better where it was tuned")
     assert tuned.written == {}
 
 
 def test_what_does_not_hold_later_is_not_better(parts: Sequence[Part]) -> None:
-    def making(trial: Trial) -> tuple[int, int, int, int]:
+    def making(trial: Trial) -> tuple[bool, int, int]:
         if trial.part == "tuning":
-            return (1, 0, 0, 0) if strict(trial.changes) else (1, 0, 2, 0)
-        finds = trial.number % 3 if strict(trial.changes) else trial.number % 2
-        return (1, 0, 0, 0) if finds else (0, 1, 0, 0)
+            return (True, 0, 0) if strict(trial.changes) else (True, 9, 0)
+        return bool(trial.number % 3 if strict(trial.changes) else trial.number % 2), 0, 0
 
     tuned, _ = search(making, parts)
     assert (tuned.better, "not surely better" in tuned.why) == (False, True)
@@ -334,8 +333,19 @@ def test_what_does_not_hold_later_is_not_better(parts: Sequence[Part]) -> None:
 
 
 def test_another_budget_is_written_even_where_nothing_is_better(parts: Sequence[Part]) -> None:
-    tuned, _ = search(lambda trial: (1, 0, 1, 0), parts, budget=Budget(0.5, None))
+    tuned, _ = search(lambda trial: (True, 1, 0), parts, budget=Budget(0.5, None))
     assert (tuned.better, tuned.written) == (False, {"false_pages_per_month": 0.5, "rows_per_false_alarm": None})
+
+
+def test_an_alarm_that_stands_in_the_untouched_history_finds_nothing_and_is_false_once(parts: Sequence[Part]) -> None:
+    begins, by_chance = BEGINS["tuning"], Alarm("churn", BEGINS["tuning"] + 5 * STEP, "feature:age")
+    changes = [Change(model="churn", starts=begins, signals=["feature:age"])]
+    untouched = Tried({"driftline": [by_chance]}, [], {})
+    drifted = [Tried({"driftline": [by_chance]}, changes, {})] * 3
+    score = held_against(parts[0], [untouched, *drifted]).side().score
+    assert (score.found, score.missed, score.false) == (0, 3, 1)
+    later = Tried({"driftline": [by_chance, by_chance._replace(ts=by_chance.ts + STEP)]}, changes, {})
+    assert held_against(parts[0], [untouched, later]).side().score.delay_rows == 7
 
 
 # -- the command ------------------------------------------------------------------------------------------------------
