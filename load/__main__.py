@@ -26,6 +26,7 @@ PROGRAMS = (
     "latency",
     "demo-seeds",
     "backtest",
+    "tune",
     "produce",
     "report",
 )  # a module of this package each, with underscores, that has a ``command``

@@ -1,6 +1,6 @@
 """Scores against the truth, in lines for people."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from detectors.wording import lasting
 from streams.report import time_of
@@ -13,7 +13,16 @@ def lines(found: Mapping[str, Score], ours: str) -> Iterator[str]:
     for find in found[ours].finds:
         yield _line(find)
     yield ""
-    rows = [_HEAD, *(_row(name, score) for name, score in found.items())]
+    yield from compared(found)
+
+
+def compared(found: Mapping[str, Score]) -> Iterator[str]:
+    """A line for each who told."""
+    yield from aligned([_HEAD, *(_row(name, score) for name, score in found.items())])
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Cells below each other, the first of a row to the left and the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for first, *rest in rows:
         cells = (cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from detectors.lifecycle import Disposition
-from schemas.events import Alert, AlertEvent, Signal
+from schemas.events import Alert, AlertEvent, Outcome, Prediction, Role, Signal
 from schemas.times import UNIT_MS
 from streams.truth import Change
 
@@ -46,6 +46,14 @@ class Times:
         return _between(self.labelled, since, until)
 
 
+def note(times: dict[str, Times], event: object, time: int) -> None:
+    """As the history goes by. What is neither of a model's own predictions nor a label moves nothing."""
+    if isinstance(event, Prediction) and event.role is Role.CHAMPION:
+        times.setdefault(event.model, Times()).made.append(time)
+    elif isinstance(event, Outcome):
+        times.setdefault(event.model, Times()).labelled.append(time)
+
+
 class Find(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one change on one model; ``None`` where it was missed."""
 
@@ -70,6 +78,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     rows_per_false_alarm: float | None  # None: no alarm was false in so many rows as there are
     days_per_false_alarm: float | None
     rows: int  # while nothing had changed
+    days: float
     finds: list[Find]
 
 
@@ -110,19 +119,31 @@ def score(changes: Sequence[Change], alarms: Sequence[Alarm], times: Mapping[str
         quiet = _quiet(episodes[model], own)
         rows += sum(own.rows(since, until) for since, until in quiet)
         spent_ms += sum(until - since for since, until in quiet)
+    return scored(finds, false, rows, spent_ms / UNIT_MS["d"])
+
+
+def together(scores: Sequence[Score]) -> Score:
+    """Of several replays as of one: counts add up, and medians are over all that was found."""
+    finds = [find for one in scores for find in one.finds]
+    false, rows = sum(one.false for one in scores), sum(one.rows for one in scores)
+    return scored(finds, false, rows, sum(one.days for one in scores))
+
+
+def scored(finds: list[Find], false: int = 0, rows: int = 0, days: float = 0.0) -> Score:
     hits = [find for find in finds if find.delay_ms is not None]
-    missed = len(finds) - len(hits)
+    found, missed = len(hits), len(finds) - len(hits)
     return Score(
-        found=len(hits),
+        found=found,
         missed=missed,
         false=false,
-        f1=f1(len(hits), missed, false),
+        f1=f1(found, missed, false),
         delay_ms=_median(find.delay_ms for find in hits),
         delay_rows=_median(find.delay_rows for find in hits),
         labels=_median(find.labels for find in hits),
         rows_per_false_alarm=round(rows / false, 1) if false else None,
-        days_per_false_alarm=round(spent_ms / UNIT_MS["d"] / false, 3) if false else None,
+        days_per_false_alarm=round(days / false, 3) if false else None,
         rows=rows,
+        days=days,
         finds=finds,
     )
 

@@ -49,3 +49,21 @@ def history_of(args: argparse.Namespace, settings: "Settings", *, quiet: bool = 
     for line in () if quiet else history.told:
         complain(printable(line))
     return history
+
+
+def identity_of(history: "History", settings: "Settings") -> str:
+    """Everything that decides the results, the content of files by their sizes and times."""
+    from hashlib import blake2b  # noqa: PLC0415
+
+    import msgspec  # noqa: PLC0415
+
+    from streams.baselines import files_of  # noqa: PLC0415
+    from streams.history import stamp_of  # noqa: PLC0415
+
+    monitor = settings.monitor
+    baselines = sorted(
+        {name for config in (monitor.defaults, *monitor.models.values()) for name in files_of(config).values()}
+    )
+    stamps = [stamp_of(Path(settings.folder) / name) for name in baselines]
+    parts = [history.identity, monitor, settings.kafka.topics, stamps]
+    return blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from streams.commands import Command, add_config
-from streams.commands.files import SOURCES, add_files, history_of
+from streams.commands.files import SOURCES, add_files, history_of, identity_of
 from streams.errors import ContentError, SourceError, UsageError
 from streams.findings.outputs import add_outputs, wanted
 from streams.terminal import complain, environment
@@ -17,7 +17,6 @@ from streams.text import printable
 if TYPE_CHECKING:  # what is heavy is imported when the command runs
     from detectors.rows import Stretch
     from schemas.records import RecordLike
-    from streams.history import History
     from streams.journal import Journal
     from streams.sections import Settings
     from streams.sinks import ResultFiles
@@ -178,26 +177,8 @@ def _open(args: argparse.Namespace, settings: "Settings", stack: ExitStack) -> _
         any_stream=True,
         error=ContentError,
         large=history.rows_about > ROWS_IN_MEMORY,
-        identity=(lambda: _identity(history, settings)) if history.rereadable else None,
+        identity=(lambda: identity_of(history, settings)) if history.rereadable else None,
     )
-
-
-def _identity(history: "History", settings: "Settings") -> str:
-    """Everything that decides the results, the content of files by their sizes and times."""
-    from hashlib import blake2b  # noqa: PLC0415
-
-    import msgspec  # noqa: PLC0415
-
-    from streams.baselines import files_of  # noqa: PLC0415
-    from streams.history import stamp_of  # noqa: PLC0415
-
-    monitor = settings.monitor
-    baselines = sorted(
-        {name for config in (monitor.defaults, *monitor.models.values()) for name in files_of(config).values()}
-    )
-    stamps = [stamp_of(Path(settings.folder) / name) for name in baselines]
-    parts = [history.identity, monitor, settings.kafka.topics, stamps]
-    return blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()
 
 
 def _open_kafka(args: argparse.Namespace, settings: "Settings") -> _Opened:

@@ -69,18 +69,14 @@ def _alarms(directory: Path) -> "list[Alarm]":
 
 
 def _gone_through(history: "History") -> "tuple[dict[str, Times], RiverDefaults]":
-    from schemas.events import Outcome, Prediction, Role  # noqa: PLC0415
     from streams.portraits import Reader  # noqa: PLC0415
     from streams.river_defaults import RiverDefaults  # noqa: PLC0415
-    from streams.scoring import Times  # noqa: PLC0415
+    from streams.scoring import Times, note  # noqa: PLC0415
 
     reader, river, times = Reader(), RiverDefaults(), dict[str, Times]()
     for record in history.records:
         event, time = reader.event(record), record.timestamp
-        if isinstance(event, Prediction) and event.role is Role.CHAMPION:
-            times.setdefault(event.model, Times()).made.append(time)
-        elif isinstance(event, Outcome):
-            times.setdefault(event.model, Times()).labelled.append(time)
+        note(times, event, time)
         river.take(event, time)
     return times, river
 
