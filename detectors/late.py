@@ -91,10 +91,11 @@ class Late:
         self._corrections = Corrections(state.corrections)
         self._losses_known = state.losses
 
-    def adopt(self, state: ScopeState) -> None:
-        """Takes over the alarms of a configuration before."""
+    def with_alarms_of(self, state: ScopeState) -> "Late":
+        """Takes over those of a configuration before."""
         self._lifecycle.restore(state.lifecycle)
         self.reports.origin = state.origin
+        return self
 
     # -- counting -----------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from detectors.config import WARM_UP, ModelConfig
 from detectors.effects import Decided
 from detectors.explaining import Explainer
 from detectors.happening import Happening
-from detectors.late import Late, ScopeState
+from detectors.late import Late
 from detectors.learning import Learned
 from detectors.lifecycle import Alarm
 from detectors.loss import LossRule
@@ -304,12 +304,8 @@ class Scopes:
         self.retraining.asked = state.asked
         clear_all(self._room, self._model_number)  # what they count is amended no more
         self._records.gone = state.scopes
-        return [self._with(held, number) for number, held in self._records.read(state.scopes) if held.lifecycle.alarms]
-
-    def _with(self, held: ScopeState, number: int) -> Late:
-        scope = Late(held.key, number, self._archive(number))
-        scope.adopt(held)
-        return scope
+        held = [one for one in self._records.read(state.scopes) if one[1].lifecycle.alarms]
+        return [Late(one.key, number, self._archive(number)).with_alarms_of(one) for number, one in held]
 
 
 def _at(life: tuple[Scope, Happening]) -> int:
