@@ -164,15 +164,15 @@ class Sight:
         return entry if isinstance(entry, Pending) else None
 
     def _scope(self) -> Scope | None:
-        """Of those replaced by a deployment or a new baseline the newest, where there is no other."""
+        """Of those that watch: what a deployment or a new baseline has replaced knows of its signals no more."""
         monitor = self._engine.monitor(self._key.model)
         scopes = list(monitor.scopes) if monitor is not None else []
-        found = [scope for scope in scopes if scope.key == self._key]
-        if found or not self._any_version:
-            return max(found, key=lambda scope: (not scope.retired, scope.number), default=None)
+        found = next((scope for scope in scopes if scope.key == self._key), None)
+        if found is not None or not self._any_version:
+            return found
         own = (self._key.segment, self._key.challenger)
         others = (scope for scope in scopes if (scope.key.segment, scope.key.challenger) == own)
-        return max(others, key=lambda scope: (not scope.retired, scope.seen_at, scope.number), default=None)
+        return max(others, key=lambda scope: (scope.seen_at, scope.number), default=None)
 
     def _place(self) -> tuple[Group, int] | None:
         scope = self._scope()

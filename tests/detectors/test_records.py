@@ -135,7 +135,7 @@ def kept_after(first: list[Event], then: list[Event]) -> tuple[Engine, Memory]:
 
 def test_a_prediction_that_comes_again_is_remembered_by_its_monitor() -> None:
     working, kept = kept_after([prediction(1, {"age": 1.0})], [prediction(1, {"age": 1.0})])
-    assert working._monitors["churn"]._scopes.usual(None, False).repeats  # type: ignore[union-attr]
+    assert working._monitors["churn"]._scopes.usual(None, False).collected.repeats  # type: ignore[union-attr]
     assert kept_in(kept, working) == held_of(working)
 
 
