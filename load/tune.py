@@ -28,11 +28,11 @@ from streams.commands import Command
 from streams.commands.tune import CONFIGURATION, FOUND, TRIALS
 from streams.history import Given
 from streams.scoring import Score
-from streams.tuning import Tuned, held_against
-from streams.tuning_kept import KeptTrials, Trial
-from streams.tuning_parts import parts_of
-from streams.tuning_space import budget
-from streams.tuning_trials import OURS, Ground, Trials
+from streams.tuning.kept import KeptTrials, Trial
+from streams.tuning.parts import parts_of
+from streams.tuning.search import Tuned, held_against
+from streams.tuning.space import budget
+from streams.tuning.trials import OURS, Ground, Trials
 
 DATA = "electricity/electricity.csv.gz"
 BUDGET = "1/month"

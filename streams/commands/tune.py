@@ -15,7 +15,7 @@ from streams.text import json_line, printable
 
 if TYPE_CHECKING:  # what is heavy is imported when the command runs
     from streams.sections import Settings
-    from streams.tuning import Tuned, Wanted
+    from streams.tuning.search import Tuned, Wanted
 
 CONFIGURATION, TRIALS, FOUND = "driftline.toml", "trials.jsonl", "tuning.json"
 _OURS = frozenset({CONFIGURATION, TRIALS, FOUND})
@@ -47,11 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import msgspec  # noqa: PLC0415 - all of these bring the engine
 
-    from streams import tuning_report  # noqa: PLC0415
     from streams.findings.export import export  # noqa: PLC0415
     from streams.settings import load  # noqa: PLC0415
-    from streams.tuning import Wanted  # noqa: PLC0415
-    from streams.tuning_space import budget  # noqa: PLC0415
+    from streams.tuning import report  # noqa: PLC0415
+    from streams.tuning.search import Wanted  # noqa: PLC0415
+    from streams.tuning.space import budget  # noqa: PLC0415
 
     _check(args)
     wanted = Wanted(budget(args.budget) if args.budget else None, args.candidates, args.replays, args.seed)
@@ -60,11 +60,11 @@ def run(args: argparse.Namespace) -> int:
     _write(args.out / FOUND, msgspec.json.format(msgspec.json.encode(tuned), indent=2) + b"\n")
     _write(args.out / CONFIGURATION, _configuration(args, tuned))
     if args.tables is not None:
-        export(tuning_report.tables(tuned), args.tables)
+        export(report.tables(tuned), args.tables)
     if args.json:
         say(json_line(msgspec.json.encode(tuned)))
         return 0
-    for line in tuning_report.lines(tuned):
+    for line in report.lines(tuned):
         say(printable(line))
     say(printable(f"Configuration: {args.out / CONFIGURATION}"))
     return 0
@@ -92,10 +92,10 @@ def _check(args: argparse.Namespace) -> None:
 
 def _searched(args: argparse.Namespace, settings: "Settings", wanted: "Wanted") -> "Tuned":
     from streams.progress import progress_on  # noqa: PLC0415
-    from streams.tuning import Search  # noqa: PLC0415
-    from streams.tuning_kept import KeptTrials  # noqa: PLC0415
-    from streams.tuning_parts import parts_of  # noqa: PLC0415
-    from streams.tuning_trials import Ground, Trials  # noqa: PLC0415
+    from streams.tuning.kept import KeptTrials  # noqa: PLC0415
+    from streams.tuning.parts import parts_of  # noqa: PLC0415
+    from streams.tuning.search import Search  # noqa: PLC0415
+    from streams.tuning.trials import Ground, Trials  # noqa: PLC0415
 
     with history_of(args, settings, quiet=args.json) as history:
         of = _identity(identity_of(history, settings), args.seed)
@@ -128,14 +128,14 @@ def _configuration(args: argparse.Namespace, tuned: "Tuned") -> bytes:
     """As it was given, to the byte, where nothing is to be changed in it and it still means the same there."""
     import tomllib  # noqa: PLC0415
 
-    from streams import tuning_report  # noqa: PLC0415
+    from streams.tuning import report  # noqa: PLC0415
 
     content = args.config.read_bytes() if args.config is not None else b""
     table = tomllib.loads(content.decode("utf-8-sig"))
     moved = _moved(table, args.config.parent if args.config is not None else Path(), args.out)
     if args.config is not None and not tuned.written and moved == table:
         return content
-    return tuning_report.configuration(moved, tuned).encode()
+    return report.configuration(moved, tuned).encode()
 
 
 def _moved(table: Mapping[str, Any], before: Path, after: Path) -> dict[str, Any]:

@@ -23,10 +23,10 @@ from streams.history import Given
 from streams.scoring import Alarm
 from streams.settings import load
 from streams.truth import Change
-from streams.tuning import Search, Wanted, held_against
-from streams.tuning_kept import KeptTrials, Trial, Tried
-from streams.tuning_parts import Part, facts_of, parts_of
-from streams.tuning_space import (
+from streams.tuning.kept import KeptTrials, Trial, Tried
+from streams.tuning.parts import Part, facts_of, parts_of
+from streams.tuning.search import Search, Wanted, held_against
+from streams.tuning.space import (
     Budget,
     Candidate,
     Facts,

@@ -37,9 +37,9 @@ from streams.sections import Settings
 from streams.settings import load
 from streams.state import EffectLike
 from streams.terminal import environment
-from streams.tuning_kept import KeptTrials, Trial, Tried
-from streams.tuning_parts import Part
-from streams.tuning_space import changed_everywhere
+from streams.tuning.kept import KeptTrials, Trial, Tried
+from streams.tuning.parts import Part
+from streams.tuning.space import changed_everywhere
 
 OURS = "driftline"
 

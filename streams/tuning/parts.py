@@ -13,7 +13,7 @@ from streams.injecting import Planned, planned
 from streams.injection_spec import Spec, parse
 from streams.portraits import Portrait, Reader, portraits
 from streams.scoring import Times, note
-from streams.tuning_space import Facts
+from streams.tuning.space import Facts
 
 TUNED_SHARE = 0.6  # of the predictions; what is later validates
 PREDICTIONS_MIN = 1_000  # of a model in a part, to have drifts put into: half of them come before any

@@ -9,8 +9,8 @@ from streams.findings.tables import NUMBER, TEXT, WHOLE, Columns, Row, Table
 from streams.report import counted, time_of
 from streams.score_report import aligned, compared
 from streams.scoring import Score
-from streams.tuning import Gain, Stretch, Tuned
-from streams.tuning_space import Changes, changed_table
+from streams.tuning.search import Gain, Stretch, Tuned
+from streams.tuning.space import Changes, changed_table
 
 SHOWN_MAX = 20  # models, and features, in the lines; those that changed most
 _SIDES: Columns = {"pages": WHOLE, "found": WHOLE, "missed": WHOLE, "false": WHOLE, "f1": NUMBER, "delay_rows": NUMBER}

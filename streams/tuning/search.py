@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from detectors.config import ModelConfig, MonitorConfig
 from streams.scoring import Alarm, Find, Score, score, scored, together
 from streams.truth import Change
-from streams.tuning_kept import Trial, Tried
-from streams.tuning_parts import Part, facts_of
-from streams.tuning_space import Budget, Candidate, Changes, asked, budget_of, candidates
-from streams.tuning_trials import OURS, Trials
+from streams.tuning.kept import Trial, Tried
+from streams.tuning.parts import Part, facts_of
+from streams.tuning.space import Budget, Candidate, Changes, asked, budget_of, candidates
+from streams.tuning.trials import OURS, Trials
 
 ROUNDS = 3  # of each round a third goes on, to as many drifts again as in the first
 VALIDATED = 2  # times as many drifts as in the last round
