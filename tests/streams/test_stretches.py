@@ -85,13 +85,17 @@ def ends(rows: Stretch) -> list[Record]:
 
 
 def run(config: MonitorConfig, batches: Iterator[Any], *, kept: bool) -> list[bytes]:
+    """``kept``: now and then the engine goes on from what it has written."""
     memory = Memory() if kept else None
     engine = Engine(0, config, TopicNames(), any_stream=True, kept=memory)
     told: list[bytes] = []
     for number, batch in enumerate(batches):
         told += [effect.value for effect in engine.apply(batch).effects]
-        if memory is not None and number % 3 == 2:
-            memory.take(engine.changes())
+        if memory is None:
+            continue
+        memory.take(engine.changes())
+        if number % 3 == 2:
+            engine = Engine(0, config, TopicNames(), any_stream=True, kept=memory)
     return told
 
 
