@@ -218,20 +218,6 @@ def _unflattened(flat: Row, rows: int, sums: Matrix, held: Held, totals: Buckets
 
 
 @compiled
-def _absorb(sums: Row, held: NDArray[np.int32], totals: Matrix, value: float) -> None:
-    # Every line in River's order of operations: floating-point addition is not associative.
-    sums[_WIDTH] += 1.0
-    width = sums[_WIDTH]
-    if width > 1.0:
-        away = value - sums[_TOTAL] / (width - 1.0)
-        sums[_VARIANCE] += (width - 1.0) * away * away / width
-    sums[_TOTAL] += value
-    totals[0, held[0]] = value
-    held[0] += 1
-    _merge(held, totals)
-
-
-@compiled
 def _merge(held: NDArray[np.int32], totals: Matrix) -> None:
     row = 0
     while held[row] == totals.shape[1]:
@@ -309,19 +295,32 @@ def _advance(
     count = 0
     for column in range(values.shape[1]):
         own_sums, own_held, own_totals = sums[column], held[column], totals[column]
+        width, total, variance, singles = own_sums[_WIDTH], own_sums[_TOTAL], own_sums[_VARIANCE], own_held[0]
         # The width is also the number of updates since the last report, which is what River's clock counts.
-        wait = clock - int(own_sums[_WIDTH]) % clock
+        wait = clock - int(width) % clock
         for row in range(values.shape[0]):
             value = values[row, column]
             if np.isnan(value):
                 continue
-            _absorb(own_sums, own_held, own_totals, value)
+            # Every line in River's order of operations: floating-point addition is not associative.
+            width += 1.0
+            if width > 1.0:
+                away = value - total / (width - 1.0)
+                variance += (width - 1.0) * away * away / width
+            total += value
+            own_totals[0, singles] = value
+            singles += 1
+            if singles == own_totals.shape[1]:
+                own_held[0] = singles
+                _merge(own_held, own_totals)
+                singles = own_held[0]
             wait -= 1
             if wait > 0:
                 continue
             wait = clock
-            if own_sums[_WIDTH] <= grace_period:
+            if width <= grace_period:
                 continue
+            own_sums[_WIDTH], own_sums[_TOTAL], own_sums[_VARIANCE], own_held[0] = width, total, variance, singles
             if count == len(found):
                 found = np.concatenate((found, np.empty_like(found)))
             if _changed(own_sums, own_held, own_totals, delta, min_window_length, found[count, 2:]):
@@ -329,6 +328,8 @@ def _advance(
                 found[count, 1] = column
                 count += 1
                 # River starts afresh at the update after a report; nothing happens in between: it may as well be now.
-                own_sums[:] = 0.0
+                width = total = variance = 0.0
+                singles = 0
                 own_held[:] = 0
+        own_sums[_WIDTH], own_sums[_TOTAL], own_sums[_VARIANCE], own_held[0] = width, total, variance, singles
     return found[:count]
