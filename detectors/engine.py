@@ -111,9 +111,12 @@ class Engine:
 
     def _apply_rows(self, rows: Stretch) -> Applied:
         """Rows of a table, in order of time: as their records, but for the work."""
+        if not len(rows):
+            return Applied([], {}, [])
         early, late = rows.stamps[0] < self._state.ticked, rows.stamps[-1] >= TS_END
         if early or late or self._room.pending + len(rows) > self._config.pending_max:
-            return self.apply(list(rows.records()))
+            applied = self.apply(list(rows.records()))
+            return applied._replace(places=[int(rows.numbers[place]) for place in applied.places])
         count, decided, touched = Counts(consumed=len(rows)), list[Decided](), dict[str, Monitor]()
         for model, own in rows.by_model():
             monitor = self._touch(model, touched)

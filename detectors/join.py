@@ -169,7 +169,8 @@ class Join:
             return start
         if self._room.kept is not None:
             return self._predict_each(rows, which, scope, waiting)
-        due = int(np.searchsorted(rows.stamps, self.due, side="right"))
+        due = min(self.due, int(rows.stamps[start]) + self.horizon_ms)  # the first of them may be the next to end
+        due = int(np.searchsorted(rows.stamps, due, side="right"))
         stop = min(which.stop, due, start + self.pending_max - self.pending)
         stop = start + self.shelf.new_to(rows.ids[start:stop]) if stop > start else start
         if stop == start:

@@ -24,7 +24,7 @@ from schemas.parsed import Elsewhere, Parsed
 from schemas.records import RecordLike
 from schemas.topics import Stream
 from streams import embedded
-from streams.errors import SourceError
+from streams.errors import DriftlineError, SourceError
 from streams.history import Given, History
 from streams.journal import COMMIT_RECORDS
 from streams.process import prepare
@@ -204,7 +204,7 @@ class _Pieces:
         self._upto += len(rows)
         self._saw(int(rows.stamps[0]), int(rows.stamps[-1]))
         own = self._share.of(rows, before)
-        applied = self._engine.apply(own if len(own) else [])
+        applied = self._engine.apply(own)
         return self._piece(applied, lambda number: before + number, len(own))
 
     def _saw(self, first: int, last: int) -> None:
@@ -258,7 +258,10 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever has started it ends it
     task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
     try:
-        work(task, sys.stdout.buffer)
+        try:
+            work(task, sys.stdout.buffer)
+        except DriftlineError as error:  # whoever has started it has read the same, and got on
+            _send(sys.stdout.buffer, Last(error=None, not_shared=str(error), blank_lines=0, left_over=""))
     except BrokenPipeError:  # nobody is there any more to hear of it, or of what Python says of it at the end
         os._exit(1)
     return 0

@@ -96,6 +96,18 @@ class JsonLines(AbstractContextManager["JsonLines"]):
             pass
 
 
+def read_again(names: Sequence[str], why: str) -> None:
+    """Refuses what can be read but once: standard input, topics and pipes."""
+    for name in names:
+        path = Path(name)
+        if (
+            name == STANDARD_INPUT
+            or name.startswith("kafka:")
+            or (path.exists() and not (path.is_file() or path.is_dir()))
+        ):
+            raise UsageError(f"{why}, so it must lie in files", where=name, advice="write it into a file first")
+
+
 @contextmanager
 def open_files(sources: Sequence[str]) -> Iterator[list[JsonLines]]:
     """Opens all of them before anything is read, so that a wrong name does not show after an hour."""

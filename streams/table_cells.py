@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _NOT_FINITE = re.compile(r"\s*[+-]?(nan|inf|infinity)\s*", re.IGNORECASE)
 _BOOLEANS = {"true": True, "false": False}
 _ONLY_NUMBERS = frozenset({float, int})
-_TEXTS = frozenset({str, type(None)})
+_NUMBERS, _TEXTS = frozenset({float, int, type(None)}), frozenset({str, type(None)})
 UNITS = {"s": (1, 1_000), "ms": (1, 1), "us": (1_000, 1), "ns": (1_000_000, 1)}  # so many of them are so many ms
 
 
@@ -81,7 +81,7 @@ class Sorter:
     def cells(self, name: str, column: Sequence[Any], kind: Kind | None = None) -> Sequence[Cell]:
         """``kind``: of text that is to be something else; an empty cell is missing."""
         is_number = kind is Kind.NUMBER or isinstance(column, NumberCells)
-        if is_number or _ONLY_NUMBERS.issuperset(map(type, column)):
+        if is_number or _NUMBERS.issuperset(map(type, column)):
             return self.numbers(name, column)
         if kind is Kind.TEXT or (kind is None and _TEXTS.issuperset(map(type, column))):
             return coded(self.texts(column))

@@ -26,7 +26,7 @@ from streams.table_rows import Rows
 LABELS = "#label"  # after a table's name: the topic of its labels
 STEPS_BEGIN = 946_684_800_000  # 2000-01-01T00:00:00Z: the first row of a table without times
 _PACK = msgspec.msgpack.Encoder().encode
-_ODD = np.uint64(0x9E3779B97F4A7C15)
+_ODD, _NO_CELL = np.uint64(0x9E3779B97F4A7C15), np.uint64(1)
 
 
 class Labelled(NamedTuple):
@@ -176,8 +176,16 @@ def _fingerprints(stamps: Places, columns: Iterable[Sequence[Any] | None]) -> Pl
 
 
 def _marks(cells: Sequence[Any]) -> NDArray[np.uint64]:
+    """The same of the same cell, however its part of the file is held."""
     if isinstance(cells, NumberCells):
-        return np.ascontiguousarray(cells.values).view(np.uint64)
+        return np.where(cells.missing, _NO_CELL, np.ascontiguousarray(cells.values).view(np.uint64))
     if isinstance(cells, WordCells):
-        return cells.looked_up([crc32(_PACK(word)) for word in cells.words]).astype(np.uint64)
-    return np.array([crc32(_PACK(cell)) for cell in cells], dtype=np.uint64)
+        marks = cells.looked_up([crc32(_PACK(word)) for word in cells.words]).astype(np.uint64)
+        return np.where(cells.codes < 0, _NO_CELL, marks)
+    return np.array([_mark(cell) for cell in cells], dtype=np.uint64)
+
+
+def _mark(cell: Any) -> np.uint64:
+    if cell is None:
+        return _NO_CELL
+    return np.float64(cell).view(np.uint64) if type(cell) is float else np.uint64(crc32(_PACK(cell)))

@@ -172,7 +172,7 @@ class ParquetFile(TableFile):
             batches = file.iter_batches(batch_size=TYPED_ROWS, columns=wanted, use_threads=False)
             while (batch := self._next(batches, first)) is not None:
                 named = zip(batch.schema.names, batch.columns, strict=True)
-                yield Part(first, {name: self._cells(column, name in times) for name, column in named})
+                yield Part(first, {name: self._cells(name, column, name in times) for name, column in named})
                 first += len(batch)
                 self._read = max(self._read, first)
 
@@ -188,10 +188,16 @@ class ParquetFile(TableFile):
         except (OSError, ValueError, self._pyarrow.ArrowException) as failure:
             raise _unreadable(self.where, "", failure, error) from None
 
-    def _cells(self, column: Any, is_time: bool) -> Sequence[Any]:
+    def _cells(self, name: str, column: Any, is_time: bool) -> Sequence[Any]:
         types, pyarrow = self._pyarrow.types, self._pyarrow
         if types.is_dictionary(column.type):
             column = column.dictionary_decode()
+        if (
+            types.is_binary(column.type)
+            or types.is_large_binary(column.type)
+            or types.is_fixed_size_binary(column.type)
+        ):
+            column = self._as_text(name, column)
         if is_time and (types.is_timestamp(column.type) or types.is_date(column.type)):
             column = column.cast(pyarrow.timestamp("ms", getattr(column.type, "tz", None)), safe=False)
             if column.type.tz is None and self._zone is not None:
@@ -206,9 +212,19 @@ class ParquetFile(TableFile):
         cells: list[Any] = column.to_numpy().tolist() if is_number and not column.null_count else column.to_pylist()
         return cells
 
+    def _as_text(self, name: str, column: Any) -> Any:
+        """Some programs write text so."""
+        try:
+            return column.cast(self._pyarrow.binary()).cast(self._pyarrow.string())
+        except (ValueError, self._pyarrow.ArrowException):
+            what = f"column {shown(name)}: holds bytes that are no text, as {column.type}"
+            raise ContentError(what, where=self.where, advice="write it as text, or leave the column out") from None
+
 
 def table_file(path: Path, form: Form, zone: str | None = None) -> TableFile:
     """``zone``: of times in Parquet that name none; without one they are handed out as they are."""
+    if path.exists() and not path.is_file():
+        raise UsageError("is no file, and a table is read more than once", where=str(path), advice="write it into one")
     return ParquetFile(path, zone) if form is Form.PARQUET else CsvFile(path)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from detectors.cells import Cell
 from detectors.columns import NumberCells, WordCells, lacks_any
-from schemas.events import ID_CHARACTERS_MAX, MODEL_PATTERN
+from schemas.events import ID_CHARACTERS_MAX, MODEL_PATTERN, NAME_CHARACTERS_MAX
 from streams.errors import ContentError
 from streams.problems import shown
 from streams.table_cells import Kind, Sorter, coded
@@ -105,7 +105,16 @@ class Rows:
         return self._sorter.numbers(name, self._raw(name))
 
     def texts(self, name: str) -> WordCells:
-        return coded(self._sorter.texts(self._raw(name)))
+        return coded(self._short(name))
+
+    def _short(self, name: str) -> list[str | None]:
+        """Texts of no more characters than an event may have there."""
+        texts = self._sorter.texts(self._raw(name))
+        for text in set(texts):
+            if text is not None and len(text) > NAME_CHARACTERS_MAX:
+                what = f"a name of {len(text):,} characters"
+                raise self._sorter.wrong(name, texts.index(text), what, f"{NAME_CHARACTERS_MAX} are allowed")
+        return texts
 
     def classes(self, columns: Mapping[str, str]) -> list[dict[str, float] | None]:
         """What each class is given; a class that is missing is left out."""
@@ -115,7 +124,7 @@ class Rows:
 
     def segments(self, names: Sequence[str]) -> list[dict[str, str] | None]:
         plain = [name.removeprefix(SEGMENT) for name in names]
-        rows = zip(*(self._sorter.texts(self._raw(name)) for name in names), strict=True)
+        rows = zip(*(self._short(name) for name in names), strict=True)
         return [{key: text for key, text in zip(plain, row, strict=True) if text is not None} for row in rows]
 
     def _raw(self, name: str) -> Sequence[Any]:

@@ -28,6 +28,13 @@ def add_files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", dest="until", metavar="TIME", help="only what came before this time")
 
 
+def read_again(args: argparse.Namespace, why: str) -> None:
+    """Refuses sources and labels that can be read but once."""
+    from streams import sources  # noqa: PLC0415
+
+    sources.read_again([*args.sources, *([args.labels] if args.labels is not None else [])], why)
+
+
 def given(args: argparse.Namespace, settings: "Settings") -> "Given":
     from streams import table_mapping  # noqa: PLC0415
     from streams.history import Given  # noqa: PLC0415

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from streams.commands import Command, add_config
-from streams.commands.files import SOURCES, add_files, history_of
+from streams.commands.files import SOURCES, add_files, history_of, read_again
 from streams.errors import SinkError, UsageError
 from streams.terminal import environment, say
 from streams.whole import whole
@@ -83,8 +83,7 @@ def _until(row: int | None) -> str:
 
 
 def _read(args: argparse.Namespace, settings: "Settings", *, quiet: bool = False) -> "History":
-    if any(source == "-" or source.startswith("kafka:") for source in args.sources):
-        raise UsageError("history is read twice, so it must lie in files", where=", ".join(args.sources))
+    read_again(args, "history is read twice")
     return history_of(args, settings, quiet=quiet)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from streams.commands import Command, add_config
-from streams.commands.files import SOURCES, add_files, history_of, identity_of
+from streams.commands.files import SOURCES, add_files, history_of, identity_of, read_again
 from streams.errors import ContentError, SourceError, UsageError
 from streams.findings.outputs import add_outputs, wanted
 from streams.terminal import complain, environment
@@ -105,12 +105,10 @@ def _check_processes(args: argparse.Namespace) -> None:
 
     if not 1 <= args.processes <= PROCESSES_MAX:
         raise UsageError(f"must be from 1 to {PROCESSES_MAX}", where=f"--processes {args.processes}")
-    apart = args.resume or any(source == "-" or source.startswith("kafka:") for source in args.sources)
-    if args.processes > 1 and apart:
-        advice = "leave one of them out"
-        raise UsageError(
-            "several processes read files alone, and are not gone on with", where="--processes", advice=advice
-        )
+    if args.processes > 1 and args.resume:
+        raise UsageError("what several processes do is not gone on with", where="--resume", advice="leave one out")
+    if args.processes > 1:
+        read_again(args, "each of several processes reads the history")
 
 
 def _run_shared(

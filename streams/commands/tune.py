@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streams.commands import Command, add_config
-from streams.commands.files import SOURCES, add_files, given, history_of, identity_of
+from streams.commands.files import SOURCES, add_files, given, history_of, identity_of, read_again
 from streams.errors import SinkError, UsageError
 from streams.terminal import complain, environment, say
 from streams.text import json_line, printable
@@ -71,8 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    if any(source == "-" or source.startswith("kafka:") for source in args.sources):
-        raise UsageError("history is read many times, so it must lie in files", where=", ".join(args.sources))
+    read_again(args, "history is read many times")
     for option, (low, high) in _MOST.items():
         value = getattr(args, option.removeprefix("--"))
         if not low <= value <= high:

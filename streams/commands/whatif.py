@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from streams.commands import Command, add_config
-from streams.commands.files import SOURCES, add_files, given, history_of
+from streams.commands.files import SOURCES, add_files, given, history_of, read_again
 from streams.errors import UsageError
 from streams.terminal import complain, environment
 from streams.text import printable
@@ -63,9 +63,7 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> None:
     from streams.parallel import PROCESSES_MAX  # noqa: PLC0415
 
-    if any(source == "-" or source.startswith("kafka:") for source in args.sources):
-        what = "history is read once for every policy, so it must lie in files"
-        raise UsageError(what, where=", ".join(args.sources))
+    read_again(args, "history is read once for every policy")
     if not 1 <= args.processes <= PROCESSES_MAX:
         raise UsageError(f"must be from 1 to {PROCESSES_MAX}", where=f"--processes {args.processes}")
 

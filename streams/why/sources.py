@@ -13,7 +13,7 @@ from schemas.times import UNIT_MS
 from streams.errors import UsageError
 from streams.history import ROWS_IN_MEMORY, Given, History
 from streams.sections import KafkaSettings
-from streams.sources import STANDARD_INPUT
+from streams.sources import read_again
 from streams.topic_range import KAFKA, Between, Stretch, TopicRange
 
 
@@ -43,9 +43,7 @@ class Files:
     late_ms = 0
 
     def __init__(self, given: Given, since: str | None) -> None:
-        if STANDARD_INPUT in (*given.sources, given.labels):
-            what, advice = "cannot be read a second time, as this needs", "write it into a file first"
-            raise UsageError(what, where="standard input", advice=advice)
+        read_again([*given.sources, *([given.labels] if given.labels is not None else [])], "history is read twice")
         self._given = given
         self.name = ", ".join(given.sources)
         self.begins = f"--from {since}" if since is not None else ""

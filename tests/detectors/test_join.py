@@ -1,10 +1,14 @@
 """Each end that a record or a waiting entry can have, one test each."""
 
 import msgspec
+import numpy as np
 import pytest
 
+from detectors.columns import FeatureRows, WordCells
 from detectors.join import Fate, Join, JoinCounts, JoinState, Labelled
+from detectors.rows import Stretch
 from detectors.shelf import CHUNK, Pending, Room, Shelf
+from detectors.tally import Level
 from tests.detectors.kept import Memory
 
 HORIZON = 1_000
@@ -234,3 +238,21 @@ def test_nothing_is_left_of_what_was_forgotten() -> None:
     kept.take(room.changes())
     assert {key[:1] for key in kept.records} <= {b"L", b"B"}
     assert len(kept.records) <= 4  # the newest part of each line, and its marks
+
+
+def test_rows_are_taken_in_up_to_where_the_first_of_them_ends() -> None:
+    rows = Stretch(
+        topic="june.parquet",
+        numbers=np.arange(6),
+        stamps=np.array([0, 10, 20, 100, 101, 300]),
+        offsets=np.arange(6),
+        ids=[f"p{number}" for number in range(6)],
+        models=WordCells(np.zeros(6, dtype=np.int64), ["churn"]),
+        predictions=["yes"] * 6,
+        features=FeatureRows({}, 6),
+        fingerprints=np.arange(6),
+    )
+    join = Join(100, 10)
+    assert join.predict_rows(rows, slice(0, 6), 0, Level()) == 4
+    assert join.predict_rows(rows, slice(4, 6), 0, Level()) == 4  # the first of all has to go before
+    assert join.pending == 4

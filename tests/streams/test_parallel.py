@@ -147,11 +147,16 @@ def test_a_limit_of_all_models_together_is_for_one_process_to_meet(
 
 
 @pytest.mark.parametrize(
-    "words", [["june.csv", "--processes", "0"], ["-", "--processes", "2"], ["a", "--processes", "2", "--resume"]]
+    ("words", "where"),
+    [
+        (["june.csv", "--processes", "0"], "--processes 0"),
+        (["-", "--processes", "2"], "-"),
+        (["a", "--processes", "2", "--resume"], "--resume"),
+    ],
 )
 def test_a_call_that_makes_no_sense_is_one_line(
-    words: list[str], folder: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str], where: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     replay("out", *words, status=2)
     said = capsys.readouterr().err
-    assert (said.count("\n"), said.startswith("driftline: --processes")) == (1, True)
+    assert (said.count("\n"), said.startswith(f"driftline: {where}: ")) == (1, True)

@@ -1,6 +1,8 @@
 """Rows that come as columns decide what they would one by one, wherever they are cut."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,13 +20,17 @@ from schemas.events import Control, ControlAction, Outcome
 from schemas.parsed import Parsed
 from schemas.records import Record
 from schemas.topics import TopicNames
+from streams.cli import main
+from streams.errors import ContentError
 from streams.history import Given, History
 from tests.detectors.kept import Memory
 from tests.streams.test_tables import START
 
 DEFAULTS = ModelConfig(baseline_rows=200, rows_per_false_alarm=20_000, false_pages_per_month=1.0)
-EARLY_ENDS = msgspec.structs.replace(DEFAULTS, label_horizon="1h", pending_max=900, segments=("country",))
-ROWS = 9_000
+EARLY_ENDS = msgspec.structs.replace(
+    DEFAULTS, label_horizon="3m", metrics_window="1h", pending_max=900, segments=("country",)
+)
+ROWS, PIECE = 9_000, 1_500
 
 
 def written(path: Path, seed: int) -> None:
@@ -33,6 +39,7 @@ def written(path: Path, seed: int) -> None:
     pauses = draw.exponential(30_000, ROWS).astype(np.int64)
     pauses[draw.integers(0, ROWS, 5)] += 5 * 3_600_000
     pauses[2_000:2_100] = 0
+    pauses[::PIECE] += 3 * 3_600_000
     moved = np.where(np.arange(ROWS) > ROWS // 2, 1.5, 0.0)
     ids = [f"r{number}" for number in range(ROWS)]
     for number in draw.integers(0, ROWS - 50, 12).tolist():
@@ -79,9 +86,15 @@ def ends(rows: Stretch) -> list[Record]:
     """A word of an operator's, and a day in which nothing comes."""
     end = int(rows.stamps[-1])
     deploy = Control(v=1, id="c", ts=end, action=ControlAction.DEPLOY, model="churn", version="2")
-    tick = Control(v=1, id="t", ts=end + 86_400_000, action=ControlAction.TICK)
-    values = [msgspec.json.encode({"type": "control", **msgspec.to_builtins(said)}) for said in (deploy, tick)]
-    return [Record("control", 0, number, end + 86_400_000 * number, None, value) for number, value in enumerate(values)]
+    return [control(deploy, end), tick(end + 86_400_000)]
+
+
+def tick(time: int) -> Record:
+    return control(Control(v=1, id="t", ts=time, action=ControlAction.TICK), time)
+
+
+def control(said: Control, time: int) -> Record:
+    return Record("control", 0, 0, time, None, msgspec.json.encode({"type": "control", **msgspec.to_builtins(said)}))
 
 
 def run(config: MonitorConfig, batches: Iterator[Any], *, kept: bool) -> list[bytes]:
@@ -109,11 +122,15 @@ def cut(part: Stretch, draw: Random) -> Iterator[Stretch]:
 
 def batches(rows: list[Stretch], into: Callable[[Stretch], Iterable[Any]]) -> Iterator[Any]:
     """Stretches as they are to come, each with its labels after it."""
-    for part in rows:
-        for piece in (part.taken(slice(start, start + 1_500)) for start in range(0, len(part), 1_500)):
-            yield from into(piece)
-            yield labels(piece)
-    yield ends(rows[-1])
+    pieces = [part.taken(slice(start, start + PIECE)) for part in rows for start in range(0, len(part), PIECE)]
+    for piece, after in pairwise([*pieces, None]):
+        assert piece is not None
+        yield from into(piece)
+        yield labels(piece)
+        later = int(piece.stamps[-1]) + 9_360_000
+        if after is not None and after.stamps[0] > later:  # of a horizon of minutes nothing is known any more
+            yield [tick(later)]
+    yield ends(pieces[-1])
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["in memory", "kept"])
@@ -135,9 +152,66 @@ def test_columns_decide_what_rows_do(seed: int, defaults: ModelConfig, kept: boo
     assert b'"kind":"silence"' in said
 
 
+def test_no_rows_decide_nothing_and_places_are_those_of_the_batch(tmp_path: Path) -> None:
+    written(tmp_path / "june.parquet", 4)
+    (part, *_) = stretches(tmp_path / "june.parquet")
+    engine = Engine(0, MonitorConfig(defaults=DEFAULTS, pending_max=100), TopicNames(), any_stream=True)
+    assert engine.apply(part.taken(slice(0, 0))).effects == []
+    odd = part.taken(np.arange(1, 1_000, 2))
+    whole = Engine(0, MonitorConfig(defaults=DEFAULTS), TopicNames(), any_stream=True).apply(odd)
+    places = engine.apply(odd).places
+    assert places
+    assert {place % 2 for place in (*places, *whole.places)} == {1}
+
+
 def test_more_models_than_may_be_and_more_that_wait_than_may(tmp_path: Path) -> None:
     written(tmp_path / "june.parquet", 3)
     rows = stretches(tmp_path / "june.parquet")
     for config in (MonitorConfig(defaults=DEFAULTS, models_max=2), MonitorConfig(defaults=DEFAULTS, pending_max=1_500)):
         singly = run(config, iter([list(part.records()) for part in rows]), kept=False)
         assert run(config, iter(rows), kept=False) == singly
+
+
+def test_the_same_cell_is_the_same_in_every_part_of_a_file(tmp_path: Path) -> None:
+    """A row that comes twice is no conflict, though its column lacks a number in one of the parts only."""
+    numbers: list[int | None] = [7] * ROWS
+    numbers[-2] = None
+    ids = [f"r{number}" for number in range(ROWS - 1)] + ["r0"]
+    times = [START] * ROWS
+    table = pa.table({"ts": times, "id": ids, "whole": pa.array(numbers), "prediction": ["yes"] * ROWS})
+    parquet.write_table(table, tmp_path / "june.parquet")
+    rows = stretches(tmp_path / "june.parquet")
+    assert len(rows) > 1
+    assert rows[0].fingerprints[0] == rows[-1].fingerprints[-1] != rows[-1].fingerprints[-2]
+
+
+@pytest.mark.parametrize(("name", "cells"), [("version", ["v" * 257]), ("segment:country", ["x" * 300])])
+def test_names_that_no_event_may_have_are_refused(name: str, cells: list[str], tmp_path: Path) -> None:
+    table = pa.table({"ts": [START], "id": ["a"], "prediction": ["yes"], name: cells})
+    parquet.write_table(table, tmp_path / "june.parquet")
+    with pytest.raises(ContentError, match=r"row 1, column .*: a name of"):
+        stretches(tmp_path / "june.parquet", segments=("country",))
+
+
+def test_bytes_are_text_where_they_are_and_refused_otherwise(tmp_path: Path) -> None:
+    for wrong, ids in ((False, [b"a", b"b"]), (True, [b"a", b"\xff"])):
+        table = pa.table({"ts": [START] * 2, "id": pa.array(ids, type=pa.binary()), "prediction": ["yes"] * 2})
+        parquet.write_table(table, tmp_path / "june.parquet")
+        if wrong:
+            with pytest.raises(ContentError, match='column "id": holds bytes that are no text'):
+                stretches(tmp_path / "june.parquet")
+        else:
+            assert stretches(tmp_path / "june.parquet")[0].ids == ["a", "b"]
+
+
+@pytest.mark.parametrize("labels", ["-", "pipe"])
+@pytest.mark.parametrize("command", ["replay --processes 2", "inject --out copy.jsonl --spec flip", "tune"])
+def test_what_can_be_read_but_once_is_refused_where_it_is_read_more_often(
+    command: str, labels: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    Path("june.jsonl").touch()
+    first, *more = command.split()
+    assert main([first, "june.jsonl", "--labels", labels, *more]) == 2
+    assert "so it must lie in files" in capsys.readouterr().err
