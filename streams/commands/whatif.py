@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from streams.commands import Command, add_config
 from streams.commands.files import SOURCES, add_files, given, history_of, read_again
-from streams.errors import UsageError
+from streams.errors import SettingsError, UsageError
 from streams.terminal import complain, environment
 from streams.text import printable
 
 if TYPE_CHECKING:  # what is heavy is imported when the command runs
     from streams.settings import Settings
     from streams.whatif.comparison import Tried
-    from streams.whatif.facts import Facts
+    from streams.whatif.facts import Facts, Seen
     from streams.whatif.scenario import Plan, Scenario
 
 
@@ -40,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from streams.settings import load  # noqa: PLC0415
     from streams.sinks import check_ours  # noqa: PLC0415
     from streams.whatif import comparison, scenario, terminal  # noqa: PLC0415
+    from streams.whatif.world import too_often  # noqa: PLC0415
 
     _check(args)
     settings = load(args.config, environment())
@@ -51,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
     check_ours(args.out)
     with TemporaryDirectory(prefix="driftline-whatif-") as folder:
         models, large = _gathered(args, settings, said)
+        if problems := list(too_often(said, plans, models)):
+            raise SettingsError([problem._replace(where=str(args.scenario)) for problem in problems])
         tried = _tried(args, said, plans, models, Path(folder), large=large)
         found = comparison.compared(said, models, tried, changes)
     where = comparison.write(found, args.out)
@@ -72,18 +75,21 @@ def _gathered(args: argparse.Namespace, settings: "Settings", said: "Scenario") 
     """What the history holds; and whether it is too large for a state in memory."""
     from streams.history import ROWS_IN_MEMORY  # noqa: PLC0415
     from streams.progress import progress_on  # noqa: PLC0415
-    from streams.whatif.facts import gather  # noqa: PLC0415
+    from streams.whatif.facts import Seen, gather  # noqa: PLC0415
 
     with (
         history_of(args, settings) as history,
         progress_on(sys.stderr, lambda: history.fraction) as progress,
     ):
         version, delay = said.cured.version, said.label_delay
-        models = gather(history.records, settings.monitor, version=version, label_delay=delay, progress=progress)
+        seen = Seen()
+        records = seen.passing(history.records)
+        models = gather(records, settings.monitor, version=version, label_delay=delay, progress=progress)
         large = history.rows_about > ROWS_IN_MEMORY
         left_over = history.left_over
     if left_over:
         complain(printable(left_over))
+    _check_same(args.out, seen, models)
     _check_losses(args, said, models)
     where = ", ".join(args.sources[:3])
     if not any(facts.labelled for facts in models.values()):
@@ -94,6 +100,22 @@ def _gathered(args: argparse.Namespace, settings: "Settings", said: "Scenario") 
         what = f"holds no answers of version {printable(version)}, which cured.version names"
         raise UsageError(what, where=where, advice=advice)
     return models, large
+
+
+def _check_same(out: Path, seen: "Seen", models: "dict[str, Facts]") -> None:
+    """A report shows both as of one history."""
+    from schemas.events import EVERY_MODEL  # noqa: PLC0415
+    from streams.findings.lines import Files  # noqa: PLC0415
+    from streams.sinks import SUMMARY  # noqa: PLC0415
+
+    if not (out / SUMMARY).exists():
+        return
+    there = Files(out).summary()
+    span = (there.time_range.from_ts, there.time_range.to_ts) if there.time_range is not None else None
+    named = there.alerts.keys() - {EVERY_MODEL}
+    if (there.records, span) != (seen.records, seen.times) or (named and named.isdisjoint(models)):
+        advice = "name a new directory with --out, or replay this history into it first"
+        raise UsageError("holds the replay of another history", where=str(out), advice=advice)
 
 
 def _check_losses(args: argparse.Namespace, said: "Scenario", models: "dict[str, Facts]") -> None:

@@ -7,9 +7,9 @@ lie in a folder, and are mapped from there by as many processes as there are.
 import math
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -67,6 +67,34 @@ def cell(words: Sequence[str | bool], code: int, number: float) -> Label | None:
     return None if math.isnan(number) else float(number)
 
 
+_Event = TypeVar("_Event", Outcome, Prediction)
+
+
+class _Early(Generic[_Event]):
+    """What came before its prediction, the oldest first, as the join of the monitor holds it."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[str, tuple[_Event, int]] = OrderedDict()
+
+    def get(self, key: str) -> _Event | None:
+        held = self._held.get(key)
+        return held[0] if held is not None else None
+
+    def put(self, event: _Event, now: int) -> None:
+        held = self._held.get(event.id)
+        if held is None and len(self._held) >= EARLY_MAX:
+            self._held.popitem(last=False)
+        self._held[event.id] = event, now if held is None else held[1]  # another word on it does not wait longer
+
+    def pop(self, key: str) -> _Event | None:
+        held = self._held.pop(key, None)
+        return held[0] if held is not None else None
+
+    def expire(self, oldest: int) -> None:
+        while self._held and next(iter(self._held.values()))[1] < oldest:
+            self._held.popitem(last=False)
+
+
 class _Rows:
     """Of one model, while the history goes by."""
 
@@ -76,8 +104,7 @@ class _Rows:
         self.other_scores = array("d")
         self._horizon_ms = horizon_ms
         self._waiting: OrderedDict[str, tuple[int, int]] = OrderedDict()  # by id: its row, and the label's revision
-        self._early: dict[str, tuple[Outcome, int]] = {}
-        self._early_others: dict[str, Prediction] = {}
+        self._early, self._early_others = _Early[Outcome](), _Early[Prediction]()
 
     def predicted(self, event: Prediction, now: int) -> None:
         row = len(self.made)
@@ -88,36 +115,44 @@ class _Rows:
         self.labels.append(None)
         self.others.append(None)
         self.other_scores.append(np.nan)
-        while self._waiting and self.made[next(iter(self._waiting.values()))[0]] < now - self._horizon_ms:
-            self._waiting.popitem(last=False)
+        self._expire(now)
         if event.id in self._waiting:
             return  # it came twice: the first stands
         self._waiting[event.id] = row, -1
-        if (early := self._early.pop(event.id, None)) is not None:
-            self.labelled(early[0], now)
-        if (other := self._early_others.pop(event.id, None)) is not None:
-            self.answered(other)
+        if (early := self._early.pop(event.id)) is not None:
+            self.labelled(early, now)
+        if (other := self._early_others.pop(event.id)) is not None:
+            self.answered(other, now)
+
+    def _expire(self, now: int) -> None:
+        oldest = now - self._horizon_ms
+        while self._waiting and self.made[next(iter(self._waiting.values()))[0]] < oldest:
+            self._waiting.popitem(last=False)
+        self._early.expire(oldest)
+        self._early_others.expire(oldest)
 
     def labelled(self, event: Outcome, now: int) -> None:
         """The newest word on it counts, as corrections do; when it came is when the first one did."""
         if event.provisional:
             return
+        self._expire(now)
         row, revision = self._waiting.get(event.id, (-1, -1))
         if row < 0:
-            if len(self._early) < EARLY_MAX:
-                self._early[event.id] = event, now
+            early = self._early.get(event.id)
+            if early is None or event.revision > early.revision:
+                self._early.put(event, now)
         elif event.revision > revision:
             self._waiting[event.id] = row, event.revision
             self.labels.put(row, event.label)
             self.weights[row] = event.weight
             self.came[row] = min(self.came[row], now)
 
-    def answered(self, event: Prediction) -> None:
+    def answered(self, event: Prediction, now: int) -> None:
         """What the other version said to the same."""
+        self._expire(now)
         row, _ = self._waiting.get(event.id, (-1, -1))
         if row < 0:
-            if len(self._early_others) < EARLY_MAX:
-                self._early_others[event.id] = event
+            self._early_others.put(event, now)
         else:
             self.others.put(row, event.prediction)
             self.other_scores[row] = np.nan if event.score is None else event.score
@@ -186,6 +221,21 @@ class Facts(NamedTuple):
         return next((answer for answer in self.classes if same_class(answer, label)), label)
 
 
+class Seen:
+    """Records that went by, counted as the summary of a replay counts them."""
+
+    def __init__(self) -> None:
+        self.records = 0
+        self.times: tuple[int, int] | None = None  # the first and the last
+
+    def passing(self, records: Iterable[RecordLike]) -> Iterator[RecordLike]:
+        for record in records:
+            self.records += 1
+            if (ts := record.timestamp) > 0:  # 0: no event has shown a time yet
+                self.times = (min(self.times[0], ts), max(self.times[1], ts)) if self.times is not None else (ts, ts)
+            yield record
+
+
 def gather(
     records: Iterable[RecordLike],
     monitor: MonitorConfig,
@@ -212,7 +262,7 @@ def gather(
         elif event.role is Role.CHAMPION:
             rows.predicted(event, now)
         elif version is not None and event.version == version:
-            rows.answered(event)
+            rows.answered(event, now)
     delay_ms = None if label_delay is None else duration_ms(label_delay)
     return {model: rows.finish(rows.rule(monitor, model), delay_ms) for model, rows in models.items() if rows.made}
 

@@ -6,14 +6,14 @@ from typing import NamedTuple
 from streams.truth import Change
 from streams.whatif import stretches
 from streams.whatif.facts import Facts
-from streams.whatif.stretches import Stretch
+from streams.whatif.stretches import Plateau
 
 
 class Known(NamedTuple):
     """By model."""
 
     facts: Mapping[str, Facts]
-    stretches: Mapping[str, Sequence[Stretch]]
+    stretches: Mapping[str, Sequence[Plateau]]
     changes: Mapping[str, Sequence[int]]  # when it is known to have changed
 
 

@@ -1,15 +1,16 @@
 """What is to be compared: policies of retraining and what things cost. A file of TOML, checked as a whole at once."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from detectors.config import ModelConfig, RetrainConfig
 from schemas.times import duration_ms
 from streams import shape
-from streams.allowed import Between, Lasting, Like
+from streams.allowed import Between, Lasting
 from streams.errors import SettingsError
 from streams.keys import MODEL_NAME, NOT_EMPTY, SETTINGS, Setting
 from streams.problems import Path as Key
@@ -18,12 +19,23 @@ from streams.sections import Settings
 from streams.settings import parsed
 
 POLICIES_MAX = 20  # each is a replay of its own
+
+
+class _Sign(NamedTuple):
+    """It is shown on terminals and pages as it is, so nothing that steers them."""
+
+    allowed: str = 'one to eight printable characters, such as "EUR"'
+
+    def accepts(self, value: object) -> bool:
+        return isinstance(value, str) and re.fullmatch(r"\S{1,8}", value) is not None and value.isprintable()
+
+
 _PRICE = Between(0, 1_000_000_000)
 _TAKES = Setting("From the retrain event until the new version is deployed", Lasting("1s", "365d"))
 
 # What ``docs/backtest.md`` says of a scenario. A word in capitals stands for a name that the user chooses.
 SCENARIO: Mapping[str, Setting] = {
-    "currency": Setting("What stands behind amounts", Like(r"\S{1,8}", 'one to eight characters, such as "EUR"')),
+    "currency": Setting("What stands behind amounts", _Sign()),
     "takes": _TAKES,
     "schedule": Setting("The schedule that stands beside the policies", Lasting("1h", "3650d")),
     "label_delay": Setting("When a label comes, in place of the history's own time", Lasting("0s", "3650d")),

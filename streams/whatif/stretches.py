@@ -19,10 +19,12 @@ LEAST = 4  # blocks of a stretch
 CERTAIN = 5.0  # standard errors, as the best of all places for a cut is looked for
 USUAL_ROWS = 1_000  # the first so many losses show how they spread
 
+_huge = np.errstate(over="ignore", invalid="ignore")  # answers whose squares are no number any more
+
 Row = NDArray[np.float64]
 
 
-class Stretch(NamedTuple):
+class Plateau(NamedTuple):
     """Rows of the model's predictions, the last excluded, and the mean loss of what the history answered there."""
 
     first: int
@@ -31,24 +33,32 @@ class Stretch(NamedTuple):
     excess: float  # over what was usual in the first stretch; nothing where it is less
 
 
+@_huge
+def mean(known: Row, otherwise: float) -> float:
+    """Of none it is ``otherwise``."""
+    return float(known.mean()) if len(known) else otherwise
+
+
+@_huge
 def floor_of(losses: Row, *, rate: bool) -> float:
     """The smallest change of a mean loss that is worth a word, as the monitor has it."""
     return loss_floor(rate) * (1.0 if rate else float(np.std(losses[:USUAL_ROWS])))
 
 
-def stretches(losses: Row, begins: Sequence[int]) -> list[Stretch]:
+def stretches(losses: Row, begins: Sequence[int]) -> list[Plateau]:
     """``losses``: of each prediction, not a number without a label. ``begins``: rows with which a new one begins."""
     edges = sorted({0, *(row for row in begins if 0 < row < len(losses)), len(losses)})
-    found: list[Stretch] = []
+    found: list[Plateau] = []
     level, usual = 0.0, None
     for first, end in pairwise(edges):
         known = losses[first:end][~np.isnan(losses[first:end])]
-        level = float(known.mean()) if len(known) else level
+        level = mean(known, level)
         usual = level if usual is None and len(known) else usual
-        found.append(Stretch(first, end, level, max(0.0, level - (usual or 0.0))))
+        found.append(Plateau(first, end, level, max(0.0, level - (usual or 0.0))))
     return found
 
 
+@_huge
 def changes(losses: Row, *, rate: bool) -> list[int]:
     """The rows with which the level becomes another one."""
     rows = np.flatnonzero(~np.isnan(losses))
@@ -75,7 +85,7 @@ def _cuts(means: Row, first: int, floor: float) -> list[int]:
     spread = float(np.sqrt(np.mean(np.diff(means) ** 2) / 2.0))
     certain = np.abs(after - before) / (max(spread, 1e-12) * np.sqrt(1.0 / left + 1.0 / (count - left)))
     best = int(np.argmax(certain))
-    if certain[best] < CERTAIN or abs(after[best] - before[best]) < floor:
+    if not (certain[best] >= CERTAIN and abs(after[best] - before[best]) >= floor):  # not a number is no cut
         return []
     cut = int(left[best])
     return [first + cut, *_cuts(means[:cut], first, floor), *_cuts(means[cut:], first + cut, floor)]

@@ -7,8 +7,9 @@ for all policies alike. Where answers of another version stand in the history, a
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import heappop, heappush
+from itertools import pairwise
 from operator import itemgetter
 from typing import NamedTuple
 from zlib import crc32
@@ -24,13 +25,15 @@ from schemas.parsed import Parsed
 from schemas.records import Record, RecordLike
 from schemas.times import TS_END, duration_ms
 from streams.portraits import Reader
+from streams.problems import Problem
 from streams.whatif.comparison import OfModel, Step
 from streams.whatif.facts import Facts
 from streams.whatif.known import Known
 from streams.whatif.scenario import Plan, Scenario
-from streams.whatif.stretches import Stretch, floor_of, removed
+from streams.whatif.stretches import Plateau, floor_of, mean, removed
 
 TOPIC = "whatif"  # where the deployments and delayed labels stand that no file holds
+SCHEDULED_MAX = 100_000  # trainings of one policy, of all models: each is a version and a step, and looks at all labels
 _TURNS = (ControlAction.DEPLOY, ControlAction.ROLLBACK)
 
 
@@ -49,6 +52,21 @@ class Deployment(NamedTuple):
 
 
 Due = Training | Deployment
+
+
+def _scheduled(plan: Plan, facts: Facts) -> range:
+    made = facts.columns["made"]
+    return range(int(made[0]) + plan.every_ms, int(made[-1]) + 1, plan.every_ms)
+
+
+def too_often(scenario: Scenario, plans: Sequence[Plan], models: Mapping[str, Facts]) -> Iterator[Problem]:
+    """Schedules that ask for more than can be tried; a time that is far off in the history makes one of these too."""
+    for plan in plans:
+        count = sum(len(_scheduled(plan, facts)) for facts in models.values()) if plan.kind == "schedule" else 0
+        if count > SCHEDULED_MAX:
+            what = f"trains {count:,} times in this history, more than {SCHEDULED_MAX:,}"
+            key = ("policies", plan.name, "every") if plan.name in scenario.policies else ("schedule",)
+            yield Problem(key, f"{what}; name a longer time, or take less of the history with --from and --to")
 
 
 class World:
@@ -71,11 +89,10 @@ class World:
     def _planned(self, facts: Facts, changes: Sequence[int]) -> Iterator[tuple[int, int]]:
         """When it is trained whatever the monitor says, and from when on predictions are learned from."""
         made, came = facts.columns["made"], facts.columns["came"]
-        first, every_ms = int(made[0]), self._plan.every_ms
         if self._plan.kind == "schedule":
-            yield from ((ts, 0) for ts in range(first + every_ms, int(made[-1]) + 1, every_ms))
+            yield from ((ts, 0) for ts in _scheduled(self._plan, facts))
         elif self._plan.kind == "changes":
-            for at, then in zip(changes, [*changes[1:], TS_END], strict=True):
+            for at, then in pairwise([*changes, TS_END]):
                 # As soon as there is enough to learn from; before the next change with what there is.
                 labels = np.sort(came[np.searchsorted(made, at) :])
                 labels = labels[: min(self._scenario.cured.labels, int(np.searchsorted(labels, then)))]
@@ -178,7 +195,7 @@ def _parsed(record: RecordLike, event: Prediction | Outcome) -> Parsed:
 class _Model:
     """One model, prediction by prediction. ``version`` is the one deployed here; none: the history's own answers."""
 
-    def __init__(self, facts: Facts, stretches: Sequence[Stretch], scenario: Scenario, name: str) -> None:
+    def __init__(self, facts: Facts, stretches: Sequence[Plateau], scenario: Scenario, name: str) -> None:
         self.facts = facts
         self.told = OfModel()
         self.row = 0
@@ -220,10 +237,9 @@ class _Model:
             self._levels = [stretch.level - less for stretch, less in zip(self._stretches, away, strict=True)]
         self._look()
 
-    def _replayed(self, stretch: Stretch) -> float:
+    def _replayed(self, stretch: Plateau) -> float:
         own = self.facts.columns["other_losses"][stretch.first : stretch.end]
-        known = own[~np.isnan(own)]
-        return float(known.mean()) if len(known) else stretch.level
+        return mean(own[~np.isnan(own)], stretch.level)
 
     def history_deploys(self) -> None:
         """The history has a new version of its own: from here on it answers for itself."""

@@ -322,6 +322,62 @@ def test_a_training_cures_what_it_saw(folder: Path) -> None:
     assert saved == pytest.approx(0.3 * 320 / 3_000, rel=0.4)  # 320 rows after the change when it begins
 
 
+def test_truth_of_one_model_or_of_none_leaves_the_others_alone(folder: Path) -> None:
+    eta = [{**line, "model": "eta"} for line in history(rows=300)]
+    lines("june.jsonl", [*history(rows=300), *eta])
+    Path("known.jsonl").write_text(json.dumps({"model": "churn", "starts": START + HOUR}))
+    found = call("june.jsonl", "--truth", "known.jsonl")["at the true changes"]["models"]
+    assert [found[model]["retrainings"] for model in ("churn", "eta")] == [1, 0]
+    Path("known.jsonl").write_text("")
+    found = call("june.jsonl", "--truth", "known.jsonl")["at the true changes"]["models"]
+    assert [found[model]["retrainings"] for model in ("churn", "eta")] == [0, 0]
+
+
+def test_a_schedule_has_an_end(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines("june.jsonl", [prediction(0, START), outcome(0, START, 40), prediction(1, START + 20 * 365 * DAY)])
+    own = '[policies.hourly]\nevery = "1h"\n[policies.slower]\nevery = "2h"\n'
+    Path("whatif.toml").write_text(SCENARIO.replace('"3d"', '"1h"') + own)
+    call("june.jsonl", status=2)
+    what = "trains 175,200 times in this history, more than 100,000"
+    advice = "name a longer time, or take less of the history with --from and --to"
+    wanted = [f"driftline: whatif.toml: {key}: {what}; {advice}" for key in ("schedule", "policies.hourly.every")]
+    assert capsys.readouterr().err.splitlines() == wanted
+
+
+def test_results_of_another_history_stay_as_they_are(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines("june.jsonl", history(rows=5_000))
+    others = {
+        "longer.jsonl": [
+            line | ({"ts": line["ts"] + DAY} if line["id"] == "p4999" else {}) for line in history(rows=5_000)
+        ],
+        "fewer.jsonl": [line for line in history(rows=5_000) if line["id"] != "p7"],
+        "named.jsonl": [{**line, "model": "eta"} for line in history(rows=5_000)],
+    }
+    assert main(["replay", "june.jsonl", "--config", "driftline.toml", "--out", "out"]) == 0
+    assert json.loads(Path("out/summary.json").read_text())["alerts"]
+    for name, told in others.items():
+        capsys.readouterr()
+        call(lines(name, told), status=2)
+        advice = "name a new directory with --out, or replay this history into it first"
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line == f"driftline: out: holds the replay of another history; {advice}"
+    assert not Path("out/whatif.json").exists()
+    call("june.jsonl")
+
+
+def test_numbers_past_all_measure_are_no_change_and_no_warning(folder: Path) -> None:
+    told = []
+    for number in range(400):
+        ts, huge = START + number, 1e200 * (number % 50 + 0.5)
+        told += [prediction(number, ts, prediction=huge), outcome(number, ts, number)]
+    lines("june.jsonl", told)
+    found = call("june.jsonl")
+    assert [level["from_ts"] for level in found[""]["levels"]["churn"]] == [START]
+    losses = np.tile([0.0, 1e308, 1e308], 200)
+    assert stretches.changes(losses, rate=False) == []
+    assert stretches.stretches(losses, [300])[0].end == 300
+
+
 def test_stretches_begin_where_the_loss_is_another_one() -> None:
     draw = np.random.default_rng(1)
     losses = (draw.random(9_000) < np.repeat([0.1, 0.3, 0.1], 3_000)).astype(float)
@@ -355,6 +411,7 @@ def test_stretches_begin_where_the_loss_is_another_one() -> None:
             ["costs.models.eta: the history has no prediction of it; there are churn"],
         ),
         ("[", ["is not TOML"]),
+        ('currency = "\\u001b[31m"\n' + SCENARIO, [r'currency = "\u001b[31m": must be one to eight printable']),
     ],
 )
 def test_a_scenario_that_is_wrong_says_where(
@@ -393,6 +450,41 @@ def test_what_comes_before_its_prediction_waits_for_it() -> None:
     assert (facts.label(0), facts.other(0), facts.label(1)) == ("yes", "no", None)
     assert list(facts.columns["came"]) == [START + 1, NEVER]
     assert [facts.columns[name][0] for name in ("losses", "other_losses", "other_scores")] == [0.0, 1.0, 0.25]
+
+
+def test_what_waits_for_its_prediction_waits_as_in_the_join(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.whatif.facts.EARLY_MAX", 2)
+    monitor = MonitorConfig(defaults=ModelConfig(label_horizon="1d"))
+
+    def labels(*told: Line) -> list[Any]:
+        records = [Record("j", 0, 0, line["ts"], None, json.dumps(line).encode()) for line in told]
+        facts = gather(records, monitor, version="2")["churn"]
+        return [[facts.label(row), facts.other(row)] for row in range(facts.rows)]
+
+    def other(number: int, ts: int, answer: str = "no") -> Line:
+        return prediction(number, ts, role="challenger", version="2", prediction=answer)
+
+    seen = [prediction(number, START + DAY, prediction="yes") for number in range(3)]
+    # Up to the horizon, and not longer: neither by itself, nor by another word on it.
+    assert labels(outcome(0, START, "yes"), other(0, START), seen[0]) == [["yes", "no"]]
+    assert labels(outcome(0, START - 1, "yes"), other(0, START - 1), seen[0]) == [[None, None]]
+    again = [outcome(0, START, "no", revision=1), other(0, START)]
+    assert labels(outcome(0, START - 1, "yes"), other(0, START - 1), *again, seen[0]) == [[None, None]]
+    # The oldest makes room, and what is held takes none.
+    full = [part for number in range(3) for part in (outcome(number, START, "yes"), other(number, START))]
+    assert labels(*full, *seen) == [[None, None], ["yes", "no"], ["yes", "no"]]
+    newer = [outcome(1, START, "no", revision=1), other(1, START, "late")]
+    assert labels(*full[:4], *newer, *seen[:2]) == [["yes", "no"], ["no", "late"]]
+    # The highest revision stands.
+    assert labels(outcome(0, START, "no", revision=1), outcome(0, START, "yes"), seen[0]) == [["no", None]]
+
+
+def test_a_label_is_late_by_its_own_time() -> None:
+    told = [prediction(0, START), outcome(0, START + DAY + 1, 40)]
+    records = [Record("j", 0, 0, line["ts"], None, json.dumps(line).encode()) for line in told]
+    monitor = MonitorConfig(defaults=ModelConfig(label_horizon="1d"))
+    assert gather(records, monitor)["churn"].labelled == 0
+    assert gather(records, MonitorConfig())["churn"].labelled == 1
 
 
 def test_a_label_later_than_the_horizon_is_none(folder: Path) -> None:
