@@ -9,7 +9,6 @@ wrote, the defaults and River's defaults are held against drifts of another seed
 
 import argparse
 import csv
-import os
 import subprocess
 import sys
 import tempfile
@@ -26,8 +25,11 @@ from load.quality.data import table
 from load.quality.learning import errors
 from streams.commands import Command
 from streams.commands.tune import CONFIGURATION, FOUND, TRIALS
+from streams.cores import PROCESSES_MAX, cores
 from streams.history import Given
 from streams.scoring import Score
+from streams.settings import load
+from streams.terminal import environment
 from streams.tuning.kept import KeptTrials, Trial
 from streams.tuning.parts import parts_of
 from streams.tuning.search import Tuned, held_against
@@ -57,9 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where all of it stays; default: nowhere")
     parser.add_argument("--candidates", type=int, default=12, help="as of driftline tune, default: %(default)s")
     parser.add_argument("--replays", type=int, default=9, help="as of driftline tune, default: %(default)s")
-    parser.add_argument(
-        "--processes", type=int, default=len(os.sched_getaffinity(0)), help="default: one for each core"
-    )
+    many = min(cores(), PROCESSES_MAX)
+    parser.add_argument("--processes", type=int, default=many, help="default: one for each core")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -131,8 +132,8 @@ def _tuned(history: Path, out: Path, arguments: argparse.Namespace) -> Tuned:
 def _held_against(history: Path, folder: Path, arguments: argparse.Namespace) -> Mapping[str, Score]:
     """What each makes of the same drifts."""
     parts = {part.name: part for part in parts_of(Given([str(history)]))}
-    ground = Ground(str(folder / "tuned" / CONFIGURATION), parts, arguments.seed + UNSEEN)
-    given = ground._replace(config=str(history.with_suffix(".toml")))
+    ground = Ground(load(folder / "tuned" / CONFIGURATION, environment()), parts, arguments.seed + UNSEEN)
+    given = ground._replace(settings=load(history.with_suffix(".toml"), environment()))
     tuned = _of(ground, [{}], folder, arguments)
     default = _of(given, [budget(arguments.budget).changes, None], folder, arguments)
     told = {"default": default.pop(OURS), "tuned": tuned[OURS], **default}

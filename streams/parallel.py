@@ -25,7 +25,6 @@ from streams.errors import SourceError, UsageError
 from streams.share import LENGTH_BYTES, PIECE_RECORDS, Last, Message, Piece, Task, Told
 from streams.summary import Summary, Tally, budgets
 
-PROCESSES_MAX = 64
 _message = msgspec.msgpack.Decoder(Message).decode
 _ONE = "replay it with --processes 1"
 

@@ -31,6 +31,12 @@ def dotted(path: Path) -> str:
     return ".".join(part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else shown(part) for part in path)
 
 
+def one_above_other(one: Path, other: Path) -> bool:
+    """Whether one of them is the other, or the table that it stands in."""
+    common = min(len(one), len(other))
+    return one[:common] == other[:common]
+
+
 def shown(value: object) -> str:
     """A value on one line: control characters escaped, long ones cut."""
     if isinstance(value, bool):

@@ -38,9 +38,12 @@ _FILE_BYTES_MAX = 16 * 1024 * 1024  # ten thousand models with features each are
 _PASSWORD_BYTES_MAX = 64 * 1024  # longer than any password or token; a wrong path must not be read whole
 
 
-def load(path: Path | None = None, env: Mapping[str, str] | None = None) -> Settings:
-    """Reads the file, lays the environment over it, checks all; raises ``SettingsError`` with every mistake."""
-    data = parsed(path) if path is not None else {}
+def load(path: Path | None = None, env: Mapping[str, str] | None = None, content: bytes | None = None) -> Settings:
+    """Reads the file, lays the environment over it, checks all; raises ``SettingsError`` with every mistake.
+
+    ``content``: of the file, where it has been read before.
+    """
+    data = parsed(path, content) if path is not None else {}
     origins, found = environment.overlay(data, env or {})
     fitting, misfits = shape.fit(data)
     found += misfits
@@ -52,15 +55,21 @@ def load(path: Path | None = None, env: Mapping[str, str] | None = None) -> Sett
     return msgspec.structs.replace(settings, folder=str(path.parent)) if path is not None else settings
 
 
-def parsed(path: Path) -> Table:
+def content_of(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             content = file.read(_FILE_BYTES_MAX + 1)
-        if len(content) > _FILE_BYTES_MAX:
-            raise SettingsError([f"{path}: is over {_FILE_BYTES_MAX >> 20} MiB; is it a configuration?"])
-        return tomllib.loads(content.decode("utf-8-sig"))
     except OSError as error:
         raise SettingsError([f"{path}: cannot be read: {error.strerror}"]) from None
+    if len(content) > _FILE_BYTES_MAX:
+        raise SettingsError([f"{path}: is over {_FILE_BYTES_MAX >> 20} MiB; is it a configuration?"])
+    return content
+
+
+def parsed(path: Path, content: bytes | None = None) -> Table:
+    content = content_of(path) if content is None else content
+    try:
+        return tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise SettingsError([f"{path}: is not UTF-8; save it as UTF-8"]) from None
     except tomllib.TOMLDecodeError as error:
@@ -159,11 +168,6 @@ def _with_secret(table: Table, path: problems.Path, key: str, found: list[Proble
 
 def _placed(problem: Problem, origins: Mapping[problems.Path, str], path: Path | None) -> Problem:
     """Says which variable or file the value came from, where that is known."""
-    variable = next((name for key, name in origins.items() if _one_above_other(key, problem.key)), None)
+    variable = next((name for key, name in origins.items() if problems.one_above_other(key, problem.key)), None)
     where = problem.where or variable or (str(path) if path else "")
     return problem._replace(where=where)
-
-
-def _one_above_other(one: problems.Path, other: problems.Path) -> bool:
-    common = min(len(one), len(other))
-    return one[:common] == other[:common]

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+PARTIAL = ".partial"  # after the name; a process that is killed leaves it, and the next one writes over it
+
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Where to write it meanwhile. Left with an error, nothing remains of it."""
-    partial = path.with_name(f"{path.name}.partial")
+    partial = path.with_name(f"{path.name}{PARTIAL}")
     try:
         yield partial
         partial.replace(path)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from streams.commands import Command, add_config
 from streams.commands.files import SOURCES, add_files, history_of, identity_of, read_again
+from streams.cores import PROCESSES_MAX
 from streams.errors import ContentError, SourceError, UsageError
 from streams.findings.outputs import add_outputs, wanted
 from streams.terminal import complain, environment
@@ -101,8 +102,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_processes(args: argparse.Namespace) -> None:
-    from streams.parallel import PROCESSES_MAX  # noqa: PLC0415
-
     if not 1 <= args.processes <= PROCESSES_MAX:
         raise UsageError(f"must be from 1 to {PROCESSES_MAX}", where=f"--processes {args.processes}")
     if args.processes > 1 and args.resume:

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from streams.commands import Command, add_config
 from streams.commands.files import SOURCES, add_files, given, history_of, identity_of, read_again
+from streams.cores import PROCESSES_MAX, cores
 from streams.errors import SinkError, UsageError
 from streams.terminal import complain, environment, say
 from streams.text import json_line, printable
+from streams.whole import PARTIAL, whole
 
 if TYPE_CHECKING:  # what is heavy is imported when the command runs
     from streams.sections import Settings
     from streams.tuning.search import Tuned, Wanted
 
 CONFIGURATION, TRIALS, FOUND = "driftline.toml", "trials.jsonl", "tuning.json"
-_OURS = frozenset({CONFIGURATION, TRIALS, FOUND})
-_MOST = {"--candidates": (2, 1_000), "--replays": (3, 1_000), "--processes": (1, 64), "--seed": (0, 2**32)}
+_OURS = frozenset({CONFIGURATION, TRIALS, FOUND, CONFIGURATION + PARTIAL, FOUND + PARTIAL})
+_MOST = {"--candidates": (2, 1_000), "--replays": (3, 1_000), "--processes": (1, PROCESSES_MAX), "--seed": (0, 2**32)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     replays = "replays with drifts, for those that come to the last round; twice as many validate; default: %(default)s"
     parser.add_argument("--replays", type=int, default=12, metavar="N", help=replays)
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of what is drawn, default: %(default)s")
-    cores = len(os.sched_getaffinity(0))
-    parser.add_argument("--processes", type=int, default=cores, metavar="N", help="default: one for each core")
+    most = min(cores(), PROCESSES_MAX)
+    parser.add_argument("--processes", type=int, default=most, metavar="N", help="default: one for each core")
     resume = "go on where the same search into the same directory was interrupted"
     parser.add_argument("--resume", action="store_true", help=resume)
     tables = "directory for what was gained by model and by feature, as CSV, and as Parquet with the extra `parquet`"
@@ -48,19 +50,24 @@ def run(args: argparse.Namespace) -> int:
     import msgspec  # noqa: PLC0415 - all of these bring the engine
 
     from streams.findings.export import export  # noqa: PLC0415
-    from streams.settings import load  # noqa: PLC0415
+    from streams.settings import content_of, load  # noqa: PLC0415
     from streams.tuning import report  # noqa: PLC0415
     from streams.tuning.search import Wanted  # noqa: PLC0415
     from streams.tuning.space import budget  # noqa: PLC0415
 
     _check(args)
     wanted = Wanted(budget(args.budget) if args.budget else None, args.candidates, args.replays, args.seed)
-    settings = load(args.config, environment())
+    content = b"" if args.config is None else content_of(args.config)  # once: it may be changed during the search
+    settings = load(args.config, environment(), content)
     tuned = _searched(args, settings, wanted)
     _write(args.out / FOUND, msgspec.json.format(msgspec.json.encode(tuned), indent=2) + b"\n")
-    _write(args.out / CONFIGURATION, _configuration(args, tuned))
+    written = _configuration(args, content, tuned)
+    _write(args.out / CONFIGURATION, written)
     if args.tables is not None:
         export(report.tables(tuned), args.tables)
+    if above := _above(written, tuned.written):
+        what = "stand above what was written; unset them where it is to be replayed"
+        complain(printable(f"in the environment, {', '.join(above)} {what}"))
     if args.json:
         say(json_line(msgspec.json.encode(tuned)))
         return 0
@@ -99,8 +106,7 @@ def _searched(args: argparse.Namespace, settings: "Settings", wanted: "Wanted") 
     with history_of(args, settings, quiet=args.json) as history:
         of = _identity(identity_of(history, settings), args.seed)
     parts = parts_of(given(args, settings))
-    config = None if args.config is None else str(args.config)
-    ground = Ground(config, {part.name: part for part in parts}, args.seed)
+    ground = Ground(settings, {part.name: part for part in parts}, args.seed)
     try:
         with (
             KeptTrials(args.out / TRIALS, of, resume=args.resume) as kept,
@@ -123,18 +129,31 @@ def _identity(of_history: str, seed: int) -> str:
     return f"{of_history} {seed} {version('driftline')}"
 
 
-def _configuration(args: argparse.Namespace, tuned: "Tuned") -> bytes:
+def _configuration(args: argparse.Namespace, content: bytes, tuned: "Tuned") -> bytes:
     """As it was given, to the byte, where nothing is to be changed in it and it still means the same there."""
     import tomllib  # noqa: PLC0415
 
     from streams.tuning import report  # noqa: PLC0415
 
-    content = args.config.read_bytes() if args.config is not None else b""
     table = tomllib.loads(content.decode("utf-8-sig"))
     moved = _moved(table, args.config.parent if args.config is not None else Path(), args.out)
     if args.config is not None and not tuned.written and moved == table:
         return content
     return report.configuration(moved, tuned).encode()
+
+
+def _above(content: bytes, changes: Mapping[str, Any]) -> list[str]:
+    """Variables of the environment that set what was changed: they hold in place of what the file says."""
+    import tomllib  # noqa: PLC0415
+
+    from streams.environment import overlay  # noqa: PLC0415
+    from streams.problems import one_above_other  # noqa: PLC0415
+
+    origins, _ = overlay(tomllib.loads(content.decode("utf-8-sig")), environment())
+    changed = [tuple(key.split(".")) for key in changes]
+    own = {"defaults": 1, "models": 2}  # what stands before the key
+    keys = {name: path[own[path[0]] :] for path, name in origins.items() if path[0] in own}
+    return sorted(name for name, key in keys.items() if any(one_above_other(key, one) for one in changed))
 
 
 def _moved(table: Mapping[str, Any], before: Path, after: Path) -> dict[str, Any]:
@@ -163,8 +182,6 @@ def _moved(table: Mapping[str, Any], before: Path, after: Path) -> dict[str, Any
 
 
 def _write(path: Path, content: bytes) -> None:
-    from streams.whole import whole  # noqa: PLC0415
-
     try:
         with whole(path) as partial:
             partial.write_bytes(content)

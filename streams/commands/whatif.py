@@ -1,7 +1,6 @@
 """``driftline whatif``: what policies of retraining would have cost on recorded history."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from streams.commands import Command, add_config
 from streams.commands.files import SOURCES, add_files, given, history_of, read_again
+from streams.cores import PROCESSES_MAX, cores
 from streams.errors import SettingsError, UsageError
 from streams.terminal import complain, environment
 from streams.text import printable
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     truth = "what is known to have changed, a JSON object a line: then retraining at these changes is compared too"
     parser.add_argument("--truth", type=Path, metavar="FILE", help=truth)
     many = "try so many policies at once; default: as many as there are cores"
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, metavar="N", help=many)
+    parser.add_argument("--processes", type=int, default=min(cores(), PROCESSES_MAX), metavar="N", help=many)
     add_files(parser)
     add_config(parser)
 
@@ -64,8 +64,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    from streams.parallel import PROCESSES_MAX  # noqa: PLC0415
-
     read_again(args, "history is read once for every policy")
     if not 1 <= args.processes <= PROCESSES_MAX:
         raise UsageError(f"must be from 1 to {PROCESSES_MAX}", where=f"--processes {args.processes}")

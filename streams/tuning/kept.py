@@ -50,8 +50,8 @@ class KeptTrials(AbstractContextManager["KeptTrials"]):
     def __init__(self, path: Path, of: str, *, resume: bool) -> None:
         self._path, self._of = path, of
         self._found: dict[bytes, Tried] = {}
-        whole = self._read() if resume and path.exists() else 0
         try:
+            whole = self._read() if resume and path.exists() else 0
             self._file: BinaryIO = path.open("r+b" if whole else "wb")
             self._file.truncate(whole)
             self._file.seek(whole)

@@ -9,7 +9,8 @@ from streams.findings.tables import NUMBER, TEXT, WHOLE, Columns, Row, Table
 from streams.report import counted, time_of
 from streams.score_report import aligned, compared
 from streams.scoring import Score
-from streams.tuning.search import Gain, Stretch, Tuned
+from streams.text import printable
+from streams.tuning.search import Gain, Period, Tuned
 from streams.tuning.space import Changes, changed_table
 
 SHOWN_MAX = 20  # models, and features, in the lines; those that changed most
@@ -23,8 +24,8 @@ _COLUMNS: Columns = {
 
 def lines(tuned: Tuned) -> Iterator[str]:
     tuning, validation = tuned.tuning, tuned.validation
-    yield f"Tuned on {_stretch(tuning)}, to a budget of {tuned.budget}."
-    yield f"Held against {_stretch(validation)}, with {counted(tuned.drifts, 'drift')} that nothing was tuned on:"
+    yield f"Tuned on {_period(tuning)}, to a budget of {tuned.budget}."
+    yield f"Held against {_period(validation)}, with {counted(tuned.drifts, 'drift')} that nothing was tuned on:"
     yield ""
     yield from compared(tuned.scores)
     yield ""
@@ -64,9 +65,9 @@ def _times(number: int) -> str:
     return "once" if number == 1 else f"{number:,} times"
 
 
-def _stretch(stretch: Stretch) -> str:
-    predictions = counted(stretch.predictions, "prediction")
-    return f"{time_of(stretch.from_ts)} to {time_of(stretch.to_ts)}, {predictions}"
+def _period(period: Period) -> str:
+    predictions = counted(period.predictions, "prediction")
+    return f"{time_of(period.from_ts)} to {time_of(period.to_ts)}, {predictions}"
 
 
 def _but_for(tuned: Tuned) -> str:
@@ -80,7 +81,9 @@ def _by_model(gains: Sequence[Gain]) -> Iterator[str]:
         before, after = gain.before.score, gain.after.score
         pages = _pair(gain.before.pages, gain.after.pages)
         f1 = f"{before.f1:.3f} > {after.f1:.3f}"
-        rows.append((gain.model, pages, *_finds(before, after), _pair(before.false, after.false), f1, _rows(gain)))
+        rows.append(
+            (printable(gain.model), pages, *_finds(before, after), _pair(before.false, after.false), f1, _rows(gain))
+        )
     yield from _listed(rows, gains, "model")
 
 
@@ -88,7 +91,7 @@ def _by_feature(gains: Sequence[Gain]) -> Iterator[str]:
     rows: list[Sequence[str]] = [("feature", "found", "of", "delay rows")]
     for gain in _most(gains):
         finds = _finds(gain.before.score, gain.after.score)
-        rows.append((f"{gain.model}: {gain.feature}", *finds, _rows(gain)))
+        rows.append((printable(f"{gain.model}: {gain.feature}"), *finds, _rows(gain)))
     yield from _listed(rows, gains, "feature")
 
 
@@ -136,7 +139,7 @@ def _row(gain: Gain) -> Row:
 
 def configuration(given: Mapping[str, Any], tuned: Tuned) -> str:
     """Whole, with what it rests on above it."""
-    about = [f"driftline tune, seed {tuned.seed}, budget {tuned.budget}, {_stretch(tuned.tuning)}."]
+    about = [f"driftline tune, seed {tuned.seed}, budget {tuned.budget}, {_period(tuned.tuning)}."]
     about += said(tuned) if tuned.better else [f"Nothing better was found: {tuned.why}."]
     return "".join(f"# {line}\n" for line in about) + "\n" + toml_text.written(changed_table(given, tuned.written))
 

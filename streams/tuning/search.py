@@ -88,7 +88,7 @@ class Held(NamedTuple):
         return np.array(pairs, dtype=float), together(list(self.untouched.values())).false
 
 
-class Stretch(msgspec.Struct, frozen=True):
+class Period(msgspec.Struct, frozen=True):
     from_ts: int
     to_ts: int
     predictions: int
@@ -106,8 +106,8 @@ class Tuned(msgspec.Struct, frozen=True, kw_only=True):
     budget: str
     seed: int
     drifts: int  # of the validation
-    tuning: Stretch
-    validation: Stretch
+    tuning: Period
+    validation: Period
     scores: dict[str, Score]  # of the validation, by who told
     before: Side
     after: Side
@@ -179,8 +179,8 @@ class Search:
             budget=str(self._budget),
             seed=self._wanted.seed,
             drifts=len(sides["tuned"].score.finds),
-            tuning=self._stretch(self._tuning),
-            validation=self._stretch(part),
+            tuning=self._period(self._tuning),
+            validation=self._period(part),
             scores={name: _bare(side).score for name, side in sides.items()},
             before=_bare(sides["as it is"]),
             after=_bare(sides["tuned"]),
@@ -215,8 +215,8 @@ class Search:
         first, last = part.span
         return self._budget.bears(last - first, len(part.times), part.predictions)
 
-    def _stretch(self, part: Part) -> Stretch:
-        return Stretch(*part.span, part.predictions, round(self._bears(part), 2))
+    def _period(self, part: Part) -> Period:
+        return Period(*part.span, part.predictions, round(self._bears(part), 2))
 
     def _expected(self) -> int:
         before, trials = -1, 0

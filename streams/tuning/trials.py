@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
-from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple, cast
 
 import msgspec
@@ -34,9 +32,7 @@ from streams.process import prepare
 from streams.river_defaults import RiverDefaults
 from streams.scoring import Alarm, always, of_results
 from streams.sections import Settings
-from streams.settings import load
 from streams.state import EffectLike
-from streams.terminal import environment
 from streams.tuning.kept import KeptTrials, Trial, Tried
 from streams.tuning.parts import Part
 from streams.tuning.space import changed_everywhere
@@ -47,7 +43,7 @@ OURS = "driftline"
 class Ground(NamedTuple):
     """All that trials have in common."""
 
-    config: str | None
+    settings: Settings
     parts: dict[str, Part]
     seed: int
 
@@ -82,10 +78,10 @@ def run(ground: Ground, trial: Trial) -> Tried:
             told |= _of_river(records)
             told |= {"always": always(part.times), "never": []}
         else:
-            settings = _settings(ground.config)
-            monitor = changed_everywhere(settings.monitor, trial.changes)
+            monitor = changed_everywhere(ground.settings.monitor, trial.changes)
             sink = _Told()
-            summary = embedded.run(records, msgspec.structs.replace(settings, monitor=monitor), sinks=(sink,))
+            settings = msgspec.structs.replace(ground.settings, monitor=monitor)
+            summary = embedded.run(records, settings, sinks=(sink,))
             if summary.error is not None:
                 raise SourceError(summary.error)
             told[OURS], pages = of_results(sink.alerts, sink.joined), sink.pages
@@ -111,11 +107,6 @@ def _of_river(records: Iterable[RecordLike]) -> dict[str, list[Alarm]]:
     for record in records:
         river.take(reader.event(record), record.timestamp)
     return river.alarms
-
-
-@lru_cache(1)
-def _settings(config: str | None) -> Settings:
-    return load(Path(config) if config is not None else None, environment())
 
 
 class Trials(AbstractContextManager["Trials"]):

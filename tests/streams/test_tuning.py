@@ -1,5 +1,6 @@
 """Settings searched for on a history: what is tried, how the best is found, and what is written of it."""
 
+import argparse
 import json
 import os
 import signal
@@ -16,13 +17,19 @@ import msgspec
 import pytest
 
 from detectors.config import ModelConfig, MonitorConfig
+from load.tune import command as load_tune_command
 from streams import toml_text
 from streams.cli import main
+from streams.commands import Command
+from streams.commands.tune import command as tune_command
+from streams.commands.whatif import command as whatif_command
+from streams.cores import PROCESSES_MAX
 from streams.errors import UsageError
 from streams.history import Given
 from streams.scoring import Alarm
 from streams.settings import load
 from streams.truth import Change
+from streams.tuning import report
 from streams.tuning.kept import KeptTrials, Trial, Tried
 from streams.tuning.parts import Part, facts_of, parts_of
 from streams.tuning.search import Search, Wanted, held_against
@@ -430,6 +437,92 @@ def test_a_configuration_that_is_not_changed_is_the_same_to_the_byte_and_finds_i
         "defaults": {"baseline": "../b.csv", "baselines": {"q1": "../q1.csv", "far": "/far.csv"}},
         "models": {"churn": {"baseline": "q1"}, "eta": {"baseline": "../e.csv"}},
     }
+
+
+def tuned_to(monkeypatch: pytest.MonkeyPatch, parts: Sequence[Part]) -> None:
+    """The search of the command finds this at once, whatever it is asked."""
+    found, _ = search(lambda trial: (True, 0, 0) if strict(trial.changes) else (True, 12, 5), parts)
+    monkeypatch.setattr("streams.commands.tune._searched", lambda *_: found)
+
+
+def test_what_a_killed_search_was_writing_is_written_over(
+    tmp_path: Path, parts: Sequence[Part], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned_to(monkeypatch, parts)
+    for name in ("tuning.json.partial", "driftline.toml.partial"):
+        (tmp_path / name).write_bytes(b"{")
+    assert main(["tune", "a.csv", "--out", str(tmp_path)]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["driftline.toml", "tuning.json"]
+
+
+def test_trials_that_cannot_be_read_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("driftline-tuned", "trials.jsonl").mkdir(parents=True)
+    assert main(["tune", history(tmp_path), "--processes", "1", "--resume"]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("driftline: driftline-tuned/trials.jsonl: trials cannot be kept: Is a directory; name anoth")
+
+
+def test_what_the_environment_sets_in_place_of_the_file_is_said(
+    tmp_path: Path, parts: Sequence[Part], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tuned_to(monkeypatch, parts)
+    monkeypatch.setenv("DRIFTLINE_DEFAULTS__BASELINE_ROWS", "500")
+    monkeypatch.setenv("DRIFTLINE_KAFKA__GROUP", "own")
+    assert main(["tune", "a.csv", "--out", str(tmp_path)]) == 0
+    assert "in the environment" not in capsys.readouterr().err
+    monkeypatch.setenv("DRIFTLINE_DEFAULTS__FALSE_PAGES_PER_MONTH", "2")
+    monkeypatch.setenv("DRIFTLINE_MODELS__eta__FALSE_PAGES_PER_MONTH", "3")
+    assert main(["tune", "a.csv", "--out", str(tmp_path), "--json"]) == 0
+    assert capsys.readouterr().err == (
+        "in the environment, DRIFTLINE_DEFAULTS__FALSE_PAGES_PER_MONTH, DRIFTLINE_MODELS__eta__FALSE_PAGES_PER_MONTH"
+        " stand above what was written; unset them where it is to be replayed\n"
+    )
+
+
+def test_the_configuration_is_that_of_the_beginning_whatever_becomes_of_its_file(
+    tmp_path: Path, parts: Sequence[Part], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = tmp_path / "given.toml"
+    given.write_text('[kafka]\ngroup = "own"\n')
+
+    def parted(of: Given) -> Sequence[Part]:
+        given.unlink()
+        return parts
+
+    monkeypatch.setattr("streams.tuning.parts.parts_of", parted)
+    tune(tmp_path, "--processes", "1", "--config", str(given))
+    assert load(tmp_path / "tuned" / "driftline.toml").kafka.group == "own"
+
+
+def test_names_with_control_characters_stand_in_their_columns(parts: Sequence[Part]) -> None:
+    tuned, _ = search(lambda trial: (True, 1, 0), parts)
+    odd = [msgspec.structs.replace(one, model="a\x1b[31m\n", feature="b\t") for one in tuned.features]
+    told = list(report.lines(msgspec.structs.replace(tuned, models=tuned.models + odd, features=tuned.features + odd)))
+    for head, names in (("model", ("churn", "a\\x1b[31m\\n")), ("feature", ("churn: age", "a\\x1b[31m\\n: b\\t"))):
+        at = next(number for number, line in enumerate(told) if line.startswith(f"{head} "))
+        assert [line.partition("  ")[0].rstrip() for line in told[at + 1 : at + 3]] == list(names)
+        assert len({len(line) for line in told[at : at + 3]}) == 1
+
+
+@pytest.mark.parametrize("command", [tune_command, whatif_command, load_tune_command])
+def test_a_command_runs_on_the_cores_there_are_on_any_system(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def default() -> int:
+        parser = argparse.ArgumentParser()
+        command.add_arguments(parser)
+        return int(parser.get_default("processes"))
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 5)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 2, 7}, raising=False)
+    assert default() == 3  # and not the others of the machine
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(200)))
+    assert default() == PROCESSES_MAX
+    monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS and Windows
+    assert default() == 5
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert default() == 1
 
 
 @pytest.mark.parametrize(
