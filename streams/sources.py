@@ -99,13 +99,10 @@ class JsonLines(AbstractContextManager["JsonLines"]):
 def read_again(names: Sequence[str], why: str) -> None:
     """Refuses what can be read but once: standard input, topics and pipes."""
     for name in names:
-        path = Path(name)
-        if (
-            name == STANDARD_INPUT
-            or name.startswith("kafka:")
-            or (path.exists() and not (path.is_file() or path.is_dir()))
-        ):
-            raise UsageError(f"{why}, so it must lie in files", where=name, advice="write it into a file first")
+        path, once = Path(name), name == STANDARD_INPUT or name.startswith("kafka:")
+        if once or (path.exists() and not (path.is_file() or path.is_dir())):
+            where = "standard input" if name == STANDARD_INPUT else name
+            raise UsageError(f"{why}, so it must lie in files", where=where, advice="write it into a file first")
 
 
 @contextmanager

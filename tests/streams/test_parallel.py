@@ -150,7 +150,7 @@ def test_a_limit_of_all_models_together_is_for_one_process_to_meet(
     ("words", "where"),
     [
         (["june.csv", "--processes", "0"], "--processes 0"),
-        (["-", "--processes", "2"], "-"),
+        (["-", "--processes", "2"], "standard input"),
         (["a", "--processes", "2", "--resume"], "--resume"),
     ],
 )

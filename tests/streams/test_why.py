@@ -329,7 +329,7 @@ def test_of_several_that_begin_so_some_are_named() -> None:
 def test_standard_input_is_refused_as_it_cannot_be_read_again(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["why", "5d0c", "-"]) == 2
     assert capsys.readouterr().err == (
-        "driftline: standard input: cannot be read a second time, as this needs; write it into a file first\n"
+        "driftline: standard input: history is read twice, so it must lie in files; write it into a file first\n"
     )
 
 
