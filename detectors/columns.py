@@ -33,7 +33,7 @@ class NumberCells(Sequence[float | None]):
     def __getitem__(self, place: slice) -> "NumberCells": ...
     def __getitem__(self, place: int | slice) -> "float | NumberCells | None":
         if isinstance(place, slice):
-            return NumberCells(self.values[place])
+            return self.taken(place)
         value = float(self.values[place])
         return None if math.isnan(value) else value
 
@@ -66,7 +66,7 @@ class WordCells(Sequence[Any]):
 
     def __getitem__(self, place: Any) -> Any:
         if isinstance(place, slice):
-            return WordCells(self.codes[place], self.words)
+            return self.taken(place)
         code = int(self.codes[place])
         return None if code < 0 else self.words[code]
 
@@ -76,6 +76,11 @@ class WordCells(Sequence[Any]):
 
     def taken(self, rows: Taken) -> "WordCells":
         return WordCells(self.codes[rows], self.words)
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        missing: NDArray[np.bool_] = self.codes < 0
+        return missing
 
     def looked_up(self, of_words: Sequence[int]) -> Places:
         """For each row what stands for its word; -1 where it has none."""
@@ -102,8 +107,7 @@ class FeatureRows(Sequence[dict[str, Cell]]):
     def __getitem__(self, place: slice) -> "FeatureRows": ...
     def __getitem__(self, place: int | slice) -> "dict[str, Cell] | FeatureRows":
         if isinstance(place, slice):
-            rows = len(range(*place.indices(self.rows)))
-            return FeatureRows({name: cells[place] for name, cells in self.columns.items()}, rows)
+            return self.taken(place)
         return {name: cells[place] for name, cells in self.columns.items()}
 
     def __iter__(self) -> Iterator[dict[str, Cell]]:
@@ -137,15 +141,11 @@ def taken(cells: Sequence[Any], rows: Taken) -> Sequence[Any]:
 
 
 def says_nothing(cells: Sequence[Cell]) -> bool:
-    if isinstance(cells, NumberCells):
+    if isinstance(cells, NumberCells | WordCells):
         return bool(cells.missing.all())
-    if isinstance(cells, WordCells):
-        return bool((cells.codes < 0).all())
     return all(cell is None for cell in cells)
 
 
 def lacks_any(cells: Sequence[Cell]) -> bool:
     """Whether there is nothing in a row."""
-    if isinstance(cells, NumberCells):
-        return bool(cells.missing.any())
-    return bool((cells.codes < 0).any()) if isinstance(cells, WordCells) else None in cells
+    return bool(cells.missing.any()) if isinstance(cells, NumberCells | WordCells) else None in cells

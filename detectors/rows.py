@@ -48,15 +48,18 @@ class Rows(Protocol):
 class Items:
     """As they came."""
 
-    __slots__ = ("_items", "_places")
+    __slots__ = ("_items", "_made", "_places")
 
     def __init__(self, items: Sequence[Item]) -> None:
         self._items = items
-        self._places: list[int] = []  # once they are asked for
+        self._places: list[int] = []  # once they are asked for, as are the events
+        self._made: list[Prediction] = []
 
     @property
     def _events(self) -> list[Prediction]:
-        return [item[3] for item in self._items]
+        if not self._made:
+            self._made = [item[3] for item in self._items]
+        return self._made
 
     def __len__(self) -> int:
         return len(self._items)

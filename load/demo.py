@@ -1,7 +1,6 @@
 """``driftline demo``: a generated day of traffic through the real engine, and what it found beside what was hidden."""
 
 import argparse
-import gzip
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from load.arguments import seed
 from streams.commands import Command
-from streams.errors import SinkError
+from streams.whole import whole_bytes, writing
 
 if TYPE_CHECKING:  # what is heavy is imported when the command runs
     from load.scenarios import Scenario
@@ -76,19 +75,8 @@ def _writing(path: Path | None) -> Iterator[Callable[[bytes], object]]:
     if path is None:
         yield lambda line: None
         return
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        with ExitStack() as stack:
-            file = stack.enter_context(partial.open("wb"))
-            # No name and no time in the header: the same seed gives the same file.
-            packed = gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) if path.suffix == ".gz" else None
-            yield (stack.enter_context(packed) if packed else file).write
-        partial.replace(path)
-    except OSError as error:
-        what = f"the events cannot be written: {error.strerror}"
-        raise SinkError(what, where=str(path), advice="name another file with --write-events") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with writing("the events", path, "name another file with --write-events"), whole_bytes(path) as file:
+        yield file.write
 
 
 def _closing(where: Path, events: Path | None, seed: int) -> str:

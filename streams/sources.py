@@ -96,8 +96,8 @@ class JsonLines(AbstractContextManager["JsonLines"]):
             pass
 
 
-def read_again(names: Sequence[str], why: str) -> None:
-    """Refuses what can be read but once: standard input, topics and pipes."""
+def refuse_once(names: Sequence[str], why: str) -> None:
+    """Of what can be read but once: standard input, topics and pipes."""
     for name in names:
         path, once = Path(name), name == STANDARD_INPUT or name.startswith("kafka:")
         if once or (path.exists() and not (path.is_file() or path.is_dir())):

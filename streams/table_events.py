@@ -181,7 +181,7 @@ def _marks(cells: Sequence[Any]) -> NDArray[np.uint64]:
         return np.where(cells.missing, _NO_CELL, np.ascontiguousarray(cells.values).view(np.uint64))
     if isinstance(cells, WordCells):
         marks = cells.looked_up([crc32(_PACK(word)) for word in cells.words]).astype(np.uint64)
-        return np.where(cells.codes < 0, _NO_CELL, marks)
+        return np.where(cells.missing, _NO_CELL, marks)
     return np.array([_mark(cell) for cell in cells], dtype=np.uint64)
 
 

@@ -28,11 +28,11 @@ def add_files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", dest="until", metavar="TIME", help="only what came before this time")
 
 
-def read_again(args: argparse.Namespace, why: str) -> None:
+def refuse_once(args: argparse.Namespace, why: str) -> None:
     """Refuses sources and labels that can be read but once."""
     from streams import sources  # noqa: PLC0415
 
-    sources.read_again([*args.sources, *([args.labels] if args.labels is not None else [])], why)
+    sources.refuse_once([*args.sources, *([args.labels] if args.labels is not None else [])], why)
 
 
 def given(args: argparse.Namespace, settings: "Settings") -> "Given":

@@ -1,24 +1,19 @@
 """``driftline inject``: a copy of real history with drifts in it that are known."""
 
 import argparse
-import gzip
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from streams.commands import Command, add_config
-from streams.commands.files import SOURCES, add_files, history_of, read_again
-from streams.errors import SinkError, UsageError
+from streams.commands.files import SOURCES, add_files, history_of, refuse_once
+from streams.errors import UsageError
 from streams.terminal import environment, say
-from streams.whole import whole
+from streams.whole import whole_bytes, writing
 
 if TYPE_CHECKING:  # what is heavy is imported when the command runs
     from streams.history import History
     from streams.settings import Settings
-
-_LEVEL = 6  # of gzip: the usual one
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     drifts = [Drift(plan) for plan in planned(specs, models, args.seed)]
     with (
         _read(args, settings, quiet=True) as history,
-        _file(args.out) as file,
+        writing("the copy", args.out, "name another file with --out"),
+        whole_bytes(args.out) as file,
         progress_on(sys.stderr, lambda: history.fraction) as progress,
     ):
         for line in injected(history.records, drifts):
@@ -83,23 +79,8 @@ def _until(row: int | None) -> str:
 
 
 def _read(args: argparse.Namespace, settings: "Settings", *, quiet: bool = False) -> "History":
-    read_again(args, "history is read twice")
+    refuse_once(args, "history is read twice")
     return history_of(args, settings, quiet=quiet)
-
-
-@contextmanager
-def _file(path: Path) -> Iterator[BinaryIO]:
-    """Without a name and a time in it, the same content is the same bytes."""
-    try:
-        with whole(path) as partial, partial.open("wb") as plain:
-            if path.suffix == ".gz":
-                with gzip.GzipFile("", "wb", _LEVEL, plain, mtime=0) as packed:
-                    yield packed  # type: ignore[misc]
-            else:
-                yield plain
-    except OSError as error:
-        what = f"the copy cannot be written: {error.strerror}"
-        raise SinkError(what, where=str(path), advice="name another file with --out") from error
 
 
 command = Command(

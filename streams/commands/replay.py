@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from streams.commands import Command, add_config
-from streams.commands.files import SOURCES, add_files, history_of, identity_of, read_again
+from streams.commands.files import SOURCES, add_files, history_of, identity_of, refuse_once
 from streams.cores import PROCESSES_MAX
 from streams.errors import ContentError, SourceError, UsageError
 from streams.findings.outputs import add_outputs, wanted
@@ -107,7 +107,7 @@ def _check_processes(args: argparse.Namespace) -> None:
     if args.processes > 1 and args.resume:
         raise UsageError("what several processes do is not gone on with", where="--resume", advice="leave one out")
     if args.processes > 1:
-        read_again(args, "each of several processes reads the history")
+        refuse_once(args, "each of several processes reads the history")
 
 
 def _run_shared(

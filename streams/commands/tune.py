@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streams.commands import Command, add_config
-from streams.commands.files import SOURCES, add_files, given, history_of, identity_of, read_again
+from streams.commands.files import SOURCES, add_files, given, history_of, identity_of, refuse_once
 from streams.cores import PROCESSES_MAX, cores
-from streams.errors import SinkError, UsageError
+from streams.errors import UsageError
 from streams.terminal import complain, environment, say
 from streams.text import json_line, printable
-from streams.whole import PARTIAL, whole
+from streams.whole import PARTIAL, whole, writing
 
 if TYPE_CHECKING:  # what is heavy is imported when the command runs
     from streams.sections import Settings
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    read_again(args, "history is read many times")
+    refuse_once(args, "history is read many times")
     for option, (low, high) in _MOST.items():
         value = getattr(args, option.removeprefix("--"))
         if not low <= value <= high:
@@ -182,12 +182,8 @@ def _moved(table: Mapping[str, Any], before: Path, after: Path) -> dict[str, Any
 
 
 def _write(path: Path, content: bytes) -> None:
-    try:
-        with whole(path) as partial:
-            partial.write_bytes(content)
-    except OSError as error:
-        what = f"cannot be written: {error.strerror}"
-        raise SinkError(what, where=str(path), advice="name another directory with --out") from error
+    with writing("what was found", path, "name another directory with --out"), whole(path) as partial:
+        partial.write_bytes(content)
 
 
 command = Command(

@@ -7,13 +7,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from streams.commands import Command, add_config
-from streams.commands.files import SOURCES, add_files, given, history_of, read_again
+from streams.commands.files import SOURCES, add_files, given, history_of, refuse_once
 from streams.cores import PROCESSES_MAX, cores
 from streams.errors import SettingsError, UsageError
 from streams.terminal import complain, environment
 from streams.text import printable
 
 if TYPE_CHECKING:  # what is heavy is imported when the command runs
+    from streams.history import Given
     from streams.settings import Settings
     from streams.whatif.comparison import Tried
     from streams.whatif.facts import Facts, Seen
@@ -54,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
         models, large = _gathered(args, settings, said)
         if problems := list(too_often(said, plans, models)):
             raise SettingsError([problem._replace(where=str(args.scenario)) for problem in problems])
-        tried = _tried(args, said, plans, models, Path(folder), large=large)
+        history = given(args, settings)
+        tried = _tried(args, history, said, plans, models, Path(folder), large=large)
         found = comparison.compared(said, models, tried, changes)
     where = comparison.write(found, args.out)
     console = console_on(sys.stdout)
@@ -64,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    read_again(args, "history is read once for every policy")
+    refuse_once(args, "history is read once for every policy")
     if not 1 <= args.processes <= PROCESSES_MAX:
         raise UsageError(f"must be from 1 to {PROCESSES_MAX}", where=f"--processes {args.processes}")
 
@@ -134,6 +136,7 @@ def _check_losses(args: argparse.Namespace, said: "Scenario", models: "dict[str,
 
 def _tried(
     args: argparse.Namespace,
+    history: "Given",
     said: "Scenario",
     plans: "list[Plan]",
     models: "dict[str, Facts]",
@@ -142,14 +145,13 @@ def _tried(
     large: bool,
 ) -> "list[Tried]":
     from streams.progress import progress_on  # noqa: PLC0415
-    from streams.settings import load  # noqa: PLC0415
     from streams.whatif import facts  # noqa: PLC0415
     from streams.whatif.trying import Task, Trials  # noqa: PLC0415
 
     facts.write(folder, models)
     tasks = [
         Task(
-            given=given(args, load(args.config, environment())),
+            given=history,
             config=None if args.config is None else str(args.config),
             truth=None if args.truth is None else str(args.truth),
             scenario=said,

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from schemas.times import TS_END, TS_MIN
-from streams.errors import SinkError
 from streams.findings.tables import FLAG, NUMBER, TEXT, TIME, WHOLE, Row, Table
-from streams.whole import whole
+from streams.whole import whole, writing
 
 BATCH_ROWS = 10_000  # of Parquet at once: some ten megabytes
 # What a spreadsheet takes for the beginning of a formula, or skips before one; also in the width of East Asian text.
@@ -21,7 +20,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "
 def export(tables: Iterable[Table], directory: Path) -> bool:
     """Whether Parquet was written as well. Each file stands under its name only when it is whole."""
     with_parquet = find_spec("pyarrow") is not None
-    try:
+    with writing("the tables", directory, "name another directory with --tables"):
         directory.mkdir(parents=True, exist_ok=True)
         for table in tables:
             with whole(directory / f"{table.name}.csv") as path:
@@ -29,9 +28,6 @@ def export(tables: Iterable[Table], directory: Path) -> bool:
             if with_parquet:
                 with whole(directory / f"{table.name}.parquet") as path:
                     _write_parquet(table, path)
-    except OSError as error:
-        what = f"the tables cannot be written: {error.strerror or error}"
-        raise SinkError(what, where=str(directory), advice="name another directory with --tables") from error
     return with_parquet
 
 

@@ -6,7 +6,6 @@ from importlib.resources import files
 from pathlib import Path
 
 from detectors.wording import lasting
-from streams.errors import SinkError
 from streams.findings import words
 from streams.findings.collect import Findings
 from streams.findings.courses import COURSES_MAX, POINTS_MAX
@@ -14,19 +13,15 @@ from streams.findings.series import STRETCHES_MAX
 from streams.page import incidents, models, overview, whatif
 from streams.page.data import anchors, block, fleet, of_model
 from streams.page.markup import Html, safe, sentence, tag
-from streams.whole import whole
+from streams.whole import whole, writing
 
 LIBRARY = "vendor/echarts.min.js"
 BYTES_MAX = 10 * 1024 * 1024  # a mail may have so much, and a phone shows it within seconds
 
 
 def write(found: Findings, path: Path) -> None:
-    try:
-        with whole(path) as partial:
-            partial.write_text(fitting(found), encoding="utf-8")
-    except OSError as error:
-        what, advice = f"the report cannot be written: {error.strerror}", "name another file"
-        raise SinkError(what, where=str(path), advice=advice) from error
+    with writing("the report", path, "name another file"), whole(path) as partial:
+        partial.write_text(fitting(found), encoding="utf-8")
 
 
 def fitting(found: Findings, most: int = BYTES_MAX) -> str:

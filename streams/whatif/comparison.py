@@ -6,13 +6,12 @@ from pathlib import Path
 import msgspec
 
 from schemas.times import UNIT_MS
-from streams.errors import SinkError
 from streams.sinks import WHATIF
 from streams.truth import Change
 from streams.whatif.facts import Facts
 from streams.whatif.known import known_of
 from streams.whatif.scenario import Costs, Plan, Scenario
-from streams.whole import whole
+from streams.whole import whole, writing
 
 STEPS_MAX = 1_000  # retrainings of one policy told one by one; all are counted
 
@@ -141,11 +140,8 @@ def compared(
 
 def write(found: WhatIf, directory: Path) -> Path:
     path = directory / WHATIF
-    try:
+    with writing("the comparison", directory, "name another directory with --out"):
         directory.mkdir(parents=True, exist_ok=True)
         with whole(path) as partial:
             partial.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
-    except OSError as error:
-        what = f"the comparison cannot be written: {error.strerror}"
-        raise SinkError(what, where=str(directory), advice="name another directory with --out") from error
     return path

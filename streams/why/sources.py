@@ -13,7 +13,7 @@ from schemas.times import UNIT_MS
 from streams.errors import UsageError
 from streams.history import ROWS_IN_MEMORY, Given, History
 from streams.sections import KafkaSettings
-from streams.sources import read_again
+from streams.sources import refuse_once
 from streams.topic_range import KAFKA, Between, Stretch, TopicRange
 
 
@@ -43,7 +43,7 @@ class Files:
     late_ms = 0
 
     def __init__(self, given: Given, since: str | None) -> None:
-        read_again([*given.sources, *([given.labels] if given.labels is not None else [])], "history is read twice")
+        refuse_once([*given.sources, *([given.labels] if given.labels is not None else [])], "history is read twice")
         self._given = given
         self.name = ", ".join(given.sources)
         self.begins = f"--from {since}" if since is not None else ""
