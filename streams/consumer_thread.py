@@ -1,7 +1,6 @@
 """The thread in which Faust's consumer talks to the brokers, with the questions that our transport asks it."""
 
 from collections.abc import Collection, Mapping
-from time import monotonic
 from typing import Any
 
 import aiokafka
@@ -14,6 +13,7 @@ from faust.types import TP
 
 from schemas.records import RecordLike
 from streams.assignment import CoPartitionedAssignor
+from streams.lease import Lease
 
 log = structlog.get_logger(__name__)
 
@@ -26,8 +26,6 @@ PARTITION_FETCH_BYTES = 1024 * 1024  # a fetch brings at most so much of a parti
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust is not typed for us
     """The thread that talks to the brokers."""
-
-    confirmed_at = float("-inf")  # when the group last took a commit of ours, and so counted us in
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         # Faust's own assignor choice is round robin, which does not keep the topics of a partition number together.
@@ -73,11 +71,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fau
         await self.call_thread(self._confirm, offsets)
 
     async def _confirm(self, offsets: Mapping[TP, int]) -> None:
-        asked_at = monotonic()
+        lease: Lease = self.transport.lease
+        asked_at = lease.now()
         await self._ensure_consumer().commit(
             {TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
         )
-        self.confirmed_at = asked_at
+        lease.answered(asked_at)
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         try:

@@ -65,7 +65,6 @@ class Reading(NamedTuple):
     batch_records_max: int
     queue_records_max: int  # held of one topic and partition; a fetch may come on top
     grace_s: float
-    lease_s: float  # for so long after it took a commit, the group cannot have given our partitions to others
 
 
 Fatal = Callable[[BaseException], None]

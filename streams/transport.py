@@ -15,6 +15,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
+import aiokafka
 import faust
 import structlog
 from aiokafka import TopicPartition
@@ -28,6 +29,7 @@ from schemas.records import RecordLike
 from streams.connection import is_refusal
 from streams.consumer_thread import ConsumerThread
 from streams.cuts import Positions, read_cuts, within
+from streams.lease import Lease
 from streams.merge import Merge, Question
 from streams.offsets import Offsets
 from streams.places import Places
@@ -51,6 +53,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._owner: Owner = transport.owner
         self._reading: Reading = transport.reading
         self._offsets: Offsets = transport.offsets
+        self._lease: Lease = transport.lease
         self._fatal: Fatal = transport.fatal
         self._places = Places(self._offsets, self._reading.inputs, self._reading.outputs)
         self._handed: dict[int, Mapping[str, int]] = {}  # by partition number, the positions of its last batch
@@ -337,7 +340,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
         The group's answer to a commit is the proof; commits that flow anyhow make the question free.
         """
-        while monotonic() - self._thread.confirmed_at >= self._reading.lease_s:  # also where the answer took as long
+        while self._lease.wants_asking:  # also where the answer took as long
             try:
                 await self._thread.confirm(offsets)
             except (CommitFailedError, IllegalStateError):
@@ -352,7 +355,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
 
 class Producer(driver.Producer):  # type: ignore[misc]
-    """Acknowledged by all replicas in sync and free of repeats, also where Faust's default is not."""
+    """Acknowledged by all replicas in sync and free of repeats, and silent where the lease is over."""
 
     def _settings_auth(self) -> Mapping[str, Any]:
         reading: Reading = self.transport.reading
@@ -361,16 +364,30 @@ class Producer(driver.Producer):  # type: ignore[misc]
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"acks": "all", "enable_idempotence": True}
 
+    def _new_producer(self, transactional_id: str | None = None) -> aiokafka.AIOKafkaProducer:
+        producer = super()._new_producer(transactional_id)
+        self.transport.lease.guard(producer.client)
+        return producer
+
 
 class Transport(driver.Transport):  # type: ignore[misc]
     Consumer = Consumer
     Producer = Producer
 
     def __init__(
-        self, url: list[URL], app: faust.App, *, owner: Owner, reading: Reading, offsets: Offsets, fatal: Fatal
+        self,
+        url: list[URL],
+        app: faust.App,
+        *,
+        owner: Owner,
+        reading: Reading,
+        offsets: Offsets,
+        lease: Lease,
+        fatal: Fatal,
     ) -> None:
         super().__init__(url, app)
         self.owner = owner
         self.reading = reading
         self.offsets = offsets
+        self.lease = lease
         self.fatal = fatal

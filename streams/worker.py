@@ -18,6 +18,7 @@ from schemas.times import duration_ms
 from schemas.topics import CATALOGUE, Stream, TopicNames
 from streams.connection import client_settings, is_refusal, security
 from streams.errors import DriftlineError
+from streams.lease import SEND_S_MAX, Lease
 from streams.offsets import Offsets
 from streams.ownership import Partitions
 from streams.pace import Pace
@@ -37,13 +38,7 @@ log = structlog.get_logger(__name__)
 EXIT_UNEXPECTED = 70  # sysexits' "internal software error"
 ORDER_GRACE_S = 0.02  # an append that hangs inside a broker for longer could be overtaken; also the least latency
 COMMIT_INTERVAL_S = 1.0  # group offsets are for lag tools; nothing is decided by them
-# The group waits a whole session before it gives partitions to others. A third of it after the group's last answer a
-# worker asks again before it sends, and what is not acknowledged in time after that ends the process: else it could lie
-# in the producer until a line that was cut is back, and go to a topic on which the next owner has written it too.
-LEASE_OF_SESSION = 1 / 3
-SEND_OF_SESSION = 0.6
 AGENT_QUEUE_BATCHES = 2  # one in work, two waiting: enough that the agent never waits for the reader
-SEND_TIMEOUT_S_MAX = 30.0  # shorter than a rebalance may take, so that no batch is sent into the next generation
 REBALANCE_TIMEOUT_S = 60.0
 OPENING_S_MAX = 86_400.0  # of states that are fetched from far away; the watchdog looks whether that moves
 PRODUCER_LINGER_S = 0.0  # the effects of a batch are queued together before the loop turns, so waiting gathers nothing
@@ -105,15 +100,17 @@ def build(
     telemetry = telemetry or NoTelemetry()
     kafka = settings.kafka
     offsets = Offsets(client_settings(kafka))
+    lease = Lease(duration_ms(kafka.session_timeout) / 1000)
     progress = Progress(join_s=max(duration_ms(kafka.session_timeout) / 1000, REBALANCE_TIMEOUT_S))
     fatal = _fatal(exit_process)
 
     def transport_of(url: list[URL], app: faust.App) -> Transport:
-        return Transport(url, app, owner=partitions, reading=_reading(settings, grace_s), offsets=offsets, fatal=fatal)
+        reading = _reading(settings, grace_s)
+        return Transport(url, app, owner=partitions, reading=reading, offsets=offsets, lease=lease, fatal=fatal)
 
     async def is_member(number: int) -> bool:
         own = {TP(*tp): offset for tp, offset in partitions.positions.items() if tp.partition == number}
-        async with asyncio.timeout(SEND_TIMEOUT_S_MAX):
+        async with asyncio.timeout(SEND_S_MAX):
             answer: bool = await app.consumer.is_member(own)
         return answer
 
@@ -121,7 +118,7 @@ def build(
         return OwnedPartition(
             number,
             state,
-            sender=_sender(app, kafka, telemetry),
+            sender=_sender(app, kafka, lease, telemetry),
             offsets=offsets,
             inputs=tuple(kafka.topics.inputs),
             outputs=tuple(kafka.topics.outputs),
@@ -151,18 +148,14 @@ def build(
     return Worker(app, offsets, partitions, progress, fatal, exit_process, chores)
 
 
-def _sender(app: faust.App, kafka: KafkaSettings, telemetry: Telemetry) -> Sender:
+def _sender(app: faust.App, kafka: KafkaSettings, lease: Lease, telemetry: Telemetry) -> Sender:
     return Sender(
         app.producer,
         destinations(kafka.topics),
         telemetry,
         bytes_max=REQUEST_BYTES_MAX,
-        timeout_s=_send_timeout_s(kafka),
+        timeout_s=lease.send_s,
     )
-
-
-def _send_timeout_s(kafka: KafkaSettings) -> float:
-    return min(duration_ms(kafka.session_timeout) / 1000 * SEND_OF_SESSION, SEND_TIMEOUT_S_MAX)
 
 
 def _app(kafka: KafkaSettings, transport_of: Callable[[list[URL], faust.App], Transport]) -> App:
@@ -209,7 +202,6 @@ def _reading(settings: Settings, grace_s: float) -> Reading:
         batch_records_max=settings.worker.batch_records_max,
         queue_records_max=settings.worker.queue_records_max,
         grace_s=grace_s,
-        lease_s=duration_ms(kafka.session_timeout) / 1000 * LEASE_OF_SESSION,
     )
 
 

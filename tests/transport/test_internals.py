@@ -12,6 +12,7 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.consumer import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.producer.sender import SendProduceReqHandler
 from faust.app.base import App
 from faust.tables import TableManager
 from faust.tables.recovery import Recovery
@@ -58,7 +59,7 @@ def test_the_versions_are_those_whose_sources_were_read():
             driver.AIOKafkaConsumerThread,
             ["_create_worker_consumer", "_commit", "verify_event_path"],
         ),
-        (transport.Producer, driver.Producer, ["_settings_auth", "_settings_extra"]),
+        (transport.Producer, driver.Producer, ["_settings_auth", "_settings_extra", "_new_producer"]),
     ],
 )
 def test_what_is_overridden_is_there_and_takes_the_same(ours: type, theirs: type, names: list[str]):
@@ -161,3 +162,14 @@ def test_the_producers_security_is_read_from_where_we_say_it():
     assert "**self._settings_auth()" in source(driver.Producer._new_producer)
     assert issubclass(driver.Producer, BaseProducer)
     assert source(mode.Service.wait)
+
+
+def test_a_producer_writes_events_by_its_clients_send_and_at_once_where_the_connection_is_there():
+    assert "await self._client.send(node_id, request)" in source(SendProduceReqHandler)
+    send = source(AIOKafkaClient.send)
+    assert (
+        send.index("await self.ready(") < send.index("self._conns[(node_id, group)].send(") < send.index("await future")
+    )
+    assert "await" not in source(AIOKafkaClient._get_conn).split("return conn")[0]
+    assert not inspect.iscoroutinefunction(AIOKafkaConnection.send)
+    assert source(driver.Producer.on_start).count("self._new_producer()") == 1

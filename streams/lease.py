@@ -1,0 +1,72 @@
+"""For how long the group's last answer holds, and that nothing is sent after it.
+
+The group waits a whole session for a member before it gives its partitions to others. A process that was put to sleep
+does not know how long that was, and what it had queued goes out in the moment in which it wakes up, before anything
+else can look at a clock. So the clock is looked at in the last step before a request is written.
+"""
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError, NodeNotReadyError
+from aiokafka.protocol.produce import ProduceRequest
+
+# A third of a session after its last answer the group is asked again before anything is sent, and what is not
+# acknowledged in time after that ends the process. Both together are shorter than a session.
+ASK_AFTER_OF_SESSION = 1 / 3
+SEND_OF_SESSION = 0.6
+SEND_S_MAX = 30.0  # shorter than a rebalance may take, so that no batch is sent into the next generation
+
+
+class LeaseOverError(KafkaError):  # type: ignore[misc] # aiokafka is not typed for us
+    """Others may have our partitions by now.
+
+    aiokafka keeps what it did not send, until the group says that it still counts us in or the process ends.
+    """
+
+    retriable = True
+
+
+class Lease:
+    """``send_s``: within it what is sent must be acknowledged."""
+
+    def __init__(self, session_s: float, clock: Callable[[], float] = monotonic) -> None:
+        self.send_s = min(session_s * SEND_OF_SESSION, SEND_S_MAX)
+        self._ask_after_s = session_s * ASK_AFTER_OF_SESSION
+        self._clock = clock
+        self._answered_at = float("-inf")
+
+    def answered(self, asked_at: float) -> None:
+        """The group took a commit of ours that was sent then, and so counted us in."""
+        self._answered_at = asked_at
+
+    def now(self) -> float:
+        return self._clock()
+
+    @property
+    def wants_asking(self) -> bool:
+        return self._age_s >= self._ask_after_s
+
+    @property
+    def over(self) -> bool:
+        return self._age_s >= self._ask_after_s + self.send_s
+
+    @property
+    def _age_s(self) -> float:
+        return self._clock() - self._answered_at
+
+    def guard(self, client: AIOKafkaClient) -> None:
+        """From now on this client sends no events once the lease is over."""
+        send = client.send
+
+        async def send_within(node_id: int, request: Any, **more: Any) -> Any:
+            if isinstance(request, ProduceRequest):
+                if not await client.ready(node_id):  # it may take long, so it comes before the look at the clock
+                    raise NodeNotReadyError(f"node {node_id} is not ready")
+                if self.over:
+                    raise LeaseOverError("the group was not heard of for too long")
+            return await send(node_id, request, **more)  # writes before it waits, where the connection is there
+
+        client.send = send_within
