@@ -2,7 +2,7 @@
 
 numba keys its cache by the text of the one file that a kernel stands in. Code or a constant from another file is
 compiled in but not looked at again, so an upgrade could run old machine code: a kernel uses nothing of ours from
-outside its own file.
+outside its own file. The one exception is ``detectors.banks.vectors``: who uses it says which text of it that was.
 """
 
 from collections.abc import Callable

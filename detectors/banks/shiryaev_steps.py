@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from detectors.banks.contract import Matrix
 from detectors.banks.jit import compiled
+from detectors.banks.vectors import ranking, weighing
 
 Row = NDArray[np.float64]
 Cube = NDArray[np.float64]
@@ -38,8 +39,11 @@ BLOCK, CHUNK = 32, 128  # values; rows of which is told how many values fell int
 # Of each alternative its evidence; and that times the values since its change, their sum, and of numbers their squares.
 # Each its own: one that finds a large change at once knows nothing of what others took for a small one.
 MOMENTS, MOMENTS_OF_BITS = 4, 3
-# Loops of a length that is known are several times as quick.
 CUTS, NUMBER_TILTS, BIT_TILTS = 23, 12, 16
+
+VECTORS = "5597b95c"  # the text of ``vectors.py`` that these are made with
+_weigh_bit, _weigh_number = weighing(BIT_TILTS, MOMENTS_OF_BITS), weighing(NUMBER_TILTS, MOMENTS)
+_rank = ranking(CUTS)
 
 
 @compiled
@@ -152,24 +156,6 @@ def _renew(line: Row, pending: Row, counts: Row, shares: Row, tilts: Cube, norms
 
 
 @compiled
-def _weigh(own: Row, likelier: Row, passed: float, measured: float) -> None:
-    """One more value: the evidence, and what says when the change began and what came since."""
-    if len(likelier) == BIT_TILTS:
-        for k in range(BIT_TILTS):
-            before = own[k] + passed
-            own[k] = before * likelier[k]
-            own[BIT_TILTS + k] = (own[BIT_TILTS + k] + before) * likelier[k]
-            own[2 * BIT_TILTS + k] = (own[2 * BIT_TILTS + k] + before * measured) * likelier[k]
-        return
-    for k in range(NUMBER_TILTS):
-        before = own[k] + passed
-        own[k] = before * likelier[k]
-        own[NUMBER_TILTS + k] = (own[NUMBER_TILTS + k] + before) * likelier[k]
-        own[2 * NUMBER_TILTS + k] = (own[2 * NUMBER_TILTS + k] + before * measured) * likelier[k]
-        own[3 * NUMBER_TILTS + k] = (own[3 * NUMBER_TILTS + k] + before * measured * measured) * likelier[k]
-
-
-@compiled
 def _moment(weights: Row, own: Row, moment: int) -> float:
     return _sum(weights, own[moment * len(weights) :])
 
@@ -244,10 +230,7 @@ def _cell(cuts: Row, phi: float, last: float, value: float) -> int:
         value -= phi * last
         if np.isnan(value):
             return -1
-    cell = 0
-    for k in range(CUTS):
-        cell += value > cuts[k]
-    return cell
+    return int(_rank(cuts, value))
 
 
 @compiled
@@ -284,9 +267,12 @@ def _looked_at(
         if cell < 0:
             continue
         chunks[(ahead + row - 1) // CHUNK, cell >> 1 if fold else cell] += 1.0
-        _weigh(own, likelier[cell], passed, measured[row - 1, column] - shift)
-        rise = _sum(up, own)
-        fall = _sum(down, own) if sided else 0.0
+        away = measured[row - 1, column] - shift
+        if bits:
+            rise, fall = _weigh_bit(own, likelier, cell, passed, away, up, down)
+        else:
+            rise, fall = _weigh_number(own, likelier, cell, passed, away, up, down)
+        fall = fall if sided else 0.0
         total = rise + fall
         pending[cell] += 1.0
         pending_n += 1.0
