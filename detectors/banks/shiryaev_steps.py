@@ -15,6 +15,7 @@ Places = NDArray[np.int64]
 
 BIT_CELLS = 4  # of a bit and the one before it: 0 after 0, 1 after 0, 0 after 1, 1 after 1
 GAP_SHARE, GOOD_PART = 1e-3, 0.05  # of A: the longest time between two values; of the evidence: what is not little
+SETTLED = 2.0  # times the baseline's values: after so many more, what is doubtful has taken as long as it will
 RELEASE = 64  # values that teach the baseline together, when the evidence is low
 LOW = 3.0  # times the root of A, in units of the time from value to value: evidence that means little
 CERTAIN, CORRELATED_BITS = 5.0, 4.0  # standard errors: of repetition, and of lag-one correlation
@@ -189,6 +190,25 @@ def _report(line: Row, counts: Row, row: int, column: int, weights: Row, own: Ro
 
 
 @compiled
+def _doubtful(line: Row, weights: Row, own: Row, evidence: float) -> bool:
+    """Whether so much evidence may be what the baseline is wrong by: it is of so many values and no more.
+
+    Where it is right, evidence is A after ``since`` values with a chance of ``since`` in A. Where it may be wrong, the
+    same needs the more evidence, the more values there are beside those of the baseline.
+    """
+    time, since = max((line[CLOCK] - line[BEGAN]) / line[SEEN], 1e-9), max(_since(weights, own), 1.0)
+    rows = line[LIMIT] / time
+    asked = (1.0 + since / line[N]) * math.log(max(rows / since, 1.0))
+    return bool(math.log(evidence / time) < asked)
+
+
+@compiled
+def _since(weights: Row, own: Row) -> float:
+    """For how many values the change has lasted."""
+    return float(_moment(weights, own, 1) / _sum(weights, own))
+
+
+@compiled
 def _low(line: Row, now: float, seen: float) -> float:
     """Evidence below this means little."""
     bound: float = LOW * math.sqrt(line[LIMIT] * ((now - line[BEGAN]) / seen)) + 2.0 * line[HEAD]
@@ -197,15 +217,17 @@ def _low(line: Row, now: float, seen: float) -> float:
 
 @compiled
 def _teach(
-    line: Row, pending: Row, counts: Row, shares: Row, tilts: Cube, norms: Row, own: Row, learn_max: float
+    line: Row, pending: Row, counts: Row, shares: Row, tilts: Cube, norms: Row, own: Row, learn_max: float,
+    settled: bool,
 ) -> bool:  # fmt: skip
-    """Nothing was found: what came since the last time is normal, where the evidence is low. Whether that is news."""
+    """Nothing was found: what came since the last time is normal, where the evidence is low, or too old to be doubted
+    any longer. Whether that is news."""
     if line[RENEWING] != 0.0:
         if line[PENDING_N] < line[NEED]:
             return False
         _renew(line, pending, counts, shares, tilts, norms, own)
         return True
-    if line[TOTAL] > _low(line, line[CLOCK], line[SEEN]):
+    if line[TOTAL] > _low(line, line[CLOCK], line[SEEN]) and not settled:
         return False
     learns: bool = line[N] < learn_max
     if learns:
@@ -215,6 +237,8 @@ def _teach(
         normalise(line, counts, shares, tilts, norms, 0.0)
     pending[:] = 0.0
     line[PENDING_N] = 0.0
+    if settled:
+        calm(line, pending, own, 0.0)
     return learns
 
 
@@ -318,12 +342,17 @@ def _watch(
         )  # fmt: skip
         rise = _sum(up, own)
         fall = _sum(down, own) if sided else 0.0
-        if rise <= line[LIMIT] and (fall <= line[LIMIT] or line[RENEWING] != 0.0):
-            if line[PENDING_N] >= RELEASE and _teach(line, pending, counts, shares, tilts, norms, own, learn_max):
+        rises = rise > line[LIMIT] and not _doubtful(line, up, own, rise)
+        falls = fall > line[LIMIT] and not _doubtful(line, down, own, fall)
+        if not rises and (not falls or line[RENEWING] != 0.0):
+            likeliest = up if rise > line[LIMIT] else down
+            settled = max(rise, fall) > line[LIMIT] and _since(likeliest, own) > SETTLED * line[N]
+            teaches = (line, pending, counts, shares, tilts, norms, own, learn_max, settled)
+            if line[PENDING_N] >= RELEASE and _teach(*teaches):
                 shift = np.nan
             continue
-        firing = up if rise > line[LIMIT] else down
-        harm = rise > line[LIMIT] and (not sided or len(counts) == BIT_CELLS or _worse(line, up, own))
+        firing = up if rises else down
+        harm = rises and (not sided or len(counts) == BIT_CELLS or _worse(line, up, own))
         if line[RENEWING] != 0.0 and not harm:  # that it got better has been told
             own[:] = line[TOTAL] = 0.0
             continue

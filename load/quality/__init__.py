@@ -5,6 +5,7 @@ Streams that are made here need nothing; the others need ``--data``, and what it
 
 * ``calibration``: the time to the first false alarm, measured over asked;
 * ``river_rows_per_false_alarm``: the same of River's defaults, in rows, by the rate of errors;
+* ``baselines``: columns that alarm although nothing changes, where few rows have taught them;
 * ``delay``: rows from a jump of the error rate to the alarm, at one false alarm in 100,000 rows;
 * ``concepts``: a classifier that learns on the way, and is rebuilt with its detector at each alarm;
 * ``improvement``: what it costs to take what gets better for damage;
@@ -20,6 +21,7 @@ from typing import Any
 
 from load.arguments import seed
 from load.output import result, say
+from load.quality.baselines import short_baselines
 from load.quality.calibration import calibration, delays, rivals
 from load.quality.concepts import concepts, improvement
 from load.quality.flow import flow
@@ -27,7 +29,7 @@ from load.quality.whole import electricity, still
 from streams.commands import Command
 
 SEED = 1
-PARTS = ("calibration", "delay", "concepts", "improvement", "flow", "electricity", "still")
+PARTS = ("calibration", "baselines", "delay", "concepts", "improvement", "flow", "electricity", "still")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     if "calibration" in wanted:
         figures["calibration"] = calibration(arguments.seed)
         figures["river_rows_per_false_alarm"] = rivals(arguments.seed)
+    if "baselines" in wanted:
+        figures["short_baselines"] = short_baselines(arguments.seed)
     if "delay" in wanted:
         figures["delay"] = delays(arguments.seed)
     if "improvement" in wanted:

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from detectors.banks.contract import Finding, Matrix
-from detectors.banks.shiryaev import ShiryaevBank
+from detectors.banks.shiryaev import HEAD_SHARE, ShiryaevBank
 from tests.detectors.banks.streams import Stream
 from tests.detectors.banks.watched import bank, chances, clocked, delays, normal
 
@@ -157,3 +157,27 @@ def test_it_is_as_rarely_wrong_as_was_asked(bits: bool, sided: bool) -> None:
     stream = chances(15, rows, 0.2, 200) if bits else normal(15, rows, 200)
     measured = 1.0 / alarms(bank(200, bits=bits, sided=sided, asked=2_000.0), 2_000, stream)
     assert 0.7 < measured < 2.5
+
+
+@pytest.mark.parametrize("rows", [30, 100, 300])
+@pytest.mark.parametrize("bits", [False, True])
+def test_what_a_short_baseline_is_wrong_by_is_no_change(bits: bool, rows: int) -> None:
+    """Where a baseline was taken as true, one of 30 rows let 70 of 400 columns alarm, and one of 300 nine."""
+    watching = ShiryaevBank(400, bits=bits, rows=rows).allow_all(1e9, 1e9 * HEAD_SHARE, sided=False)
+    stream = chances(16, 5_000, 0.1, 400) if bits else normal(16, 5_000, 400)
+    assert len(clocked(watching, stream)) <= 4
+
+
+@pytest.mark.parametrize("shift", [0.1, 0.2])
+def test_what_stays_doubtful_becomes_usual_and_what_changes_then_is_found(shift: float) -> None:
+    """A baseline of 100 rows cannot tell such a shift from what it is wrong by itself, however long it lasts."""
+    watching = ShiryaevBank(50, bits=False, rows=100).allow_all(1e9, 1.0, sided=False)
+    stream = normal(17, 60_000, 50)
+    stream[100:] += shift
+    stream[50_000:] += 2.0
+    found = [
+        each for start in range(0, 60_000, 5_000) for each in clocked(watching, stream[start : start + 5_000], start)
+    ]
+    before = {each.column for each in found if each.row < 50_000}
+    assert len(before) <= 2
+    assert before | {each.column for each in found if 50_000 <= each.row < 50_030} == set(range(50))
