@@ -19,7 +19,7 @@ ROWS = 6_000
 
 @pytest.fixture(scope="module")
 def long() -> list[Event | bytes | None]:
-    return traffic(seed=4, rows=ROWS)
+    return traffic(seed=2, rows=ROWS)
 
 
 @pytest.fixture(scope="module")
