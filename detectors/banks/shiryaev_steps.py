@@ -15,7 +15,7 @@ Places = NDArray[np.int64]
 
 BIT_CELLS = 4  # of a bit and the one before it: 0 after 0, 1 after 0, 0 after 1, 1 after 1
 GAP_SHARE, GOOD_PART = 1e-3, 0.05  # of A: the longest time between two values; of the evidence: what is not little
-SETTLED = 2.0  # times the baseline's values: after so many more, what is doubtful has taken as long as it will
+SETTLED = 10.0  # times the baseline's values: after so many more, what is doubtful has had its time
 RELEASE = 64  # values that teach the baseline together, when the evidence is low
 LOW = 3.0  # times the root of A, in units of the time from value to value: evidence that means little
 CERTAIN, CORRELATED_BITS = 5.0, 4.0  # standard errors: of repetition, and of lag-one correlation
@@ -190,16 +190,24 @@ def _report(line: Row, counts: Row, row: int, column: int, weights: Row, own: Ro
 
 
 @compiled
-def _doubtful(line: Row, weights: Row, own: Row, evidence: float) -> bool:
-    """Whether so much evidence may be what the baseline is wrong by: it is of so many values and no more.
-
-    Where it is right, evidence is A after ``since`` values with a chance of ``since`` in A. Where it may be wrong, the
-    same needs the more evidence, the more values there are beside those of the baseline.
-    """
+def _doubtful(line: Row, counts: Row, weights: Row, own: Row, evidence: float) -> bool:
+    """Whether so much evidence may be what the baseline, of so many values, is wrong by: what a test of both samples
+    leaves of it must be as unlikely as a promise of one alarm in A makes it after ``since`` values."""
     time, since = max((line[CLOCK] - line[BEGAN]) / line[SEEN], 1e-9), max(_since(weights, own), 1.0)
-    rows = line[LIMIT] / time
-    asked = (1.0 + since / line[N]) * math.log(max(rows / since, 1.0))
-    return bool(math.log(evidence / time) < asked)
+    n, left = line[N], line[N] / (line[N] + since)
+    if len(counts) == BIT_CELLS:
+        before, after = (counts[1] + counts[3] + 0.5) / (n + 1.0), _moment(weights, own, 2) / _moment(weights, own, 1)
+        after = min(max(after, 0.0), 1.0)
+        both = left * before + (1.0 - left) * after
+        left = (n * _apart(before, both) / since + _apart(after, both)) / max(_apart(after, before), 1e-9)
+    return bool(left * math.log(evidence / time) < math.log(max(line[LIMIT] / time, since) / since))
+
+
+@compiled
+def _apart(share: float, other: float) -> float:
+    """How much a bit says, in the mean, for its own share of ones against another one."""
+    ones = share * math.log(share / other) if share > 0.0 else 0.0
+    return ones + ((1.0 - share) * math.log((1.0 - share) / (1.0 - other)) if share < 1.0 else 0.0)
 
 
 @compiled
@@ -342,8 +350,8 @@ def _watch(
         )  # fmt: skip
         rise = _sum(up, own)
         fall = _sum(down, own) if sided else 0.0
-        rises = rise > line[LIMIT] and not _doubtful(line, up, own, rise)
-        falls = fall > line[LIMIT] and not _doubtful(line, down, own, fall)
+        rises = rise > line[LIMIT] and not _doubtful(line, counts, up, own, rise)
+        falls = fall > line[LIMIT] and not _doubtful(line, counts, down, own, fall)
         if not rises and (not falls or line[RENEWING] != 0.0):
             likeliest = up if rise > line[LIMIT] else down
             settled = max(rise, fall) > line[LIMIT] and _since(likeliest, own) > SETTLED * line[N]
