@@ -29,10 +29,14 @@ def category_of(cell: Cell, forced: bool) -> str | None:
 
 
 def score_of(event: Prediction) -> Cell:
+    return sureness(event.score, event.scores)
+
+
+def sureness(score: Cell, scores: dict[str, float] | None) -> Cell:
     """The score, or of many how far the first is ahead of the second: how sure the model was."""
-    if event.score is not None or not event.scores:
-        return event.score
-    ranked = sorted(event.scores.values())
+    if score is not None or not scores:
+        return score
+    ranked = sorted(scores.values())
     return ranked[-1] - ranked[-2] if len(ranked) > 1 else ranked[0]
 
 

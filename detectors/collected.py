@@ -1,9 +1,11 @@
 """The predictions that one monitor has taken in, batch by batch."""
 
 from bisect import bisect_left, bisect_right
+from itertools import accumulate, groupby
 
 import msgspec
 
+from detectors.gathered import joined
 from detectors.moment import Item, position_of
 from detectors.rows import Items, Rows, Stretch
 from detectors.windows import Window
@@ -52,7 +54,7 @@ class Collected:
         """Many at once."""
         before = self._parts[-1] if self._parts and not self._items else None
         if before is not None and before.rows is rows and before.stop == start and not self.repeats:
-            before.stop = stop  # detectors like them long
+            before.stop = stop
             return
         self._close_part()
         self._parts.append(_Part(rows, [0] if self.repeats else [], start, stop))
@@ -63,16 +65,21 @@ class Collected:
             self._parts.append(_Part(Items(self._items), self._repeated, 0, len(self._items)))
             self._items, self._repeated = [], []
 
-    @property
-    def waiting(self) -> list[Rows]:
-        self._close_part()
-        return [part.own for part in self._parts]
-
-    def hand_out(self, first: int) -> list[tuple[Rows, list[int]]]:
-        """Those that wait, with which of them had one come again before them. ``first``: the number of the first."""
+    def _close_parts(self) -> None:
+        """Detectors like them long: those that may be one become one."""
         self._close_part()
         for part in self._parts:
             part.rows, part.start, part.stop = part.own, 0, part.stop - part.start
+        self._parts = [_joined(list(parts)) for _, parts in groupby(self._parts, key=_place)]
+
+    @property
+    def waiting(self) -> list[Rows]:
+        self._close_parts()
+        return [part.rows for part in self._parts]
+
+    def hand_out(self, first: int) -> list[tuple[Rows, list[int]]]:
+        """Those that wait, with which of them had one come again before them. ``first``: the number of the first."""
+        self._close_parts()
         parts, self._parts = self._parts, []
         self._handed, self._first = parts, first
         return [(part.rows, part.repeated) for part in parts]
@@ -98,6 +105,20 @@ class Collected:
         if self._handed:
             self.last = _position(self._handed[-1].rows, self._handed[-1].stop - 1)
             self._handed = []
+
+
+def _place(part: _Part) -> tuple[str, int]:
+    record = part.rows.place(0)[2]
+    return record.topic, record.partition
+
+
+def _joined(parts: list[_Part]) -> _Part:
+    if len(parts) == 1:
+        return parts[0]
+    firsts = accumulate((part.stop for part in parts), initial=0)
+    repeated = [first + row for first, part in zip(firsts, parts, strict=False) for row in part.repeated]
+    rows = joined([part.rows for part in parts])
+    return _Part(rows, repeated, 0, len(rows))
 
 
 def _position(rows: Rows, row: int) -> Position:

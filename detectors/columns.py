@@ -135,7 +135,7 @@ def lengths_of(cells: Sequence[Cell]) -> Numbers:
 
 def taken(cells: Sequence[Any], rows: Taken) -> Sequence[Any]:
     """These rows of any cells."""
-    if isinstance(cells, NumberCells | WordCells):
+    if isinstance(cells, NumberCells | WordCells | FeatureRows):
         return cells.taken(rows)
     return cells[rows] if isinstance(rows, slice) else [cells[row] for row in rows.tolist()]
 

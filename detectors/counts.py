@@ -1,5 +1,6 @@
 """What became of the records of a batch, and what is to be sent because of them."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -30,6 +31,10 @@ class Counts(msgspec.Struct):
         else:
             self.duplicate += ended
             self.conflicts += ended if fate is Fate.CONFLICT else 0
+
+    def add_fates(self, fates: Mapping[Fate, int]) -> None:
+        for fate, ended in fates.items():
+            self.add_ends(fate, ended)
 
     def add(self, other: object) -> None:
         """Adds what anything with these fields has counted."""

@@ -4,10 +4,12 @@ The shell hands over records in the order of (append time, topic rank, offset) a
 them into batches, how often it restarts and what its clock says make no difference to a single byte.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from functools import partial
 from heapq import heapify, heappop, heappush, heapreplace
-from itertools import islice
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -20,7 +22,7 @@ from detectors.baseline import Baseline
 from detectors.config import MonitorConfig
 from detectors.counts import Applied, Counts
 from detectors.effects import Decided, effect_of
-from detectors.join import Fate, Join
+from detectors.join import Join
 from detectors.kept import Changes, Kept
 from detectors.learning import Recordings
 from detectors.moment import Item
@@ -32,19 +34,20 @@ from detectors.shelf import Room, Shelf
 from detectors.signing import NO_KEYS, Keys
 from detectors.together import Together
 from schemas.codec import Decoder, Rejection, dead_letter
-from schemas.events import Control, ControlAction, Input
+from schemas.events import Control, ControlAction, Input, Prediction, Role
 from schemas.parsed import Parsed
 from schemas.reasons import AuditResult, DeadLetterReason
 from schemas.records import RecordLike
 from schemas.times import TS_END, TS_MIN
 from schemas.topics import Stream, TopicNames
 
-_APPLIED = Fate.APPLIED  # a look into an enum costs more than most of what a record needs
+_CHAMPION = Role.CHAMPION  # a look into an enum costs more than most of what a record needs
 
 STATE_VERSION = 6  # of everything that the core keeps; the shell migrates or refuses another one
 BLOCK = 512  # records decoded, looked up and taken in together: many ids at once, and still in the processor's cache
 _MONITOR = b"M"  # keys of what is kept begin with what it is
 _ENGINE = b"E"
+_topic_of = attrgetter("topic")
 _PACK = msgspec.msgpack.Encoder().encode
 
 
@@ -63,6 +66,19 @@ class EngineState(msgspec.Struct, array_like=True):
 
     version: int = STATE_VERSION
     ticked: int = TS_MIN  # the time of the newest tick: no record is older
+
+
+class _Batch:
+    """What is being made of some records."""
+
+    __slots__ = ("counts", "decided", "gathered", "topic", "touched")
+
+    def __init__(self) -> None:
+        self.counts: dict[str, Counts] = {}
+        self.decided: list[Decided] = []
+        self.touched: dict[str, Monitor] = {}  # those that took in something
+        self.gathered: defaultdict[str, list[Item]] = defaultdict(list)  # by model, predictions still to be taken in
+        self.topic: str | None = None  # of all of these
 
 
 class Engine:
@@ -102,12 +118,11 @@ class Engine:
         """Takes the next records of the merged order. Whatever is in them, it does not raise."""
         if isinstance(records, Stretch):
             return self._apply_rows(records)
-        counts: dict[str, Counts] = {}
-        decided: list[Decided] = []
-        touched: dict[str, Monitor] = {}  # those that took in something of this batch
+        batch = _Batch()
         for start in range(0, len(records), BLOCK):
-            self._take(start, records[start : start + BLOCK], counts, decided, touched)
-        return _applied(decided, counts, touched)
+            self._take(start, records[start : start + BLOCK], batch)
+        self._take_gathered(batch)
+        return _applied(batch.decided, batch.counts, batch.touched)
 
     def _apply_rows(self, rows: Stretch) -> Applied:
         """Rows of a table, in order of time: as their records, but for the work."""
@@ -129,18 +144,16 @@ class Engine:
                 for name in own.ids:
                     monitor.joins[0].shelf.want(name, wanted)
                 self._room.fetch(wanted)
-            for fate, ended in monitor.take_rows(own, decided).items():
-                count.add_ends(fate, ended)
+            count.add_fates(monitor.take_rows(own, decided))
         return _applied(decided, {rows.topic: count}, touched)
 
-    def _take(
-        self,
-        start: int,
-        records: Sequence[RecordLike],
-        counts: dict[str, Counts],
-        decided: list[Decided],
-        touched: dict[str, Monitor],
-    ) -> None:
+    def _take(self, start: int, records: Sequence[RecordLike], batch: _Batch) -> None:
+        """Predictions are gathered, and taken in before something else comes of their model."""
+        counts, decided, touched, gathered = batch.counts, batch.decided, batch.touched, batch.gathered
+        waiting = self._room.pending + sum(map(len, gathered.values()))
+        gathers = waiting + len(records) <= self._config.pending_max
+        if not gathers:  # each may push out the oldest one, of any model
+            self._take_gathered(batch)
         topic: str | None = None  # none yet: a file may have any name, even an empty one
         count = Counts()
         for index, (record, event) in enumerate(zip(records, self._decoded(records, counts), strict=True), start):
@@ -154,6 +167,7 @@ class Engine:
                 decided.append(self._refused(index, time, record, event, count))
                 continue
             if type(event) is Control:
+                self._take_gathered(batch)
                 self._heard((index, time, record, event), count, decided, touched)
                 continue
             model: str = event.model  # type: ignore[union-attr, assignment]
@@ -161,39 +175,53 @@ class Engine:
             if monitor is None:
                 decided.append(self._refused(index, time, record, self._too_many(), count))
                 continue
-            fate = monitor.take((index, time, record, event), decided)
-            if fate is _APPLIED:
-                count.applied += 1
-                if self._room.pending > self._config.pending_max:
-                    self._evict_oldest()
-            else:
-                count.add_ends(fate)
+            if gathers and type(event) is Prediction and event.role is _CHAMPION:
+                if topic != batch.topic:
+                    self._take_gathered(batch)
+                    batch.topic = topic
+                gathered[model].append((index, time, record, event))
+                continue
+            if model in gathered:
+                self._take_gathered_of(model, batch)
+            count.add_ends(monitor.take((index, time, record, event), decided))
+            if self._room.pending > self._config.pending_max:
+                self._evict_oldest()
+
+    def _take_gathered(self, batch: _Batch) -> None:
+        for model in list(batch.gathered):
+            self._take_gathered_of(model, batch)
+
+    def _take_gathered_of(self, model: str, batch: _Batch) -> None:
+        items = batch.gathered.pop(model)
+        fates = self._monitors[model].take_predictions(items, batch.decided)
+        batch.counts[items[0][2].topic].add_fates(fates)
 
     def _decoded(self, records: Sequence[RecordLike], counts: dict[str, Counts]) -> list[Input | Rejection]:
         """What the records say; what their models keep of their ids is at hand afterwards."""
-        decoder, monitors = self._decoder, self._monitors
-        unknown = decoder.unknown_fields
         events: list[Input | Rejection] = []
+        for topic, run in groupby(records, key=_topic_of):
+            of_topic, unknown = list(run), self._decoder.unknown_fields
+            events += self._decoded_of(self._inputs.get(topic, Stream.PREDICTIONS), of_topic)
+            count = counts.setdefault(topic, Counts())
+            count.consumed += len(of_topic)
+            count.unknown_fields += self._decoder.unknown_fields - unknown
+        if self._room.kept is not None:
+            self._fetch(events)
+        return events
+
+    def _decoded_of(self, stream: Stream, records: list[RecordLike]) -> list[Input | Rejection]:
+        if Parsed not in set(map(type, records)):
+            return self._decoder.decode_all(stream, records)
+        return [record.event if type(record) is Parsed else self._decoder.decode(stream, record) for record in records]
+
+    def _fetch(self, events: Iterable[Input | Rejection]) -> None:
         wanted: list[tuple[Shelf, str, bytes]] = []
-        topic: str | None = None
-        stream, count = Stream.PREDICTIONS, Counts()
-        for record in records:
-            if record.topic != topic:
-                topic = record.topic
-                stream = self._inputs.get(topic, Stream.PREDICTIONS)
-                count = counts.setdefault(topic, Counts())
-            count.consumed += 1
-            event = record.event if type(record) is Parsed else decoder.decode(stream, record)
-            if decoder.unknown_fields != unknown:
-                unknown = decoder.unknown_fields
-                count.unknown_fields += 1
-            events.append(event)
-            if self._room.kept is not None and type(event) is not Rejection:
-                monitor = monitors.get(event.model)  # type: ignore[union-attr, arg-type]
+        for event in events:
+            if type(event) is not Rejection:
+                monitor = self._monitors.get(event.model)  # type: ignore[union-attr, arg-type]
                 if monitor is not None:
                     monitor.want(event, wanted)
         self._room.fetch(wanted)
-        return events
 
     def _heard(self, item: Item, count: Counts, decided: list[Decided], touched: dict[str, Monitor]) -> None:
         """What an operator, a deployment or the clock says. All but the clock's word has an entry in the audit log."""

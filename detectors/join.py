@@ -165,10 +165,8 @@ class Join:
         ``waiting`` is told how many have no outcome yet, at each of them.
         """
         start: int = which.start
-        if self.early:
-            return start
         if self._room.kept is not None:
-            return self._predict_each(rows, which, scope, waiting)
+            return start if self.early else self._predict_each(rows, which, scope, waiting)
         due = min(self.due, int(rows.stamps[start]) + self.horizon_ms)  # the first of them may be the next to end
         due = int(np.searchsorted(rows.stamps, due, side="right"))
         stop = min(which.stop, due, start + self.pending_max - self.pending)

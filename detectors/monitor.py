@@ -1,8 +1,7 @@
 """Everything about one model on one partition: its join, its loss rule, its scopes, and what operators said of it."""
 
 from collections import Counter, deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from zlib import crc32
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -12,6 +11,7 @@ from detectors.config import ModelConfig
 from detectors.desk import Desk
 from detectors.effects import Decided
 from detectors.flow import Flow
+from detectors.gathered import fingerprint_of, stretch_of
 from detectors.join import Fate, Join, JoinCounts, JoinState, Labelled, told_limits
 from detectors.late import Late
 from detectors.learning import Learned
@@ -28,11 +28,12 @@ from detectors.tally import Level
 from detectors.versions import Scopes
 from detectors.window_end import WindowEnd
 from schemas.events import Control, ControlAction, Outcome, Prediction, Role
-from schemas.parsed import Parsed
 from schemas.reasons import AuditResult
 from schemas.times import duration_ms
 
 _CHALLENGER, _APPLIED = Role.CHALLENGER, Fate.APPLIED  # a look into an enum costs more than most of what a record needs
+
+MANY = 24  # predictions of a model at once that are cheaper as columns
 
 _CLOSINGS = {
     ControlAction.DEPLOY: Closing.DEPLOYED,
@@ -94,10 +95,6 @@ class Monitor:
         return self._join.pending + self._challengers.pending
 
     @property
-    def early(self) -> int:
-        return self._join.early + self._challengers.early
-
-    @property
     def open_incidents(self) -> int:
         return self._desk.open
 
@@ -120,6 +117,8 @@ class Monitor:
         Each record is taken in as soon as it is decoded, while it is at hand. Its numbers wait for ``decide``.
         """
         index, time, record, event = item
+        if self._closings:
+            decided.extend(self.decide())  # what comes now belongs to no window that is over
         if time >= self._now:
             self._now = time
         else:  # a broker's clock may step back, stream time does not
@@ -143,17 +142,24 @@ class Monitor:
             self._tell(self._checks.look(Moment.of(item)), decided)
         return fate
 
-    def take_rows(self, rows: Stretch, decided: list[Decided]) -> Counter[Fate]:
-        """Takes in rows of a table in order: many at once where nothing comes between them, else one by one."""
+    def take_predictions(self, items: Sequence[Item], decided: list[Decided]) -> Counter[Fate]:
+        """Takes in predictions of the champion, of one topic and partition: as columns where that is worth it."""
+        if len(items) < MANY or self._config.segments or self._checks.ready:
+            return Counter([self.take(item, decided) for item in items])
+        return self.take_rows(stretch_of(items, self._now), decided, items.__getitem__)
+
+    def take_rows(
+        self, rows: Stretch, decided: list[Decided], item_of: Callable[[int], Item] | None = None
+    ) -> Counter[Fate]:
+        """Takes in rows in order: many at once where nothing comes between them, else one by one by their item."""
         fates: Counter[Fate] = Counter()
-        row = 0
+        item_of, row = item_of or rows.item, 0
         while row < len(rows):
             stop = self._take_together(rows, row, decided)
             if stop > row:
                 fates[_APPLIED] += stop - row
             else:
-                decided.extend(self.decide())
-                fates[self.take(rows.item(row), decided)] += 1
+                fates[self.take(item_of(row), decided)] += 1
             row = max(stop, row + 1)
         return fates
 
@@ -242,8 +248,8 @@ class Monitor:
             self._challenged = True
         join = self._challengers if challenger else self._join
         scope = self._scopes.usual(event.version, challenger) or self._scope(item, event.version, challenger, decided)
-        fingerprint = record.fingerprint if type(record) is Parsed else crc32(record.value or b"")
-        entry = Pending(now, record.offset, fingerprint, scope.number, event.prediction, event.score, event.scores)
+        known = fingerprint_of(record), scope.number, event.prediction, event.score, event.scores
+        entry = Pending(now, record.offset, *known)
         fate, label = join.predict(event.id, entry)
         if fate is not _APPLIED:
             if fate is not Fate.LATE:

@@ -1,4 +1,7 @@
-"""Predictions of one batch, in their order: as records that came one by one, or as columns of a table."""
+"""Predictions of one batch, in their order: as records that came one by one, or as columns.
+
+Columns are those of a table, or made of many records of one model.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.cells import Cell, score_of
+from detectors.cells import Cell, score_of, sureness
 from detectors.columns import FeatureRows, NumberCells, Places, Taken, WordCells, taken
 from detectors.moment import Item
 from schemas.events import Prediction
@@ -48,10 +51,10 @@ class Rows(Protocol):
 class Items:
     """As they came."""
 
-    __slots__ = ("_items", "_made", "_places")
+    __slots__ = ("_items", "_made", "_places", "all")
 
     def __init__(self, items: Sequence[Item]) -> None:
-        self._items = items
+        self.all = self._items = items
         self._places: list[int] = []  # once they are asked for, as are the events
         self._made: list[Prediction] = []
 
@@ -103,9 +106,10 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Rows of a table, one after the other. What no column says is ``None``.
+    """Rows of one partition, one after the other and in order of time. What no column says is ``None``.
 
-    ``numbers``: their places in the batch. ``fingerprints`` tell apart rows of other content.
+    ``numbers``: their places in the batch. ``fingerprints`` tell apart rows of other content. ``made``: when they were,
+    by their own word, where that is not their time. A table has partition 0 alone.
     """
 
     topic: str
@@ -115,7 +119,7 @@ class Stretch:
     ids: Sequence[str]
     models: WordCells
     predictions: Sequence[Any]
-    features: FeatureRows
+    features: FeatureRows | Sequence[dict[str, Cell]]
     fingerprints: Places
     versions: WordCells | None = None
     scores: Sequence[Cell] | None = None
@@ -123,8 +127,9 @@ class Stretch:
     segments: Sequence[dict[str, str] | None] | None = None
     latency_ms: Sequence[float | None] | None = None
     cost: Sequence[float | None] | None = None
-
-    partition = 0  # a table has no others
+    made: Places | None = None
+    traces: Sequence[str | None] | None = None
+    partition: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -139,9 +144,9 @@ class Stretch:
             self.stamps[rows],
             self.offsets[rows],
             of(self.ids),
-            self.models.taken(rows),
+            of(self.models),
             of(self.predictions),
-            self.features.taken(rows),
+            taken(self.features, rows),
             self.fingerprints[rows],
             of(self.versions),
             of(self.scores),
@@ -149,6 +154,9 @@ class Stretch:
             of(self.segments),
             of(self.latency_ms),
             of(self.cost),
+            None if self.made is None else self.made[rows],
+            of(self.traces),
+            self.partition,
         )
 
     def of_one_version(self, row: int) -> int:
@@ -160,7 +168,7 @@ class Stretch:
 
     def without_features(self) -> "Stretch":
         """What is kept of them."""
-        return replace(self, features=FeatureRows({}, len(self)))
+        return replace(self, features=FeatureRows({}, len(self)), latency_ms=None, cost=None, made=None, traces=None)
 
     def of_models(self, is_one: Callable[[str], bool]) -> NDArray[np.bool_]:
         """Which rows are of such models. They are asked for in the order in which they are met."""
@@ -207,15 +215,17 @@ class Stretch:
             _or_none(self.segments),
             _or_none(self.latency_ms),
             _or_none(self.cost),
+            self.sent().tolist(),
+            _or_none(self.traces),
             strict=False,  # what is not there is repeated for ever
         )
         for time, offset, fingerprint, key, model, answer, features, *rest in rows:
-            version, score, scores, segments, latency_ms, cost = rest
+            version, score, scores, segments, latency_ms, cost, made, trace = rest
             event = Prediction(
                 v=1,
                 id=key,
                 model=model,
-                ts=time,
+                ts=made,
                 features=features,
                 prediction=answer,
                 version=version,
@@ -224,12 +234,15 @@ class Stretch:
                 segments=segments,
                 latency_ms=latency_ms,
                 cost=cost,
+                trace=trace,
             )
-            yield Parsed(self.topic, 0, offset, time, event, fingerprint)
+            yield Parsed(self.topic, self.partition, offset, time, event, fingerprint)
 
     def place(self, row: int) -> Item:
+        if self.traces is not None:
+            return self.item(row)
         time, offset = self.at(row)
-        return int(self.numbers[row]), time, Elsewhere(self.topic, 0, offset, time), None
+        return int(self.numbers[row]), time, Elsewhere(self.topic, self.partition, offset, time), None
 
     def item(self, row: int) -> Item:
         record = next(self.taken(slice(row, row + 1)).records())
@@ -247,12 +260,12 @@ class Stretch:
         return self.stamps
 
     def sent(self) -> NDArray[np.int64]:
-        return self.stamps
+        return self.stamps if self.made is None else self.made
 
     def answers(self) -> tuple[Sequence[Cell], Sequence[Cell], Sequence[dict[str, Cell]]]:
         scores: Sequence[Cell] = NumberCells(np.full(len(self), np.nan))
         if self.classes is not None:
-            scores = [score_of(record.event) for record in self.records()]  # type: ignore[arg-type]
+            scores = list(map(sureness, repeat(None) if self.scores is None else self.scores, self.classes))
         elif self.scores is not None:
             scores = self.scores
         return self.predictions, scores, self.features

@@ -33,6 +33,7 @@ from schemas.violations import Rejection
 __all__ = ["Decoder", "Rejection", "dead_letter", "decode_output", "encode"]
 
 MODELS_REMEMBERED_MAX = 65_536  # names found good; ~200 bytes each, three times the models a partition may have
+DECODED_AT_ONCE = 128  # one that is not well costs the others among these the questions one by one
 DEAD_VALUE_BYTES_MAX = 64 * 1024  # of a refused value kept: enough to see what it was
 DEAD_KEY_BYTES_MAX = 1024  # a model's name has 64
 DEAD_HEADERS_BYTES_MAX = 16 * 1024  # names and values together; CloudEvents headers have ~300
@@ -65,6 +66,40 @@ class Decoder:
         self._keys: dict[str, bytes] = {}  # by model
         self.unknown_fields = 0  # records taken whose extra fields were left aside
 
+    def decode_all(self, stream: Stream, records: Sequence[RecordLike]) -> list[Input | Rejection]:
+        """Each as ``decode`` reads it. Nearly all are well: then the questions are asked of many at once."""
+        events: list[Input | Rejection] = []
+        for start in range(0, len(records), DECODED_AT_ONCE):
+            events += self._decode_some(stream, records[start : start + DECODED_AT_ONCE])
+        return events
+
+    def _decode_some(self, stream: Stream, records: Sequence[RecordLike]) -> list[Input | Rejection]:
+        values = [record.value for record in records]
+        if None in values or max(map(len, values)) > VALUE_BYTES_MAX:  # type: ignore[arg-type]
+            return [self.decode(stream, record) for record in records]
+        events: list[Any] = []
+        rest = iter(values)
+        while len(events) < len(values):
+            try:
+                events.extend(map(_INPUT.decode, rest))  # type: ignore[arg-type]
+            except Exception:  # as in ``decode``; those before it have been added
+                events.append(None)
+        if None not in events and self._all_well(stream, [record.key for record in records], events):
+            return events
+        return [
+            self.decode(stream, record) if event is None else self._refusal(stream, record.key, event) or event
+            for record, event in zip(records, events, strict=True)
+        ]
+
+    def _all_well(self, stream: Stream, keys: list[bytes | None], events: list[Any]) -> bool:
+        """Whether these are of one kind and of this stream, under the keys that are known to be their models'."""
+        kind = type(events[0])
+        if kind is Control or not self._belongs(stream, kind) or not {kind}.issuperset(map(type, events)):
+            return False
+        wanted = [self._keys.get(event.model) for event in events]
+        right = None not in wanted if self._any_stream else wanted == keys and None not in keys
+        return right and {int}.issuperset([type(event.ts) for event in events])
+
     def decode(self, stream: Stream, record: RecordLike) -> Prediction | Outcome | Control | Rejection:
         """One strict typed read; only a record that it refuses is looked at again, slowly, for the reason."""
         value = record.value
@@ -77,17 +112,7 @@ class Decoder:
             event = _INPUT.decode(value)
         except Exception:  # whatever a parser raises on strange bytes is about these bytes, and has a reason
             return self._decode_slowly(stream, record.key, value)
-        key = record.key
-        # Nearly every record is one whose key is known to be its model's; the questions below are asked for the rest.
-        if (
-            type(event) is not Control
-            and key is not None
-            and self._keys.get(event.model or "") == key
-            and (_STREAM_OF[type(event)] is stream or self._any_stream)
-            and type(event.ts) is int
-        ):
-            return event
-        return event if (refusal := self._refusal(stream, key, event)) is None else refusal
+        return self._refusal(stream, record.key, event) or event
 
     def _decode_slowly(self, stream: Stream, key: bytes | None, raw: bytes) -> Input | Rejection:
         fields = violations.parse(raw)

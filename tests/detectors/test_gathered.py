@@ -1,0 +1,248 @@
+"""Predictions that come as records decide the same, however many of them are taken in together as columns."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from random import Random
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from detectors.collected import Collected
+from detectors.config import ModelConfig, MonitorConfig
+from detectors.engine import Engine
+from detectors.gathered import joined, stretch_of
+from detectors.moment import Item
+from detectors.monitor import MANY
+from detectors.rows import Items, Stretch
+from schemas.codec import Decoder
+from schemas.events import Prediction
+from schemas.records import Record
+from schemas.topics import TopicNames
+from tests.detectors.kept import Memory
+
+TOPICS = TopicNames()
+START = 1_767_225_600_000  # 2026-01-01T00:00:00Z
+RECORDS = 7_000
+DEFAULTS = ModelConfig(baseline_rows=150, rows_per_false_alarm=20_000, false_pages_per_month=1.0)
+EARLY_ENDS = msgspec.structs.replace(DEFAULTS, label_horizon="3m", metrics_window="1h", pending_max=400)
+OFTEN = msgspec.structs.replace(DEFAULTS, metrics_window="5m", silence_after="10m")
+CONFIGS = {
+    "usual": MonitorConfig(defaults=DEFAULTS),
+    "early ends": MonitorConfig(defaults=EARLY_ENDS),
+    "windows": MonitorConfig(defaults=OFTEN),
+    "segments": MonitorConfig(
+        models={"churn": msgspec.structs.replace(DEFAULTS, segments=("country",))}, defaults=DEFAULTS
+    ),
+    "few models": MonitorConfig(defaults=DEFAULTS, models_max=2),
+    "few that wait": MonitorConfig(defaults=DEFAULTS, pending_max=900),
+}
+
+
+def records(seed: int) -> list[Record]:
+    """Whatever producers send: drifts, ids twice, clocks that step back, odd records, labels, deployments, ticks."""
+    draw, number = Random(seed), np.random.default_rng(seed)
+    values = number.normal(size=(RECORDS, 4)).tolist()
+    told: list[Record] = []
+    offsets = dict.fromkeys(TOPICS.inputs, 0)
+    ids: list[tuple[str, str, bytes]] = []
+    time, model = START, "churn"
+
+    def tell(topic: str, key: str | None, value: bytes) -> None:
+        told.append(Record(topic, 3, offsets[topic], max(0, time), key.encode() if key else None, value))
+        offsets[topic] += draw.choice((1, 1, 1, 4))
+
+    for row in range(RECORDS):
+        time += draw.choice((0, 5, 900, 40_000)) if draw.random() > 0.002 else draw.choice((-90_000, 3 * 3_600_000))
+        if draw.random() < 0.02:  # models come in runs
+            model = draw.choice(("churn", "churn", "fraud", "eta"))
+        fields = {
+            "type": "prediction", "v": 1, "id": f"r{row}", "model": model,
+            "ts": time - draw.choice((0, 0, 400_000)), **said(model, row, values[row], draw),
+        }  # fmt: skip
+        value = msgspec.json.encode(fields)
+        if ids and draw.random() < 0.01:
+            _, at, value = draw.choice(ids[-300:])
+            tell(TOPICS.predictions, at, value if draw.random() < 0.5 else value.replace(b'"r', b'"r', 1)[:-1] + b" }")
+            continue
+        tell(TOPICS.predictions, model, value if draw.random() > 0.004 else odd(value, draw))
+        ids.append((fields["id"], model, value))
+        if row % 1_000 > 800 and draw.random() < 0.4:  # labels lie between them at times
+            tell(TOPICS.outcomes, *label(ids, row, draw))
+        if draw.random() < 0.001:
+            tell(TOPICS.control, *word(row, time, draw))
+    return told
+
+
+def said(model: str, row: int, values: Sequence[float], draw: Random) -> dict[str, Any]:
+    moved = 1.5 if row > RECORDS // 2 else 0.0
+    if model == "churn":
+        features: dict[str, Any] = {"age": values[0] + moved, "income": values[1], "visits": row % 7}
+        version = "1" if row < 1_500 else "2"
+        return {
+            "features": features, "prediction": values[2], "score": draw.random(), "version": version,
+            "trace": f"t{row}", "segments": {"country": draw.choice(("de", "fr"))},
+        }  # fmt: skip
+    if model == "fraud":
+        features = {"amount": values[0], "plan": draw.choice(("a", "b", None)), "paid": values[1] > 0}
+        if draw.random() < 0.1:
+            features["amount"] = draw.choice((None, "many", True))
+        if draw.random() < 0.05:
+            features = {**dict(reversed(features.items())), "new": 1.0}
+        more = (
+            {"latency_ms": draw.random() * 300} if draw.random() < 0.5 else {"cost": draw.random(), "role": "champion"}
+        )
+        return {"features": features, "prediction": draw.choice(("yes", "no")), **more}
+    shares = {"a": 0.2 + 0.1 * draw.random(), "b": 0.5, "c": 0.2}
+    role = "challenger" if draw.random() < 0.05 else "champion"
+    features = {f"f{place}": value for place, value in enumerate(values) if draw.random() < 0.9}
+    return {"features": features, "prediction": "b", "scores": shares, "role": role, "latency_ms": 10.0 + row % 50}
+
+
+def odd(value: bytes, draw: Random) -> bytes:
+    return draw.choice(
+        (
+            value[: len(value) // 2],
+            b"",
+            value.replace(b'"v":1', b'"v":2'),
+            value[:-1] + b',"more":1}',
+            value.replace(b'"model":"', b'"model":"x'),
+            value + b"," + value,
+            b"[" + value + b"]",
+        )
+    )
+
+
+def label(ids: list[tuple[str, str, bytes]], row: int, draw: Random) -> tuple[str, bytes]:
+    name, model, value = draw.choice(ids[-200:])
+    if draw.random() < 0.05:
+        name = f"r{row + draw.randrange(1, 60)}"  # before its prediction
+    right = msgspec.json.decode(value)["prediction"]
+    fields = {
+        "type": "outcome",
+        "v": 1,
+        "id": name,
+        "model": model,
+        "ts": START,
+        "label": right if row < 5_000 else "no",
+    }
+    return model, msgspec.json.encode(fields)
+
+
+def word(row: int, time: int, draw: Random) -> tuple[str | None, bytes]:
+    model = draw.choice((None, "churn", "fraud"))
+    more = {"model": model, "action": "deploy", "version": "2"} if model else {"action": "tick"}
+    return model, msgspec.json.encode({"type": "control", "v": 1, "id": f"c{row}", "ts": time, **more})
+
+
+def run(config: MonitorConfig, batches: Iterable[Sequence[Record]], *, kept: bool) -> tuple[list[bytes], Any]:
+    """``kept``: now and then the engine goes on from what it has written."""
+    memory = Memory() if kept else None
+    engine = Engine(3, config, TOPICS, kept=memory)
+    told: list[bytes] = []
+    counts: dict[str, list[int]] = {}
+    for number, batch in enumerate(batches):
+        applied = engine.apply(batch)
+        told += [effect.value for effect in applied.effects]
+        for topic, of_topic in applied.counts.items():
+            so_far = counts.setdefault(topic, [0] * 7)
+            counts[topic] = [had + more for had, more in zip(so_far, msgspec.structs.astuple(of_topic), strict=True)]
+        if memory is not None and number % 5 == 4:
+            memory.take(engine.changes())
+            engine = Engine(3, config, TOPICS, kept=memory)
+    return told, (counts, engine.stats)
+
+
+def cut(whole: Sequence[Record], draw: Random, sizes: Sequence[int]) -> Iterator[Sequence[Record]]:
+    start = 0
+    while start < len(whole):
+        stop = start + draw.choice(sizes)
+        yield whole[start:stop]
+        start = stop
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["in memory", "kept"])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_many_together_decide_what_each_alone_does(name: str, kept: bool) -> None:
+    seed = 1 + list(CONFIGS).index(name)
+    whole, config = records(seed), CONFIGS[name]
+    singly = run(config, cut(whole, Random(seed), (1, MANY - 1)), kept=kept)  # too few to be columns
+    assert run(config, cut(whole, Random(seed), (2_500,)), kept=kept) == singly
+    assert run(config, cut(whole, Random(seed), (1, 90, 600, 1_500)), kept=kept) == singly
+    said = b"".join(singly[0])
+    for word in (b'"event":"opened"', b'"type":"dead_letter"', b'"type":"audit"'):
+        assert word in said
+    assert said.count(b'"type":"metrics"') > 80
+    assert b'"joined":0' in said
+    assert b'"trace":"t' in said
+
+
+def items(seed: int, model: str, rows: int) -> list[Item]:
+    draw, values = Random(seed), np.random.default_rng(seed).normal(size=(rows, 4)).tolist()
+    found = []
+    for row in range(rows):
+        fields = {"type": "prediction", "v": 1, "id": f"r{row}", "model": model, "ts": START + row}
+        value = msgspec.json.encode({**fields, **said(model, 10 * row, values[row], draw)})
+        record = Record(TOPICS.predictions, 3, 2 * row, START + row, model.encode(), value)
+        found.append((5 * row, record.timestamp, record, msgspec.json.decode(value, type=Prediction)))
+    return found
+
+
+def told(rows: Stretch | Items) -> list[Any]:
+    """All that detectors and the join are told of them."""
+    answers = [list(column) for column in rows.answers()]
+    each = [
+        (rows.item(row)[:2], rows.item(row)[3], rows.at(row), rows.place(row)[2].partition) for row in range(len(rows))
+    ]
+    more = [list(rows.latencies()) or [None] * len(rows), list(rows.costs()) or [None] * len(rows)]
+    return [answers, each, more, list(rows.places()), rows.times().tolist(), rows.sent().tolist()]
+
+
+@pytest.mark.parametrize("model", ["churn", "fraud", "eta"])
+def test_columns_say_what_their_records_do_however_they_are_joined(model: str) -> None:
+    whole = [
+        (place, time, record, msgspec.structs.replace(event, attributions=None, role="champion", segments=None))
+        for place, time, record, event in items(1, model, 90)
+    ]
+    expected = told(Items(whole))
+    assert told(stretch_of(whole, START)) == expected
+    parts = [whole[:30], whole[30:31], whole[31:60], whole[60:]]
+    mixed = [Items(part) if number == 1 else stretch_of(part, START) for number, part in enumerate(parts)]
+    assert told(joined(mixed)) == expected
+    assert told(joined(mixed).taken(np.arange(3, 60))) == told(Items(whole[3:60]))
+
+
+def test_time_does_not_go_back_in_columns() -> None:
+    earlier = [(place, time - 40 * (place == 10), *rest) for place, time, *rest in items(1, "churn", 5)]
+    assert (stretch_of(earlier, START + 1).stamps - START).tolist() == [1, 1, 1, 3, 4]
+
+
+def test_parts_are_handed_out_as_one_with_what_came_again() -> None:
+    collected, whole = Collected(), items(1, "churn", 60)
+    first, second = stretch_of(whole[:30], START), stretch_of(whole[31:], START)
+    collected.add_rows(first, 0, 10)
+    collected.repeats = True
+    collected.add_rows(first, 11, 30)
+    collected.add(whole[30])
+    collected.repeats = True
+    collected.add_rows(second, 0, 29)
+    ((rows, repeated),) = collected.hand_out(0)
+    assert list(rows.places()) == [place for place, *_ in (*whole[:10], *whole[11:])]
+    assert repeated == [10, 30]
+    collected.settle()
+    assert collected.last is not None
+    assert collected.last.offset == whole[-1][2].offset
+
+
+@pytest.mark.parametrize("any_stream", [False, True])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_many_are_decoded_as_each_is(seed: int, any_stream: bool) -> None:
+    together, alone, draw = Decoder(any_stream=any_stream), Decoder(any_stream=any_stream), Random(seed)
+    whole = records(seed)
+    whole = [record._replace(key=None) if draw.random() < 0.02 else record for record in whole]
+    for topic, stream in TOPICS.inputs.items():
+        of_topic = whole if any_stream else [record for record in whole if record.topic == topic]
+        for batch in cut(of_topic, draw, (1, 100, 300)):
+            assert together.decode_all(stream, batch) == [alone.decode(stream, record) for record in batch]
+        assert together.unknown_fields == alone.unknown_fields
+    assert together.unknown_fields
