@@ -33,7 +33,7 @@ from schemas.times import duration_ms
 
 _CHALLENGER, _APPLIED = Role.CHALLENGER, Fate.APPLIED  # a look into an enum costs more than most of what a record needs
 
-MANY = 24  # predictions of a model at once that are cheaper as columns
+MANY = 80  # predictions of a model at once: of fewer, making columns costs more than it saves
 
 _CLOSINGS = {
     ControlAction.DEPLOY: Closing.DEPLOYED,

@@ -1,5 +1,6 @@
 """Predictions that come as records decide the same, however many of them are taken in together as columns."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 from typing import Any
@@ -18,7 +19,7 @@ from detectors.rows import Items, Stretch
 from schemas.codec import Decoder
 from schemas.events import Prediction
 from schemas.records import Record
-from schemas.topics import TopicNames
+from schemas.topics import VALUE_BYTES_MAX, TopicNames
 from tests.detectors.kept import Memory
 
 TOPICS = TopicNames()
@@ -105,6 +106,10 @@ def odd(value: bytes, draw: Random) -> bytes:
             value[: len(value) // 2],
             b"",
             value.replace(b'"v":1', b'"v":2'),
+            re.sub(rb'"ts":\d+', b'"ts":"2026-01-01T00:00:00Z"', value),
+            re.sub(rb'"ts":\d+', b'"ts":"1969-01-01T00:00:00Z"', value),
+            b'{"type":"outcome","v":1,"id":"x","model":"churn","ts":1767225600000,"label":1}',
+            value[:-1] + b" " * VALUE_BYTES_MAX + b"}",
             value[:-1] + b',"more":1}',
             value.replace(b'"model":"', b'"model":"x'),
             value + b"," + value,
@@ -175,6 +180,17 @@ def test_many_together_decide_what_each_alone_does(name: str, kept: bool) -> Non
     assert said.count(b'"type":"metrics"') > 80
     assert b'"joined":0' in said
     assert b'"trace":"t' in said
+
+
+def test_records_of_several_files_stay_where_they_lie() -> None:
+    draw, config = Random(7), CONFIGS["usual"]
+    whole = [record._replace(topic=f"{number // 40 % 2}.jsonl") for number, record in enumerate(records(7))]
+
+    def decided(sizes: Sequence[int]) -> list[bytes]:
+        engine = Engine(3, config, TOPICS, any_stream=True)
+        return [effect.value for batch in cut(whole, draw, sizes) for effect in engine.apply(batch).effects]
+
+    assert decided((2_500,)) == decided((1, MANY - 1))
 
 
 def items(seed: int, model: str, rows: int) -> list[Item]:
