@@ -126,12 +126,10 @@ def _numbers(cells: list[Cell]) -> Sequence[Cell]:
 
 
 def _words(cells: list[str | None]) -> WordCells | None:
-    words = list(dict.fromkeys(cells))
-    if words == [None]:
-        return None
-    if len(words) == 1:
-        return WordCells(np.zeros(len(cells), dtype=np.int64), words)
-    known = {word: code for code, word in enumerate(word for word in words if word is not None)}
+    first = cells[0]
+    if cells.count(first) == len(cells):
+        return None if first is None else WordCells(np.zeros(len(cells), dtype=np.int64), [first])
+    known = {word: code for code, word in enumerate(word for word in dict.fromkeys(cells) if word is not None)}
     return WordCells(_places([-1 if cell is None else known[cell] for cell in cells]), list(known))
 
 
