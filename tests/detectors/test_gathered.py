@@ -89,7 +89,7 @@ def said(model: str, row: int, values: Sequence[float], draw: Random) -> dict[st
         if draw.random() < 0.1:
             features["amount"] = draw.choice((None, "many", True))
         if draw.random() < 0.05:
-            features = {**dict(reversed(features.items())), "new": 1.0}
+            features = dict(reversed(features.items())) | draw.choice(({}, {"new": 1.0}))
         more = (
             {"latency_ms": draw.random() * 300} if draw.random() < 0.5 else {"cost": draw.random(), "role": "champion"}
         )
