@@ -11,7 +11,7 @@ import pytest
 
 from detectors.collected import Collected
 from detectors.config import ModelConfig, MonitorConfig
-from detectors.engine import Engine
+from detectors.engine import BLOCK, Engine
 from detectors.gathered import joined, stretch_of
 from detectors.moment import Item
 from detectors.monitor import MANY
@@ -70,7 +70,7 @@ def records(seed: int) -> list[Record]:
         ids.append((fields["id"], model, value))
         if row % 1_000 > 800 and draw.random() < 0.4:  # labels lie between them at times
             tell(TOPICS.outcomes, *label(ids, row, draw))
-        if draw.random() < 0.001:
+        if draw.random() < 0.002:
             tell(TOPICS.control, *word(row, time, draw))
     return told
 
@@ -184,6 +184,16 @@ def test_many_together_decide_what_each_alone_does(name: str, kept: bool) -> Non
     assert b'"trace":"t' in said
 
 
+def test_those_gathered_wait_before_one_of_another_model_pushes_out_the_oldest() -> None:
+    told = [record for _, _, record, _ in items(1, "churn", BLOCK)]
+    told += [record._replace(timestamp=START + BLOCK) for _, _, record, _ in items(2, "fraud", BLOCK)]
+    engine = Engine(3, MonitorConfig(defaults=DEFAULTS, pending_max=BLOCK + 100), TOPICS)
+    engine.apply(told)
+    assert engine.stats.pending == BLOCK + 100
+    waiting = {model: engine.monitor(model).pending for model in ("churn", "fraud")}  # type: ignore[union-attr]
+    assert waiting == {"churn": 100, "fraud": BLOCK}
+
+
 def test_records_of_several_files_stay_where_they_lie() -> None:
     draw, config = Random(7), CONFIGS["usual"]
     whole = [record._replace(topic=f"{number // 40 % 2}.jsonl") for number, record in enumerate(records(7))]
@@ -228,6 +238,7 @@ def test_columns_say_what_their_records_do_however_they_are_joined(model: str) -
     parts = [whole[:30], whole[30:31], whole[31:60], *([item] for item in whole[60:])]
     mixed = [Items(part) if number == 1 else stretch_of(part, START) for number, part in enumerate(parts)]
     assert told(joined(mixed)) == expected
+    assert told(joined([stretch_of([item], START) for item in whole])) == expected
     assert told(joined(mixed).taken(np.arange(3, 60))) == told(Items(whole[3:60]))
 
 
