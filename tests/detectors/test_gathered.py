@@ -239,6 +239,10 @@ def test_columns_say_what_their_records_do_however_they_are_joined(model: str) -
     mixed = [Items(part) if number == 1 else stretch_of(part, START) for number, part in enumerate(parts)]
     assert told(joined(mixed)) == expected
     assert told(joined([stretch_of([item], START) for item in whole])) == expected
+    (place, time, record, event) = whole[0]
+    turned = msgspec.structs.replace(event, features=dict(reversed(event.features.items())))
+    both = [whole[0], (place + 1, time, record, turned)]
+    assert told(joined([stretch_of([item], START) for item in both])) == told(Items(both))
     assert told(joined(mixed).taken(np.arange(3, 60))) == told(Items(whole[3:60]))
 
 
