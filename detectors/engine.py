@@ -193,8 +193,7 @@ class Engine:
 
     def _take_gathered_of(self, model: str, batch: _Batch) -> None:
         items = batch.gathered.pop(model)
-        fates = self._monitors[model].take_predictions(items, batch.decided)
-        batch.counts[items[0][2].topic].add_fates(fates)
+        batch.counts[items[0][2].topic].add_fates(self._monitors[model].take_predictions(items, batch.decided))
 
     def _decoded(self, records: Sequence[RecordLike], counts: dict[str, Counts]) -> list[Input | Rejection]:
         """What the records say; what their models keep of their ids is at hand afterwards."""
