@@ -41,10 +41,8 @@ BLOCK, CHUNK = 32, 128  # values; rows of which is told how many values fell int
 # Each its own: one that finds a large change at once knows nothing of what others took for a small one.
 MOMENTS, MOMENTS_OF_BITS = 4, 3
 CUTS, NUMBER_TILTS, BIT_TILTS = 23, 12, 16
-
 VECTORS = "5597b95c"  # the text of ``vectors.py`` that these are made with
-_weigh_bit, _weigh_number = weighing(BIT_TILTS, MOMENTS_OF_BITS), weighing(NUMBER_TILTS, MOMENTS)
-_rank = ranking(CUTS)
+_weigh_bit, _weigh_number, _rank = weighing(BIT_TILTS, MOMENTS_OF_BITS), weighing(NUMBER_TILTS, MOMENTS), ranking(CUTS)
 
 
 @compiled
@@ -318,7 +316,9 @@ def _looked_at(
         if rise > limit or (fall > limit and not renewing):
             break
         if pending_n >= RELEASE and (pending_n >= need if renewing else total <= _low(line, now, seen)):
-            break
+            if learns or renewing:
+                break
+            pending[:] = pending_n = 0.0  # as ``_teach`` does of what knows enough
     line[PREVIOUS], line[CLOCK], line[SEEN], line[PENDING_N], line[TOTAL] = previous, before, seen, pending_n, total
     line[SCORES], line[SQUARES], line[BLOCK_SUM], line[BLOCK_N] = sums, squares, block_sum, block_n
     line[BLOCKS], line[BLOCK_SQUARES] = blocks, block_squares
