@@ -378,6 +378,7 @@ class Engine:
 def warm_up() -> None:
     """Compiles every kernel, or loads it from the cache, so that the first event does not wait for it."""
     registry.warm_up()
+    Room().shelf(0).new_to([""])
     baseline = Baseline()
     baseline.learn(2)
     baseline.measure(np.zeros((1, 1)))

@@ -18,6 +18,7 @@ from detectors.banks.contract import StateError
 from detectors.kept import Changes, Kept
 from detectors.rows import Stretch
 from detectors.sealing import open_sealed, seal
+from detectors.unasked import Unasked
 
 Label = float | str | bool
 
@@ -145,6 +146,7 @@ class Shelf:
         self._older: dict[str, Entry | int] = {}  # held since before the last rotation, and not asked for since
         self._changed: dict[str, None] = {}
         self._blocks: deque[Block] = deque()  # predictions that came as columns, where nothing is written
+        self._unasked = Unasked()  # ids of such that are not held yet
 
     @property
     def held(self) -> int:
@@ -166,6 +168,8 @@ class Shelf:
         self._held.setdefault(name, entry)
 
     def get(self, name: str) -> Entry | None:
+        if self._unasked:
+            self._held.update(self._unasked.taken())
         entry = self._held.get(name)
         if entry is None and self._older:
             entry = self._older.pop(name, None)
@@ -176,16 +180,10 @@ class Shelf:
         return entry  # type: ignore[return-value]
 
     def new_to(self, names: Sequence[str]) -> int:
-        """How many of these from the first on are neither here nor twice among them."""
-        known = self._held.keys()
-        if known.isdisjoint(names) and len(set(names)) == len(names):
-            return len(names)
-        met: set[str] = set()
-        for number, name in enumerate(names):
-            if name in known or name in met:
-                return number
-            met.add(name)
-        return len(names)
+        """How many of these from the first on are certain to be neither here nor twice among them: put so many."""
+        if not self._held.keys().isdisjoint(names):
+            names = names[: next(number for number, name in enumerate(names) if name in self._held)]
+        return self._unasked.enter(names)
 
     def put_rows(self, block: "Block", names: Sequence[str], forgotten: int) -> None:
         """Rows that are ``new_to`` this; nothing of a place before ``forgotten`` is asked for again."""
@@ -193,7 +191,7 @@ class Shelf:
         while len(self._blocks) > 1 and self._blocks[1].place <= forgotten:
             self._blocks.popleft()
         self._blocks.append(block)
-        self._held.update(zip(names, range(block.place, block.place + len(names)), strict=True))
+        self._unasked.put(names, block.place)
 
     def _made(self, place: int) -> "Pending":
         block = self._blocks[bisect_right(self._blocks, place, key=_place) - 1]
@@ -211,6 +209,8 @@ class Shelf:
         self._changed[name] = None
 
     def drop(self, name: str) -> None:
+        if self._unasked:
+            self._held.update(self._unasked.taken())
         self._held.pop(name, None)
         self._older.pop(name, None)
         if self._keeps:
