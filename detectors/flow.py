@@ -102,8 +102,11 @@ class Flow:
         stop = int(np.searchsorted(times, min(volume.bin_ends, pauses.hour_ends)))
         if stop <= start:
             return start
-        longer = np.flatnonzero(np.diff(times[start:stop], prepend=pauses.last) > pauses.usual_now)
-        return start + int(longer[0]) if len(longer) else stop
+        usual = pauses.usual_now
+        if times[start] - pauses.last > usual:
+            return start
+        longer = times[start + 1 : stop] - times[start : stop - 1] > usual
+        return start + 1 + int(longer.argmax()) if longer.any() else stop
 
     def predicted_usually(self, number: int, newest: tuple[int, int]) -> None:
         """So many predictions came that were as usual. ``newest``: the time and offset of the last."""

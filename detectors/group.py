@@ -20,7 +20,7 @@ from detectors.config import ModelConfig
 from detectors.distances import rounded, told, wasserstein
 from detectors.encoding import ONE_SIDED, Column
 from detectors.history import HISTORY, History, Seen
-from detectors.shapes import Shapes
+from detectors.shapes import CHUNKS, Shapes
 from schemas.events import JsonScalar
 
 # Page-Hinkley's own defaults alarm 66 times in 100,000 rows of N(0, 1). Half of the smallest shift worth a page as
@@ -243,10 +243,11 @@ class Group:
 
     def remember(self, blocks: Blocks, numbers: range) -> None:
         self._history.add(blocks, numbers)
-        for number in numbers:
-            self._end = end = blocks.first + blocks.ends[number] + 1
-            if blocks.chunks is not None and end % CHUNK == 0:
-                self._shapes.add(end, blocks.chunks[end // CHUNK - blocks.first // CHUNK - 1])
+        self._end = blocks.first + blocks.ends[numbers[-1]] + 1
+        if blocks.chunks is not None:
+            before, chunk = blocks.first + blocks.ends[numbers[0]] + 1 - BLOCK, blocks.first // CHUNK
+            for number in range(before // CHUNK, self._end // CHUNK)[-CHUNKS:]:
+                self._shapes.add(CHUNK * (number + 1), blocks.chunks[number - chunk])
 
     def shape(self, column: int, row: int) -> tuple[Row, Row] | None:
         """How many values fell into each cell: of what taught the watch's baseline, and since this row.

@@ -37,13 +37,14 @@ class History:
             lines = (self._sums, self._far, self._counts)
             self._sums, self._far, self._counts = (np.pad(held, ((0, 0), (0, 0), (0, more))) for held in lines)
         self.blocks += len(numbers)
-        if len(numbers) == 1:  # many times as quick
-            place, kept = (self.blocks - 1) % HISTORY, numbers.start
-        else:
-            place, kept = self._places(min(len(numbers), HISTORY)), numbers[-HISTORY:]  # type: ignore[assignment]
-        self._sums[place] = blocks.sums[kept]
-        self._far[place] = blocks.far[kept]
-        self._counts[place] = blocks.counts[kept]
+        kept = numbers[-HISTORY:]
+        place = (self.blocks - len(kept)) % HISTORY
+        ahead = min(len(kept), HISTORY - place)  # the others begin the ring anew
+        for first, here, many in ((kept.start, place, ahead), (kept.start + ahead, 0, len(kept) - ahead)):
+            if many:
+                self._sums[here : here + many] = blocks.sums[first : first + many]
+                self._far[here : here + many] = blocks.far[first : first + many]
+                self._counts[here : here + many] = blocks.counts[first : first + many]
 
     def last(self, column: int, blocks: int) -> Iterator[tuple[float, float, int]]:
         """Sums, sums of squares and counts of one column, oldest first."""

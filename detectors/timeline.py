@@ -1,7 +1,6 @@
 """Remembers when and where rows stood, finely for recent ones and coarsely for old ones, in fixed space."""
 
 from array import array
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -41,42 +40,40 @@ class Timeline:
         self._levels: list[array[int]] = []
         # Marks of the batch at hand. They take their places only as the batch is lived through, so that a later row
         # never pushes out the mark that an earlier one asks for.
-        self._ahead: list[Mark] = []
+        self._ahead: array[int] = array("q")
 
-    def extend(self, rows: int, mark: Callable[[int], Mark]) -> None:
-        """So many more rows; ``mark`` gives the mark of one of them, counted from the first of these."""
+    def extend(self, rows: int, at: Callable[[int], tuple[int, int]]) -> None:
+        """So many more rows; ``at`` gives time and offset of one of them, counted from the first of these."""
         first = self.rows
         self.rows += rows
-        self._ahead.extend(mark(row) for row in range(-first % STRIDE, rows, STRIDE))
+        for row in range(-first % STRIDE, rows, STRIDE):
+            self._ahead.extend(at(row))
 
     def settle(self, row: int | None = None) -> None:
         """Everything up to the row, or all there is, has been lived through."""
-        ahead = self._ahead
-        if not ahead:
-            return
-        lived = len(ahead) if row is None else bisect_right(ahead, row, key=_row)
-        for mark in ahead[:lived]:
-            self._set(mark.time, mark.offset)
-        del ahead[:lived]
+        lived = len(self._ahead) if row is None else _PAIR * max(0, row // STRIDE + 1 - self._marks)
+        if lived and self._ahead:
+            self._set(self._ahead[:lived])
+            del self._ahead[:lived]
 
-    def _set(self, time: int, offset: int) -> None:
-        number, kept = self._marks, KEPT
-        self._marks += 1
+    def _set(self, marks: "array[int]") -> None:
+        number, kept = self._marks, KEPT  # ``number``: of the first, among all there ever were on its level
+        self._marks += len(marks) // _PAIR
         for level in range(LEVELS):
             if level == len(self._levels):
                 self._levels.append(array("q"))
             held = self._levels[level]
-            held.append(time)
-            held.append(offset)
-            if len(held) <= _PAIR * kept:
+            oldest = number - len(held) // _PAIR
+            held.extend(marks)
+            gone = held[: max(0, len(held) - _PAIR * kept)]
+            del held[: len(gone)]
+            up = -oldest % FACTOR
+            times, offsets = gone[_PAIR * up :: _PAIR * FACTOR], gone[_PAIR * up + 1 :: _PAIR * FACTOR]
+            if not times:
                 return
-            time, offset = held[0], held[1]
-            del held[:_PAIR]
-            number -= kept
-            if number % FACTOR:
-                return
-            number //= FACTOR
-            kept = KEPT_ABOVE
+            marks = array("q", times + offsets)
+            marks[::_PAIR], marks[1::_PAIR] = times, offsets
+            number, kept = (oldest + up) // FACTOR, KEPT_ABOVE
 
     def at(self, row: int, now: int) -> Mark | None:
         """The last mark at or before the row, or the oldest there is, as remembered when ``now`` was the newest row."""
@@ -132,10 +129,6 @@ class Timeline:
             timeline._levels.append(array("q", flat[end - _PAIR * count : end].tobytes()))
             end -= _PAIR * count
         return timeline
-
-
-def _row(mark: Mark) -> int:
-    return mark.row
 
 
 def _counts(marks: int) -> Iterator[int]:

@@ -16,7 +16,7 @@ from detectors import together
 from detectors.arrival import ARRIVAL, SLOW, arrived, slow
 from detectors.banks.contract import Matrix
 from detectors.banks.packed import pack, unpack
-from detectors.baseline import BLOCK
+from detectors.baseline import BLOCK, Blocks
 from detectors.budget import ARRIVAL_COLUMNS, LOSS_COLUMNS, Family, allowance
 from detectors.causes import Rise
 from detectors.cells import Cell
@@ -32,7 +32,7 @@ from detectors.loss import Losses
 from detectors.moment import Item
 from detectors.recorded import Recorded
 from detectors.rows import Items, Rows
-from detectors.timeline import Mark, Timeline, TimelineState
+from detectors.timeline import Timeline, TimelineState
 from detectors.together import Together
 from schemas.events import JsonScalar, Kind
 from schemas.times import duration_ms
@@ -246,7 +246,7 @@ class Watched:
         ``alone``: nobody asks for anything meanwhile but who lives through it.
         """
         first = self.rows.rows
-        self.rows.extend(len(rows), lambda row: Mark(first + row, *rows.at(row)))
+        self.rows.extend(len(rows), rows.at)
         if len(self._arriving.columns) < len(self._arrival):
             self._grow(self._arriving, self._arrival, Family.ARRIVAL, ARRIVAL_COLUMNS)
         arriving = arrived(rows, repeated, self._freshness_ms) if self._arrival else np.empty((len(rows), 0))
@@ -263,9 +263,7 @@ class Watched:
     def joined(self, losses: list[Loss]) -> Iterator[Happening]:
         """What the labels of a batch make happen."""
         first = self.losses.rows
-        self.losses.extend(
-            len(losses), lambda row: Mark(first + row, losses[row].predicted_at, losses[row].predicted_offset)
-        )
+        self.losses.extend(len(losses), lambda row: (losses[row].predicted_at, losses[row].predicted_offset))
         items = Items([loss.item for loss in losses])
         plain = np.array([[loss.losses.loss] for loss in losses])
         for group, columns in zip((self._errors, self._costs), self._loss_columns(), strict=True):
@@ -324,8 +322,20 @@ class Watched:
             else:
                 happenings = [each for one in detected for each in one.happenings(rows, first, row, timeline)]
                 happenings.sort(key=attrgetter("at"))  # stable: as detected
-                yield from happenings
+                yield from self._without_quiet(happenings) if alone else happenings
             row = piece.stop
+
+    def _without_quiet(self, happenings: Iterable[Happening]) -> Iterator[Happening]:
+        """Blocks are remembered many at once as long as nothing is open or suspected: then none says anything."""
+        waiting: dict[Group, tuple[Blocks, range]] = {}
+        for each in happenings:
+            if each.found is None and not self._lifecycle.restless:
+                _, numbers = waiting.get(each.group, (None, range(each.block, each.block)))
+                waiting[each.group] = each.blocks, range(numbers.start, each.block + 1)
+                continue
+            _remember(waiting)
+            yield each
+        _remember(waiting)
 
     def _begin_together(self, row: int) -> int:
         """From the row on at which the numbers are standardised for sure. Says for how many rows that holds."""
@@ -370,3 +380,9 @@ class Watched:
         self._sharing = columns
         for group, of_group in zip(self.groups, watched, strict=False):
             self._grow(group, of_group, Family.INPUTS, columns)
+
+
+def _remember(waiting: dict[Group, tuple[Blocks, range]]) -> None:
+    for group, (blocks, numbers) in waiting.items():
+        group.remember(blocks, numbers)
+    waiting.clear()

@@ -25,7 +25,7 @@ from detectors.causes import (
 from detectors.config import ModelConfig
 from detectors.encoding import Column
 from detectors.lifecycle import Lifecycle, Suspect
-from detectors.timeline import Mark, Timeline
+from detectors.timeline import Timeline
 from detectors.wording import NONE_SEEN
 from schemas.events import Alert, AlertEvent, ChangePoint, Evidence, Kind, Position, Severity
 from tests.detectors.events import HOUR, SECOND, START, Event, control, outcome, prediction, run
@@ -314,7 +314,7 @@ def test_harm_is_told_of_a_loss_of_either_sort() -> None:
 @pytest.mark.parametrize("rows", [0, 1, 500, 5_000, 40_000])
 def test_since_when_rows_came_after_a_time_is_known_as_well_as_when_a_row_came(rows: int) -> None:
     timeline = Timeline()
-    timeline.extend(rows, lambda row: Mark(row, row * 10, row))
+    timeline.extend(rows, lambda row: (row * 10, row))
     for row in {0, rows // 3, max(0, rows - 40), max(0, rows - 1)}:
         found = timeline.since(row * 10, rows - 1)
         assert row <= found or found == rows == 0 or found >= row - 16
