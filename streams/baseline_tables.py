@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from detectors.cells import Cell
 from detectors.learning import Row
 from schemas.events import NAME_CHARACTERS_MAX, Prediction
@@ -45,8 +47,9 @@ def rows_of(table: Table, segments: Sequence[str], where: str) -> list[Row]:
     """In order of time, where it is known."""
     sorter = Sorter(where, table.first)
     named = {name: column for name, column in table.columns.items() if name in _OWN}
-    times = sorter.times("ts", named["ts"]) if "ts" in named else None
-    sorter.check_unit("ts", times or ())
+    stamps = sorter.times("ts", named["ts"]) if "ts" in named else np.zeros(0, dtype=np.int64)
+    sorter.check_unit("ts", stamps)
+    times = stamps.tolist()
     texts = {name: sorter.texts(named[name]) for name in ("id", "version") if name in named}
     numbers = {name: list(sorter.numbers(name, named[name])) for name in ("score", "latency_ms") if name in named}
     values = {name: _cells(table, name, sorter) for name in ("prediction", "label") if name in named}

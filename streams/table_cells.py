@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from detectors.cells import Cell
-from detectors.columns import NumberCells, WordCells
+from detectors.columns import NumberCells, Places, WordCells
 from schemas.times import TS_END, TS_MIN, to_ms
 from streams.errors import UsageError
 from streams.problems import shown
+from streams.table_columns import Texts, WholeNumbers
 
 _SECONDS_END = 631_152_000_000  # 1990: seconds, taken for milliseconds, stay below it until the year 21970
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
@@ -74,12 +75,16 @@ class Sorter:
     # -- cells --------------------------------------------------------------------------------------------------------
 
     def texts(self, column: Sequence[Any]) -> list[str | None]:
+        if isinstance(column, Texts):
+            column = column.cells
         if set(map(type, column)) == {str} and "" not in column:  # the usual way
             return list(column)
         return [None if cell is None or cell == "" else text_of(cell) for cell in column]
 
     def cells(self, name: str, column: Sequence[Any], kind: Kind | None = None) -> Sequence[Cell]:
         """``kind``: of text that is to be something else; an empty cell is missing."""
+        if isinstance(column, Texts) and kind in (None, Kind.TEXT):
+            return column.words()
         is_number = kind is Kind.NUMBER or isinstance(column, NumberCells)
         if is_number or _NUMBERS.issuperset(map(type, column)):
             return self.numbers(name, column)
@@ -126,14 +131,16 @@ class Sorter:
 
     # -- times --------------------------------------------------------------------------------------------------------
 
-    def times(self, name: str, column: Sequence[Any]) -> list[int]:
-        plain = set(map(type, column)) == {int} and self._units == self._each_ms
-        if plain and min(column) >= TS_MIN and max(column) < TS_END:  # the usual way
-            return list(column)
-        return [self.time(name, number, cell) for number, cell in enumerate(column)]
+    def times(self, name: str, column: Sequence[Any]) -> Places:
+        if self._units == self._each_ms:  # the usual way
+            if isinstance(column, WholeNumbers) and column.values.min() >= TS_MIN and column.values.max() < TS_END:
+                return column.values
+            if set(map(type, column)) == {int} and min(column) >= TS_MIN and max(column) < TS_END:
+                return np.array(column, dtype=np.int64)
+        return np.array([self.time(name, number, cell) for number, cell in enumerate(column)], dtype=np.int64)
 
-    def check_unit(self, name: str, times: Sequence[int]) -> None:
-        if times and max(times) < _SECONDS_END:
+    def check_unit(self, name: str, times: Places) -> None:
+        if len(times) and times.max() < _SECONDS_END:
             what = "all times lie before 1990: these look like seconds"
             raise self.wrong(name, None, what, "write epoch milliseconds or RFC 3339")
 

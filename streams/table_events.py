@@ -56,7 +56,7 @@ class Table:
         features = [*(columns.features or ()), columns.prediction, columns.label]
         kinds, first = _look(file, [name for name in features if name is not None], columns)
         self.kinds = kinds
-        self.starts = self._times(first, 0)[0] if first is not None and len(first) else 0
+        self.starts = int(self._times(first, 0)[0]) if first is not None and len(first) else 0
         if first is not None and columns.time is not None:
             first.check_unit(columns.time, self._times(first, 0))
 
@@ -81,16 +81,15 @@ class Table:
                 "latency_ms": rows.numbers(said.latency_ms) if said.latency_ms is not None else None,
                 "cost": rows.numbers(said.cost) if said.cost is not None else None,
             }
-            stamps = np.array(times, dtype=np.int64)
             yield Stretch(
                 topic=self.topic,
                 numbers=numbers,
-                stamps=stamps,
+                stamps=times,
                 offsets=rows.first + numbers,
                 ids=list(islice(rows.ids(said.id, self.topic), len(times))),
                 models=rows.models(said.model_column),
                 features=FeatureRows(features, len(times)),
-                fingerprints=_fingerprints(stamps, [*features.values(), *told.values()]),
+                fingerprints=_fingerprints(times, [*features.values(), *told.values()]),
                 **told,
             )
 
@@ -104,7 +103,7 @@ class Table:
         """Of some rows at a time: models, ids, and when predictions were made."""
         for rows, times in self._parts({self.columns.time, self.columns.id, self.columns.model_column}):
             models = list(islice(rows.models(self.columns.model_column), len(times)))
-            yield models, list(rows.ids(self.columns.id, self.topic)), times
+            yield models, list(rows.ids(self.columns.id, self.topic)), times.tolist()
 
     def labels(self) -> Iterator[Labelled]:
         """Of the rows that have one, in their order."""
@@ -117,7 +116,7 @@ class Table:
             made = zip(
                 rows.models(said.model_column),
                 rows.ids(said.id, self.topic),
-                times,
+                times.tolist(),
                 arrive,
                 rows.cells(said.label),
                 strict=False,
@@ -126,20 +125,20 @@ class Table:
                 if label is not None and (arrives is not None or said.label_time is None):
                     yield Labelled(number, model, key, time, arrives, label)
 
-    def _parts(self, names: Collection[str | None]) -> Iterator[tuple[Rows, list[int]]]:
+    def _parts(self, names: Collection[str | None]) -> Iterator[tuple[Rows, Places]]:
         """In order of time. Without a time, rows are counted: then any column will do."""
         wanted = {name for name in names if name is not None} or {self.file.names[0]}
         before = 0
         for part in self.file.parts(wanted, {self.columns.time or "", self.columns.label_time or ""}):
             rows = Rows(self.file.where, part, self.columns, self.kinds)
             times = self._times(rows, before)
-            before = times[-1]
+            before = int(times[-1])
             yield rows, times
 
-    def _times(self, rows: Rows, before: int) -> list[int]:
+    def _times(self, rows: Rows, before: int) -> Places:
         name = self.columns.time
         if name is None:
-            return [STEPS_BEGIN + number * self._step_ms for number in range(rows.first, rows.first + len(rows))]
+            return STEPS_BEGIN + self._step_ms * np.arange(rows.first, rows.first + len(rows), dtype=np.int64)
         times = rows.times(name)
         rows.check_order(name, times, before)
         return times

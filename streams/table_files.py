@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from detectors.columns import NumberCells
 from streams.errors import ContentError, UsageError
 from streams.problems import shown
+from streams.table_columns import Texts, WholeNumbers
 
 ROWS = 4_096  # of one part: columns are worth their while, and a thousand of them are a few hundred megabytes
 TYPED_ROWS = 2 * ROWS  # where cells are no text
@@ -206,10 +207,15 @@ class ParquetFile(TableFile):
                 column = compute.assume_timezone(column, self._zone)
             if column.type.tz is not None:
                 column = column.cast(pyarrow.int64())
-        is_number = types.is_integer(column.type)
         if types.is_floating(column.type):
-            return NumberCells(column.cast(pyarrow.float64()).to_numpy(zero_copy_only=False))
-        cells: list[Any] = column.to_numpy().tolist() if is_number and not column.null_count else column.to_pylist()
+            numbers = column if types.is_float64(column.type) else column.cast(pyarrow.float64())
+            return NumberCells(numbers.to_numpy(zero_copy_only=False))
+        if types.is_string(column.type) or types.is_large_string(column.type):
+            return Texts(column)
+        if types.is_integer(column.type) and not column.null_count:
+            numbers = column.to_numpy()
+            return WholeNumbers(numbers) if is_time and types.is_int64(column.type) else numbers.tolist()
+        cells: list[Any] = column.to_pylist()
         return cells
 
     def _as_text(self, name: str, column: Any) -> Any:

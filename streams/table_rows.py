@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from detectors.cells import Cell
-from detectors.columns import NumberCells, WordCells, lacks_any
+from detectors.columns import NumberCells, Places, WordCells, lacks_any
 from schemas.events import ID_CHARACTERS_MAX, MODEL_PATTERN, NAME_CHARACTERS_MAX
 from streams.errors import ContentError
 from streams.problems import shown
 from streams.table_cells import Kind, Sorter, coded
+from streams.table_columns import Texts
 from streams.table_files import Part
 from streams.table_mapping import SEGMENT, Columns
 
@@ -46,7 +47,10 @@ class Rows:
         """Where no column has them, made of the file's name and the row's number."""
         if name is None:
             return [f"{topic}:{number}" for number in range(self.first, self.first + len(self))]
-        ids = self._sorter.texts(self._raw(name))
+        raw = self._raw(name)
+        if isinstance(raw, Texts) and raw.all_within(ID_CHARACTERS_MAX):  # the usual way
+            return raw.cells  # type: ignore[return-value]
+        ids = self._sorter.texts(raw)
         if None not in ids and max(map(len, ids), default=0) <= ID_CHARACTERS_MAX:  # type: ignore[arg-type]
             return ids  # type: ignore[return-value]
         for number, key in enumerate(ids):
@@ -65,7 +69,7 @@ class Rows:
                 raise self._sorter.wrong(name, models.index(model), what, f"{MODEL_PATTERN} is allowed")
         return coded(models)
 
-    def times(self, name: str) -> list[int]:
+    def times(self, name: str) -> Places:
         return self._sorter.times(name, self._raw(name))
 
     def times_or_none(self, name: str) -> list[int | None]:
@@ -73,23 +77,20 @@ class Rows:
         raw = self._raw(name)
         there = [cell for cell in raw if cell not in (None, "")]
         if len(there) == len(raw):
-            return list(self.times(name))
+            return list(self.times(name).tolist())
         return [
             None if cell in (None, "") else self._sorter.time(name, number, cell) for number, cell in enumerate(raw)
         ]
 
-    def check_order(self, name: str, times: Sequence[int], before: int) -> None:
+    def check_order(self, name: str, times: Places, before: int) -> None:
         """A file that is not sorted would be another history: time does not go back."""
-        if times == sorted(times) and (not times or times[0] >= before):
-            return
-        for number, time in enumerate(times):
-            if time < before:
-                cell = self._part.columns[name][number]
-                what = f"{shown(str(cell))} is earlier than the row before it"
-                raise self._sorter.wrong(name, number, what, "sort the file by this column")
-            before = time
+        earlier = np.flatnonzero(np.diff(times, prepend=before) < 0)
+        if len(earlier):
+            number = int(earlier[0])
+            what = f"{shown(str(self._part.columns[name][number]))} is earlier than the row before it"
+            raise self._sorter.wrong(name, number, what, "sort the file by this column")
 
-    def check_unit(self, name: str, times: Sequence[int]) -> None:
+    def check_unit(self, name: str, times: Places) -> None:
         self._sorter.check_unit(name, times)
 
     def shares(self, name: str) -> NumberCells:
