@@ -19,7 +19,7 @@ from streams.table_events import Table
 from streams.table_files import Form, TableFile, form_of, table_file
 from streams.table_labels import ColumnLabels, LabelFile
 from streams.table_mapping import Columns, found_out, labels_as_toml, labels_found_out, shown_as_toml
-from streams.time_order import Source, in_order
+from streams.time_order import Rows, Source, in_order, together
 from streams.truth import SUFFIX as TRUTH
 
 FILES_MAX = 1_000  # each is open at once, and systems commonly allow 1,024
@@ -74,10 +74,11 @@ class History(AbstractContextManager["History"]):
     @property
     def stretches(self) -> Iterable[RecordLike | Stretch]:
         """The same, many rows at once where nothing of another source comes between them."""
-        alone = len(self._sources) == 1 and bool(self._tables)
-        if not alone or self._given.since is not None or self._given.until is not None:
+        if not self._tables or self._given.since is not None or self._given.until is not None:
             return self.records
-        return self._tables[0].stretches()
+        if len(self._sources) == 1:
+            return self._tables[0].stretches()
+        return together([Rows(one) if isinstance(one, Table) else one for one in self._sources])
 
     @property
     def blank_lines(self) -> int:

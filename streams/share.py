@@ -186,6 +186,8 @@ class _Pieces:
         takes, batch, places = self._share.takes, self._batch, self._places
         for record in self._history.stretches:
             if isinstance(record, Stretch):
+                if batch:  # what came before it
+                    yield self.rest()
                 yield self._rows(record)
                 continue
             place = self._upto

@@ -62,7 +62,11 @@ class Table:
 
     def __iter__(self) -> Iterator[Parsed | Elsewhere]:
         for rows in self.stretches():
-            yield from rows.records() if self._is_mine is None else self._mine(rows, self._is_mine)
+            yield from self.records_of(rows)
+
+    def records_of(self, rows: Stretch) -> Iterator[Parsed | Elsewhere]:
+        """Some of its rows, one by one."""
+        return rows.records() if self._is_mine is None else self._mine(rows, self._is_mine)
 
     def stretches(self) -> Iterator[Stretch]:
         """Many rows at once."""

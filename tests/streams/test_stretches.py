@@ -21,8 +21,12 @@ from schemas.parsed import Parsed
 from schemas.records import Record
 from schemas.topics import TopicNames
 from streams.cli import main
+from streams.embedded import run as run_all
 from streams.errors import ContentError
 from streams.history import Given, History
+from streams.sections import Settings
+from streams.sinks import FILES
+from streams.time_order import TOGETHER_MIN
 from tests.detectors.kept import Memory
 from tests.streams.test_tables import START
 
@@ -215,3 +219,89 @@ def test_what_can_be_read_but_once_is_refused_where_it_is_read_more_often(
     first, *more = command.split()
     assert main([first, "june.jsonl", "--labels", labels, *more]) == 2
     assert "so it must lie in files" in capsys.readouterr().err
+
+
+def several(folder: Path, seed: int) -> tuple[list[str], str]:
+    """Tables of one time and of times that overlap, lines between their rows, and labels that come a day's at once."""
+    draw, names, made = np.random.default_rng(seed), list[str](), list[tuple[str, int]]()
+    for number, (first, step) in enumerate([(0, 500), (0, 500), (300_000, 1_000), (5_000_000, 1_000)]):
+        rows = 2_000
+        times = START + first + step * np.sort(draw.integers(0, rows, rows))
+        columns: dict[str, Any] = {
+            "ts": times,
+            "id": [f"{number}-{row}" for row in range(rows)],
+            "model": draw.choice(["churn", "fraud"], rows),
+            "age": draw.normal(size=rows) + (first > 0),
+            "prediction": np.where(draw.random(rows) < 0.5, "yes", "no"),
+        }
+        made += zip(columns["id"], times.tolist(), strict=True)
+        parquet.write_table(pa.table(columns), folder / f"{number}.parquet")
+        names.append(str(folder / f"{number}.parquet"))
+    words = [
+        control(Control(v=1, id=f"c{at}", ts=at, action=ControlAction.TICK), at) for at in (START, START + 500_000)
+    ]
+    (folder / "words.jsonl").write_bytes(b"\n".join(word.value or b"" for word in words))
+    said = {"id": [key for key, _ in made], "ts": [time - time % 600_000 + 600_000 for _, time in made]}
+    labels = pa.table({**said, "label": draw.choice(["yes", "no"], len(made))}).sort_by("ts")
+    models = {key: model for name in names for key, model in zip(*_ids_of(name), strict=True)}
+    labels = labels.append_column("model", pa.array([models[key] for key in labels["id"].to_pylist()]))
+    parquet.write_table(labels, folder / "labels.parquet")
+    return [*names, str(folder / "words.jsonl")], str(folder / "labels.parquet")
+
+
+def _ids_of(name: str) -> tuple[list[str], list[str]]:
+    table = parquet.read_table(name, columns=["id", "model"])
+    return table["id"].to_pylist(), table["model"].to_pylist()
+
+
+def placed(items: Iterable[Any]) -> Iterator[tuple[str, int, int]]:
+    for item in items:
+        for record in item.records() if isinstance(item, Stretch) else [item]:
+            yield record.topic, record.offset, record.timestamp
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_rows_of_several_files_stay_together_and_in_their_order(seed: int, labelled: bool, tmp_path: Path) -> None:
+    names, labels = several(tmp_path, seed)
+    given = Given(names, labels=labels if labelled else None)
+    with History(given) as history:
+        found = list(history.stretches)
+    with History(given) as history:
+        assert list(placed(found)) == list(placed(history.records))
+    long = [len(item) for item in found if isinstance(item, Stretch)]
+    assert sum(long) > 3_000
+    assert min(long) >= TOGETHER_MIN
+    assert all(item.numbers.tolist() == list(range(len(item))) for item in found if isinstance(item, Stretch))
+
+
+def test_of_one_time_rows_of_the_file_named_first_go_first(tmp_path: Path) -> None:
+    for name, times in (("a", [0] + [1_000] * 400), ("b", [1] * 300 + [1_000] * 400)):
+        columns = {"ts": [START + time for time in times], "id": [f"{name}{row}" for row in range(len(times))]}
+        table = pa.table({**columns, "prediction": ["yes"] * len(times)})
+        parquet.write_table(table, tmp_path / f"{name}.parquet")
+    with History(Given([str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")])) as history:
+        found = list(history.stretches)
+        assert list(placed(found)) == list(placed(history.records))
+    assert [len(item) if isinstance(item, Stretch) else 1 for item in found] == [1, 300, 400, 400]
+
+
+def test_several_files_decide_what_their_rows_do_one_by_one(tmp_path: Path) -> None:
+    names, labels = several(tmp_path, 3)
+    settings = Settings(monitor=MonitorConfig(defaults=DEFAULTS))
+    told: list[list[bytes]] = []
+    for way in ("records", "stretches"):
+        told.append([])
+        with History(Given(names, labels=labels)) as history:
+            run_all(getattr(history, way), settings, sinks=(lambda effect: told[-1].append(effect.value),))
+    assert told[0] == told[1]
+    assert b"".join(told[0]).count(b'"event":"opened"') >= 1
+
+
+def test_two_processes_decide_of_several_files_what_one_does(tmp_path: Path) -> None:
+    names, labels = several(tmp_path, 4)
+    for number in (1, 2):
+        words = ["replay", *names, "--labels", labels, "--out", str(tmp_path / f"by{number}")]
+        assert main([*words, "--processes", str(number)]) == 0
+    for file in FILES.values():
+        assert (tmp_path / "by1" / file).read_bytes() == (tmp_path / "by2" / file).read_bytes()
