@@ -6,7 +6,6 @@ full. They come piece by piece, as whoever lives through them may watch anew for
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -16,7 +15,7 @@ from detectors import together
 from detectors.arrival import ARRIVAL, SLOW, arrived, slow
 from detectors.banks.contract import Matrix
 from detectors.banks.packed import pack, unpack
-from detectors.baseline import BLOCK, Blocks
+from detectors.baseline import BLOCK
 from detectors.budget import ARRIVAL_COLUMNS, LOSS_COLUMNS, Family, allowance
 from detectors.causes import Rise
 from detectors.cells import Cell
@@ -25,7 +24,7 @@ from detectors.encoded import Encoded, Run, watch_alone
 from detectors.encoding import Column, EncoderState
 from detectors.evidence import of_given
 from detectors.group import Group, GroupState
-from detectors.happening import Detected, Happening
+from detectors.happening import Detected, Happening, Piece
 from detectors.lifecycle import RECOVERED_ROWS, Lifecycle, Suspect, floor_of
 from detectors.likeness import Name
 from detectors.loss import Losses
@@ -315,27 +314,9 @@ class Watched:
                 if run.group is self._inputs.values:
                     distances = self._distances(standardised)
                     detected.append(Detected(self._joint, *self._joint.update(distances, first + row, clock[piece])))
-            if alone and not self._lifecycle.restless and not any(one.found for one in detected):
-                for group, _, blocks in detected:
-                    if blocks.ends:
-                        group.remember(blocks, range(len(blocks.ends)))
-            else:
-                happenings = [each for one in detected for each in one.happenings(rows, first, row, timeline)]
-                happenings.sort(key=attrgetter("at"))  # stable: as detected
-                yield from self._without_quiet(happenings) if alone else happenings
+            made = Piece(detected, rows, first, row, timeline)
+            yield from made.but_for_quiet(lambda: self._lifecycle.restless) if alone else made.happenings()
             row = piece.stop
-
-    def _without_quiet(self, happenings: Iterable[Happening]) -> Iterator[Happening]:
-        """Blocks are remembered many at once as long as nothing is open or suspected: then none says anything."""
-        waiting: dict[Group, tuple[Blocks, range]] = {}
-        for each in happenings:
-            if each.found is None and not self._lifecycle.restless:
-                _, numbers = waiting.get(each.group, (None, range(each.block, each.block)))
-                waiting[each.group] = each.blocks, range(numbers.start, each.block + 1)
-                continue
-            _remember(waiting)
-            yield each
-        _remember(waiting)
 
     def _begin_together(self, row: int) -> int:
         """From the row on at which the numbers are standardised for sure. Says for how many rows that holds."""
@@ -380,9 +361,3 @@ class Watched:
         self._sharing = columns
         for group, of_group in zip(self.groups, watched, strict=False):
             self._grow(group, of_group, Family.INPUTS, columns)
-
-
-def _remember(waiting: dict[Group, tuple[Blocks, range]]) -> None:
-    for group, (blocks, numbers) in waiting.items():
-        group.remember(blocks, numbers)
-    waiting.clear()
