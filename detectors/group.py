@@ -168,7 +168,10 @@ class Group:
             return [], Blocks.of([], 0)
         z, blocks = self.baseline.measure(x, rate=self.rate)
         self._standardised = z
-        raw = np.where(np.isnan(z), np.nan, x) if self.rate and self._banks else z
+        raw = z
+        if self.rate and self._banks:
+            learning = np.isnan(z)
+            raw = np.where(learning, np.nan, x) if learning.any() else x
         found: list[Found] = []
         for name, bank in self._banks:
             standardised = name == "page_hinkley" or not self.rate

@@ -50,7 +50,7 @@ class Unasked:
 
     def _grow(self, wanted: int) -> None:
         held = self._table[self._table != 0]
-        self._table = np.zeros(max(_ROOM_MIN, 1 << (4 * wanted - 1).bit_length()), dtype=np.int64)
+        self._table = np.zeros(max(_ROOM_MIN, 1 << (2 * wanted - 1).bit_length()), dtype=np.int64)
         _enter(self._table, held)
 
 
