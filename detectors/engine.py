@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from detectors import shelf
 from detectors.audit import AuditLog
 from detectors.banks import registry
 from detectors.banks.contract import StateError, StateVersionError
@@ -30,7 +31,7 @@ from detectors.monitor import Monitor
 from detectors.monitor_state import MonitorState
 from detectors.rows import Stretch
 from detectors.sealing import open_sealed, seal
-from detectors.shelf import Room, Shelf
+from detectors.shelf import Room, Wanted
 from detectors.signing import NO_KEYS, Keys
 from detectors.together import Together
 from schemas.codec import Decoder, Rejection, dead_letter
@@ -139,11 +140,7 @@ class Engine:
                 items = map(own.item, range(len(own)))
                 decided += [self._refused(*item[:3], self._too_many(), count) for item in items]
                 continue
-            wanted: list[tuple[Shelf, str, bytes]] = []
-            if self._room.kept is not None:
-                for name in own.ids:
-                    monitor.joins[0].shelf.want(name, wanted)
-                self._room.fetch(wanted)
+            self._room.fetch({monitor.joins[0].shelf: own.ids})  # nearly all are new: it is not looked who is at hand
             count.add_fates(monitor.take_rows(own, decided))
         return _applied(decided, {rows.topic: count}, touched)
 
@@ -214,12 +211,15 @@ class Engine:
         return [record.event if type(record) is Parsed else self._decoder.decode(stream, record) for record in records]
 
     def _fetch(self, events: Iterable[Input | Rejection]) -> None:
-        wanted: list[tuple[Shelf, str, bytes]] = []
+        wanted: Wanted = {}
+        ids: defaultdict[str, list[str]] = defaultdict(list)  # of predictions, by model: they are nearly all new
         for event in events:
-            if type(event) is not Rejection:
-                monitor = self._monitors.get(event.model)  # type: ignore[union-attr, arg-type]
-                if monitor is not None:
-                    monitor.want(event, wanted)
+            if type(event) is Prediction and event.role is _CHAMPION:
+                ids[event.model].append(event.id)
+            elif type(event) is not Rejection and event.model in self._monitors:  # type: ignore[union-attr, operator]
+                self._monitors[event.model].want(event, wanted)  # type: ignore[union-attr]
+        for model in filter(self._monitors.__contains__, ids):
+            wanted.setdefault(self._monitors[model].joins[0].shelf, []).extend(ids[model])
         self._room.fetch(wanted)
 
     def _heard(self, item: Item, count: Counts, decided: list[Decided], touched: dict[str, Monitor]) -> None:
@@ -378,7 +378,7 @@ class Engine:
 def warm_up() -> None:
     """Compiles every kernel, or loads it from the cache, so that the first event does not wait for it."""
     registry.warm_up()
-    Room().shelf(0).new_to([""])
+    shelf.warm_up()
     baseline = Baseline()
     baseline.learn(2)
     baseline.measure(np.zeros((1, 1)))

@@ -20,8 +20,9 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from detectors.blocks import Block
 from detectors.rows import Stretch
-from detectors.shelf import Block, Early, Label, Line, Pending, Room, Shelf, pending
+from detectors.shelf import Early, Label, Line, Pending, Room, Shelf
 from detectors.tally import Level
 
 # Outcomes that wait for their prediction. A producer that sends only outcomes must not fill the disk.
@@ -165,8 +166,6 @@ class Join:
         ``waiting`` is told how many have no outcome yet, at each of them.
         """
         start: int = which.start
-        if self._room.kept is not None:
-            return start if self.early else self._predict_each(rows, which, scope, waiting)
         due = min(self.due, int(rows.stamps[start]) + self.horizon_ms)  # the first of them may be the next to end
         due = int(np.searchsorted(rows.stamps, due, side="right"))
         stop = min(which.stop, due, start + self.pending_max - self.pending)
@@ -175,7 +174,7 @@ class Join:
             return start
         names, times = rows.ids[start:stop], rows.stamps[start:stop]
         place = self._line.append_all(times.tolist(), names)
-        self.shelf.put_rows(Block(place, scope, rows.without_features(), start), names, self._last)
+        self.shelf.put_rows(Block(place, scope, rows.without_features(), start, stop), self._last)
         waiting.note_rising(rows.numbers[start:stop], self.unanswered + 1)
         self._room.pending += len(names)
         self.unanswered += len(names)
@@ -183,14 +182,6 @@ class Join:
         if self.opened is not None and place == self._first:
             self.opened(self)
         return stop
-
-    def _predict_each(self, rows: Stretch, which: slice, scope: int, waiting: Level) -> int:
-        for row in range(which.start, which.stop):
-            fate, _ = self.predict(rows.ids[row], pending(rows, row, scope))
-            if fate is not Fate.APPLIED:  # and nothing has happened
-                return row
-            waiting.note(int(rows.numbers[row]), self.unanswered)
-        return int(which.stop)
 
     def _meet(self, entry: Pending, early: Early) -> Labelled:
         self._early_line.mark(early.place)

@@ -23,7 +23,7 @@ from detectors.pairs import Pairs
 from detectors.reports import Said, of_model
 from detectors.rows import Stretch
 from detectors.scope import Scope
-from detectors.shelf import Pending, Room, Shelf
+from detectors.shelf import Pending, Room, Wanted
 from detectors.tally import Level
 from detectors.versions import Scopes
 from detectors.window_end import WindowEnd
@@ -100,7 +100,7 @@ class Monitor:
 
     # -- the way of a record ------------------------------------------------------------------------------------------
 
-    def want(self, event: object, wanted: list[tuple[Shelf, str, bytes]]) -> None:
+    def want(self, event: object, wanted: Wanted) -> None:
         """Adds what must be at hand before the event is taken in."""
         kind = type(event)
         if kind is Prediction:

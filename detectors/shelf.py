@@ -7,14 +7,13 @@ What a record asks for must have been fetched before (``Room.fetch``): many ids 
 So a shelf takes an id that is neither in memory nor fetched for one that is not there.
 """
 
-from bisect import bisect_right
-from collections import deque
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
+from detectors import blocks
 from detectors.banks.contract import StateError
+from detectors.blocks import Block, Blocks, records
 from detectors.kept import Changes, Kept
 from detectors.rows import Stretch
 from detectors.sealing import open_sealed, seal
@@ -26,6 +25,7 @@ HELD_MAX = 40_000  # entries of a partition kept at hand after they were written
 CHUNK = 128  # places of a line in one record: the newest one is written again until it is full
 READ_BACK_MAX = 2  # records of a line at hand that were read: of the oldest id that waits, and of the oldest known
 SEGMENT = 1_024  # places whose marks are one record
+TOGETHER_MIN = 40  # rows that are cheaper to write together: a call costs as much as so many
 
 
 class Pending(msgspec.Struct, gc=False, array_like=True, tag=0):
@@ -58,6 +58,7 @@ class Early(msgspec.Struct, gc=False, array_like=True, tag=1, frozen=True):
 
 
 Entry = Pending | Early
+Chunk = tuple[list[int], list[str]]  # times and ids
 
 _ENTRIES = msgspec.msgpack.Decoder(Entry)
 _CHUNKS: msgspec.msgpack.Decoder[tuple[int, list[int], list[str]]] = msgspec.msgpack.Decoder(
@@ -84,14 +85,18 @@ class Room:
     def line(self, number: int, ends: int = 0, forgotten: int = 0) -> "Line":
         return Line(self, number, ends, forgotten)
 
-    def fetch(self, wanted: Sequence[tuple["Shelf", str, bytes]]) -> None:
-        """Brings to hand what is kept of these ids."""
+    def fetch(self, wanted: "Mapping[Shelf, Sequence[str]]") -> None:
+        """Brings to hand what is kept of these ids, of which most are new."""
         if self.kept is None or not wanted:
             return
-        values = self.kept.read([key for _, _, key in wanted])
-        for (shelf, name, _), value in zip(wanted, values, strict=True):
-            if value is not None:
-                shelf.hold(name, _ENTRIES.decode(open_sealed(value)))
+        values = self.kept.read([key for shelf, names in wanted.items() for key in shelf.keys(names)])
+        if values.count(None) == len(values):
+            return
+        found = iter(values)
+        for shelf, names in wanted.items():
+            for name, value in zip(names, found, strict=False):
+                if value is not None:
+                    shelf.hold(name, _ENTRIES.decode(open_sealed(value)))
 
     def touch(self, thing: "Shelf | Line") -> None:
         if self.kept is not None:
@@ -145,27 +150,34 @@ class Shelf:
         self._held: dict[str, Entry | int] = {}  # of what stands in a block, its place
         self._older: dict[str, Entry | int] = {}  # held since before the last rotation, and not asked for since
         self._changed: dict[str, None] = {}
-        self._blocks: deque[Block] = deque()  # predictions that came as columns, where nothing is written
+        self._blocks = Blocks()  # what is at hand of predictions that came as columns
         self._unasked = Unasked()  # ids of such that are not held yet
+        self._unwritten: list[Block] = []
 
     @property
     def held(self) -> int:
         return len(self._held)
 
-    def want(self, name: str, wanted: list[tuple["Shelf", str, bytes]]) -> None:
+    def want(self, name: str, wanted: "Wanted") -> None:
         """Adds the id to those to be fetched, unless it is at hand, or known to be gone."""
         if name not in self._held and name not in self._older and name not in self._changed:
-            wanted.append((self, name, self._prefix + _bytes(name)))
+            wanted.setdefault(self, []).append(name)
+
+    def keys(self, names: Collection[str]) -> list[bytes]:
+        prefix = self._prefix
+        if "".join(names).isascii():  # as nearly always, and then it is twice as quick
+            return [prefix + name.encode() for name in names]
+        return [prefix + name.encode("utf-8", "surrogatepass") for name in names]
 
     def fetched(self, name: str) -> Entry | None:
         """One that no record has asked for."""
-        wanted: list[tuple[Shelf, str, bytes]] = []
-        self.want(name, wanted)
-        self._room.fetch(wanted)
+        self._room.fetch({self: [name]})
         return self.get(name)
 
     def hold(self, name: str, entry: Entry) -> None:
-        self._held.setdefault(name, entry)
+        """As it was written, unless it is at hand or gone since."""
+        if name not in self._changed:
+            self._held.setdefault(name, entry)
 
     def get(self, name: str) -> Entry | None:
         if self._unasked:
@@ -181,21 +193,23 @@ class Shelf:
 
     def new_to(self, names: Sequence[str]) -> int:
         """How many of these from the first on are certain to be neither here nor twice among them: put so many."""
-        if not self._held.keys().isdisjoint(names):
-            names = names[: next(number for number, name in enumerate(names) if name in self._held)]
+        for known in (self._held, self._older):
+            if not known.keys().isdisjoint(names):
+                names = names[: next(number for number, name in enumerate(names) if name in known)]
         return self._unasked.enter(names)
 
-    def put_rows(self, block: "Block", names: Sequence[str], forgotten: int) -> None:
+    def put_rows(self, block: Block, forgotten: int) -> None:
         """Rows that are ``new_to`` this; nothing of a place before ``forgotten`` is asked for again."""
-        assert not self._keeps
-        while len(self._blocks) > 1 and self._blocks[1].place <= forgotten:
-            self._blocks.popleft()
-        self._blocks.append(block)
-        self._unasked.put(names, block.place)
+        self._blocks.add(block)
+        self._blocks.forget(forgotten)
+        self._unasked.put(block.names, block.place)
+        if self._keeps:
+            self._room.touch(self)
+            self._unwritten.append(block)
 
     def _made(self, place: int) -> "Pending":
-        block = self._blocks[bisect_right(self._blocks, place, key=_place) - 1]
-        return pending(block.rows, block.row + place - block.place, block.scope, place)
+        rows, row, scope = self._blocks.find(place)
+        return pending(rows, row, scope, place)
 
     def put(self, name: str, entry: Entry) -> None:
         """Also where an entry that is there has changed."""
@@ -217,32 +231,28 @@ class Shelf:
             self._change(name)
 
     def write(self, puts: list[tuple[bytes, bytes]], deletes: list[bytes]) -> None:
-        prefix, held = self._prefix, self._held
-        for name in self._changed:
-            key = prefix + _bytes(name)
+        self._held.update(self._unasked.taken())
+        if sum(block.end - block.row for block in self._unwritten) >= TOGETHER_MIN:
+            puts += records(self._prefix, self._unwritten, self._changed)
+        else:
+            self._changed.update((name, None) for block in self._unwritten for name in block.names)
+        self._unwritten = []
+        held = self._held
+        for name, key in zip(self._changed, self.keys(self._changed), strict=True):
             entry = held.get(name)
             if entry is None:
                 deletes.append(key)
             else:
-                puts.append((key, seal(_PACK(entry))))
+                puts.append((key, seal(_PACK(self._made(entry) if type(entry) is int else entry))))
         self._changed = {}
 
     def rotate(self) -> None:
         """Lets go of what was not asked for since the last time; nothing is changed and unwritten now."""
         self._older, self._held = self._held, {}
+        self._blocks.rotate()
 
 
-class Block(NamedTuple):
-    """Rows that wait, from one of them on."""
-
-    place: int  # of that one
-    scope: int
-    rows: Stretch
-    row: int
-
-
-def _place(block: Block) -> int:
-    return block.place
+Wanted = dict[Shelf, list[str]]
 
 
 def pending(rows: Stretch, row: int, scope: int, place: int = -1) -> Pending:
@@ -270,53 +280,58 @@ class Line:
         self._marks_prefix = b"B" + number.to_bytes(4, "big")
         self.end = ends  # the place of the next one
         self._forgotten = forgotten  # places before this one are not asked for again
-        self._chunks: dict[int, list[tuple[int, str]]] = {}
-        self._read_back: dict[int, list[tuple[int, str]]] = {}  # as it was written
-        self._newest: list[tuple[int, str]] | None = None
+        self._chunks: dict[int, Chunk] = {}
+        self._read_back: dict[int, Chunk] = {}  # as it was written
+        self._newest: Chunk | None = None
         self._written = ends  # places from here on are not written
         self._marks: dict[int, bytearray] = {}
         self._marked: dict[int, None] = {}  # segments whose marks are not written
 
     def append(self, time: int, name: str) -> int:
-        place = self.end
-        newest = self._newest
-        if newest is None or not place % CHUNK:
-            newest = self._newest = self._chunk(place // CHUNK) if place % CHUNK else []
-            self._chunks[place // CHUNK] = newest
-        newest.append((time, name))
-        if place == self._written:
-            self._room.touch(self)
-        self.end = place + 1
-        return place
+        times, names = self._open_chunk()
+        times.append(time)
+        names.append(name)
+        self.end += 1
+        return self.end - 1
 
     def append_all(self, times: Sequence[int], names: Sequence[str]) -> int:
         """The place of the first of them."""
-        first, pairs = self.end, list(zip(times, names, strict=True))
-        while pairs:
-            self.append(*pairs[0])
-            some = CHUNK - (self.end - 1) % CHUNK
-            assert self._newest is not None
-            self._newest.extend(pairs[1:some])
-            self.end += len(pairs[1:some])
-            del pairs[:some]
+        first, done = self.end, 0
+        while done < len(names):
+            newest = self._open_chunk()
+            some = slice(done, done + CHUNK - self.end % CHUNK)
+            newest[0].extend(times[some])
+            newest[1].extend(names[some])
+            self.end += len(names[some])
+            done = some.stop
         return first
+
+    def _open_chunk(self) -> Chunk:
+        """Where the next one goes."""
+        number, taken = divmod(self.end, CHUNK)
+        if self._newest is None or not taken:
+            self._newest = self._chunks[number] = self._chunk(number) if taken else ([], [])
+        if self.end == self._written:
+            self._room.touch(self)
+        return self._newest
 
     def at(self, place: int) -> tuple[int, str]:
         """The time and the id."""
-        return self._chunk(place // CHUNK)[place % CHUNK]
+        times, names = self._chunk(place // CHUNK)
+        return times[place % CHUNK], names[place % CHUNK]
 
-    def _chunk(self, number: int) -> list[tuple[int, str]]:
+    def _chunk(self, number: int) -> Chunk:
         chunk = self._chunks.get(number)
         if chunk is None:
             chunk = self._read_back.get(number)
         return self._fetched(number) if chunk is None else chunk
 
-    def _fetched(self, number: int) -> list[tuple[int, str]]:
+    def _fetched(self, number: int) -> Chunk:
         """All of a line may be asked for in one go, when its model has fallen silent: little of it stays at hand."""
         first, since, names = _CHUNKS.decode(self._read(self._chunk_prefix, number))
         if len(self._read_back) >= READ_BACK_MAX:
             del self._read_back[next(iter(self._read_back))]
-        chunk = self._read_back[number] = [(first + later, name) for later, name in zip(since, names, strict=True)]
+        chunk = self._read_back[number] = [first + later for later in since], names
         return chunk
 
     def _read(self, prefix: bytes, number: int) -> bytes:
@@ -369,16 +384,16 @@ class Line:
         self._read_back = {}
 
 
-def _bytes(name: str) -> bytes:
-    """Ids are nearly always plain, and then this is twice as quick."""
-    return name.encode() if name.isascii() else name.encode("utf-8", "surrogatepass")
-
-
 def _numbered(prefix: bytes, number: int) -> bytes:
     return prefix + number.to_bytes(8, "big")
 
 
-def _packed(chunk: Iterable[tuple[int, str]]) -> bytes:
-    times, names = zip(*chunk, strict=True)
+def _packed(chunk: Chunk) -> bytes:
+    times, names = chunk
     first = times[0]
     return _PACK((first, [time - first for time in times], names))
+
+
+def warm_up() -> None:
+    blocks.warm_up()
+    Room().shelf(0).new_to([""])

@@ -4,7 +4,10 @@ It is used by one thread at a time. A process that dies between two writes finds
 may find an older one, and never half of one.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import starmap
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, cast
 
@@ -90,10 +93,9 @@ class Rocks:
     def write(self, puts: Sequence[tuple[bytes, bytes]], deletes: Sequence[bytes]) -> None:
         """All of it or nothing."""
         batch = WriteBatch(raw_mode=True)
-        for key, value in sorted(puts):  # with the insert hint, neighbours in a row halve the cost of a put
-            batch.put(key, value)
-        for key in sorted(deletes):
-            batch.delete(key)
+        in_order = sorted(puts, key=itemgetter(0))  # neighbours in a row halve the cost of a put
+        deque(starmap(batch.put, in_order), maxlen=0)  # a loop of Python's own costs twice as much
+        deque(map(batch.delete, sorted(deletes)), maxlen=0)
         try:
             self._db.write(batch, self._write_options)
         except Exception as error:

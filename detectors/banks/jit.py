@@ -26,3 +26,9 @@ def compiled(kernel: Kernel) -> Kernel:
         # A container with a read-only root and no home is such a place. It costs compile time, nothing else.
         made = numba.njit(kernel, nogil=True, error_model="numpy")
     return made
+
+
+def inlined(part: Kernel) -> Kernel:
+    """A small part of kernels of its own file, put into each of them: a call costs as much as what it does."""
+    made: Kernel = numba.njit(part, inline="always", nogil=True, error_model="numpy")
+    return made

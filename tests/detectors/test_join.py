@@ -7,7 +7,7 @@ import pytest
 from detectors.columns import FeatureRows, WordCells
 from detectors.join import Fate, Join, JoinCounts, JoinState, Labelled
 from detectors.rows import Stretch
-from detectors.shelf import CHUNK, Pending, Room, Shelf
+from detectors.shelf import CHUNK, Pending, Room, Wanted
 from detectors.tally import Level
 from tests.detectors.kept import Memory
 
@@ -38,7 +38,7 @@ def opened_again(kept: Memory, room: Room, join: Join) -> Join:
     anew = Room(kept)
     state = msgspec.msgpack.decode(msgspec.msgpack.encode(join.state()), type=JoinState)
     restored = Join(HORIZON, 100, room=anew, state=state)
-    anew.fetch([(restored.shelf, key[5:].decode(), key) for key, _ in kept.scan(b"J")])
+    anew.fetch({restored.shelf: [key[5:].decode() for key, _ in kept.scan(b"J")]})
     return restored
 
 
@@ -221,9 +221,18 @@ def test_an_id_that_was_let_go_is_gone_before_anybody_wrote_that_down() -> None:
     join.predict("a", pending(0))
     kept.take(room.changes())
     join.expire(2_001)
-    wanted: list[tuple[Shelf, str, bytes]] = []
+    wanted: Wanted = {}
     join.shelf.want("a", wanted)
     room.fetch(wanted)
+    assert join.predict("a", pending(2_002)) == (Fate.APPLIED, None)
+
+
+def test_an_id_that_was_let_go_is_gone_also_where_all_of_a_run_are_fetched() -> None:
+    kept, room, join = keeping()
+    join.predict("a", pending(0))
+    kept.take(room.changes())
+    join.expire(2_001)
+    room.fetch({join.shelf: ["a", "b"]})
     assert join.predict("a", pending(2_002)) == (Fate.APPLIED, None)
 
 

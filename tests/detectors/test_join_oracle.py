@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.join import Fate, Join, JoinCounts, Labelled
-from detectors.shelf import Pending, Room, Shelf
+from detectors.shelf import Pending, Room, Wanted
 from tests.detectors.join_oracle import Entry, Told, batch
 from tests.detectors.kept import Memory
 
@@ -40,7 +40,7 @@ def join_all(log: list[Entry], restored: list[bool]) -> tuple[list[Told], JoinCo
             kept.take(room.changes())
             state, room = join.state(), Room(kept)
             join = Join(HORIZON, PENDING_MAX, EARLY_MAX, room=room, state=state)
-        wanted: list[tuple[Shelf, str, bytes]] = []
+        wanted: Wanted = {}
         join.shelf.want(entry.key, wanted)
         room.fetch(wanted)
         told.append(tell(join, entry))
