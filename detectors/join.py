@@ -21,6 +21,7 @@ import msgspec
 import numpy as np
 
 from detectors.blocks import Block
+from detectors.columns import Places
 from detectors.rows import Stretch
 from detectors.shelf import Early, Label, Line, Pending, Room, Shelf
 from detectors.tally import Level
@@ -166,22 +167,51 @@ class Join:
         ``waiting`` is told how many have no outcome yet, at each of them.
         """
         start: int = which.start
-        due = min(self.due, int(rows.stamps[start]) + self.horizon_ms)  # the first of them may be the next to end
+        due = int(rows.stamps[start]) + self.horizon_ms  # when the first of them ends
+        if self.early:
+            due = min(due, self._early_line.at(self._early_first)[0] + self.horizon_ms)
         due = int(np.searchsorted(rows.stamps, due, side="right"))
-        stop = min(which.stop, due, start + self.pending_max - self.pending)
+        stop = min(which.stop, due, start + self.pending_max)
         stop = start + self.shelf.new_to(rows.ids[start:stop]) if stop > start else start
         if stop == start:
             return start
         names, times = rows.ids[start:stop], rows.stamps[start:stop]
+        unanswered, fallen = self.unanswered, self._make_room(times)
         place = self._line.append_all(times.tolist(), names)
         self.shelf.put_rows(Block(place, scope, rows.without_features(), start, stop), self._last)
-        waiting.note_rising(rows.numbers[start:stop], self.unanswered + 1)
+        waiting.note_rising(rows.numbers[start:stop], unanswered + 1, fallen)
         self._room.pending += len(names)
         self.unanswered += len(names)
         self.due = min(self.due, int(times[0]) + self.horizon_ms)
         if self.opened is not None and place == self._first:
             self.opened(self)
+        if fallen is not None:
+            self._forget_pushed_out()
+            self.expire(int(times[-1]))
         return stop
+
+    def _make_room(self, times: Places) -> Places | None:
+        """Ends what will have ended by the last of some rows. By each of them, how many that no outcome has come for.
+
+        None of these rows ends before the last of them comes. ``None`` where nothing has ended.
+        """
+        if times[-1] <= self.due and self.pending + len(times) <= self.pending_max:
+            return None
+        line, place, oldest = self._line, self._first, int(times[-1]) - self.horizon_ms
+        waited: list[int] = []
+        while place < line.end and (time := line.at(place)[0]) < oldest:
+            waited.append(time)
+            place += 1
+        expired = np.searchsorted(waited, times - self.horizon_ms)
+        ended = np.maximum(expired, np.arange(len(times)) + (self.pending + 1 - self.pending_max))
+        self.counts.evicted += int((ended > np.maximum(expired, np.append(0, ended[:-1]))).sum())
+        unanswered = np.cumsum([0, *(not line.marked(self._first + number) for number in range(ended[-1]))])
+        self.counts.unlabelled += int(unanswered[-1])
+        self.unanswered -= int(unanswered[-1])
+        self._room.pending -= int(ended[-1])
+        self._first += int(ended[-1])
+        fallen: Places = unanswered[ended]
+        return fallen
 
     def _meet(self, entry: Pending, early: Early) -> Labelled:
         self._early_line.mark(early.place)
@@ -249,8 +279,12 @@ class Join:
             self.unanswered -= 1
         self._first = place + 1
         self._room.pending -= 1
+        self._forget_pushed_out()
+
+    def _forget_pushed_out(self) -> None:
         if self._first - self._last > self.pending_max:
-            self._forget_last()
+            while self._first - self._last > self.pending_max:
+                self._forget_last()
             self._line.forget(self._last)
 
     def _forget_last(self) -> None:

@@ -64,22 +64,26 @@ class Level:
     def __init__(self) -> None:
         self._indices: list[int] = []
         self._values: list[int] = []
-        self._runs: dict[int, Places] = {}  # by the number of the note, the records at each of which it rose by one
+        # By the number of the note, the records at each of which it rose by one, and by how much it had fallen then.
+        self._runs: dict[int, tuple[Places, Places | None]] = {}
 
     def note(self, index: int, value: int) -> None:
         self._indices.append(index)
         self._values.append(value)
 
-    def note_rising(self, indices: Places, value: int) -> None:
-        """At the first of these records it was this, and at each after it one more."""
-        self._runs[len(self._values)] = indices
+    def note_rising(self, indices: Places, value: int, fallen: Places | None = None) -> None:
+        """At the first of these records it was this, and at each after it one more; less what it had fallen by then."""
+        self._runs[len(self._values)] = indices, fallen
         self.note(int(indices[0]), value)
 
     def at(self, index: int) -> int:
         """The value noted at the record, which must have been noted."""
         note = bisect_right(self._indices, index) - 1
-        run = self._runs.get(note)
-        return self._values[note] + (0 if run is None else bisect_right(run, index) - 1)
+        if note not in self._runs:
+            return self._values[note]
+        indices, fallen = self._runs[note]
+        risen = bisect_right(indices, index) - 1
+        return self._values[note] + risen - (0 if fallen is None else int(fallen[risen]))
 
     def settle(self) -> None:
         self._indices.clear()

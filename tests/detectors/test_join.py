@@ -3,11 +3,14 @@
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from detectors.columns import FeatureRows, WordCells
 from detectors.join import Fate, Join, JoinCounts, JoinState, Labelled
 from detectors.rows import Stretch
 from detectors.shelf import CHUNK, Pending, Room, Wanted
+from detectors.shelf import pending as entry_of
 from detectors.tally import Level
 from tests.detectors.kept import Memory
 
@@ -249,19 +252,63 @@ def test_nothing_is_left_of_what_was_forgotten() -> None:
     assert len(kept.records) <= 4  # the newest part of each line, and its marks
 
 
-def test_rows_are_taken_in_up_to_where_the_first_of_them_ends() -> None:
-    rows = Stretch(
+def rows_at(times: list[int], ids: list[str]) -> Stretch:
+    count = len(times)
+    return Stretch(
         topic="june.parquet",
-        numbers=np.arange(6),
-        stamps=np.array([0, 10, 20, 100, 101, 300]),
-        offsets=np.arange(6),
-        ids=[f"p{number}" for number in range(6)],
-        models=WordCells(np.zeros(6, dtype=np.int64), ["churn"]),
-        predictions=["yes"] * 6,
-        features=FeatureRows({}, 6),
-        fingerprints=np.arange(6),
+        numbers=np.arange(count),
+        stamps=np.array(times, dtype=np.int64),
+        offsets=np.arange(count),
+        ids=ids,
+        models=WordCells(np.zeros(count, dtype=np.int64), ["churn"]),
+        predictions=["yes"] * count,
+        features=FeatureRows({}, count),
+        fingerprints=np.arange(count),
     )
+
+
+def test_rows_are_taken_in_up_to_where_the_first_of_them_ends() -> None:
+    rows = rows_at([0, 10, 20, 100, 101, 300], [f"p{number}" for number in range(6)])
     join = Join(100, 10)
     assert join.predict_rows(rows, slice(0, 6), 0, Level()) == 4
-    assert join.predict_rows(rows, slice(4, 6), 0, Level()) == 4  # the first of all has to go before
-    assert join.pending == 4
+    assert join.predict_rows(rows, slice(4, 6), 0, Level()) == 5  # the first of all ends meanwhile
+    assert (join.pending, join.counts.unlabelled) == (4, 1)
+
+
+@given(
+    parts=st.lists(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 30)), min_size=1, max_size=25), max_size=8),
+    horizon=st.integers(1, 80),
+    most=st.integers(1, 12),
+    labelled=st.integers(0, 30),
+    kept=st.booleans(),
+)
+def test_rows_that_push_out_and_outlast_others_end_them_as_records_do(
+    parts: list[list[tuple[int, int]]], horizon: int, most: int, labelled: int, kept: bool
+) -> None:
+    """``parts``: how long after the one before each comes, and its id."""
+    rooms = [Room(Memory() if kept else None) for _ in range(2)]
+    together, alone = (Join(horizon, most, room=room) for room in rooms)
+    now = 0
+    for part in parts:
+        times, ids = [now := now + pause for pause, _ in part], [str(number) for _, number in part]
+        rows, waiting, row = rows_at(times, ids), Level(), 0
+        levels = []
+        for number, name in enumerate(ids):
+            alone.predict(name, entry_of(rows, number, 0))
+            levels.append(alone.unanswered)
+        while row < len(ids):
+            stop = together.predict_rows(rows, slice(row, len(ids)), 0, waiting)
+            if stop == row:
+                together.predict(ids[row], entry_of(rows, row, 0))
+                waiting.note(row, together.unanswered)
+                stop += 1
+            row = stop
+        assert [waiting.at(number) for number in range(len(ids))] == levels
+        for join in (together, alone):
+            join.label(str(labelled), label(now))
+        states = [msgspec.structs.replace(join.state(), due=0) for join in (together, alone)]  # that may be too early
+        assert states[0] == states[1]
+        assert rooms[0].pending == rooms[1].pending
+    assert [together.shelf.get(str(number)) for number in range(31)] == [
+        alone.shelf.get(str(number)) for number in range(31)
+    ]
