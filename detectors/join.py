@@ -164,7 +164,7 @@ class Join:
     def predict_rows(self, rows: Stretch, which: slice, scope: int, waiting: Level) -> int:
         """The same of some rows, in order of time, until one is more than a new prediction. Returns the row after them.
 
-        ``waiting`` is told how many have no outcome yet, at each of them.
+        ``rows`` are kept as they are. ``waiting`` is told how many have no outcome yet, at each of them.
         """
         start: int = which.start
         due = int(rows.stamps[start]) + self.horizon_ms  # when the first of them ends
@@ -178,7 +178,7 @@ class Join:
         names, times = rows.ids[start:stop], rows.stamps[start:stop]
         unanswered, fallen = self.unanswered, self._make_room(times)
         place = self._line.append_all(times.tolist(), names)
-        self.shelf.put_rows(Block(place, scope, rows.without_features(), start, stop), self._last)
+        self.shelf.put_rows(Block(place, scope, rows, start, stop), self._last)
         waiting.note_rising(rows.numbers[start:stop], unanswered + 1, fallen)
         self._room.pending += len(names)
         self.unanswered += len(names)

@@ -153,9 +153,9 @@ class Monitor:
     ) -> Counter[Fate]:
         """Takes in rows in order: many at once where nothing comes between them, else one by one by their item."""
         fates: Counter[Fate] = Counter()
-        item_of, row = item_of or rows.item, 0
+        item_of, kept, row = item_of or rows.item, rows.without_features(), 0
         while row < len(rows):
-            stop = self._take_together(rows, row, decided)
+            stop = self._take_together(rows, kept, row, decided)
             if stop > row:
                 fates[_APPLIED] += stop - row
             else:
@@ -163,7 +163,7 @@ class Monitor:
             row = max(stop, row + 1)
         return fates
 
-    def _take_together(self, rows: Stretch, row: int, decided: list[Decided]) -> int:
+    def _take_together(self, rows: Stretch, kept: Stretch, row: int, decided: list[Decided]) -> int:
         """Takes in as many rows from this one on as can be, as ``take`` would one by one. Returns the next one."""
         if self._orphaned or self._flow.orphaned or self._checks.ready or rows.stamps[row] < self._now:
             return row
@@ -175,7 +175,7 @@ class Monitor:
             return row
         end = min(int(np.searchsorted(rows.stamps, self._window_end)), rows.of_one_version(row))
         usual = self._flow.nothing_new(rows.stamps[:end], row)
-        stop = self._join.predict_rows(rows, slice(row, max(usual, row + 1)), scope.number, self._waiting)
+        stop = self._join.predict_rows(kept, slice(row, max(usual, row + 1)), scope.number, self._waiting)
         if stop == row:
             return row
         if usual > row:
