@@ -120,7 +120,7 @@ class _Part(NamedTuple):
     @classmethod
     def of(cls, block: Block, but: Container[str]) -> "_Part":
         rows, which = block.rows, _left(block, but)
-        places = np.arange(len(rows))[which] + (block.place - block.row)
+        places = (np.arange(block.row, block.end) if isinstance(which, slice) else which) + (block.place - block.row)
         numbers = (rows.stamps[which], rows.offsets[which], rows.fingerprints[which], np.full_like(places, block.scope))
         cells = (rows.predictions, rows.scores, rows.classes)
         return cls(

@@ -16,7 +16,25 @@ from schemas.parsed import Parsed
 from schemas.records import RecordLike
 from schemas.times import TS_MIN, to_ms
 
+FEW, SINGLY_MAX = 16, 64  # rows: to try for more than that costs what some of them cost one by one
 _NUMBER, _NUMBER_OR_NOTHING = {float}, {float, type(None)}
+
+
+class Worth:
+    """Whether many rows are tried for at once: where few came of it, the next ones are taken one by one."""
+
+    def __init__(self) -> None:
+        self._singly = self._wait = 0
+
+    def trying(self) -> bool:
+        return not self._singly
+
+    def came(self, rows: int) -> None:
+        """So many came of a try, or one that was not tried for with others."""
+        if self._singly:
+            self._singly -= 1
+        else:
+            self._singly = self._wait = min(SINGLY_MAX, 2 * self._wait + 1) if rows < FEW else 0
 
 
 def fingerprint_of(record: RecordLike) -> int:

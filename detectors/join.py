@@ -150,7 +150,7 @@ class Join:
         there = self.shelf.get(key)
         if isinstance(there, Pending):
             return (Fate.DUPLICATE if there.fingerprint == entry.fingerprint else Fate.CONFLICT), None
-        if self.pending >= self.pending_max:
+        while self.pending >= self.pending_max:  # more than one over, where the limit was lowered
             self.evict()
         place = entry.place = self._line.append(entry.time, key)
         self.shelf.put(key, entry)
@@ -204,7 +204,7 @@ class Join:
             place += 1
         expired = np.searchsorted(waited, times - self.horizon_ms)
         ended = np.maximum(expired, np.arange(len(times)) + (self.pending + 1 - self.pending_max))
-        self.counts.evicted += int((ended > np.maximum(expired, np.append(0, ended[:-1]))).sum())
+        self.counts.evicted += int((ended - np.maximum(expired, np.append(0, ended[:-1]))).sum())
         unanswered = np.cumsum([0, *(not line.marked(self._first + number) for number in range(ended[-1]))])
         self.counts.unlabelled += int(unanswered[-1])
         self.unanswered -= int(unanswered[-1])

@@ -11,7 +11,7 @@ from detectors.config import ModelConfig
 from detectors.desk import Desk
 from detectors.effects import Decided
 from detectors.flow import Flow
-from detectors.gathered import fingerprint_of, stretch_of
+from detectors.gathered import Worth, fingerprint_of, stretch_of
 from detectors.join import Fate, Join, JoinCounts, JoinState, Labelled, told_limits
 from detectors.late import Late
 from detectors.learning import Learned
@@ -153,9 +153,10 @@ class Monitor:
     ) -> Counter[Fate]:
         """Takes in rows in order: many at once where nothing comes between them, else one by one by their item."""
         fates: Counter[Fate] = Counter()
-        item_of, kept, row = item_of or rows.item, rows.without_features(), 0
+        item_of, kept, worth, row = item_of or rows.item, rows.without_features(), Worth(), 0
         while row < len(rows):
-            stop = self._take_together(rows, kept, row, decided)
+            stop = self._take_together(rows, kept, row, decided) if worth.trying() else row
+            worth.came(stop - row)
             if stop > row:
                 fates[_APPLIED] += stop - row
             else:
@@ -182,6 +183,7 @@ class Monitor:
             self._flow.predicted_usually(stop - row, rows.at(stop - 1))
         else:
             self._tell(self._flow.predicted(rows.place(row), self._mutes), decided)
+            self._waiting.note(int(rows.numbers[row]), self._join.unanswered)  # deciding may have settled it
         self._now = int(rows.stamps[stop - 1])
         scope.predicted_rows(rows, row, stop)
         return stop
@@ -244,8 +246,7 @@ class Monitor:
     def _predicted(self, item: Item, event: Prediction, decided: list[Decided]) -> Fate:
         _, now, record, _ = item
         challenger = event.role is _CHALLENGER
-        if challenger:
-            self._challenged = True
+        self._challenged = self._challenged or challenger
         join = self._challengers if challenger else self._join
         scope = self._scopes.usual(event.version, challenger) or self._scope(item, event.version, challenger, decided)
         known = fingerprint_of(record), scope.number, event.prediction, event.score, event.scores

@@ -79,6 +79,7 @@ class Pauses:
         """So long nothing could come."""
         if self.last >= 0:
             self.last += pause
+            self._see(self.last)
 
     def _end_hours(self, now: int, *, silent: bool) -> None:
         """What is over teaches its mean; hours in which nothing came do, but for those of a silence."""

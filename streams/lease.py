@@ -5,8 +5,8 @@ does not know how long that was, and what it had queued goes out in the moment i
 else can look at a clock. So the clock is looked at in the last step before a request is written.
 """
 
+import time
 from collections.abc import Callable
-from time import monotonic
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient
@@ -18,6 +18,14 @@ from aiokafka.protocol.produce import ProduceRequest
 ASK_AFTER_OF_SESSION = 1 / 3
 SEND_OF_SESSION = 0.6
 SEND_S_MAX = 30.0  # shorter than a rebalance may take, so that no batch is sent into the next generation
+
+
+def _asleep_or_awake() -> float:
+    """Seconds that go on while the machine sleeps, where it can tell them."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+CLOCK = _asleep_or_awake if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
 
 
 class LeaseOverError(KafkaError):  # type: ignore[misc] # aiokafka is not typed for us
@@ -32,7 +40,7 @@ class LeaseOverError(KafkaError):  # type: ignore[misc] # aiokafka is not typed 
 class Lease:
     """``send_s``: within it what is sent must be acknowledged."""
 
-    def __init__(self, session_s: float, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, session_s: float, clock: Callable[[], float] = CLOCK) -> None:
         self.send_s = min(session_s * SEND_OF_SESSION, SEND_S_MAX)
         self._ask_after_s = session_s * ASK_AFTER_OF_SESSION
         self._clock = clock

@@ -7,6 +7,7 @@ import pytest
 
 from detectors.calendar import slot
 from detectors.config import ModelConfig
+from detectors.silence import Pauses
 from schemas.codec import decode_output
 from schemas.events import Alert, AlertEvent, Kind, Severity
 from tests.detectors.events import (
@@ -333,3 +334,18 @@ def test_the_first_weekend_is_not_told_of_where_nights_are_sparse(start: int) ->
         times = sorted(draw.randrange(HOUR) for _ in range(rate if rate > 1 else draw.choice((0, 1, 1, 2))))
         events += [prediction(f"s{hour}-{n}", at=hour * HOUR + at) for n, at in enumerate(times)]
     assert told(with_ticks(events, 24 * (start + 16) * HOUR)) == []
+
+
+def test_an_excuse_that_reaches_into_another_hour_is_remembered_by_a_restart() -> None:
+    learned = []
+    for restarts in (False, True):
+        pauses, began = Pauses(), 1_767_225_600_000 + 3 * HOUR
+        for number, later in enumerate((100, 200_100, *range(201_100, 210_100, 1_000))):
+            pauses.saw(began + later, number)
+        pauses.excuse(2 * HOUR)
+        if restarts:
+            state, pauses = pauses.state(), Pauses()
+            pauses.restore(state)
+        pauses.saw(began + 2 * HOUR + 360_000, 20)
+        learned.append(pauses.state())
+    assert learned[0] == learned[1]

@@ -12,7 +12,7 @@ import pytest
 from detectors.collected import Collected
 from detectors.config import ModelConfig, MonitorConfig
 from detectors.engine import BLOCK, Engine
-from detectors.gathered import joined, stretch_of
+from detectors.gathered import FEW, Worth, joined, stretch_of
 from detectors.moment import Item
 from detectors.monitor import MANY
 from detectors.rows import Items, Stretch
@@ -281,3 +281,62 @@ def test_many_are_decoded_as_each_is(seed: int, any_stream: bool) -> None:
             assert together.decode_all(stream, batch) == [alone.decode(stream, record) for record in batch]
         assert together.unknown_fields == alone.unknown_fields
     assert together.unknown_fields
+
+
+def with_a_pause(rows: int, before: int) -> Iterator[Record]:
+    """A feature moves at row 600, and before one row nothing comes for eleven minutes."""
+    draw, time = Random(1), START
+    for row in range(rows):
+        time += 660_000 if row == before else 1_000
+        event = {
+            "type": "prediction", "v": 1, "id": f"r{row}", "model": "churn", "ts": time,
+            "features": {"x": draw.gauss(0, 1) + (2 if row >= 600 else 0)}, "prediction": 1.0,
+        }  # fmt: skip
+        yield Record(TOPICS.predictions, 3, row, time, b"churn", msgspec.json.encode(event))
+
+
+@pytest.mark.parametrize("after", [1, 40])
+def test_a_silence_that_ends_with_the_last_row_of_a_block_of_an_open_incident_is_lived_through(after: int) -> None:
+    """How many wait then is known, though that a silence is over has been decided in between."""
+    config = MonitorConfig(defaults=ModelConfig(baseline_rows=150, rows_per_false_alarm=20_000, silence_after="10m"))
+    for before in range(760, 804):
+        whole = list(with_a_pause(before + after, before))
+        singly, together = (
+            [
+                effect.value
+                for engine in [Engine(3, config, TOPICS)]
+                for start in range(0, len(whole), size)
+                for effect in engine.apply(whole[start : start + size]).effects
+            ]
+            for size in (40, 2_000)
+        )
+        assert together == singly, before
+
+
+def test_a_limit_that_was_lowered_is_kept_to_at_once_and_what_it_ends_is_counted() -> None:
+    usual, low = (
+        MonitorConfig(defaults=ModelConfig(pending_max=most, metrics_window="1m", baseline_rows=50))
+        for most in (1_000, 200)
+    )
+    whole = list(with_a_pause(1_300, 1_300))
+    for size in (50, 1_000):
+        kept = Memory()
+        engine = Engine(3, usual, TOPICS, kept=kept)
+        engine.apply(whole[:900])
+        kept.take(engine.changes())
+        engine = Engine(3, low, TOPICS, kept=kept)
+        for start in range(900, 1_300, size):
+            engine.apply(whole[start : start + size])
+        assert (engine.stats.pending, engine.stats.evicted) == (200, 1_100)
+
+
+def test_many_are_not_tried_for_again_soon_where_few_came() -> None:
+    worth, tries = Worth(), []
+    for row in range(300):
+        tries += [row] * worth.trying()
+        worth.came(1)
+    assert tries == [0, 2, 6, 14, 30, 62, 126, 191, 256]
+    worth = Worth()
+    for _ in range(9):
+        assert worth.trying()
+        worth.came(FEW)
