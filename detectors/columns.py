@@ -133,6 +133,14 @@ def lengths_of(cells: Sequence[Cell]) -> Numbers:
     return np.array([len(cell) if isinstance(cell, str) else np.nan for cell in cells], dtype=np.float64)
 
 
+def coded(texts: Sequence[str | None]) -> WordCells:
+    """Texts as codes: each is looked at once."""
+    words = [text for text in dict.fromkeys(texts) if text is not None]
+    codes: dict[str | None, int] = {word: code for code, word in enumerate(words)}
+    codes[None] = -1
+    return WordCells(np.fromiter(map(codes.__getitem__, texts), dtype=np.int64, count=len(texts)), words)
+
+
 def taken(cells: Sequence[Any], rows: Taken) -> Sequence[Any]:
     """These rows of any cells."""
     if isinstance(cells, NumberCells | WordCells | FeatureRows):

@@ -1,6 +1,6 @@
 """Predictions that came one by one and are taken in together, as columns."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, repeat
 from typing import Any
 from zlib import crc32
@@ -8,13 +8,12 @@ from zlib import crc32
 import numpy as np
 
 from detectors.cells import Cell
-from detectors.columns import FeatureRows, NumberCells, Places, WordCells
+from detectors.columns import FeatureRows, NumberCells, Places, WordCells, coded
 from detectors.moment import Item
-from detectors.rows import Items, Rows, Stretch
-from schemas.events import Prediction
+from detectors.rows import Items, Rows, Stretch, sent_of
 from schemas.parsed import Parsed
 from schemas.records import RecordLike
-from schemas.times import TS_MIN, to_ms
+from schemas.times import TS_MIN
 
 FEW, SINGLY_MAX = 16, 64  # rows: to try for more than that costs what some of them cost one by one
 _NUMBER, _NUMBER_OR_NOTHING = {float}, {float, type(None)}
@@ -57,13 +56,13 @@ def stretch_of(items: Sequence[Item], since: int) -> Stretch:
         _numbers([event.prediction for event in events]),
         _features([event.features for event in events]),
         _places(list(map(fingerprint_of, records))),
-        _words([event.version for event in events]),
+        _told([event.version for event in events], coded),
         _told([event.score for event in events], _numbers),
         _told([event.scores for event in events]),
         _told([event.segments for event in events]),
         _told([event.latency_ms for event in events], _numbers),
         _told([event.cost for event in events], _numbers),
-        _sent(events),
+        sent_of(events),
         _told([event.trace for event in events]),
         first.partition,
     )
@@ -125,11 +124,6 @@ def _places(numbers: list[int]) -> Places:
     return np.array(numbers, dtype=np.int64)
 
 
-def _sent(events: Iterable[Prediction]) -> Places:
-    sent = [event.ts for event in events]
-    return _places(sent if {int}.issuperset(map(type, sent)) else list(map(to_ms, sent)))  # type: ignore[arg-type]
-
-
 def _told(cells: list[Any], into: Callable[[list[Any]], Any] = list) -> Any:
     """Nothing where no event says anything."""
     return None if cells.count(None) == len(cells) else into(cells)
@@ -141,14 +135,6 @@ def _numbers(cells: list[Cell]) -> Sequence[Cell]:
         return cells
     numbers = np.array(cells, dtype=np.float64)  # of nothing it makes what is not a number
     return NumberCells(numbers) if np.isnan(numbers).sum() == cells.count(None) else cells
-
-
-def _words(cells: list[str | None]) -> WordCells | None:
-    first = cells[0]
-    if cells.count(first) == len(cells):
-        return None if first is None else WordCells(np.zeros(len(cells), dtype=np.int64), [first])
-    known = {word: code for code, word in enumerate(word for word in dict.fromkeys(cells) if word is not None)}
-    return WordCells(_places([-1 if cell is None else known[cell] for cell in cells]), list(known))
 
 
 def _features(rows: list[dict[str, Cell]]) -> FeatureRows | list[dict[str, Cell]]:

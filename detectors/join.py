@@ -206,10 +206,7 @@ class Join:
         ended = np.maximum(expired, np.arange(len(times)) + (self.pending + 1 - self.pending_max))
         self.counts.evicted += int((ended - np.maximum(expired, np.append(0, ended[:-1]))).sum())
         unanswered = np.cumsum([0, *(not line.marked(self._first + number) for number in range(ended[-1]))])
-        self.counts.unlabelled += int(unanswered[-1])
-        self.unanswered -= int(unanswered[-1])
-        self._room.pending -= int(ended[-1])
-        self._first += int(ended[-1])
+        self._close(int(ended[-1]), int(unanswered[-1]))
         fallen: Places = unanswered[ended]
         return fallen
 
@@ -273,13 +270,15 @@ class Join:
         self._close_first()
 
     def _close_first(self) -> None:
-        place = self._first
-        if not self._line.marked(place):
-            self.counts.unlabelled += 1
-            self.unanswered -= 1
-        self._first = place + 1
-        self._room.pending -= 1
+        self._close(1, int(not self._line.marked(self._first)))
         self._forget_pushed_out()
+
+    def _close(self, many: int, unanswered: int) -> None:
+        """The oldest ones end; for so many of them no outcome has come."""
+        self.counts.unlabelled += unanswered
+        self.unanswered -= unanswered
+        self._first += many
+        self._room.pending -= many
 
     def _forget_pushed_out(self) -> None:
         if self._first - self._last > self.pending_max:

@@ -155,7 +155,7 @@ class Monitor:
         fates: Counter[Fate] = Counter()
         item_of, kept, worth, row = item_of or rows.item, rows.without_features(), Worth(), 0
         while row < len(rows):
-            stop = self._take_together(rows, kept, row, decided) if worth.trying() else row
+            stop = self._take_together(rows, kept, row) if worth.trying() else row
             worth.came(stop - row)
             if stop > row:
                 fates[_APPLIED] += stop - row
@@ -164,7 +164,7 @@ class Monitor:
             row = max(stop, row + 1)
         return fates
 
-    def _take_together(self, rows: Stretch, kept: Stretch, row: int, decided: list[Decided]) -> int:
+    def _take_together(self, rows: Stretch, kept: Stretch, row: int) -> int:
         """Takes in as many rows from this one on as can be, as ``take`` would one by one. Returns the next one."""
         if self._orphaned or self._flow.orphaned or self._checks.ready or rows.stamps[row] < self._now:
             return row
@@ -176,14 +176,12 @@ class Monitor:
             return row
         end = min(int(np.searchsorted(rows.stamps, self._window_end)), rows.of_one_version(row))
         usual = self._flow.nothing_new(rows.stamps[:end], row)
-        stop = self._join.predict_rows(kept, slice(row, max(usual, row + 1)), scope.number, self._waiting)
+        if usual == row:  # what its pause says may decide something before it is taken in
+            return row
+        stop = self._join.predict_rows(kept, slice(row, usual), scope.number, self._waiting)
         if stop == row:
             return row
-        if usual > row:
-            self._flow.predicted_usually(stop - row, rows.at(stop - 1))
-        else:
-            self._tell(self._flow.predicted(rows.place(row), self._mutes), decided)
-            self._waiting.note(int(rows.numbers[row]), self._join.unanswered)  # deciding may have settled it
+        self._flow.predicted_usually(stop - row, rows.at(stop - 1))
         self._now = int(rows.stamps[stop - 1])
         scope.predicted_rows(rows, row, stop)
         return stop

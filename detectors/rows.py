@@ -51,45 +51,42 @@ class Rows(Protocol):
 class Items:
     """As they came."""
 
-    __slots__ = ("_items", "_made", "_places", "all")
+    __slots__ = ("_made", "_places", "all")
 
     def __init__(self, items: Sequence[Item]) -> None:
-        self.all = self._items = items
+        self.all = items
         self._places: list[int] = []  # once they are asked for, as are the events
         self._made: list[Prediction] = []
 
     @property
     def _events(self) -> list[Prediction]:
         if not self._made:
-            self._made = [item[3] for item in self._items]
+            self._made = [item[3] for item in self.all]
         return self._made
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self.all)
 
     def item(self, row: int) -> Item:
-        return self._items[row]
+        return self.all[row]
 
     def place(self, row: int) -> Item:
-        return self._items[row]
+        return self.all[row]
 
     def at(self, row: int) -> tuple[int, int]:
-        item = self._items[row]
+        item = self.all[row]
         return item[1], item[2].offset
 
     def places(self) -> Sequence[int]:
         if not self._places:
-            self._places = [item[0] for item in self._items]
+            self._places = [item[0] for item in self.all]
         return self._places
 
     def times(self) -> NDArray[np.int64]:
-        return np.array([item[1] for item in self._items], dtype=np.int64)
+        return np.array([item[1] for item in self.all], dtype=np.int64)
 
     def sent(self) -> NDArray[np.int64]:
-        sent = [event.ts for event in self._events]
-        if not {int}.issuperset(map(type, sent)):
-            sent = list(map(to_ms, sent))
-        return np.array(sent, dtype=np.int64)
+        return sent_of(self._events)
 
     def answers(self) -> tuple[Sequence[Cell], Sequence[Cell], Sequence[dict[str, Cell]]]:
         events = self._events
@@ -275,6 +272,14 @@ class Stretch:
 
     def costs(self) -> Sequence[float | None]:
         return _NOTHING if self.cost is None else self.cost
+
+
+def sent_of(events: Sequence[Prediction]) -> NDArray[np.int64]:
+    """When each was made, by its own word."""
+    sent = [event.ts for event in events]
+    if not {int}.issuperset(map(type, sent)):
+        sent = list(map(to_ms, sent))
+    return np.array(sent, dtype=np.int64)
 
 
 def _or_none(cells: Any) -> Any:

@@ -180,8 +180,7 @@ class Shelf:
             self._held.setdefault(name, entry)
 
     def get(self, name: str) -> Entry | None:
-        if self._unasked:
-            self._held.update(self._unasked.taken())
+        self._hold_unasked()
         entry = self._held.get(name)
         if entry is None and self._older:
             entry = self._older.pop(name, None)
@@ -190,6 +189,10 @@ class Shelf:
         if type(entry) is int:
             entry = self._held[name] = self._made(entry)
         return entry  # type: ignore[return-value]
+
+    def _hold_unasked(self) -> None:
+        if self._unasked:
+            self._held.update(self._unasked.taken())
 
     def new_to(self, names: Sequence[str]) -> int:
         """How many of these from the first on are certain to be neither here nor twice among them: put so many."""
@@ -223,23 +226,21 @@ class Shelf:
         self._changed[name] = None
 
     def drop(self, name: str) -> None:
-        if self._unasked:
-            self._held.update(self._unasked.taken())
+        self._hold_unasked()
         self._held.pop(name, None)
         self._older.pop(name, None)
         if self._keeps:
             self._change(name)
 
     def write(self, puts: list[tuple[bytes, bytes]], deletes: list[bytes]) -> None:
-        self._held.update(self._unasked.taken())
+        self._hold_unasked()
         if sum(block.end - block.row for block in self._unwritten) >= TOGETHER_MIN:
             puts += records(self._prefix, self._unwritten, self._changed)
         else:
             self._changed.update((name, None) for block in self._unwritten for name in block.names)
         self._unwritten = []
-        held = self._held
         for name, key in zip(self._changed, self.keys(self._changed), strict=True):
-            entry = held.get(name)
+            entry = self._held.get(name)
             if entry is None:
                 deletes.append(key)
             else:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from detectors.cells import Cell
-from detectors.columns import NumberCells, Places, WordCells
+from detectors.columns import NumberCells, Places, coded
 from schemas.times import TS_END, TS_MIN, to_ms
 from streams.errors import UsageError
 from streams.problems import shown
@@ -175,14 +175,6 @@ class Sorter:
         # A column of whole numbers is one of floats, had a row been without one.
         moment = moment * self._each_ms / self._units
         return int(moment) if moment.is_integer() or self._each_ms > 1 else None
-
-
-def coded(texts: Sequence[str | None]) -> WordCells:
-    """Texts as codes: each is looked at once."""
-    words = [text for text in dict.fromkeys(texts) if text is not None]
-    codes: dict[str | None, int] = {word: code for code, word in enumerate(words)}
-    codes[None] = -1
-    return WordCells(np.fromiter(map(codes.__getitem__, texts), dtype=np.int64, count=len(texts)), words)
 
 
 def _number_or_date(text: str) -> float | datetime:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from detectors.cells import Cell
-from detectors.columns import NumberCells, Places, WordCells, lacks_any
+from detectors.columns import NumberCells, Places, WordCells, coded, lacks_any
 from schemas.events import ID_CHARACTERS_MAX, MODEL_PATTERN, NAME_CHARACTERS_MAX
 from streams.errors import ContentError
 from streams.problems import shown
-from streams.table_cells import Kind, Sorter, coded
+from streams.table_cells import Kind, Sorter
 from streams.table_columns import Texts
 from streams.table_files import Part
 from streams.table_mapping import SEGMENT, Columns

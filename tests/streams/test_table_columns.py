@@ -3,7 +3,8 @@
 import pyarrow as pa
 import pytest
 
-from streams.table_cells import Sorter, coded
+from detectors.columns import coded
+from streams.table_cells import Sorter
 from streams.table_columns import Texts, WholeNumbers
 
 COLUMNS = [
