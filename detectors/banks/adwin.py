@@ -287,9 +287,6 @@ def _changed(
     if _calm(sums, held, totals, confidence, min_window_length):
         return False
     variance = sums[_VARIANCE] / width
-    # No cut has a smaller epsilon than one through the middle. Most cuts stay below even that, and need no root of
-    # their own. The last factor is far more than rounding could make up for, so no decision hangs on the shortcut.
-    smallest = _epsilon(4.0 / (width - 2.0 * min_window_length + 2.0), variance, confidence) * (1.0 - 1e-9)
     likeliest = 0.0
     changed = False
     for row in range(len(held) - 1, -1, -1):
@@ -302,8 +299,6 @@ def _changed(
             if newer < min_window_length or older < min_window_length:
                 continue
             apart = abs(older_total / older - newer_total / newer)
-            if apart <= smallest:
-                continue
             harmonic = 1.0 / (older - min_window_length + 1.0) + 1.0 / (newer - min_window_length + 1.0)
             epsilon = _epsilon(harmonic, variance, confidence)
             if not apart > epsilon:

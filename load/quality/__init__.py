@@ -21,8 +21,7 @@ from typing import Any
 
 from load.arguments import seed
 from load.output import result, say
-from load.quality.baselines import short_baselines
-from load.quality.calibration import calibration, delays, rivals
+from load.quality.calibration import calibration, delays, rivals, short_baselines
 from load.quality.concepts import concepts, improvement
 from load.quality.flow import flow
 from load.quality.whole import electricity, still

@@ -1,11 +1,14 @@
 """Streams that are made: how long it is between false alarms against what was asked, and how late jumps are found."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.banks.contract import Finding
 from detectors.banks.shiryaev import DAY_MS, HEAD_SHARE, ShiryaevBank
 from load.output import say
 from load.quality.watching import RIVALS, all_alarms, rival
@@ -23,6 +26,10 @@ SETTLED = 2_000  # rows that go well before a jump that comes later
 LATEST = 3_000  # rows: what is not found by then is missed
 DAY_ROWS = 1_000  # of the stream with a daily season
 CHUNK = 2_000
+SHORT = (30, 100, 250, 500, 1_000)  # rows of baseline
+SHORT_KINDS = ("normal", "lognormal", "errors_0.02", "errors_0.1", "errors_0.3")
+SHORT_COLUMNS, SHORT_WATCHED = 1_000, 4_000
+SHORT_ASKED = 13_000_000  # rows for each false alarm: one a month, at five predictions a second
 
 
 def calibration(seed: int, streams: int = STREAMS) -> dict[str, Any]:
@@ -45,6 +52,22 @@ def calibration(seed: int, streams: int = STREAMS) -> dict[str, Any]:
             draw = np.random.default_rng([seed, asked, NUMBERS.index(kind)])
             found[f"{kind}_at_{asked}"] = _numbers_ratio(kind, draw, asked, streams)
             say(f"calibration: {kind} asked {asked:,}: {found[f'{kind}_at_{asked}']}")
+    return found
+
+
+def short_baselines(seed: int) -> dict[str, Any]:
+    """Columns of a thousand that alarm, by how many rows taught them; and how many the budget allows."""
+    allowed = SHORT_COLUMNS * (SHORT_WATCHED / SHORT_ASKED + HEAD_SHARE)
+    found: dict[str, Any] = {"allowed": round(allowed, 1)}
+    for number, kind in enumerate(SHORT_KINDS):
+        found[kind] = {}
+        for rows in SHORT:
+            draw, bits = np.random.default_rng([seed, number, rows]), kind.startswith("errors")
+            make = partial(_bits, draw, float(kind.partition("_")[2])) if bits else partial(_MAKERS[kind], draw)
+            bank = _bank(SHORT_COLUMNS, SHORT_ASKED, bits=bits, rows=rows)
+            parts = islice(make(SHORT_COLUMNS), -(-(rows + SHORT_WATCHED) // CHUNK))
+            found[kind][str(rows)] = sum(_is_alarm(bank, each) for values in parts for each in bank.update(values))
+        say(f"short baselines: {kind}: {found[kind]} of {SHORT_COLUMNS:,}, allowed {found['allowed']}")
     return found
 
 
@@ -111,13 +134,17 @@ def _ratio(bank: ShiryaevBank, stream: Iterator[Stream], asked: float) -> float:
         values = next(stream)
         values[:, ~np.isnan(first)] = np.nan
         for each in bank.update(values, np.arange(row, row + len(values), dtype=float)):
-            harm = each.mean_after > each.mean_before or not bank.sided(each.column)
-            if harm and np.isnan(first[each.column]):
+            if _is_alarm(bank, each) and np.isnan(first[each.column]):
                 first[each.column] = row + each.row + 1 - BASELINE
         row += len(values)
     alarms = int(np.isfinite(first).sum())
     spent = np.where(np.isnan(first), row - BASELINE, first).sum()
     return round(float(spent / max(1, alarms) / asked), 2)
+
+
+def _is_alarm(bank: ShiryaevBank, found: Finding) -> bool:
+    """What gets better is none, where only a rise is damage."""
+    return found.mean_after > found.mean_before or not bank.sided(found.column)
 
 
 def _bits(draw: np.random.Generator, rate: float, streams: int) -> Iterator[Stream]:
