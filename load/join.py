@@ -8,7 +8,8 @@ The engine and its state run in this process, four partitions as a worker has th
 * ``throughput_ratio``: predictions, and as many outcomes of the predictions shortly before, taken in by the partitions
   where so many wait, over the rate of partitions where only some ten thousand do. Both get the same records by turns,
   in rounds; the ratio is that of the medians. ``throughput_ratio_cold`` is the same with outcomes of old predictions on
-  the one side. ``by_pending`` has both for each size on the way.
+  the one side. ``by_pending`` has both for each size on the way. ``throughput_ratio_reopened`` is that of the largest
+  after its partitions were closed and opened again, as by a worker that was started anew.
 * ``expiry_ratio``: predictions alone where for each that comes one passes its horizon and one is forgotten, over the
   rate of predictions alone where none does. In partitions of their own, with ``expiry_pending`` that wait.
 * ``rss_mib``: the most that was resident at any time (``VmHWM``), of this whole process: both sets of partitions, the
@@ -79,7 +80,7 @@ class _Trial:
     def __init__(self, folder: Path, pending: int, joins: int, rounds: int, seed: int) -> None:
         self._folder, self._pending, self._joins, self._rounds = folder, pending, joins, rounds
         self._events, self._draw = Events(seed), np.random.default_rng(seed)
-        self._measured = len(LEVELS) * 2 * rounds * SLICE  # predictions that come for being measured
+        self._measured = (len(LEVELS) * 2 + 1) * rounds * SLICE  # predictions that come for being measured
         self._next = 0  # the number of the next prediction
         self._filled: list[range] = []  # the numbers that nothing but a drawn outcome labels
 
@@ -92,9 +93,13 @@ class _Trial:
                 fill_s += self._fill(full, max(WARM, int(self._pending * share)) - full.pending)
                 by_pending.append(self._at(full, len(by_pending)))
             disk = full.disk_bytes
+            full.open_again()
+            with self._few() as few:
+                reopened = _ratio(self._by_turns(full, few, SLICE, self._recent))
         last = by_pending[-1]
         return {
             **last,
+            "throughput_ratio_reopened": reopened,
             "by_pending": by_pending,
             "fill_s": round(fill_s, 1),
             "disk_mib": round(disk / MIB),
@@ -127,12 +132,13 @@ class _Trial:
         figures["joins_per_s"] = round(joined.applied / joined.seconds)
         cold = self._drawn(2 * level + 1)
         size = min(SLICE, len(cold) // self._rounds)
-        with self._partitions("few", self._next + self._measured) as few:
-            fill(few, self._events, self._next - WARM, self._next)  # what is recent is recent on both sides
+        with self._few() as few:
             recent = self._by_turns(full, few, SLICE, self._recent)
             old = self._by_turns(full, few, size, lambda first, end: self._old_and_recent(first, end, cold))
         if full.early:
             raise JoinFailedError(f"{full.early} outcomes did not meet their prediction")
+        if full.open_incidents:  # their upkeep would be measured, and on the one side alone
+            raise JoinFailedError(f"{full.open_incidents} incidents are open where nothing drifts")
         figures |= {
             "throughput_ratio": _ratio(recent),
             "throughput_ratio_cold": _ratio(old),
@@ -193,6 +199,13 @@ class _Trial:
             mixed += self._events.predictions(range(start, stop))
             mixed += self._events.outcomes(old[start - first : stop - first], stop - 1)
         return [mixed, recent]
+
+    @contextmanager
+    def _few(self) -> Iterator[Partitions]:
+        """Where hardly any wait. What is recent elsewhere is recent here."""
+        with self._partitions("few", self._next + self._measured) as few:
+            fill(few, self._events, self._next - WARM, self._next)
+            yield few
 
     @contextmanager
     def _partitions(self, name: str, numbers: int) -> Iterator[Partitions]:

@@ -32,6 +32,7 @@ BATCH_RECORDS = WorkerSettings().batch_records_max
 COMMIT_S = duration_ms(StateSettings().commit_interval) / 1000
 CHUNK = 20_000  # records made at once: some ten megabytes
 SHAPES = 4_096  # different feature values; making new ones for every prediction would take longer than all the rest
+LABELS = 97  # a prime: whichever share of the numbers is drawn, as many of them are positive
 Numbers = NDArray[np.uint64]
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB), np.uint64(0x9E3779B97F4A7C15))
 
@@ -85,7 +86,7 @@ class Events:
                 number,
                 now,
                 b'{"type":"outcome","v":1,"id":"%s","model":"m%d","ts":%d,"label":%d}'
-                % (key, number % MODELS, time_of(now), number % 10 < 10 * POSITIVE_SHARE),
+                % (key, number % MODELS, time_of(now), number % LABELS < LABELS * POSITIVE_SHARE),
             )
             for number, key in zip(numbers, self._ids(numbers), strict=True)
         ]
@@ -128,14 +129,23 @@ class Partitions:
         most = 1 << 40  # the limits are not what is measured
         model = ModelConfig(label_horizon=f"{horizon_ms}ms", pending_max=most)
         self._config = MonitorConfig(defaults=model, pending_max=most)
+        self._open(create=True)
+
+    def _open(self, *, create: bool) -> None:
         cache = shared_cache()
-        self._rocks = [Rocks(folder / str(number), cache, create=True) for number in range(PARTITIONS)]
+        self._rocks = [Rocks(self.folder / str(number), cache, create=create) for number in range(PARTITIONS)]
+        if create:
+            for number, rocks in enumerate(self._rocks):
+                new_state(rocks, belongs("load", TOPICS, number))
         self._states = [self._state(number) for number in range(PARTITIONS)]
 
+    def open_again(self) -> None:
+        """As a worker does that was started again."""
+        self.close()
+        self._open(create=False)
+
     def _state(self, number: int) -> DurableState:
-        whose = belongs("load", TOPICS, number)
-        new_state(self._rocks[number], whose)
-        state = DurableState(self._rocks[number], whose, self._engine)
+        state = DurableState(self._rocks[number], belongs("load", TOPICS, number), self._engine)
         state.read_back_done({})
         return state
 
@@ -149,6 +159,10 @@ class Partitions:
     @property
     def early(self) -> int:
         return self._stat("early")
+
+    @property
+    def open_incidents(self) -> int:
+        return self._stat("open_incidents")
 
     def _stat(self, name: str) -> int:
         return sum(state.engine.stats._asdict()[name] for state in self._states)

@@ -57,7 +57,10 @@ class Rocks:
         self.folder = folder
         self._write_options = _write_options()
         try:
-            self._db = Rdict(str(folder), _options(cache, create=create))
+            options = _options(cache, create=create)
+            # Without the second mention an existing one is opened with the options that lie in its folder, and filters
+            # and the cache cannot be written down there.
+            self._db = Rdict(str(folder), options, column_families={"default": options})
         except Exception as error:  # rocksdict knows no other class
             raise self._explained(error) from error
 

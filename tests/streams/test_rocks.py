@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from streams.errors import CorruptStateError, StateDiskError
-from streams.rocks import Rocks, shared_cache
+from streams.rocks import BLOCK_CACHE_BYTES, Rocks, shared_cache
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 WRITER = """
 import sys
 from pathlib import Path
-from streams.rocks import Rocks, shared_cache
+from streams.rocks import BLOCK_CACHE_BYTES, Rocks, shared_cache
 rocks = Rocks(Path(sys.argv[1]), shared_cache(), create=True)
 for number in range(int(sys.argv[2])):
     rocks.write([(b"k%02d" % key, b"%d" % number) for key in range(100)], [])
@@ -204,3 +204,21 @@ def test_memory_does_not_grow_with_what_is_kept(tmp_path: Path):
     assert sizes["memtables"] < 16 << 20
     assert sizes["files"] > 8 << 20
     rocks.close()
+
+
+def test_one_that_is_opened_again_has_the_options_that_a_new_one_has(tmp_path: Path):
+    """What RocksDB keeps of them in the folder knows neither of filters nor of a cache that is shared."""
+    folder = tmp_path / "db"
+    Rocks(folder, shared_cache(), create=True).close()
+    made = _table_options(folder)
+    assert "filter_policy=bloomfilter" in made
+    again = Rocks(folder, shared_cache())
+    assert _table_options(folder) == made
+    assert again._db.property_int_value("rocksdb.block-cache-capacity") == BLOCK_CACHE_BYTES
+    again.close()
+
+
+def _table_options(folder: Path) -> str:
+    """As RocksDB has written down what it was opened with last."""
+    newest = max(folder.glob("OPTIONS-*"), key=lambda path: path.name)
+    return newest.read_text().partition("[TableOptions")[2]
