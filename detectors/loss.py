@@ -92,6 +92,8 @@ def _positive(pairs: list[Pair]) -> Label:
 
 def same_class(one: Label, other: Label) -> bool:
     """Whether a label confirms a prediction: true and 1 are the same answer, "1" and 1 too."""
+    if type(one) is float and type(other) is float:  # as nearly always; no name is made of them then
+        return one == other
     if isinstance(one, bool) is not isinstance(other, bool) and not isinstance(one, str) and not isinstance(other, str):
         return float(one) == float(other)
     return class_name(one) == class_name(other)
@@ -122,10 +124,9 @@ def _log_loss(rule: LossRule, pair: Pair) -> float:
 
 
 def _chance_of_truth(rule: LossRule, pair: Pair) -> float | None:
-    truth = class_name(pair.label)
     scores = pair.entry.scores
     if scores:
-        return scores.get(truth, 0.0)
+        return scores.get(class_name(pair.label), 0.0)
     if pair.entry.score is None or rule.positive is None or rule.task != "binary":
         return None
     return pair.entry.score if same_class(pair.label, rule.positive) else 1.0 - pair.entry.score
