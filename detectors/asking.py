@@ -1,7 +1,7 @@
 """A monitor of a whole version asks for retrains, and says why where it does not."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -13,7 +13,7 @@ from detectors.explaining import Explainer
 from detectors.lifecycle import Alarm
 from detectors.moment import Moment
 from detectors.reports import Reports
-from detectors.retrain import Asked, DataWindow, Known, Policy, began_at, request, why_held
+from detectors.retrain import Asked, DataWindow, Known, Policy, asking, began_at, request, why_held
 from schemas.events import ChangePoint, ExpectedGain, LabelCounts, Position
 
 
@@ -37,6 +37,10 @@ class Here(NamedTuple):
 class Asker:
     def __init__(self, retraining: Retraining, explainer: Explainer, reports: Reports) -> None:
         self._retraining, self._explainer, self._reports = retraining, explainer, reports
+
+    def asking(self, alarms: Iterable[Alarm], now: int) -> list[Alarm]:
+        """Those of them that ask for a retrain by now."""
+        return asking(self._retraining.policy, alarms, now)
 
     def ask(self, here: Here, alarms: Sequence[Alarm]) -> Iterator[Decided]:
         policy, asked, now = self._retraining.policy, self._retraining.asked, here.moment.now

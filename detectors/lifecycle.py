@@ -296,6 +296,11 @@ class Lifecycle:
         another = 0.0 if group.rate or column.kind in ONE_SIDED else abs(recent.of(spread=not alarm.spread))
         return recent if another < floor else None
 
+    def restless_of(self, group: Group) -> list[int]:
+        """The columns of a group that are not quiet."""
+        alarms, suspects = self.alarms, self.suspects
+        return [i for i, column in enumerate(group.columns) if column.signal in alarms or column.signal in suspects]
+
     def changed(self, group: Group, row: int) -> Iterator[int]:
         """The columns of a group whose suspicion or alarm is at most so many rows from this one as end an alarm."""
         for index, column in enumerate(group.columns):
@@ -314,13 +319,22 @@ class Lifecycle:
         fresh = blocks_since(min(rows, default=group.baseline.rows), group.baseline.rows - 1)
         return max(0, min(fresh, HISTORY))
 
-    def certain(self, groups: Sequence[Group], row: int) -> int:
-        """For so many rows from this one on, nothing that a watch has found can be over: it need not look again."""
-        signals = {column.signal for group in groups if group.watched for column in group.columns}
-        began = [suspect.row for signal, suspect in self.suspects.items() if signal in signals]
-        began += [alarm.opened_row for signal, alarm in self.alarms.items() if signal in signals]
-        rows = min(began, default=row) + RECOVERED_ROWS - row
-        return rows if rows > 0 else BLOCK - row % BLOCK
+    def certain(self, groups: Sequence[Group], row: int) -> tuple[int, list[Group]]:
+        """For so many rows from this one on, nothing that a watch has found can be over: it need not look again.
+
+        But for what was found in the groups that are told with it: there it can at the end of each block.
+        """
+        certain, due = RECOVERED_ROWS, list[Group]()
+        for group in groups:
+            for signal in [group.columns[index].signal for index in self.restless_of(group)] if group.watched else ():
+                suspect, alarm = self.suspects.get(signal), self.alarms.get(signal)
+                began = min(suspect.row if suspect else row, alarm.opened_row if alarm else row)
+                left = began + RECOVERED_ROWS - row
+                if left > 0:
+                    certain = min(certain, left)
+                elif group not in due:
+                    due.append(group)
+        return certain, due
 
     def state(self) -> LifecycleState:
         return LifecycleState(self.alarms, self.suspects, self.past)

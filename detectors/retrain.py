@@ -97,19 +97,24 @@ class Known(NamedTuple):
     predicted_since: Callable[[int], int]  # how many predictions there were since a time
 
 
+def asking(policy: Policy, alarms: Iterable[Alarm], now: int) -> list[Alarm]:
+    """Those that justify a retrain at this moment. An alarm asks once."""
+    return [alarm for alarm in alarms if not alarm.retrained and _asks(policy, alarm, now)]
+
+
 def request(policy: Policy, alarms: Iterable[Alarm], now: int, known: Known, asked: Asked) -> Request | None:
-    """The retrain that the open alarms justify at this moment, and what holds it back. An alarm asks once."""
-    asking = [alarm for alarm in alarms if not alarm.retrained and _asks(policy, alarm, now)]
-    if not asking:
+    """The retrain that the open alarms justify at this moment, and what holds it back."""
+    those = asking(policy, alarms, now)
+    if not those:
         return None
-    harm = [alarm for alarm in asking if alarm.kind is Kind.CONCEPT_DRIFT]
+    harm = [alarm for alarm in those if alarm.kind is Kind.CONCEPT_DRIFT]
     reason = RetrainReason.LASTING_DRIFT
     if harm:
         reason = RetrainReason.NOT_CURED if all(alarm.uncured for alarm in harm) else RetrainReason.CONCEPT_DRIFT
-    causes = harm or asking
+    causes = harm or those
     labels = known.joined - min(alarm.opened_joined for alarm in causes)
     held = _closed(policy, reason, now, asked) or _unfit(policy, causes, labels, now, known)
-    return Request(reason, asking, causes, labels, held)
+    return Request(reason, those, causes, labels, held)
 
 
 def _asks(policy: Policy, alarm: Alarm, now: int) -> bool:

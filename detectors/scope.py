@@ -178,8 +178,11 @@ class Scope(Late):
 
     def _full(self, at: Happening, muted: Callable[[str, int], bool], pending: Level) -> Iterator[Said]:
         """A block is, while something is open or suspected."""
-        yield from self._block(at, muted)
-        yield from self._retrain(Moment.of(at.item), pending.at(at.at))
+        restless = self._lifecycle.restless_of(at.group)
+        if restless:
+            yield from self._block(at, restless, muted)
+        if self._asking(at.now):
+            yield from self._retrain(Moment.of(at.item), pending.at(at.at))
 
     def _run_rows(self, *, alone: bool = False) -> Iterator[Happening]:
         parts = self.collected.hand_out(self._watched.rows.rows)
@@ -210,10 +213,11 @@ class Scope(Late):
         elif disposition in (Disposition.SUSPECTED, Disposition.MUTED):
             self._lifecycle.suspect(column, found, at.row, evidence)
 
-    def _block(self, at: Happening, muted: Callable[[str, int], bool]) -> Iterator[Said]:
+    def _block(self, at: Happening, restless: Sequence[int], muted: Callable[[str, int], bool]) -> Iterator[Said]:
         """What the recent rows say about what is open and what is suspected."""
         lifecycle, group, moment = self._lifecycle, at.group, Moment.of(at.item)
-        for index, column in enumerate(group.columns):
+        for index in restless:
+            column = group.columns[index]
             if column.signal in lifecycle.alarms:
                 over = lifecycle.recovered(column, group, index, at.row)
                 if over is not None:
@@ -306,10 +310,14 @@ class Scope(Late):
     def losses_known(self, about: About) -> Known | None:
         return known_of(self.explainer, about)
 
-    def _retrain(self, moment: Moment, pending: int) -> Iterator[Decided]:
+    def _asking(self, now: int) -> Sequence[Alarm]:
+        """The alarms that ask for a retrain."""
         if self.key.segment is not None or self.key.challenger:
-            return
-        alarms = [alarm for alarm in self._around.asking(self.number) if not alarm.retrained]
+            return ()
+        return self._asker.asking(self._around.asking(self.number), now)
+
+    def _retrain(self, moment: Moment, pending: int) -> Iterator[Decided]:
+        alarms = self._asking(moment.now)
         if not alarms:
             return
         joined, delay_ms = self.labels.joined_at(moment.at), self.labels.median_delay_at(moment.at)

@@ -15,7 +15,7 @@ from detectors import together
 from detectors.arrival import ARRIVAL, SLOW, arrived, slow
 from detectors.banks.contract import Matrix
 from detectors.banks.packed import pack, unpack
-from detectors.baseline import BLOCK
+from detectors.baseline import BLOCK, Row
 from detectors.budget import ARRIVAL_COLUMNS, LOSS_COLUMNS, Family, allowance
 from detectors.causes import Rise
 from detectors.cells import Cell
@@ -300,23 +300,39 @@ class Watched:
         row, end = runs[0].start, runs[0].start + len(runs[0].matrix)
         clock = rows.times().astype(np.float64)
         while row < end:
-            certain = RECOVERED_ROWS
+            certain, due = RECOVERED_ROWS, list[Group]()
             if self._lifecycle.restless:
-                certain = self._lifecycle.certain([*(run.group for run in runs), self._joint], first + row)
+                certain, due = self._lifecycle.certain([*(run.group for run in runs), self._joint], first + row)
             if timeline is self.rows:
                 certain = min(certain, self._begin_together(first + row), self._begin_latency(runs[-1], row))
-            piece = slice(row, min(end, row + certain))
-            detected: list[Detected] = []
-            for run in runs:
-                matrix = run.matrix[piece.start - run.start : piece.stop - run.start, : len(run.group.columns)]
-                detected.append(Detected(run.group, *run.group.update(matrix, first + row, clock[piece])))
-                standardised = run.group.last_standardised()
-                if run.group is self._inputs.values:
-                    distances = self._distances(standardised)
-                    detected.append(Detected(self._joint, *self._joint.update(distances, first + row, clock[piece])))
-            made = Piece(detected, rows, first, row, timeline)
-            yield from made.but_for_quiet(lambda: self._lifecycle.restless) if alone else made.happenings()
-            row = piece.stop
+            stop = min(end, row + certain)
+            ahead = [
+                [] if self._is_one(run.group, due) else self._detect(run, slice(row, stop), first, clock)
+                for run in runs
+            ]
+            while row < stop:
+                piece = slice(row, min(stop, row + BLOCK - (first + row) % BLOCK) if due else stop)
+                detected: list[Detected] = []
+                for run, known in zip(runs, ahead, strict=True):
+                    parts = [one.part(piece) for one in known] if due else known
+                    detected += parts or self._detect(run, piece, first, clock)
+                made = Piece(detected, rows, first, timeline)
+                yield from made.but_for_quiet(lambda: self._lifecycle.restless) if alone else made.happenings()
+                row = piece.stop
+
+    def _is_one(self, group: Group, groups: Sequence[Group]) -> bool:
+        """Whether a group is one of these. What features do together is detected with what each of them does."""
+        return group in groups or (group is self._inputs.values and self._joint in groups)
+
+    def _detect(self, run: Run, piece: slice, first: int, clock: Row) -> list[Detected]:
+        group, row, times = run.group, first + piece.start, clock[piece]
+        matrix = run.matrix[piece.start - run.start : piece.stop - run.start, : len(group.columns)]
+        detected = [Detected.all_of(group, piece.start, *group.update(matrix, row, times))]
+        standardised = group.last_standardised()
+        if group is self._inputs.values:
+            distances = self._distances(standardised)
+            detected.append(Detected.all_of(self._joint, piece.start, *self._joint.update(distances, row, times)))
+        return detected
 
     def _begin_together(self, row: int) -> int:
         """From the row on at which the numbers are standardised for sure. Says for how many rows that holds."""

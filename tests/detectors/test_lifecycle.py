@@ -275,12 +275,13 @@ def test_where_things_had_got_better_a_rise_is_measured_from_there() -> None:
 
 def test_what_may_be_over_is_known_a_thousand_rows_ahead() -> None:
     held = group(AGE, detectors=(WATCH,))
-    assert Lifecycle().certain([held], 77) == RECOVERED_ROWS
-    lifecycle = opened(AGE, row=100)
-    assert lifecycle.certain([held], 200) == RECOVERED_ROWS - 100
-    assert lifecycle.certain([held], 100 + RECOVERED_ROWS) == BLOCK - 4  # then at the end of each block
-    assert lifecycle.certain([group(LOSS, rate=True, detectors=(WATCH,))], 5_000) == RECOVERED_ROWS
-    assert lifecycle.certain([group(AGE)], 5_000) == RECOVERED_ROWS  # no watch there that would see anything anew
+    assert Lifecycle().certain([held], 77) == (RECOVERED_ROWS, [])
+    lifecycle, other = opened(AGE, row=100), group(LOSS, rate=True, detectors=(WATCH,))
+    assert lifecycle.certain([held], 200) == (RECOVERED_ROWS - 100, [])
+    assert lifecycle.certain([other, held], 100 + RECOVERED_ROWS) == (RECOVERED_ROWS, [held])
+    lifecycle.suspect(LOSS, found(0.07, WATCH), 400, evidence(0.07))
+    assert lifecycle.certain([other, held], 100 + RECOVERED_ROWS) == (300, [held])
+    assert lifecycle.certain([group(AGE)], 5_000) == (RECOVERED_ROWS, [])  # no watch there that would see anything anew
 
 
 def test_an_incident_on_a_column_that_fell_silent_stays_open() -> None:
