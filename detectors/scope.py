@@ -174,15 +174,7 @@ class Scope(Late):
         if happening.found is not None:
             return self._found(happening, happening.found, muted, pending.at(happening.at))
         happening.group.remember(happening.blocks, range(happening.block, happening.block + 1))
-        return self._full(happening, muted, pending) if self._lifecycle.restless else ()
-
-    def _full(self, at: Happening, muted: Callable[[str, int], bool], pending: Level) -> Iterator[Said]:
-        """A block is, while something is open or suspected."""
-        restless = self._lifecycle.restless_of(at.group)
-        if restless:
-            yield from self._block(at, restless, muted)
-        if self._asking(at.now):
-            yield from self._retrain(Moment.of(at.item), pending.at(at.at))
+        return self._block(happening, muted, pending) if self._lifecycle.restless else ()
 
     def _run_rows(self, *, alone: bool = False) -> Iterator[Happening]:
         parts = self.collected.hand_out(self._watched.rows.rows)
@@ -213,11 +205,11 @@ class Scope(Late):
         elif disposition in (Disposition.SUSPECTED, Disposition.MUTED):
             self._lifecycle.suspect(column, found, at.row, evidence)
 
-    def _block(self, at: Happening, restless: Sequence[int], muted: Callable[[str, int], bool]) -> Iterator[Said]:
-        """What the recent rows say about what is open and what is suspected."""
-        lifecycle, group, moment = self._lifecycle, at.group, Moment.of(at.item)
-        for index in restless:
-            column = group.columns[index]
+    def _block(self, at: Happening, muted: Callable[[str, int], bool], pending: Level) -> Iterator[Said]:
+        """What a block says while something is open or suspected."""
+        lifecycle, group = self._lifecycle, at.group
+        for index in lifecycle.restless_of(group):
+            column, moment = group.columns[index], Moment.of(at.item)
             if column.signal in lifecycle.alarms:
                 over = lifecycle.recovered(column, group, index, at.row)
                 if over is not None:
@@ -236,6 +228,8 @@ class Scope(Late):
                     if name is not None:
                         evidence = named(group, index, evidence, name)
                     yield self._open(at, moment, index, suspect, recent.of(spread=suspect.spread), evidence, name)
+        if self._asking(at.now):
+            yield from self._retrain(Moment.of(at.item), pending.at(at.at))
 
     def _explained(self, at: Happening, moment: Moment, index: int) -> Iterator[Said]:
         """What an alarm looks like and where it comes from shows in the rows after it, and is told then."""
