@@ -13,7 +13,6 @@ import numpy as np
 
 from detectors import together
 from detectors.arrival import ARRIVAL, SLOW, arrived, slow
-from detectors.banks.contract import Matrix
 from detectors.banks.packed import pack, unpack
 from detectors.baseline import BLOCK, Row
 from detectors.budget import ARRIVAL_COLUMNS, LOSS_COLUMNS, Family, allowance
@@ -303,13 +302,11 @@ class Watched:
             certain, due = RECOVERED_ROWS, list[Group]()
             if self._lifecycle.restless:
                 certain, due = self._lifecycle.certain([*(run.group for run in runs), self._joint], first + row)
+                due += [self._inputs.values] if self._joint in due else []  # they are run together
             if timeline is self.rows:
                 certain = min(certain, self._begin_together(first + row), self._begin_latency(runs[-1], row))
             stop = min(end, row + certain)
-            ahead = [
-                [] if self._is_one(run.group, due) else self._detect(run, slice(row, stop), first, clock)
-                for run in runs
-            ]
+            ahead = [[] if run.group in due else self._detect(run, slice(row, stop), first, clock) for run in runs]
             while row < stop:
                 piece = slice(row, min(stop, row + BLOCK - (first + row) % BLOCK) if due else stop)
                 detected: list[Detected] = []
@@ -320,17 +317,16 @@ class Watched:
                 yield from made.but_for_quiet(lambda: self._lifecycle.restless) if alone else made.happenings()
                 row = piece.stop
 
-    def _is_one(self, group: Group, groups: Sequence[Group]) -> bool:
-        """Whether a group is one of these. What features do together is detected with what each of them does."""
-        return group in groups or (group is self._inputs.values and self._joint in groups)
-
     def _detect(self, run: Run, piece: slice, first: int, clock: Row) -> list[Detected]:
         group, row, times = run.group, first + piece.start, clock[piece]
         matrix = run.matrix[piece.start - run.start : piece.stop - run.start, : len(group.columns)]
         detected = [Detected.all_of(group, piece.start, *group.update(matrix, row, times))]
         standardised = group.last_standardised()
-        if group is self._inputs.values:
-            distances = self._distances(standardised)
+        if group is self._inputs.values:  # no column before there are features to look at together
+            width = self._together.width
+            distances = np.empty((len(standardised), 0))
+            if width:
+                distances = self._together.distances(standardised[:, self._features[:width]])
             detected.append(Detected.all_of(self._joint, piece.start, *self._joint.update(distances, row, times)))
         return detected
 
@@ -349,12 +345,6 @@ class Watched:
         """Which columns of values are of features, not of the prediction or its score."""
         columns = self._inputs.values.columns
         return [index for index, column in enumerate(columns) if column.kind is Kind.FEATURE_DRIFT]
-
-    def _distances(self, standardised: Matrix) -> Matrix:
-        """For the joint group: no column before there are features to look at together."""
-        if not self._together.width:
-            return np.empty((len(standardised), 0))
-        return self._together.distances(standardised[:, self._features[: self._together.width]])
 
     def _begin_latency(self, run: Run, row: int) -> int:
         """From the first row on that says how long it took. Says for how many rows it stays as it is."""
