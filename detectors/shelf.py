@@ -151,12 +151,12 @@ class Shelf:
         self._older: dict[str, Entry | int] = {}  # held since before the last rotation, and not asked for since
         self._changed: dict[str, None] = {}
         self._blocks = Blocks()  # what is at hand of predictions that came as columns
-        self._unasked = Unasked()  # ids of such that are not held yet
+        self._unasked, self._older_unasked = Unasked(), Unasked()  # ids of such that are in neither dictionary yet
         self._unwritten: list[Block] = []
 
     @property
     def held(self) -> int:
-        return len(self._held)
+        return len(self._held) + len(self._unasked)
 
     def want(self, name: str, wanted: "Wanted") -> None:
         """Adds the id to those to be fetched, unless it is at hand, or known to be gone."""
@@ -191,8 +191,9 @@ class Shelf:
         return entry  # type: ignore[return-value]
 
     def _hold_unasked(self) -> None:
-        if self._unasked:
-            self._held.update(self._unasked.taken())
+        for ids, held in ((self._unasked, self._held), (self._older_unasked, self._older)):
+            if ids:
+                held.update(ids.taken())
 
     def new_to(self, names: Sequence[str]) -> int:
         """How many of these from the first on are certain to be neither here nor twice among them: put so many."""
@@ -233,10 +234,11 @@ class Shelf:
             self._change(name)
 
     def write(self, puts: list[tuple[bytes, bytes]], deletes: list[bytes]) -> None:
-        self._hold_unasked()
+        self._unasked.forget_hashes()  # whoever asks whether an id is new has fetched what is written
         if sum(block.end - block.row for block in self._unwritten) >= TOGETHER_MIN:
             puts += records(self._prefix, self._unwritten, self._changed)
-        else:
+        elif self._unwritten:
+            self._hold_unasked()
             self._changed.update((name, None) for block in self._unwritten for name in block.names)
         self._unwritten = []
         for name, key in zip(self._changed, self.keys(self._changed), strict=True):
@@ -249,7 +251,7 @@ class Shelf:
 
     def rotate(self) -> None:
         """Lets go of what was not asked for since the last time; nothing is changed and unwritten now."""
-        self._older, self._held = self._held, {}
+        self._older, self._held, self._older_unasked, self._unasked = self._held, {}, self._unasked, Unasked()
         self._blocks.rotate()
 
 
@@ -277,8 +279,7 @@ class Line:
 
     def __init__(self, room: Room, number: int, ends: int = 0, forgotten: int = 0) -> None:
         self._room = room
-        self._chunk_prefix = b"L" + number.to_bytes(4, "big")
-        self._marks_prefix = b"B" + number.to_bytes(4, "big")
+        self._chunk_prefix, self._marks_prefix = (kind + number.to_bytes(4, "big") for kind in (b"L", b"B"))
         self.end = ends  # the place of the next one
         self._forgotten = forgotten  # places before this one are not asked for again
         self._chunks: dict[int, Chunk] = {}
@@ -390,8 +391,7 @@ def _numbered(prefix: bytes, number: int) -> bytes:
 
 
 def _packed(chunk: Chunk) -> bytes:
-    times, names = chunk
-    first = times[0]
+    (times, names), first = chunk, chunk[0][0]
     return _PACK((first, [time - first for time in times], names))
 
 

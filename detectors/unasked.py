@@ -19,15 +19,15 @@ _ROOM_MIN = 1_024  # hashes; there is always room for twice as many as there are
 class Unasked:
     """Runs of rows, each with the place of its first."""
 
-    __slots__ = ("_entered", "_runs", "_table")
+    __slots__ = ("_entered", "_many", "_runs", "_table")
 
     def __init__(self) -> None:
         self._runs: list[tuple[Sequence[str], int]] = []
         self._table: Hashes = np.zeros(0, dtype=np.int64)  # 0 where there is none
-        self._entered = 0
+        self._entered = self._many = 0
 
-    def __bool__(self) -> bool:
-        return bool(self._entered)
+    def __len__(self) -> int:
+        return self._many
 
     def enter(self, names: Sequence[str]) -> int:
         """How many of these from the first on are certain to be new: so many are to be put."""
@@ -40,11 +40,16 @@ class Unasked:
 
     def put(self, names: Sequence[str], place: int) -> None:
         self._runs.append((names, place))
+        self._many += len(names)
+
+    def forget_hashes(self) -> None:
+        """It is known elsewhere that these are not new."""
+        self._table, self._entered = np.zeros(0, dtype=np.int64), 0
 
     def taken(self) -> Iterator[tuple[str, int]]:
         """All of them with their places: they are asked for."""
-        runs, self._runs, self._entered = self._runs, [], 0
-        self._table = np.zeros(0, dtype=np.int64)
+        runs, self._runs, self._many = self._runs, [], 0
+        self.forget_hashes()
         for names, place in runs:
             yield from zip(names, range(place, place + len(names)), strict=True)
 

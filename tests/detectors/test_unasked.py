@@ -36,6 +36,17 @@ def test_what_was_taken_is_new_again() -> None:
     assert unasked.enter(["a"]) == 1
 
 
+def test_whose_hash_is_forgotten_is_still_there_for_whoever_asks_for_it() -> None:
+    unasked = Unasked()
+    unasked.enter(["a", "b"])
+    unasked.put(["a", "b"], 0)
+    unasked.forget_hashes()
+    assert (len(unasked), unasked.enter(["a", "c"])) == (2, 2)
+    unasked.put(["c"], 2)
+    assert dict(unasked.taken()) == {"a": 0, "b": 1, "c": 2}
+    assert not unasked
+
+
 def test_many_ids_are_held_in_room_for_twice_as_many() -> None:
     unasked = Unasked()
     for first in range(0, 50_000, 777):
