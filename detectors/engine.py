@@ -15,14 +15,16 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from detectors import shelf
+from detectors import shelf, writing
+from detectors.ahead import Reader
 from detectors.audit import AuditLog
 from detectors.banks import registry
 from detectors.banks.contract import StateError, StateVersionError
 from detectors.baseline import Baseline
+from detectors.batch import Batch, applied, decided_by
 from detectors.config import MonitorConfig
 from detectors.counts import Applied, Counts
-from detectors.effects import Decided, effect_of
+from detectors.effects import Decided
 from detectors.join import Join
 from detectors.kept import Changes, Kept
 from detectors.learning import Recordings
@@ -69,19 +71,6 @@ class EngineState(msgspec.Struct, array_like=True):
     ticked: int = TS_MIN  # the time of the newest tick: no record is older
 
 
-class _Batch:
-    """What is being made of some records."""
-
-    __slots__ = ("counts", "decided", "gathered", "topic", "touched")
-
-    def __init__(self) -> None:
-        self.counts: dict[str, Counts] = {}
-        self.decided: list[Decided] = []
-        self.touched: dict[str, Monitor] = {}  # those that took in something
-        self.gathered: defaultdict[str, list[Item]] = defaultdict(list)  # by model, predictions still to be taken in
-        self.topic: str | None = None  # of all of these
-
-
 class Engine:
     """All models of one partition number.
 
@@ -106,6 +95,7 @@ class Engine:
         self._recordings = recordings or Recordings()
         self._inputs = topics.inputs
         self._decoder = Decoder(any_stream=any_stream)
+        self._reader = None if any_stream else Reader(self._decoder, topics.predictions)  # in files, lines have no key
         self._room = Room(kept)
         self._state = EngineState()
         self._monitors: dict[str, Monitor] = {}
@@ -119,11 +109,12 @@ class Engine:
         """Takes the next records of the merged order. Whatever is in them, it does not raise."""
         if isinstance(records, Stretch):
             return self._apply_rows(records)
-        batch = _Batch()
-        for start in range(0, len(records), BLOCK):
-            self._take(start, records[start : start + BLOCK], batch)
-        self._take_gathered(batch)
-        return _applied(batch.decided, batch.counts, batch.touched)
+        batch = Batch()
+        places = self._read_ahead(records, batch)
+        for start in range(0, len(places), BLOCK):
+            self._take(places[start : start + BLOCK], records, batch)
+        self._take_gathered(batch, len(records))
+        return applied(batch.decided, batch.counts, batch.touched)
 
     def _apply_rows(self, rows: Stretch) -> Applied:
         """Rows of a table, in order of time: as their records, but for the work."""
@@ -131,8 +122,8 @@ class Engine:
             return Applied([], {}, [])
         early, late = rows.stamps[0] < self._state.ticked, rows.stamps[-1] >= TS_END
         if early or late or self._room.pending + len(rows) > self._config.pending_max:
-            applied = self.apply(list(rows.records()))
-            return applied._replace(places=[int(rows.numbers[place]) for place in applied.places])
+            singly = self.apply(list(rows.records()))
+            return singly._replace(places=[int(rows.numbers[place]) for place in singly.places])
         count, decided, touched = Counts(consumed=len(rows)), list[Decided](), dict[str, Monitor]()
         for model, own in rows.by_model():
             monitor = self._touch(model, touched)
@@ -142,18 +133,36 @@ class Engine:
                 continue
             self._room.fetch({monitor.joins[0].shelf: own.ids})  # nearly all are new: it is not looked who is at hand
             count.add_fates(monitor.take_rows(own, decided))
-        return _applied(decided, {rows.topic: count}, touched)
+        return applied(decided, {rows.topic: count}, touched)
 
-    def _take(self, start: int, records: Sequence[RecordLike], batch: _Batch) -> None:
+    def _read_ahead(self, records: Sequence[RecordLike], batch: Batch) -> Sequence[int]:
+        """Reads what can be read as columns. Returns the places of the others."""
+        if self._reader is None or self._room.pending + len(records) > self._config.pending_max:
+            return range(len(records))
+        batch.ahead = self._reader.read(records, self._takes_columns)
+        if not batch.ahead:
+            return range(len(records))
+        self._room.fetch({self._monitors[model].joins[0].shelf: own.rows.ids for model, own in batch.ahead.items()})
+        left = np.ones(len(records), dtype=np.bool_)
+        for own in batch.ahead.values():
+            left[own.rows.numbers] = False
+            batch.counts.setdefault(own.rows.topic, Counts()).consumed += len(own.rows)
+        places: list[int] = np.flatnonzero(left).tolist()
+        return places
+
+    def _takes_columns(self, model: str) -> bool:
+        return model in self._monitors and self._monitors[model].takes_columns
+
+    def _take(self, places: Sequence[int], whole: Sequence[RecordLike], batch: Batch) -> None:
         """Predictions are gathered, and taken in before something else comes of their model."""
-        counts, decided, touched, gathered = batch.counts, batch.decided, batch.touched, batch.gathered
-        waiting = self._room.pending + sum(map(len, gathered.values()))
-        gathers = waiting + len(records) <= self._config.pending_max
+        counts, decided, touched = batch.counts, batch.decided, batch.touched
+        records = [whole[place] for place in places]
+        gathers = self._room.pending + batch.waiting + len(records) <= self._config.pending_max
         if not gathers:  # each may push out the oldest one, of any model
-            self._take_gathered(batch)
+            self._take_gathered(batch, places[0])
         topic: str | None = None  # none yet: a file may have any name, even an empty one
         count = Counts()
-        for index, (record, event) in enumerate(zip(records, self._decoded(records, counts), strict=True), start):
+        for index, record, event in zip(places, records, self._decoded(records, counts), strict=True):
             time = record.timestamp
             if not self._state.ticked <= time < TS_END:
                 time = min(max(time, self._state.ticked), TS_END - 1)  # a producer's clock may say anything
@@ -164,7 +173,7 @@ class Engine:
                 decided.append(self._refused(index, time, record, event, count))
                 continue
             if type(event) is Control:
-                self._take_gathered(batch)
+                self._take_gathered(batch, index)
                 self._heard((index, time, record, event), count, decided, touched)
                 continue
             model: str = event.model  # type: ignore[union-attr, assignment]
@@ -174,23 +183,25 @@ class Engine:
                 continue
             if gathers and type(event) is Prediction and event.role is _CHAMPION:
                 if topic != batch.topic:
-                    self._take_gathered(batch)
+                    self._take_gathered(batch, index)
                     batch.topic = topic
-                gathered[model].append((index, time, record, event))
+                batch.gather(model, (index, time, record, event), self._state.ticked)
                 continue
-            if model in gathered:
-                self._take_gathered_of(model, batch)
+            self._take_gathered_of(model, batch, index)
             count.add_ends(monitor.take((index, time, record, event), decided))
             if self._room.pending > self._config.pending_max:
                 self._evict_oldest()
 
-    def _take_gathered(self, batch: _Batch) -> None:
-        for model in list(batch.gathered):
-            self._take_gathered_of(model, batch)
+    def _take_gathered(self, batch: Batch, place: int) -> None:
+        """All that were gathered before this place."""
+        for model in batch.models:
+            self._take_gathered_of(model, batch, place)
 
-    def _take_gathered_of(self, model: str, batch: _Batch) -> None:
-        items = batch.gathered.pop(model)
-        batch.counts[items[0][2].topic].add_fates(self._monitors[model].take_predictions(items, batch.decided))
+    def _take_gathered_of(self, model: str, batch: Batch, place: int) -> None:
+        for some in batch.gathered_before(model, place, self._state.ticked):
+            monitor = batch.touched.get(model) or self._touch(model, batch.touched)
+            assert monitor is not None, "it has been there since they were gathered"
+            batch.counts[some.topic].add_fates(monitor.take_predictions(some, batch.decided))
 
     def _decoded(self, records: Sequence[RecordLike], counts: dict[str, Counts]) -> list[Input | Rejection]:
         """What the records say; what their models keep of their ids is at hand afterwards."""
@@ -226,7 +237,7 @@ class Engine:
         """What an operator, a deployment or the clock says. All but the clock's word has an entry in the audit log."""
         index, time, record, event = item
         if event.model is None:
-            decided.extend(_decided_by(touched))
+            decided.extend(decided_by(touched))
             decided.extend(self._to_all(item))
             count.applied += 1
             return
@@ -379,22 +390,10 @@ def warm_up() -> None:
     """Compiles every kernel, or loads it from the cache, so that the first event does not wait for it."""
     registry.warm_up()
     shelf.warm_up()
+    writing.warm_up()
     baseline = Baseline()
     baseline.learn(2)
     baseline.measure(np.zeros((1, 1)))
     together = Together(1)
     together.begin(1)
     together.distances(np.zeros((1, 1)))
-
-
-def _decided_by(touched: dict[str, Monitor]) -> list[Decided]:
-    """Each model gets its rows of the batch at once: that is what makes columns of them."""
-    decided = [event for monitor in touched.values() for event in monitor.decide()]
-    touched.clear()
-    return decided
-
-
-def _applied(decided: list[Decided], counts: dict[str, Counts], touched: dict[str, Monitor]) -> Applied:
-    decided.extend(_decided_by(touched))
-    decided.sort(key=lambda event: event.at)  # stable: what one record caused stays in the order it was decided
-    return Applied([effect_of(event) for event in decided], counts, [event.at for event in decided])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import chain, repeat
-from typing import Any
+from typing import Any, Protocol
 from zlib import crc32
 
 import numpy as np
@@ -15,6 +15,7 @@ from schemas.parsed import Parsed
 from schemas.records import RecordLike
 from schemas.times import TS_MIN
 
+MANY = 80  # predictions of a model at once: of fewer, making columns costs more than it saves
 FEW, SINGLY_MAX = 16, 64  # rows: to try for more than that costs what some of them cost one by one
 _NUMBER, _NUMBER_OR_NOTHING = {float}, {float, type(None)}
 
@@ -34,6 +35,44 @@ class Worth:
             self._singly -= 1
         else:
             self._singly = self._wait = min(SINGLY_MAX, 2 * self._wait + 1) if rows < FEW else 0
+
+
+class Some(Protocol):
+    """Predictions of the champion of one model, of one topic and partition, that are to be taken in together."""
+
+    topic: str
+
+    @property
+    def few(self) -> int:
+        """Fewer than that are taken in one by one."""
+
+    def __len__(self) -> int: ...
+    def items(self) -> Sequence[Item]: ...
+    def item(self, row: int) -> Item: ...
+    def stretch(self, since: int) -> Stretch:
+        """``since``: stream time before them, which does not go back."""
+
+
+class Gathered:
+    """Those that came one by one."""
+
+    few = MANY
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self._items = items
+        self.topic: str = items[0][2].topic
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def items(self) -> Sequence[Item]:
+        return self._items
+
+    def item(self, row: int) -> Item:
+        return self._items[row]
+
+    def stretch(self, since: int) -> Stretch:
+        return stretch_of(self._items, since)
 
 
 def fingerprint_of(record: RecordLike) -> int:

@@ -11,7 +11,7 @@ from detectors.config import ModelConfig
 from detectors.desk import Desk
 from detectors.effects import Decided
 from detectors.flow import Flow
-from detectors.gathered import Worth, fingerprint_of, stretch_of
+from detectors.gathered import Some, Worth, fingerprint_of
 from detectors.join import Fate, Join, JoinCounts, JoinState, Labelled, told_limits
 from detectors.late import Late
 from detectors.learning import Learned
@@ -32,8 +32,6 @@ from schemas.reasons import AuditResult
 from schemas.times import duration_ms
 
 _CHALLENGER, _APPLIED = Role.CHALLENGER, Fate.APPLIED  # a look into an enum costs more than most of what a record needs
-
-MANY = 80  # predictions of a model at once: of fewer, making columns costs more than it saves
 
 _CLOSINGS = {
     ControlAction.DEPLOY: Closing.DEPLOYED,
@@ -142,11 +140,15 @@ class Monitor:
             self._tell(self._checks.look(Moment.of(item)), decided)
         return fate
 
-    def take_predictions(self, items: Sequence[Item], decided: list[Decided]) -> Counter[Fate]:
-        """Takes in predictions of the champion, of one topic and partition: as columns where that is worth it."""
-        if len(items) < MANY or self._config.segments or self._checks.ready:
-            return Counter([self.take(item, decided) for item in items])
-        return self.take_rows(stretch_of(items, self._now), decided, items.__getitem__)
+    @property
+    def takes_columns(self) -> bool:
+        return not (self._config.segments or self._checks.ready)
+
+    def take_predictions(self, some: Some, decided: list[Decided]) -> Counter[Fate]:
+        """As columns where that is worth it."""
+        if len(some) < some.few or not self.takes_columns:
+            return Counter([self.take(item, decided) for item in some.items()])
+        return self.take_rows(some.stretch(self._now), decided, some.item)
 
     def take_rows(
         self, rows: Stretch, decided: list[Decided], item_of: Callable[[int], Item] | None = None

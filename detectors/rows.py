@@ -167,6 +167,10 @@ class Stretch:
         """What is kept of them."""
         return replace(self, features=FeatureRows({}, len(self)), latency_ms=None, cost=None, made=None, traces=None)
 
+    def at_times(self, stamps: Places) -> "Stretch":
+        """The same at other times; made when they were by their own word."""
+        return replace(self, stamps=stamps, made=self.sent())
+
     def of_models(self, is_one: Callable[[str], bool]) -> NDArray[np.bool_]:
         """Which rows are of such models. They are asked for in the order in which they are met."""
         wanted = np.zeros(len(self.models.words), dtype=np.bool_)

@@ -114,6 +114,14 @@ class Decoder:
             return self._decode_slowly(stream, record.key, value)
         return self._refusal(stream, record.key, event) or event
 
+    def plain(self, stream: Stream, record: RecordLike) -> Input | None:
+        """The event, where there is nothing to refuse and nothing to leave aside. Counts nothing."""
+        try:
+            event = _INPUT.decode(record.value or b"")
+        except Exception:  # as in ``decode``
+            return None
+        return None if self._refusal(stream, record.key, event) else event
+
     def _decode_slowly(self, stream: Stream, key: bytes | None, raw: bytes) -> Input | Rejection:
         fields = violations.parse(raw)
         if isinstance(fields, Rejection):

@@ -111,7 +111,7 @@ def find(cls: type[Input], fields: Mapping[str, Any]) -> Rejection | None:
 
 
 def _violations(cls: type[Input], fields: Mapping[str, Any]) -> Iterator[Rejection]:
-    for field in _FIELDS[cls]:
+    for field in FIELDS[cls]:
         if field.name in fields:
             if not _is_good_object(cls, field.name, fields[field.name]):
                 yield from _in_value(field.type, fields[field.name], field.name)
@@ -139,12 +139,12 @@ def _fields_of(cls: type[Input]) -> tuple[mi.Field, ...]:
     return info.fields
 
 
-_FIELDS: Mapping[type[Input], tuple[mi.Field, ...]] = {cls: _fields_of(cls) for cls in INPUTS}
+FIELDS: Mapping[type[Input], tuple[mi.Field, ...]] = {cls: _fields_of(cls) for cls in INPUTS}
 _TYPES: Mapping[type[Input], Mapping[str, Any]] = {
     cls: {field.name: field.type for field in msgspec.structs.fields(cls)} for cls in INPUTS
 }
 NAMES: Mapping[type[Input], frozenset[str]] = {
-    cls: frozenset(["type", *(field.name for field in fields)]) for cls, fields in _FIELDS.items()
+    cls: frozenset(["type", *(field.name for field in fields)]) for cls, fields in FIELDS.items()
 }
 
 # The kinds of JSON value that a type of ours is written as.
@@ -173,11 +173,11 @@ def _kind(value: object) -> str:
 
 
 def _in_value(info: mi.Type, value: Any, path: str) -> Iterator[Rejection]:
-    members = _members(info)
+    possible = members(info)
     kind = _kind(value)
-    fitting = [member for member in members if _WRITTEN_AS[type(member)] == kind]
+    fitting = [member for member in possible if _WRITTEN_AS[type(member)] == kind]
     if not fitting:
-        allowed = " or ".join(dict.fromkeys(_WRITTEN_AS[type(member)] for member in members))
+        allowed = " or ".join(dict.fromkeys(_WRITTEN_AS[type(member)] for member in possible))
         yield Rejection(DeadLetterReason.WRONG_TYPE, f"{path} is {kind}: {allowed} is allowed")
     elif value is _OVERFLOW:
         yield Rejection(DeadLetterReason.NOT_FINITE, f"{path} is beyond any double: send null for a missing number")
@@ -185,11 +185,12 @@ def _in_value(info: mi.Type, value: Any, path: str) -> Iterator[Rejection]:
         yield from _in_member(fitting[0], value, path)
 
 
-def _members(info: mi.Type) -> list[mi.Type]:
+def members(info: mi.Type) -> list[mi.Type]:
+    """The types of which it is one."""
     if isinstance(info, mi.Metadata):
-        return _members(info.type)
+        return members(info.type)
     if isinstance(info, mi.UnionType):
-        return [member for part in info.types for member in _members(part)]
+        return [member for part in info.types for member in members(part)]
     return [info]
 
 

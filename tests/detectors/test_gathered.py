@@ -12,9 +12,8 @@ import pytest
 from detectors.collected import Collected
 from detectors.config import ModelConfig, MonitorConfig
 from detectors.engine import BLOCK, Engine
-from detectors.gathered import FEW, Worth, joined, stretch_of
+from detectors.gathered import FEW, MANY, Worth, joined, stretch_of
 from detectors.moment import Item
-from detectors.monitor import MANY
 from detectors.rows import Items, Stretch
 from schemas.codec import Decoder
 from schemas.events import Prediction

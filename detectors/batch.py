@@ -1,0 +1,69 @@
+"""What is being made of the records of one batch."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from typing import Any
+
+from detectors.ahead import Ahead, Part
+from detectors.counts import Applied, Counts
+from detectors.effects import Decided, effect_of
+from detectors.gathered import Gathered, Some
+from detectors.moment import Item
+from detectors.monitor import Monitor
+
+
+class Batch:
+    """Predictions are gathered by model until something else comes of it. Some were read ahead of the others."""
+
+    __slots__ = ("_gathered", "ahead", "counts", "decided", "topic", "touched")
+
+    def __init__(self) -> None:
+        self.counts: dict[str, Counts] = {}
+        self.decided: list[Decided] = []
+        self.touched: dict[str, Monitor] = {}  # those that took in something
+        self.ahead: Mapping[str, Ahead] = {}
+        self.topic: str | None = None  # of all that are gathered one by one
+        self._gathered: defaultdict[str, list[Item | Part]] = defaultdict(list)  # still to be taken in
+
+    @property
+    def waiting(self) -> int:
+        """How many may still be taken in."""
+        gathered = sum(1 if type(one) is tuple else len(one) for some in self._gathered.values() for one in some)
+        return gathered + sum(ahead.left for ahead in self.ahead.values())
+
+    @property
+    def models(self) -> list[str]:
+        return list({**self._gathered, **self.ahead})
+
+    def gather(self, model: str, item: Item, ticked: int) -> None:
+        if model in self.ahead:
+            self._gather_ahead(model, item[0], ticked)
+        self._gathered[model].append(item)
+
+    def _gather_ahead(self, model: str, place: int, ticked: int) -> None:
+        part = self.ahead[model].before(place, ticked)
+        if part is not None:
+            self._gathered[model].append(part)
+
+    def gathered_before(self, model: str, place: int, ticked: int) -> Iterator[Some]:
+        """Those of a model that come before this place, in their order. ``ticked``: nothing is older."""
+        if model in self.ahead:
+            self._gather_ahead(model, place, ticked)
+        if model in self._gathered:
+            for kind, run in groupby(self._gathered.pop(model), key=type):
+                some: list[Any] = list(run)
+                yield from some if kind is Part else [Gathered(some)]
+
+
+def decided_by(touched: dict[str, Monitor]) -> list[Decided]:
+    """Each model gets its rows of the batch at once: that is what makes columns of them."""
+    decided = [event for monitor in touched.values() for event in monitor.decide()]
+    touched.clear()
+    return decided
+
+
+def applied(decided: list[Decided], counts: dict[str, Counts], touched: dict[str, Monitor]) -> Applied:
+    decided.extend(decided_by(touched))
+    decided.sort(key=lambda event: event.at)  # stable: what one record caused stays in the order it was decided
+    return Applied([effect_of(event) for event in decided], counts, [event.at for event in decided])
