@@ -11,7 +11,7 @@ from zlib import crc32
 import numpy as np
 
 from detectors.columns import Places, WordCells
-from detectors.gathered import MANY, Worth
+from detectors.gathered import Worth
 from detectors.moment import Item
 from detectors.rows import Stretch
 from detectors.writing import Read, Writing
@@ -21,7 +21,8 @@ from schemas.records import RecordLike
 from schemas.times import TS_END
 from schemas.topics import VALUE_BYTES_MAX, Stream
 
-FEW = 32  # that lie together: of fewer, taking them in as columns costs more than it saves
+MANY = 40  # predictions of a model in a batch: of fewer, it is quicker to take in one after the other
+FEW = 32  # that lie together between others
 MODELS_MAX = 64  # whose writing is remembered: more than there are in a batch with so many predictions of each
 BYTES_MAX = 32 * 1024 * 1024  # of a model's records in a batch, which are copied once
 

@@ -30,6 +30,8 @@ _NOT_TAKEN = -1
 _NOTHING = -1  # no word
 
 _QUOTE, _PLUS, _MINUS, _POINT, _ZERO, _BACKSLASH, _E, _SMALL = 34, 43, 45, 46, 48, 92, 101, 97
+_EIGHT = 0x0101_0101_0101_0101  # a byte in each of eight
+_PAIRS = 0x0000_00FF_0000_00FF
 _DIGITS_MAX = 19  # more do not fit into a word
 _TENS_MAX = 80  # powers of ten beyond are left to the parser: no measured number has them
 _SPARE_BYTES = 32
@@ -51,9 +53,10 @@ def _fives() -> Unsigned:
     return words
 
 
-FIVES = _fives()
-TENS = np.array([float(10**power) for power in range(23)])  # exact
-TWOS = np.ldexp(1.0, np.arange(-512, 512))
+_FIVES = _fives()
+_WHOLE_TENS = np.array([10**power for power in range(9)], dtype=np.uint64)
+_TENS = np.array([float(10**power) for power in range(23)])  # exact
+_TWOS = np.ldexp(1.0, np.arange(-512, 512))
 
 
 # -- memory -----------------------------------------------------------------------------------------------------------
@@ -72,6 +75,33 @@ def _reader(kind: types.Type, of: ir.Type) -> Any:
     return intrinsic(read)
 
 
+def _zeros(counted: str) -> Any:
+    """How many bits before the first that is set: 64 of nothing."""
+
+    def count(_: Any, number: types.Type) -> Any:
+        def made(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return getattr(builder, counted)(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+        return types.uint64(types.uint64), made
+
+    return intrinsic(count)
+
+
+_leading, _trailing = _zeros("ctlz"), _zeros("cttz")
+
+
+def _product(_: Any, one: types.Type, other: types.Type) -> Any:
+    """The high word of it."""
+
+    def made(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        double = ir.IntType(128)
+        product = builder.mul(*(builder.zext(word, double) for word in arguments))
+        return builder.trunc(builder.lshr(product, ir.Constant(double, 64)), ir.IntType(64))
+
+    return types.uint64(types.uint64, types.uint64), made
+
+
+_high = intrinsic(_product)
 _byte = _reader(types.uint64, ir.IntType(8))
 _eight = _reader(types.uint64, ir.IntType(64))
 _double = _reader(types.float64, ir.DoubleType())
@@ -81,26 +111,14 @@ _double = _reader(types.float64, ir.DoubleType())
 
 
 @compiled
-def _high_and_low(one: np.uint64, other: np.uint64) -> tuple[np.uint64, np.uint64]:
-    """The product of two words."""
-    half, low = np.uint64(32), np.uint64(0xFFFFFFFF)
-    one_high, one_low, other_high, other_low = one >> half, one & low, other >> half, other & low
-    lows, mixed, other_mixed = one_low * other_low, one_high * other_low, one_low * other_high
-    middle = (lows >> half) + (mixed & low) + (other_mixed & low)
-    high = one_high * other_high + (mixed >> half) + (other_mixed >> half) + (middle >> half)
-    return high, (middle << half) | (lows & low)
-
-
-@compiled
-def _nearest(digits: np.uint64, tens: int, fives: int, twos: int) -> float:
+def _nearest(digits: np.uint64, tens: int) -> float:
     """``digits`` (not 0) times a power of ten, rounded to the nearest double."""
-    shifted, one = 0, np.uint64(1)
-    while digits < np.uint64(1) << np.uint64(63):
-        digits <<= one
-        shifted += 1
-    high, low = _high_and_low(digits, _eight(fives + 16 * (tens + _TENS_MAX)))
+    shifted, one = _leading(digits), np.uint64(1)
+    digits <<= shifted
+    five, rest = _FIVES[tens + _TENS_MAX, 0], _FIVES[tens + _TENS_MAX, 1]
+    high, low = _high(digits, five), digits * five
     if high & np.uint64(0x1FF) == np.uint64(0x1FF):  # what is left out may matter
-        more, _ = _high_and_low(digits, _eight(fives + 16 * (tens + _TENS_MAX) + 8))
+        more = _high(digits, rest)
         low += more
         if more > low:
             high += one
@@ -110,43 +128,36 @@ def _nearest(digits: np.uint64, tens: int, fives: int, twos: int) -> float:
     if low <= one and -4 <= tens <= 23 and mantissa & np.uint64(3) == one and mantissa << cut == high:
         mantissa &= ~one  # half-way between two: the even one
     mantissa = (mantissa + (mantissa & one)) >> one
-    power = ((217_706 * tens) >> 16) + 63 + np.int64(upper) - shifted - 52
-    nearest: float = np.float64(mantissa) * _double(twos + 8 * (power + 512))
+    power = ((217_706 * tens) >> 16) + 63 + np.int64(upper) - np.int64(shifted) - 52
+    nearest: float = np.float64(mantissa) * _TWOS[power + 512]
     return nearest
-
-
-@compiled
-def _are_digits(eight: np.uint64) -> bool:
-    high, sixes = np.uint64(0xF0F0_F0F0_F0F0_F0F0), np.uint64(0x0606_0606_0606_0606)
-    over = ((eight + sixes) & high) >> np.uint64(4)
-    return bool(((eight & high) | over) == np.uint64(0x3333_3333_3333_3333))
 
 
 @compiled
 def _of_digits(eight: np.uint64) -> np.uint64:
     """The number that eight digits make: pairs, fours, all."""
-    eight -= np.uint64(0x3030_3030_3030_3030)
     eight = eight * np.uint64(10) + (eight >> np.uint64(8))
-    low = np.uint64(0x0000_00FF_0000_00FF)
-    first = (eight & low) * np.uint64(0x000F_4240_0000_0064)
-    second = ((eight >> np.uint64(16)) & low) * np.uint64(0x0000_2710_0000_0001)
+    first = (eight & np.uint64(_PAIRS)) * np.uint64(0x000F_4240_0000_0064)
+    second = ((eight >> np.uint64(16)) & np.uint64(_PAIRS)) * np.uint64(0x0000_2710_0000_0001)
     return (first + second) >> np.uint64(32)
 
 
 @compiled
 def _digits(at: int, before: np.uint64) -> tuple[int, np.uint64]:
     """Where digits end, and what they make after those before. They may be too many for a word."""
-    eight = _eight(at)
-    while _are_digits(eight):
-        before = before * np.uint64(100_000_000) + _of_digits(eight)
+    zeros, sevens, highs = np.uint64(_EIGHT * _ZERO), np.uint64(_EIGHT * 0x7F), np.uint64(_EIGHT * 0x80)
+    while True:
+        eight = _eight(at) ^ zeros
+        others = (((eight & sevens) + np.uint64(_EIGHT * (0x7F - 9))) | eight) & highs
+        if others:
+            break
+        before = before * _WHOLE_TENS[8] + _of_digits(eight)
         at += 8
-        eight = _eight(at)
-    digit = (eight & np.uint64(0xFF)) - np.uint64(_ZERO)
-    while digit < np.uint64(10):
-        before = before * np.uint64(10) + digit
-        at += 1
-        digit = _byte(at) - np.uint64(_ZERO)
-    return at, before
+    count = np.int64(_trailing(others) >> np.uint64(3))
+    if count:  # as if zeros stood before them
+        eight <<= np.uint64(64 - 8 * count)
+        before = before * _WHOLE_TENS[count] + _of_digits(eight)
+    return at + int(count), before
 
 
 @compiled
@@ -162,12 +173,25 @@ def _power(at: int) -> tuple[int, np.int64]:
 
 
 @compiled
-def _number(at: int, tens_of: int, fives: int, twos: int) -> tuple[int, float, bool]:
+def _value(digits: np.uint64, significant: int, tens: int) -> float:
+    """``digits`` (not 0) times a power of ten; less than nothing where that is not known."""
+    if significant <= 15 and -22 <= tens <= 22:
+        value: float = digits / _TENS[-tens] if tens < 0 else digits * _TENS[tens]
+        return value
+    return _nearest(digits, tens) if -_TENS_MAX <= tens <= _TENS_MAX else -1.0
+
+
+@compiled
+def _number(at: int) -> tuple[int, float, bool]:
     """Of a number that begins here: where it ends, its value, and whether it is written as a whole one."""
     negative = _byte(at) == _MINUS
     if negative:
         at += 1
-    first, (at, digits) = at, _digits(at, np.uint64(0))
+    first, digits = at, _byte(at) - np.uint64(_ZERO)
+    if digits < np.uint64(10) and _byte(at + 1) - np.uint64(_ZERO) >= np.uint64(10):  # as in most
+        at += 1
+    else:
+        at, digits = _digits(at, np.uint64(0))
     significant, tens, whole = at - first, 0, True
     if at == first or (_byte(first) == _ZERO and significant > 1):
         return _NOT_TAKEN, 0.0, False
@@ -190,14 +214,10 @@ def _number(at: int, tens_of: int, fives: int, twos: int) -> tuple[int, float, b
         tens, whole = tens + int(power), False
     if digits == np.uint64(0):
         return at, -0.0 if negative and not whole else 0.0, whole
-    if digits <= np.uint64(1 << 53) and -22 <= tens <= 22:
-        value = float(digits)
-        value = value / _double(tens_of - 8 * tens) if tens < 0 else value * _double(tens_of + 8 * tens)
-    elif whole or not -_TENS_MAX <= tens <= _TENS_MAX:
+    value = _value(digits, significant, tens)
+    if value < 0.0:
         return _NOT_TAKEN, 0.0, False
-    else:
-        value = _nearest(digits, tens, fives, twos)
-    return at, -value if negative else value, whole
+    return at, (-value if negative else value), whole
 
 
 # -- texts ------------------------------------------------------------------------------------------------------------
@@ -218,22 +238,17 @@ def _same(at: int, wanted: int, length: int) -> bool:
 @compiled
 def _text_end(at: int) -> int:
     """Where a text ends whose quote stands here: after the other quote. Plain ASCII is taken, and no backslash."""
-    ones, highs = np.uint64(0x0101_0101_0101_0101), np.uint64(0x8080_8080_8080_8080)
+    ones, highs = np.uint64(_EIGHT), np.uint64(_EIGHT * 0x80)
     at += 1
     while True:
         eight = _eight(at)
         quote, backslash = eight ^ (ones * np.uint64(_QUOTE)), eight ^ (ones * np.uint64(_BACKSLASH))
-        found = (quote - ones) & ~quote | (backslash - ones) & ~backslash | eight | (eight - ones * np.uint64(32))
+        found = (quote - ones) | (backslash - ones) | eight | (eight - ones * np.uint64(32))  # the first one is right
         if found & highs:
             break
         at += 8
-    while True:
-        byte = _byte(at)
-        if byte == _QUOTE:
-            return at + 1
-        if byte < 32 or byte > 127 or byte == _BACKSLASH:
-            return _NOT_TAKEN
-        at += 1
+    at += int(_trailing(found & highs) >> np.uint64(3))
+    return at + 1 if _byte(at) == _QUOTE else _NOT_TAKEN
 
 
 @compiled
@@ -248,9 +263,7 @@ def _word_end(at: int) -> int:
 
 
 @compiled
-def _read(
-    at: int, takes: int, shortest: int, longest: int, least: float, most: float, tens: int, fives: int, twos: int
-) -> tuple[int, int, float]:
+def _read(at: int, takes: int, shortest: int, longest: int, least: float, most: float) -> tuple[int, int, float]:
     """Of a value that begins here: where it ends, its kind, and its number if it has one."""
     first, start = _byte(at), at
     if takes & _ABSENT:
@@ -262,7 +275,7 @@ def _read(
         at = _word_end(at)
         kind, number, fits = _NULL if first == 110 else _BOOLEAN, np.nan, True
     else:
-        at, number, whole = _number(at, tens, fives, twos)
+        at, number, whole = _number(at)
         kind, fits = _NUMBER, least <= number <= most and (whole or not takes & _WHOLE)
     return (at if fits and takes & kind else _NOT_TAKEN), kind, number
 
@@ -295,10 +308,10 @@ def scan(
 ) -> int:
     """How many records were taken. ``rows``: which of them they are.
 
-    ``addresses``: of the text, the literals and the powers. ``ends``: of each record in the text. ``forms``: the first
+    ``addresses``: of the text and the literals. ``ends``: of each record in the text. ``forms``: the first
     slot of each form, and one more. ``numbers`` and ``spans``: what each column says; ``saw``: all that it has shown.
     """
-    text, literals, tens, fives, twos = addresses[0], addresses[1], addresses[2], addresses[3], addresses[4]
+    text, literals = addresses[0], addresses[1]
     taken, usual, start, kinds = 0, 0, text, np.zeros_like(saw)
     for record in range(len(ends)):
         end = text + ends[record]
@@ -316,7 +329,7 @@ def scan(
                 value, takes, column, span = at, slots[slot, _TAKES], slots[slot, _COLUMN], slots[slot, _SPANS]
                 shortest, longest = slots[slot, _SHORTEST], slots[slot, _LONGEST]
                 least, most = bounds[slot, 0], bounds[slot, 1]
-                at, kind, number = _read(at, takes, shortest, longest, least, most, tens, fives, twos)
+                at, kind, number = _read(at, takes, shortest, longest, least, most)
                 if at < 0 or (kind & _WORDED and column >= 0 and span < 0):
                     at = _NOT_TAKEN
                     break
@@ -350,8 +363,7 @@ def code(addresses: Whole, spans: Whole, table: Whole, pool: Bytes, pool_ends: W
         number = table[np.int64(place & last)]
         while number >= 0:
             first = pool_ends[number]
-            length = pool_ends[number + 1] - first
-            if length == end - start and _same(text + start, words + first, length):
+            if _same(text + start, words + first, pool_ends[number + 1] - first):  # none begins like another one
                 break
             place += np.uint64(1)
             number = table[np.int64(place & last)]

@@ -8,7 +8,7 @@ import numpy as np
 
 from detectors.cells import Cell
 from detectors.columns import FeatureRows, NumberCells, Places, WordCells, coded
-from detectors.scanning import FIVES, SPARE, TENS, TWOS, Bytes, Floats, Whole, code, scan
+from detectors.scanning import SPARE, Bytes, Floats, Whole, code, scan
 from schemas.forms import Form, Slot, Takes, form_of
 
 FORMS_MAX = 4  # of one model: a field that is left out now and then makes another one
@@ -157,7 +157,7 @@ class _Scanned:
         spans: Whole = np.empty((len(plan.spans), 2, len(ends)), dtype=np.int64)
         self._saw: Whole = np.zeros(len(plan.columns), dtype=np.int64)
         rows: Places = np.empty(len(ends), dtype=np.int64)
-        addresses = np.array([array.ctypes.data for array in (self._bytes, plan.literals, TENS, FIVES, TWOS)])
+        addresses = np.array([array.ctypes.data for array in (self._bytes, plan.literals)])
         taken = scan(addresses, ends, *plan.arrays, numbers, spans, self._saw, rows)
         self.rows, self._numbers, self._spans = rows[:taken], numbers[:, :taken], spans[:, :, :taken]
 

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from detectors import ahead
-from detectors.ahead import FEW, MODELS_MAX, Reader
+from detectors.ahead import FEW, MANY, MODELS_MAX, Reader
 from detectors.config import MonitorConfig
 from detectors.engine import Engine
-from detectors.gathered import MANY
 from schemas.codec import Decoder
 from schemas.records import Record
 from schemas.topics import VALUE_BYTES_MAX
@@ -143,6 +142,13 @@ def test_of_records_that_never_are_alike_few_are_tried(monkeypatch: pytest.Monke
         told = [Record(TOPICS.predictions, 0, row, START + batch, b"churn", value) for row, value in enumerate(values)]
         assert reader.read(told, lambda _: True) == {}
     assert 2 < len(tried) < 10
+
+
+def test_challengers_are_left_to_their_own_join() -> None:
+    fields = {"features": {"a": 1.0}, "prediction": 1, "role": "challenger"}
+    values = [_event(row, "churn", START, fields) for row in range(MANY)]
+    told = [Record(TOPICS.predictions, 0, row, START, b"churn", value) for row, value in enumerate(values)]
+    assert Reader(Decoder(), TOPICS.predictions).read(told, lambda _: True) == {}
 
 
 def test_only_so_many_models_are_remembered() -> None:

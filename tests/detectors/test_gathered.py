@@ -9,10 +9,11 @@ import msgspec
 import numpy as np
 import pytest
 
+from detectors.ahead import MANY
 from detectors.collected import Collected
 from detectors.config import ModelConfig, MonitorConfig
 from detectors.engine import BLOCK, Engine
-from detectors.gathered import FEW, MANY, Worth, joined, stretch_of
+from detectors.gathered import FEW, Worth, joined, stretch_of
 from detectors.moment import Item
 from detectors.rows import Items, Stretch
 from schemas.codec import Decoder

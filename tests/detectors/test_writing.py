@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from detectors.columns import NumberCells
 from detectors.writing import FORMS_MAX, WORDS_MAX, Read, Writing
 from schemas.codec import Decoder
 from schemas.events import Prediction, Role
@@ -62,6 +63,13 @@ def check(values: Sequence[bytes], writing: Writing | None = None) -> Read:
 
 def test_a_prediction_with_everything_is_read() -> None:
     assert check([WHOLE, WHOLE]).rows.tolist() == [0, 1]
+
+
+def test_what_waits_for_labels_does_not_hold_the_features() -> None:
+    read = check([USUAL % b"1.5"] * 2)
+    for cells in (read.predictions, check([WHOLE] * 2).scores):
+        assert isinstance(cells, NumberCells)
+        assert cells.values.base is None
 
 
 def test_whatever_happens_to_a_byte_the_parser_would_say_the_same() -> None:
@@ -204,6 +212,25 @@ def test_of_many_words_texts_are_made() -> None:
         assert len(check(values[start : start + 899], writing).rows) == 899
     long = [USUAL % (b'"%s"' % (b"w" * length)) for length in (1, 7, 8, 9, 300, 5_000, 9_000)]
     assert len(check(long).rows) == len(long)
+
+
+def test_texts_are_as_long_as_they_may_be() -> None:
+    values = [WHOLE]
+    for field, most in ((b"p-000017", 128), (b'n":"1', 256), (b'y":"de', 256), (b"gold", 5_000)):
+        before = field.rpartition(b'"')[0] + b'"' if b'"' in field else b""
+        values += [WHOLE.replace(field, before + b"x" * length) for length in (0, 1, most - 1, most, most + 1)]
+    read = check(values)
+    assert set(read.rows.tolist()) == {row for row, value in enumerate(values) if event_of(value) is not None}
+    assert 10 < len(read.rows) < len(values)
+
+
+@pytest.mark.parametrize("name", ["id", "ts", "score", "x"])
+def test_what_is_told_twice_is_left_to_the_parser(name: str) -> None:
+    twice = {"id": b'"id":"b","id":"c"', "ts": b'"ts":5,"ts":6', "score": b'"score":0,"score":1'}.get(name, b'"cost":1')
+    value = USUAL % (b'1,"x":2' if name == "x" else b"1")
+    value = value.replace(b'"id":"a"', twice) if name == "id" else value[:-1] + b"," + twice + b"}"
+    assert event_of(value) is not None
+    assert Writing().read([value, value], lambda _: True) is None
 
 
 def test_what_is_not_taken_by_itself_teaches_nothing() -> None:
