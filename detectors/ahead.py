@@ -30,8 +30,6 @@ BYTES_MAX = 32 * 1024 * 1024  # of a model's records in a batch, which are copie
 class Ahead:
     """Those of one model. ``rows`` have their records' own times."""
 
-    few = FEW
-
     def __init__(self, rows: Stretch, records: Sequence[RecordLike], decoder: Decoder, writing: "_Known") -> None:
         self.rows = rows
         self.records = records
@@ -58,8 +56,6 @@ class Ahead:
 class Part:
     """Some of them, one after the other."""
 
-    few = FEW
-
     def __init__(self, ahead: Ahead, start: int, stop: int, earliest: int) -> None:
         self._ahead, self._start, self._stop = ahead, start, stop
         times = ahead.rows.stamps[start:stop]
@@ -68,6 +64,10 @@ class Part:
 
     def __len__(self) -> int:
         return self._stop - self._start
+
+    @property
+    def many(self) -> bool:
+        return len(self) >= FEW
 
     def stretch(self, since: int) -> Stretch:
         rows, stamps = self._ahead.rows, np.maximum.accumulate(np.maximum(self._times, since))

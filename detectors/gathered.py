@@ -43,10 +43,9 @@ class Some(Protocol):
     topic: str
 
     @property
-    def few(self) -> int:
-        """Fewer than that are taken in one by one."""
+    def many(self) -> bool:
+        """Whether there are so many that columns cost less than taking them in one by one."""
 
-    def __len__(self) -> int: ...
     def items(self) -> Sequence[Item]: ...
     def item(self, row: int) -> Item: ...
     def stretch(self, since: int) -> Stretch:
@@ -56,14 +55,13 @@ class Some(Protocol):
 class Gathered:
     """Those that came one by one."""
 
-    few = MANY
-
     def __init__(self, items: Sequence[Item]) -> None:
         self._items = items
         self.topic: str = items[0][2].topic
 
-    def __len__(self) -> int:
-        return len(self._items)
+    @property
+    def many(self) -> bool:
+        return len(self._items) >= MANY
 
     def items(self) -> Sequence[Item]:
         return self._items

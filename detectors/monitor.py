@@ -146,7 +146,7 @@ class Monitor:
 
     def take_predictions(self, some: Some, decided: list[Decided]) -> Counter[Fate]:
         """As columns where that is worth it."""
-        if len(some) < some.few or not self.takes_columns:
+        if not some.many or not self.takes_columns:
             return Counter([self.take(item, decided) for item in some.items()])
         return self.take_rows(some.stretch(self._now), decided, some.item)
 

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import NamedTuple
 from unittest.mock import patch
 
-from detectors import cure, monitor, shelf, signing
+from detectors import ahead, cure, gathered, shelf, signing
 from detectors.join import EARLY_MAX, Join
 from detectors.signing import Keys
 from streams import durable, ownership
@@ -131,8 +131,10 @@ def _small_pieces(draw: Random) -> Iterator[None]:
         patch.object(shelf, "SEGMENT", draw.choice((8, 16, 1_024))),
         patch.object(shelf, "HELD_MAX", draw.choice((0, 5, 40_000))),
         patch.object(shelf, "TOGETHER_MIN", draw.choice((1, 1, 40))),
-        patch.object(monitor, "MANY", draw.choice((1, 1, 24))),
+        patch.object(gathered, "MANY", draw.choice((1, 1, 24))),
         patch.object(durable, "READ_BACK_GAP", draw.choice((0, 5, 10_000))),
+        patch.object(ahead, "MANY", draw.choice((1, 3, 1_000))),
+        patch.object(ahead, "FEW", draw.choice((1, 3))),
     ):
         yield
 
