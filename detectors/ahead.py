@@ -23,7 +23,7 @@ from schemas.topics import VALUE_BYTES_MAX, Stream
 
 MANY = 40  # predictions of a model in a batch: of fewer, it is quicker to take in one after the other
 FEW = 32  # that lie together between others
-MODELS_MAX = 64  # whose writing is remembered: more than there are in a batch with so many predictions of each
+MODELS_MAX = 32  # whose writing is remembered: as many as there are in a batch with so many predictions of each
 BYTES_MAX = 32 * 1024 * 1024  # of a model's records in a batch, which are copied once
 
 

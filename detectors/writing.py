@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,8 @@ from schemas.forms import Form, Slot, Takes, form_of
 FORMS_MAX = 4  # of one model: a field that is left out now and then makes another one
 TRIED_AT_ONCE = 4  # as examples
 OTHERS_SHARE = 32  # one in so many may be written otherwise, and nothing is learned from it
-WORDS_MAX, WORDS_BYTES = 128, 8_192  # of one column: where there are more, they are texts that do not come again
+WORDS_MAX, WORDS_BYTES = 128, 2_048  # of one column: where there are more, they are texts that do not come again
+WORDED_MAX = 64  # columns whose words are remembered: five kilobytes each
 
 Name = tuple[str, str]  # a field, and what is told in it
 
@@ -50,7 +52,8 @@ class Writing:
     def __init__(self) -> None:
         self._forms: list[Form] = []
         self._columns: list[Name] = []
-        self._words: dict[Name, _Words] = {}  # of columns that have shown any
+        self._worded: dict[Name, None] = {}  # columns that have shown words
+        self._words: dict[Name, _Words] = {}
         self._plan = _Plan([], [], [])
 
     def read(self, values: Sequence[bytes], fits: Callable[[int], bool]) -> Read | None:
@@ -79,15 +82,16 @@ class Writing:
         if columns != self._columns:
             if not anew:
                 return False
-            self._columns, self._forms, self._words = columns, [], {}
+            self._columns, self._forms, self._worded, self._words = columns, [], {}, {}
         worded = [slot.path for slot in form.slots if slot.shows & _WORDED and slot.path in columns]
-        new = [name for name in worded if name not in self._words and name not in _TEXTS]
+        new = dict.fromkeys(name for name in worded if name not in self._worded and name not in _TEXTS)
         others = [known for known in self._forms if known.literals != form.literals]
         if len(others) < len(self._forms) and not new:
             return False
         self._forms = [*others[1 - FORMS_MAX :], form]
-        self._words |= {name: _Words() for name in new}
-        self._plan = _Plan(self._forms, columns, self._words)
+        self._worded |= new
+        self._words |= {name: _Words() for name in islice(new, WORDED_MAX - len(self._words))}
+        self._plan = _Plan(self._forms, columns, self._worded)
         return True
 
 

@@ -17,6 +17,7 @@ from schemas.topics import VALUE_BYTES_MAX
 from schemas.violations import FIELDS, members
 
 SLOTS_MAX = 2_048  # values of one prediction: twice the features that are monitored by default
+LITERALS_BYTES_MAX = 128 * 1024  # the names of so many, thrice as long as they are as a rule
 
 
 class Takes(IntFlag):
@@ -73,8 +74,6 @@ class _UnusualError(ValueError):
 
 def form_of(value: bytes) -> Form | None:
     """Of a prediction that the decoder has taken as it is; ``None`` where it is written in an unusual way."""
-    if len(value) > VALUE_BYTES_MAX:
-        return None
     try:
         places = list(_places(value))
     except _UnusualError:
@@ -85,7 +84,10 @@ def form_of(value: bytes) -> Form | None:
     for _, first, end in places:
         literals.append(value[start:first])
         start = end
-    return Form((*literals, value[start:]), tuple(slot for slot, _, _ in places))
+    literals.append(value[start:])
+    if sum(map(len, literals)) > LITERALS_BYTES_MAX:
+        return None
+    return Form(tuple(literals), tuple(slot for slot, _, _ in places))
 
 
 def _places(value: bytes) -> Iterator[tuple[Slot, int, int]]:

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from detectors.columns import NumberCells
-from detectors.writing import FORMS_MAX, WORDS_MAX, Read, Writing
+from detectors.columns import NumberCells, WordCells
+from detectors.writing import FORMS_MAX, WORDED_MAX, WORDS_MAX, Read, Writing
 from schemas.codec import Decoder
 from schemas.events import Prediction, Role
+from schemas.forms import LITERALS_BYTES_MAX, SLOTS_MAX
 from schemas.records import Record
 from schemas.topics import Stream
 from tests.schemas.strategies import finite, predictions
@@ -231,6 +232,21 @@ def test_what_is_told_twice_is_left_to_the_parser(name: str) -> None:
     value = value.replace(b'"id":"a"', twice) if name == "id" else value[:-1] + b"," + twice + b"}"
     assert event_of(value) is not None
     assert Writing().read([value, value], lambda _: True) is None
+
+
+def test_of_wide_predictions_so_much_is_remembered() -> None:
+    def wide(features: int, length: int, row: int) -> bytes:
+        told = ",".join(f'"{number:0{length}}":"{"abc"[(row + number) % 3]}"' for number in range(features))
+        return USUAL.replace(b'"x":%s', told.encode())
+
+    values = [wide(WORDED_MAX + 3, 4, row) for row in range(40)]
+    kinds = [type(cells) for cells in check(values).features.columns.values()]
+    assert (kinds.count(WordCells), kinds.count(list)) == (WORDED_MAX, 3)
+    for most, length in ((SLOTS_MAX - 3, 4), (600, (LITERALS_BYTES_MAX - 200) // 600 - 4)):
+        assert check([wide(most, length, 1)] * 2).rows.tolist() == [0, 1]
+        too_wide = wide(most + 2, length, 1)
+        assert event_of(too_wide) is not None
+        assert Writing().read([too_wide] * 2, lambda _: True) is None
 
 
 def test_what_is_not_taken_by_itself_teaches_nothing() -> None:
