@@ -37,11 +37,6 @@ class Ahead:
         self._writing = writing
         self._next = self._parts = 0
 
-    @property
-    def left(self) -> int:
-        """How many were not handed out yet."""
-        return len(self.rows) - self._next
-
     def before(self, place: int, earliest: int) -> "Part | None":
         """Those that come before this place of the batch and were not handed out. None is before ``earliest``."""
         start, stop = self._next, int(np.searchsorted(self.rows.numbers, place))

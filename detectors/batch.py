@@ -16,7 +16,7 @@ from detectors.monitor import Monitor
 class Batch:
     """Predictions are gathered by model until something else comes of it. Some were read ahead of the others."""
 
-    __slots__ = ("_gathered", "ahead", "counts", "decided", "topic", "touched")
+    __slots__ = ("ahead", "counts", "decided", "gathered", "topic", "touched")
 
     def __init__(self) -> None:
         self.counts: dict[str, Counts] = {}
@@ -24,34 +24,28 @@ class Batch:
         self.touched: dict[str, Monitor] = {}  # those that took in something
         self.ahead: Mapping[str, Ahead] = {}
         self.topic: str | None = None  # of all that are gathered one by one
-        self._gathered: defaultdict[str, list[Item | Part]] = defaultdict(list)  # still to be taken in
-
-    @property
-    def waiting(self) -> int:
-        """How many may still be taken in."""
-        gathered = sum(1 if type(one) is tuple else len(one) for some in self._gathered.values() for one in some)
-        return gathered + sum(ahead.left for ahead in self.ahead.values())
+        self.gathered: defaultdict[str, list[Item | Part]] = defaultdict(list)  # still to be taken in
 
     @property
     def models(self) -> list[str]:
-        return list({**self._gathered, **self.ahead})
+        return list({**self.gathered, **self.ahead})
 
     def gather(self, model: str, item: Item, ticked: int) -> None:
         if model in self.ahead:
             self._gather_ahead(model, item[0], ticked)
-        self._gathered[model].append(item)
+        self.gathered[model].append(item)
 
     def _gather_ahead(self, model: str, place: int, ticked: int) -> None:
         part = self.ahead[model].before(place, ticked)
         if part is not None:
-            self._gathered[model].append(part)
+            self.gathered[model].append(part)
 
     def gathered_before(self, model: str, place: int, ticked: int) -> Iterator[Some]:
         """Those of a model that come before this place, in their order. ``ticked``: nothing is older."""
         if model in self.ahead:
             self._gather_ahead(model, place, ticked)
-        if model in self._gathered:
-            for kind, run in groupby(self._gathered.pop(model), key=type):
+        if model in self.gathered:
+            for kind, run in groupby(self.gathered.pop(model), key=type):
                 some: list[Any] = list(run)
                 yield from some if kind is Part else [Gathered(some)]
 

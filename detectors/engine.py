@@ -140,8 +140,6 @@ class Engine:
         if self._reader is None or self._room.pending + len(records) > self._config.pending_max:
             return range(len(records))
         batch.ahead = self._reader.read(records, self._takes_columns)
-        if not batch.ahead:
-            return range(len(records))
         self._room.fetch({self._monitors[model].joins[0].shelf: own.rows.ids for model, own in batch.ahead.items()})
         left = np.ones(len(records), dtype=np.bool_)
         for own in batch.ahead.values():
@@ -157,7 +155,8 @@ class Engine:
         """Predictions are gathered, and taken in before something else comes of their model."""
         counts, decided, touched = batch.counts, batch.decided, batch.touched
         records = [whole[place] for place in places]
-        gathers = self._room.pending + batch.waiting + len(records) <= self._config.pending_max
+        waiting = self._room.pending + sum(map(len, batch.gathered.values()))
+        gathers = bool(batch.ahead) or waiting + len(records) <= self._config.pending_max  # or there is room for all
         if not gathers:  # each may push out the oldest one, of any model
             self._take_gathered(batch, places[0])
         topic: str | None = None  # none yet: a file may have any name, even an empty one
@@ -187,7 +186,8 @@ class Engine:
                     batch.topic = topic
                 batch.gather(model, (index, time, record, event), self._state.ticked)
                 continue
-            self._take_gathered_of(model, batch, index)
+            if model in batch.gathered or model in batch.ahead:
+                self._take_gathered_of(model, batch, index)
             count.add_ends(monitor.take((index, time, record, event), decided))
             if self._room.pending > self._config.pending_max:
                 self._evict_oldest()
