@@ -15,7 +15,7 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from detectors.banks.jit import compiled
+from detectors.banks.jit import compiled, inlined
 
 Bytes = NDArray[np.uint8]
 Whole = NDArray[np.int64]
@@ -142,7 +142,7 @@ def _of_digits(eight: np.uint64) -> np.uint64:
     return (first + second) >> np.uint64(32)
 
 
-@compiled
+@inlined
 def _digits(at: int, before: np.uint64) -> tuple[int, np.uint64]:
     """Where digits end, and what they make after those before. They may be too many for a word."""
     zeros, sevens, highs = np.uint64(_EIGHT * _ZERO), np.uint64(_EIGHT * 0x7F), np.uint64(_EIGHT * 0x80)
@@ -172,7 +172,7 @@ def _power(at: int) -> tuple[int, np.int64]:
     return end, -np.int64(power) if down else np.int64(power)
 
 
-@compiled
+@inlined
 def _value(digits: np.uint64, significant: int, tens: int) -> float:
     """``digits`` (not 0) times a power of ten; less than nothing where that is not known."""
     if significant <= 15 and -22 <= tens <= 22:
@@ -181,7 +181,7 @@ def _value(digits: np.uint64, significant: int, tens: int) -> float:
     return _nearest(digits, tens) if -_TENS_MAX <= tens <= _TENS_MAX else -1.0
 
 
-@compiled
+@inlined
 def _number(at: int) -> tuple[int, float, bool]:
     """Of a number that begins here: where it ends, its value, and whether it is written as a whole one."""
     negative = _byte(at) == _MINUS
@@ -262,7 +262,7 @@ def _word_end(at: int) -> int:
     return _NOT_TAKEN
 
 
-@compiled
+@inlined
 def _read(at: int, takes: int, shortest: int, longest: int, least: float, most: float) -> tuple[int, int, float]:
     """Of a value that begins here: where it ends, its kind, and its number if it has one."""
     first, start = _byte(at), at
