@@ -181,9 +181,10 @@ class Stretch:
 
     def _met(self) -> list[tuple[int, int]]:
         """The codes of models and the first row of each, in the order of these."""
-        codes, firsts = np.unique(self.models.codes, return_index=True)
-        order = np.argsort(firsts)
-        return list(zip(codes[order].tolist(), firsts[order].tolist(), strict=True))
+        firsts = np.full(len(self.models.words), len(self))
+        firsts[self.models.codes[::-1]] = np.arange(len(self) - 1, -1, -1)  # what is written last stays
+        order = np.argsort(firsts)[: np.count_nonzero(firsts < len(self))]
+        return list(zip(order.tolist(), firsts[order].tolist(), strict=True))
 
     def by_model(self) -> Iterator[tuple[str, "Stretch"]]:
         """Each model's, in the order in which they are met."""

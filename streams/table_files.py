@@ -202,9 +202,7 @@ class ParquetFile(TableFile):
         if is_time and (types.is_timestamp(column.type) or types.is_date(column.type)):
             column = column.cast(pyarrow.timestamp("ms", getattr(column.type, "tz", None)), safe=False)
             if column.type.tz is None and self._zone is not None:
-                from pyarrow import compute  # noqa: PLC0415 - 9 MiB, and most times have a zone
-
-                column = compute.assume_timezone(column, self._zone)
+                column = pyarrow.compute.assume_timezone(column, self._zone)
             if column.type.tz is not None:
                 column = column.cast(pyarrow.int64())
         if types.is_floating(column.type):
@@ -261,6 +259,7 @@ def _delimiter(header: str) -> str:
 def _pyarrow(where: str) -> tuple[Any, Any]:
     try:
         import pyarrow  # noqa: PLC0415 - large, and not there without the extra
+        import pyarrow.compute  # noqa: PLC0415 - what makes codes of texts, so that no row waits for it
         from pyarrow import parquet  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "pyarrow":
