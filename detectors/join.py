@@ -22,8 +22,9 @@ import numpy as np
 
 from detectors.blocks import Block
 from detectors.columns import Places
+from detectors.line import Line
 from detectors.rows import Stretch
-from detectors.shelf import Early, Label, Line, Pending, Room, Shelf
+from detectors.shelf import Early, Label, Pending, Room, Shelf
 
 # Outcomes that wait for their prediction. A producer that sends only outcomes must not fill the disk.
 EARLY_MAX = 100_000
@@ -187,7 +188,7 @@ class Join:
         names, times = rows.ids[start:stop], rows.stamps[start:stop]
         ends = times[-1] > self.due or self.pending + len(times) > self.pending_max
         course = self._make_room(stop, times) if ends else self._course(stop, np.zeros((2, len(times) + 1), np.int64))
-        place = self._line.append_all(times.tolist(), names)
+        place = self._line.append_all(times, names)
         self.shelf.put_rows(Block(place, scope, rows, start, stop), self._last)
         self._room.pending += len(names)
         self.unanswered += len(names)

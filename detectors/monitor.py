@@ -145,7 +145,7 @@ class Monitor:
     ) -> Counter[Fate]:
         """Takes in rows in order: many at once where nothing comes between them, else one by one by their item."""
         fates: Counter[Fate] = Counter()
-        item_of, kept, worth, row = item_of or rows.item, rows.without_features(), Worth(), 0
+        item_of, kept, worth, row = item_of or rows.item, rows.waiting(), Worth(), 0
         while row < len(rows):
             stop = self._take_together(rows, kept, row, decided) if worth.trying() else row
             worth.came(stop - row)

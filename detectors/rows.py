@@ -163,9 +163,11 @@ class Stretch:
         other = np.flatnonzero(self.versions.codes[row:] != self.versions.codes[row])
         return row + int(other[0]) if len(other) else len(self)
 
-    def without_features(self) -> "Stretch":
-        """What is kept of them."""
-        return replace(self, features=FeatureRows({}, len(self)), latency_ms=None, cost=None, made=None, traces=None)
+    def waiting(self) -> "Stretch":
+        """What is kept of them while they wait, by one join."""
+        none = np.zeros(0, dtype=np.int64)
+        bare = replace(self, features=FeatureRows({}, len(self)), numbers=none, models=WordCells(none, ()))
+        return replace(bare, versions=None, segments=None, latency_ms=None, cost=None, made=None, traces=None)
 
     def of_models(self, is_one: Callable[[str], bool]) -> NDArray[np.bool_]:
         """Which rows are of such models. They are asked for in the order in which they are met."""

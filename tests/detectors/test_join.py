@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from detectors.columns import FeatureRows, WordCells
 from detectors.join import Fate, Join, JoinCounts, JoinState, Labelled
+from detectors.line import CHUNK
 from detectors.rows import Stretch
-from detectors.shelf import CHUNK, Pending, Room, Wanted
+from detectors.shelf import Pending, Room, Wanted
 from detectors.shelf import pending as entry_of
 from tests.detectors.joins import taken_in
 from tests.detectors.kept import Memory
