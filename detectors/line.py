@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from detectors.banks.contract import StateError
 from detectors.columns import Places
@@ -113,6 +115,13 @@ class Line:
     def marked(self, place: int) -> bool:
         number, bit = divmod(place, SEGMENT)
         return bool(self._segment(number)[bit >> 3] & (1 << (bit & 7)))
+
+    def marks(self, first: int, end: int) -> NDArray[np.bool_]:
+        """Of each place from the first on, whether it is marked."""
+        begin = first // SEGMENT
+        packed = b"".join(self._segment(number) for number in range(begin, -(-end // SEGMENT)))
+        bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), bitorder="little")
+        return bits[first - begin * SEGMENT : end - begin * SEGMENT].astype(np.bool_)
 
     def _segment(self, number: int) -> bytearray:
         marks = self._marks.get(number)
