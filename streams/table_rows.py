@@ -49,7 +49,7 @@ class Rows:
             return [f"{topic}:{number}" for number in range(self.first, self.first + len(self))]
         raw = self._raw(name)
         if isinstance(raw, Texts) and raw.all_within(ID_CHARACTERS_MAX):  # the usual way
-            return raw.cells  # type: ignore[return-value]
+            return raw  # type: ignore[return-value]
         ids = self._sorter.texts(raw)
         if None not in ids and max(map(len, ids), default=0) <= ID_CHARACTERS_MAX:  # type: ignore[arg-type]
             return ids  # type: ignore[return-value]

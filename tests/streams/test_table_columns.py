@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -30,6 +31,8 @@ def test_words_are_those_of_the_cells(cells: list[str | None], kind: pa.DataType
         texts = Texts(column)
         assert list(texts) == cells
         assert texts[:2] == cells[:2]
+        for rows in (slice(1, 3), np.arange(len(cells))[::2]):
+            assert Texts(column).taken(rows) == texts.taken(rows) == list(np.array(cells, dtype=object)[rows])
         words, wanted = texts.words(), coded([cell or None for cell in cells])
         assert list(words) == list(wanted)
         assert list(words.words) == list(wanted.words)
