@@ -12,6 +12,13 @@ from detectors.reports import Step, of_model
 from schemas.events import Control, ControlAction, Verdict
 from schemas.reasons import AuditResult
 
+# After these what was usual is another thing: alarms end, and why.
+CLOSINGS = {
+    ControlAction.DEPLOY: Closing.DEPLOYED,
+    ControlAction.ROLLBACK: Closing.ROLLED_BACK,
+    ControlAction.BASELINE: Closing.NEW_BASELINE,
+}
+
 
 class Owner(Protocol):
     """Whoever watches the signals that alarms are about."""

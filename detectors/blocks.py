@@ -45,7 +45,8 @@ class Block(NamedTuple):
 
     @property
     def names(self) -> Sequence[str]:
-        return self.rows.ids[self.row : self.end]
+        ids = self.rows.ids
+        return ids if self.end - self.row == len(ids) else ids[self.row : self.end]  # it is kept: mostly as it is
 
 
 class Blocks:

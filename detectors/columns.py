@@ -143,8 +143,10 @@ def coded(texts: Sequence[str | None]) -> WordCells:
 
 def taken(cells: Sequence[Any], rows: Taken) -> Sequence[Any]:
     """These rows of any cells."""
-    if isinstance(cells, NumberCells | WordCells | FeatureRows):
-        return cells.taken(rows)
+    of_its_own = getattr(cells, "taken", None)
+    if of_its_own is not None:
+        found: Sequence[Any] = of_its_own(rows)
+        return found
     return cells[rows] if isinstance(rows, slice) else [cells[row] for row in rows.tolist()]
 
 

@@ -19,6 +19,7 @@ from detectors.lifecycle import Alarm, Closing, Disposition, begun
 from detectors.moment import Item, Moment
 from detectors.mutes import Mutes
 from detectors.reports import NO_BASELINE, Reports, Said, ScopeKey, Step
+from detectors.rows import Stretch
 from detectors.silence import Limit, Pauses, PausesState
 from detectors.volume import FACTOR, Deviation, Volume, VolumeState
 from schemas.events import AlertEvent, ChangePoint, Evidence, Kind, Severity
@@ -96,7 +97,19 @@ class Flow:
         volume.count += 1
         return decided
 
-    def nothing_new(self, times: Places, start: int) -> int:
+    def predicted_rows(self, rows: Stretch, start: int, end: int, mutes: Mutes) -> tuple[int, Sequence[Said]]:
+        """Predictions came, up to one that says something: the row after it, and what it says; else the end."""
+        said: Sequence[Said] = ()
+        while start < end and not said:
+            stop = self._nothing_new(rows.stamps[:end], start)
+            if stop > start:
+                self._predicted_usually(stop - start, rows.at(stop - 1))
+            else:
+                said, stop = self.predicted(rows.place(start), mutes), start + 1
+            start = stop
+        return start, said
+
+    def _nothing_new(self, times: Places, start: int) -> int:
         """The row after those from this one on that are as usual."""
         pauses, volume = self._predictions, self._volume
         stop = int(np.searchsorted(times, min(volume.bin_ends, pauses.hour_ends)))
@@ -108,7 +121,7 @@ class Flow:
         longer = times[start + 1 : stop] - times[start : stop - 1] > usual
         return start + 1 + int(longer.argmax()) if longer.any() else stop
 
-    def predicted_usually(self, number: int, newest: tuple[int, int]) -> None:
+    def _predicted_usually(self, number: int, newest: tuple[int, int]) -> None:
         """So many predictions came that were as usual. ``newest``: the time and offset of the last."""
         pauses = self._predictions
         pauses.last, pauses.offset = newest

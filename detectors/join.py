@@ -22,9 +22,9 @@ import numpy as np
 
 from detectors.blocks import Block
 from detectors.columns import Places
+from detectors.line import Line
 from detectors.rows import Stretch
-from detectors.shelf import Early, Label, Line, Pending, Room, Shelf
-from detectors.tally import Level
+from detectors.shelf import Early, Label, Pending, Room, Shelf
 
 # Outcomes that wait for their prediction. A producer that sends only outcomes must not fill the disk.
 EARLY_MAX = 100_000
@@ -74,6 +74,15 @@ class JoinState(msgspec.Struct, array_like=True, frozen=True):
     early_first: int = 0
     early_end: int = 0
     due: int = FAR
+
+
+class Course(NamedTuple):
+    """How a join stood before some rows that it took in, and after each of them. ``stop``: the row after the last."""
+
+    stop: int
+    waiting: Places  # those that no outcome had come for
+    unlabelled: Places
+    evicted: Places
 
 
 class Ended(NamedTuple):
@@ -134,13 +143,17 @@ class Join:
     def pending(self) -> int:
         return self._line.end - self._first
 
-    def figures(self) -> dict[str, int]:
-        """What a window tells of all versions and segments together."""
+    def figures(self, course: Course | None = None, after: int = 0) -> dict[str, int]:
+        """What a window tells of all versions and segments together; on this course, after so many of its rows."""
+        counts, waiting = self.counts, self.unanswered
+        unlabelled, evicted = counts.unlabelled, counts.evicted
+        if course is not None:
+            waiting, unlabelled, evicted = (int(figure[after]) for figure in course[1:])
         return {
-            "pending": self.unanswered,
-            "unlabelled_total": self.counts.unlabelled,
-            "orphans_total": self.counts.orphans,
-            "evicted_total": self.counts.evicted + self.counts.early_evicted,
+            "pending": waiting,
+            "unlabelled_total": unlabelled,
+            "orphans_total": counts.orphans,
+            "evicted_total": evicted + counts.early_evicted,
         }
 
     def predict(self, key: str, entry: Pending) -> tuple[Fate, Labelled | None]:
@@ -161,11 +174,8 @@ class Join:
             self.opened(self)
         return Fate.APPLIED, self._meet(entry, there) if there is not None else None
 
-    def predict_rows(self, rows: Stretch, which: slice, scope: int, waiting: Level) -> int:
-        """The same of some rows, in order of time, until one is more than a new prediction. Returns the row after them.
-
-        ``rows`` are kept as they are. ``waiting`` is told how many have no outcome yet, at each of them.
-        """
+    def predict_rows(self, rows: Stretch, which: slice, scope: int) -> Course | None:
+        """The same of some rows, in order of time, until one is more than a new prediction. They are kept as is."""
         start: int = which.start
         due = int(rows.stamps[start]) + self.horizon_ms  # when the first of them ends
         if self.early:
@@ -174,29 +184,30 @@ class Join:
         stop = min(which.stop, due, start + self.pending_max)
         stop = start + self.shelf.new_to(rows.ids[start:stop]) if stop > start else start
         if stop == start:
-            return start
+            return None
         names, times = rows.ids[start:stop], rows.stamps[start:stop]
-        unanswered, fallen = self.unanswered, self._make_room(times)
-        place = self._line.append_all(times.tolist(), names)
+        ends = times[-1] > self.due or self.pending + len(times) > self.pending_max
+        course = self._make_room(stop, times) if ends else self._course(stop, np.zeros((2, len(times) + 1), np.int64))
+        place = self._line.append_all(times, names)
         self.shelf.put_rows(Block(place, scope, rows, start, stop), self._last)
-        waiting.note_rising(rows.numbers[start:stop], unanswered + 1, fallen)
         self._room.pending += len(names)
         self.unanswered += len(names)
         self.due = min(self.due, int(times[0]) + self.horizon_ms)
         if self.opened is not None and place == self._first:
             self.opened(self)
-        if fallen is not None:
+        if ends:
             self._forget_pushed_out()
             self.expire(int(times[-1]))
-        return stop
+        return course
 
-    def _make_room(self, times: Places) -> Places | None:
-        """Ends what will have ended by the last of some rows. By each of them, how many that no outcome has come for.
+    def _course(self, stop: int, gone: Places) -> Course:
+        """``gone``: before some rows and after each, how many more had ended without an outcome, and by a limit."""
+        unlabelled, evicted = gone
+        waiting = self.unanswered + np.arange(len(unlabelled)) - unlabelled
+        return Course(stop, waiting, self.counts.unlabelled + unlabelled, self.counts.evicted + evicted)
 
-        None of these rows ends before the last of them comes. ``None`` where nothing has ended.
-        """
-        if times[-1] <= self.due and self.pending + len(times) <= self.pending_max:
-            return None
+    def _make_room(self, stop: int, times: Places) -> Course:
+        """Ends what will have ended by the last of some rows. None of these ends before the last of them comes."""
         line, place, oldest = self._line, self._first, int(times[-1]) - self.horizon_ms
         waited: list[int] = []
         while place < line.end and (time := line.at(place)[0]) < oldest:
@@ -204,11 +215,13 @@ class Join:
             place += 1
         expired = np.searchsorted(waited, times - self.horizon_ms)
         ended = np.maximum(expired, np.arange(len(times)) + (self.pending + 1 - self.pending_max))
-        self.counts.evicted += int((ended - np.maximum(expired, np.append(0, ended[:-1]))).sum())
-        unanswered = np.cumsum([0, *(not line.marked(self._first + number) for number in range(ended[-1]))])
+        evicted = np.cumsum(ended - np.maximum(expired, np.append(0, ended[:-1])))
+        first, end = self._first, self._first + int(ended[-1])
+        unanswered = np.append(0, np.cumsum(~line.marks(first, end)))
+        course = self._course(stop, np.array([[0, *unanswered[ended]], [0, *evicted]]))
+        self.counts.evicted += int(evicted[-1])
         self._close(int(ended[-1]), int(unanswered[-1]))
-        fallen: Places = unanswered[ended]
-        return fallen
+        return course
 
     def _meet(self, entry: Pending, early: Early) -> Labelled:
         self._early_line.mark(early.place)
@@ -346,9 +359,9 @@ class Join:
         )
 
 
-def told_limits(joins: Sequence[Join], told: JoinCounts) -> list[Ended]:
-    """What limits have ended in these joins since the window before; ``told`` becomes all there is."""
-    evicted = sum(join.counts.evicted for join in joins)
+def told_limits(joins: Sequence[Join], told: JoinCounts, later: int = 0) -> list[Ended]:
+    """What limits have ended in these joins since the window before, but for what they did later; it is told now."""
+    evicted = sum(join.counts.evicted for join in joins) - later
     early = sum(join.counts.early_evicted for join in joins)
     ended = (
         Ended("pending_max", evicted - told.evicted, joins[0].pending_max),

@@ -1,18 +1,20 @@
 """Everything about one model on one partition: its join, its loss rule, its scopes, and what operators said of it."""
 
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
 
-from detectors.answers import answered
+from detectors.answers import CLOSINGS, answered
+from detectors.columns import Places
 from detectors.config import ModelConfig
 from detectors.desk import Desk
 from detectors.effects import Decided
 from detectors.flow import Flow
 from detectors.gathered import Some, Worth, fingerprint_of
-from detectors.join import Fate, Join, JoinCounts, JoinState, Labelled, told_limits
+from detectors.join import Course, Fate, Join, JoinCounts, JoinState, Labelled, told_limits
 from detectors.late import Late
 from detectors.learning import Learned
 from detectors.lifecycle import Closing
@@ -32,12 +34,6 @@ from schemas.reasons import AuditResult
 from schemas.times import duration_ms
 
 _CHALLENGER, _APPLIED = Role.CHALLENGER, Fate.APPLIED  # a look into an enum costs more than most of what a record needs
-
-_CLOSINGS = {
-    ControlAction.DEPLOY: Closing.DEPLOYED,
-    ControlAction.ROLLBACK: Closing.ROLLED_BACK,
-    ControlAction.BASELINE: Closing.NEW_BASELINE,
-}
 
 
 class Monitor:
@@ -87,10 +83,6 @@ class Monitor:
     def scopes(self) -> Iterable[Scope]:
         """Those that watch."""
         return self._scopes.live
-
-    @property
-    def pending(self) -> int:
-        return self._join.pending + self._challengers.pending
 
     @property
     def open_incidents(self) -> int:
@@ -155,9 +147,9 @@ class Monitor:
     ) -> Counter[Fate]:
         """Takes in rows in order: many at once where nothing comes between them, else one by one by their item."""
         fates: Counter[Fate] = Counter()
-        item_of, kept, worth, row = item_of or rows.item, rows.without_features(), Worth(), 0
+        item_of, kept, worth, row = item_of or rows.item, rows.waiting(), Worth(), 0
         while row < len(rows):
-            stop = self._take_together(rows, kept, row) if worth.trying() else row
+            stop = self._take_together(rows, kept, row, decided) if worth.trying() else row
             worth.came(stop - row)
             if stop > row:
                 fates[_APPLIED] += stop - row
@@ -166,7 +158,7 @@ class Monitor:
             row = max(stop, row + 1)
         return fates
 
-    def _take_together(self, rows: Stretch, kept: Stretch, row: int) -> int:
+    def _take_together(self, rows: Stretch, kept: Stretch, row: int, decided: list[Decided]) -> int:
         """Takes in as many rows from this one on as can be, as ``take`` would one by one. Returns the next one."""
         if self._orphaned or self._flow.orphaned or self._checks.ready or rows.stamps[row] < self._now:
             return row
@@ -174,29 +166,42 @@ class Monitor:
         scope = self._scopes.usual(version, challenger=False)
         if scope is None or (rows.segments is not None and self._config.segments):
             return row
-        if rows.stamps[row] >= self._window_end and not self._closes_later(rows, row):
+        end = rows.of_one_version(row)
+        if self._checks.tries or any(scope.is_corrected for scope in self._scopes):  # more than rows matters at its end
+            end = min(end, int(np.searchsorted(rows.stamps, self._window_end)))
+        course = self._join.predict_rows(kept, slice(row, end), scope.number)
+        if course is None:
             return row
-        end = min(int(np.searchsorted(rows.stamps, self._window_end)), rows.of_one_version(row))
-        usual = self._flow.nothing_new(rows.stamps[:end], row)
-        if usual == row:  # what its pause says may decide something before it is taken in
-            return row
-        stop = self._join.predict_rows(kept, slice(row, usual), scope.number, self._waiting)
-        if stop == row:
-            return row
-        self._flow.predicted_usually(stop - row, rows.at(stop - 1))
-        self._now = int(rows.stamps[stop - 1])
-        scope.predicted_rows(rows, row, stop)
-        return stop
+        self._live_through(rows, row, course, scope, decided)
+        return course.stop
+
+    def _live_through(self, rows: Stretch, row: int, course: Course, scope: Scope, decided: list[Decided]) -> None:
+        """Rows that the join has taken in. Windows that end between them are closed once detectors have come so far."""
+        at, done, waiting = row, row, course.waiting[1:]
+        while at < course.stop:
+            if rows.stamps[at] >= self._window_end:
+                self._end_window(Moment.of(rows.place(at)), course, at - row)
+            stop = min(course.stop, int(np.searchsorted(rows.stamps, self._window_end)))
+            at, said = self._flow.predicted_rows(rows, at, stop, self._mutes)
+            if said:
+                self._saw(rows, done, at - 1, waiting[done - row :], scope)
+                self._tell(said, decided)
+                done = at - 1
+        self._saw(rows, done, course.stop, waiting[done - row :], scope)
+
+    def _saw(self, rows: Stretch, start: int, stop: int, waiting: Places, scope: Scope) -> None:
+        if stop > start:
+            self._waiting.note_all(rows.numbers[start:stop], waiting)
+            self._now = int(rows.stamps[stop - 1])
+            scope.predicted_rows(rows, start, stop)
 
     def decide(self) -> list[Decided]:
         """What the records taken in since the last time say, in their order: many rows at once, as columns."""
         decided, unfit = list[Decided](), self._scopes.unfit()
         for scope, happening in self._scopes.happenings():
-            while self._closings and self._closings[0].moment.at <= happening.at:
-                decided.extend(self._closed(self._closings.popleft()))
+            decided.extend(self._closed_until(happening.at))
             decided.extend(self._desk.said(scope.live(happening, self._waiting, self._mutes)))
-        while self._closings:
-            decided.extend(self._closed(self._closings.popleft()))
+        decided.extend(self._closed_until(math.inf))
         self._scopes.settle()
         self._waiting.settle()
         return decided + unfit
@@ -209,27 +214,22 @@ class Monitor:
 
     def _close_windows(self, item: Item) -> Iterator[Decided]:
         yield from self.decide()
-        closing = self._closing(Moment.of(item))
-        if closing is not None:
-            yield from self._closed(closing)
+        self._end_window(Moment.of(item))
+        yield from self._closed_until(math.inf)
 
-    def _closes_later(self, rows: Stretch, row: int) -> bool:
-        """A window that ends between rows is closed as they are lived through, where they are all that matters."""
-        if self._checks.tries or any(scope.is_corrected for scope in self._scopes):
-            return False
-        closing = self._closing(Moment.of(rows.place(row)))
-        if closing is not None:
-            self._closings.append(closing)
-        return True
-
-    def _closing(self, moment: Moment) -> WindowEnd | None:
-        """Of the window that is over; none of what was before the first record."""
+    def _end_window(self, moment: Moment, course: Course | None = None, after: int = 0) -> None:
+        """One is over, after so many rows of a course. What was before the first record was none."""
         end, start = self._window_end, moment.now - moment.now % self._window_ms
         self._window_end, self._pairs.window = start + self._window_ms, start
-        if not end:
-            return None
-        figures = self._join.figures(), self._challengers.figures()
-        return WindowEnd(moment, end, *figures, told_limits(self.joins, self._told))
+        if end:
+            figures = self._join.figures(course, after), self._challengers.figures()
+            later = 0 if course is None else int(course.evicted[-1] - course.evicted[after])
+            self._closings.append(WindowEnd(moment, end, *figures, told_limits(self.joins, self._told, later)))
+
+    def _closed_until(self, at: float) -> Iterator[Decided]:
+        """The windows that were over by this place in the batch."""
+        while self._closings and self._closings[0].moment.at <= at:
+            yield from self._closed(self._closings.popleft())
 
     def _closed(self, closing: WindowEnd) -> Iterator[Decided]:
         moment, end, own, of_challengers, limits = closing
@@ -364,8 +364,8 @@ class Monitor:
         action, self.answer = event.action, AuditResult.APPLIED
         if action is ControlAction.VERDICT:
             self._scopes.retraining.asked.failures = 0  # somebody has looked
-        if action in _CLOSINGS:
-            self.answer = yield from self._start_afresh(moment, event, _CLOSINGS[action])
+        if action in CLOSINGS:
+            self.answer = yield from self._start_afresh(moment, event, CLOSINGS[action])
         elif event.incident is not None and action is not ControlAction.TICK:
             owners = [owner for owner in (self._flow, *self._scopes) if owner.alarms]
             self.answer = yield from answered(self._desk, owners, moment, event)

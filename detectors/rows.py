@@ -163,9 +163,11 @@ class Stretch:
         other = np.flatnonzero(self.versions.codes[row:] != self.versions.codes[row])
         return row + int(other[0]) if len(other) else len(self)
 
-    def without_features(self) -> "Stretch":
-        """What is kept of them."""
-        return replace(self, features=FeatureRows({}, len(self)), latency_ms=None, cost=None, made=None, traces=None)
+    def waiting(self) -> "Stretch":
+        """What is kept of them while they wait, by one join."""
+        none = np.zeros(0, dtype=np.int64)
+        bare = replace(self, features=FeatureRows({}, len(self)), numbers=none, models=WordCells(none, ()))
+        return replace(bare, versions=None, segments=None, latency_ms=None, cost=None, made=None, traces=None)
 
     def at_times(self, stamps: Places) -> "Stretch":
         """The same at other times; made when they were by their own word."""
@@ -185,9 +187,10 @@ class Stretch:
 
     def _met(self) -> list[tuple[int, int]]:
         """The codes of models and the first row of each, in the order of these."""
-        codes, firsts = np.unique(self.models.codes, return_index=True)
-        order = np.argsort(firsts)
-        return list(zip(codes[order].tolist(), firsts[order].tolist(), strict=True))
+        firsts = np.full(len(self.models.words), len(self))
+        firsts[self.models.codes[::-1]] = np.arange(len(self) - 1, -1, -1)  # what is written last stays
+        order = np.argsort(firsts)[: np.count_nonzero(firsts < len(self))]
+        return list(zip(order.tolist(), firsts[order].tolist(), strict=True))
 
     def by_model(self) -> Iterator[tuple[str, "Stretch"]]:
         """Each model's, in the order in which they are met."""

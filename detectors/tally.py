@@ -64,26 +64,24 @@ class Level:
     def __init__(self) -> None:
         self._indices: list[int] = []
         self._values: list[int] = []
-        # By the number of the note, the records at each of which it rose by one, and by how much it had fallen then.
-        self._runs: dict[int, tuple[Places, Places | None]] = {}
+        self._runs: dict[int, tuple[Places, Places]] = {}  # by the number of their first, notes of many records
 
     def note(self, index: int, value: int) -> None:
         self._indices.append(index)
         self._values.append(value)
 
-    def note_rising(self, indices: Places, value: int, fallen: Places | None = None) -> None:
-        """At the first of these records it was this, and at each after it one more; less what it had fallen by then."""
-        self._runs[len(self._values)] = indices, fallen
-        self.note(int(indices[0]), value)
+    def note_all(self, indices: Places, values: Places) -> None:
+        """What it was at each of these records."""
+        self._runs[len(self._values)] = indices, values
+        self.note(int(indices[0]), int(values[0]))
 
     def at(self, index: int) -> int:
         """The value noted at the record, which must have been noted."""
         note = bisect_right(self._indices, index) - 1
         if note not in self._runs:
             return self._values[note]
-        indices, fallen = self._runs[note]
-        risen = bisect_right(indices, index) - 1
-        return self._values[note] + risen - (0 if fallen is None else int(fallen[risen]))
+        indices, values = self._runs[note]
+        return int(values[bisect_right(indices, index) - 1])
 
     def settle(self) -> None:
         self._indices.clear()

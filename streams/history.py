@@ -25,6 +25,7 @@ from streams.truth import SUFFIX as TRUTH
 FILES_MAX = 1_000  # each is open at once, and systems commonly allow 1,024
 # Of more rows the state lies on disk: each prediction that waits is some 450 bytes of memory, and 150 bytes on disk.
 ROWS_IN_MEMORY = 400_000
+_ROWS_TOGETHER = 2.5  # times as many where nothing comes between rows of a table: they wait as columns, 150 bytes each
 _ROW_BYTES, _PACKED = 200, 8  # of text, so much of it a row; packed, so many times as much
 _EVENTS = (".jsonl", ".ndjson", ".json")
 
@@ -74,7 +75,7 @@ class History(AbstractContextManager["History"]):
     @property
     def stretches(self) -> Iterable[RecordLike | Stretch]:
         """The same, many rows at once where nothing of another source comes between them."""
-        if not self._tables or self._given.since is not None or self._given.until is not None:
+        if not self._tables or self._is_cut:
             return self.records
         if len(self._sources) == 1:
             return self._tables[0].stretches()
@@ -99,6 +100,18 @@ class History(AbstractContextManager["History"]):
         """Roughly, before anything is read: of standard input there may be any number."""
         tables = sum(table.file.rows or _rows_in(table.file.where, table.file.size) for table in self._tables)
         return tables + sum(_rows_in(file.topic, file.size) for file in self._lines)
+
+    @property
+    def outgrows_memory(self) -> bool:
+        """Whether what stretches leave waiting is better kept on disk."""
+        together = len(self._sources) == len(self._tables) == 1 and not self._is_cut
+        if together and (self._given.segments or self._tables[0].columns.scores):  # one by one, or with much to keep
+            together = False
+        return self.rows_about > ROWS_IN_MEMORY * (_ROWS_TOGETHER if together else 1)
+
+    @property
+    def _is_cut(self) -> bool:
+        return self._given.since is not None or self._given.until is not None
 
     @property
     def rereadable(self) -> bool:

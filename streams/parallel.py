@@ -26,6 +26,7 @@ from streams.share import LENGTH_BYTES, PIECE_RECORDS, Last, Message, Piece, Tas
 from streams.summary import Summary, Tally, budgets
 
 _message = msgspec.msgpack.Decoder(Message).decode
+_PIPE_BYTES = 1024 * 1024  # some twenty pieces: nobody waits because another one has more to do just now
 _ONE = "replay it with --processes 1"
 
 
@@ -41,7 +42,8 @@ class _Process:
 
     def __init__(self, task: Task) -> None:
         words = [sys.executable, "-m", "streams.share"]
-        self._child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - our own
+        pipe = subprocess.PIPE
+        self._child = subprocess.Popen(words, stdin=pipe, stdout=pipe, pipesize=_PIPE_BYTES)  # noqa: S603 - our own
         assert self._child.stdin is not None
         self._child.stdin.write(msgspec.json.encode(task))
         self._child.stdin.close()

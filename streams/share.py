@@ -120,10 +120,11 @@ class Share:
 
     def of(self, rows: Stretch, before: int) -> Stretch:
         """Of rows with so many records before them."""
-        own = rows.taken(np.flatnonzero(rows.of_models(self.is_mine)))
-        for model, first in own.first_of_models():
-            self.since.setdefault(model.encode(), before + first)
-        return own
+        for model, first in rows.first_of_models():
+            if self.is_mine(model):
+                self.since.setdefault(model.encode(), before + first)
+        mine = rows.of_models(self.is_mine)
+        return rows if mine.all() else rows.taken(np.flatnonzero(mine))
 
     def _is_tick(self, record: RecordLike) -> bool:
         unknown = self._decoder.unknown_fields

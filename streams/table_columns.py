@@ -6,7 +6,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from detectors.columns import Places, WordCells
+from detectors.columns import Places, Taken, WordCells, taken
 
 _OFFSETS: dict[str, type[np.signedinteger[Any]]] = {"string": np.int32, "large_string": np.int64}
 
@@ -41,8 +41,16 @@ class Texts(Sequence[str | None]):
 
     @cached_property
     def cells(self) -> list[str | None]:
-        cells: list[str | None] = self._column.to_pylist()
+        cells: list[str | None] = self._texts.to_numpy(zero_copy_only=False).tolist()  # quicker than its own way
         return cells
+
+    @property
+    def _is_coded(self) -> bool:
+        return hasattr(self._column, "dictionary")
+
+    @property
+    def _texts(self) -> Any:
+        return self._column.dictionary_decode() if self._is_coded else self._column
 
     def __len__(self) -> int:
         return len(self._column)
@@ -57,6 +65,12 @@ class Texts(Sequence[str | None]):
     def __iter__(self) -> Iterator[str | None]:
         return iter(self.cells)
 
+    def taken(self, rows: Taken) -> list[str | None]:
+        """Of the others no texts are made."""
+        if isinstance(rows, slice) or "cells" in vars(self):
+            return taken(self.cells, rows)  # type: ignore[return-value]
+        return Texts(self._texts.take(rows)).cells
+
     def all_within(self, characters: int) -> bool:
         """Whether it is certain that each cell holds one to so many characters: none has more than it has bytes."""
         kind = _OFFSETS.get(str(self._column.type))
@@ -69,13 +83,33 @@ class Texts(Sequence[str | None]):
 
     def words(self) -> WordCells:
         """Each is looked at once. What is empty is missing."""
-        encoded = self._column.dictionary_encode()
-        words, codes = encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False)
-        if encoded.indices.null_count:
-            codes = np.where(np.isnan(codes), -1, codes)
-        codes = codes.astype(np.int64)
+        words, codes = _met(self._column) if self._is_coded else _whole(self._column.dictionary_encode())
+        if len(set(words)) < len(words):  # whoever wrote it named one twice
+            words, codes = _whole(self._texts.dictionary_encode())
         if "" in words:
             empty = words.index("")
             codes = np.where(codes == empty, -1, codes - (codes > empty))
             del words[empty]
         return WordCells(codes, words)
+
+
+def _whole(encoded: Any) -> tuple[list[str], Places]:
+    """All words, and which of them each row has; -1 where it has none."""
+    codes = encoded.indices.to_numpy(zero_copy_only=False)
+    if encoded.indices.null_count:
+        codes = np.where(np.isnan(codes), -1, codes)
+    return encoded.dictionary.to_pylist(), codes.astype(np.int64)
+
+
+def _met(encoded: Any) -> tuple[list[str], Places]:
+    """The same of the words that rows have, in the order in which they are met."""
+    words, codes = encoded.dictionary, encoded.indices
+    codes = (codes.fill_null(-1) if codes.null_count else codes).to_numpy()
+    firsts = np.full(len(words) + 1, len(codes))
+    firsts[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # what is written last stays
+    order = np.argsort(firsts[:-1])[: np.count_nonzero(firsts[:-1] < len(codes))]
+    places = np.full(len(words) + 1, -1)
+    places[order] = np.arange(len(order))
+    if len(words) > len(codes):
+        return words.take(order).to_pylist(), places[codes]
+    return words.to_numpy(zero_copy_only=False)[order].tolist(), places[codes]  # quicker, of few

@@ -75,6 +75,7 @@ class Table:
         used = {*named, said.cost, *(said.features or ()), *said.segments, *said.scores.values()}
         for rows, times in self._parts(used):
             numbers = np.arange(len(times), dtype=np.int64)
+            ids, models = rows.ids(said.id, self.topic), rows.models(said.model_column)
             features = {name.removeprefix(FEATURE): rows.cells(name) for name in said.features or ()}
             told: dict[str, Any] = {
                 "predictions": rows.whole(said.prediction or ""),
@@ -90,8 +91,8 @@ class Table:
                 numbers=numbers,
                 stamps=times,
                 offsets=rows.first + numbers,
-                ids=list(islice(rows.ids(said.id, self.topic), len(times))),
-                models=rows.models(said.model_column),
+                ids=ids if len(models.words) > 1 else list(ids),  # each model has its own made
+                models=models,
                 features=FeatureRows(features, len(times)),
                 fingerprints=_fingerprints(times, [*features.values(), *told.values()]),
                 **told,

@@ -25,6 +25,7 @@ TYPED_ROWS = 2 * ROWS  # where cells are no text
 CELL_CHARACTERS_MAX = 100_000  # longer is text in the wrong place, or a quote that was never closed
 _BUFFER_BYTES = 256 * 1024
 _PARQUET_BUFFER_BYTES = 1024 * 1024  # of each column; without a limit all of a row group is read at once
+_WORD_BYTES = 2.0  # a row of a Parquet column that takes less is a word of few
 _PARQUET = (".parquet", ".pq")
 _DELIMITERS = ",;\t|"
 _WHOLE = "is the file whole?"
@@ -153,6 +154,7 @@ class ParquetFile(TableFile):
         with self._opened(UsageError) as file:
             self.names = file.schema_arrow.names
             self.rows = file.metadata.num_rows
+            self._coded = _coded(file)
         _check_header(self.names, self.where)
 
     def __exit__(self, *_: object) -> None:
@@ -169,7 +171,7 @@ class ParquetFile(TableFile):
     def parts(self, columns: Collection[str], times: Collection[str]) -> Iterator[Part]:
         wanted = [name for name in self.names if name in columns]
         first = 0
-        with self._opened(ContentError) as file:
+        with self._opened(ContentError, [name for name in wanted if name in self._coded]) as file:
             batches = file.iter_batches(batch_size=TYPED_ROWS, columns=wanted, use_threads=False)
             while (batch := self._next(batches, first)) is not None:
                 named = zip(batch.schema.names, batch.columns, strict=True)
@@ -183,15 +185,19 @@ class ParquetFile(TableFile):
         except (OSError, ValueError, self._pyarrow.ArrowException) as error:
             raise _unreadable(self.where, f"after row {first:,}: ", error, ContentError) from None
 
-    def _opened(self, error: type[UsageError]) -> Any:
+    def _opened(self, error: type[UsageError], coded: Sequence[str] = ()) -> Any:
+        """``coded``: these columns of texts come as codes."""
+        options = {"buffer_size": _PARQUET_BUFFER_BYTES, "pre_buffer": False, "read_dictionary": list(coded)}
         try:
-            return self._parquet.ParquetFile(self.path, buffer_size=_PARQUET_BUFFER_BYTES, pre_buffer=False)
+            return self._parquet.ParquetFile(self.path, **options)
         except (OSError, ValueError, self._pyarrow.ArrowException) as failure:
             raise _unreadable(self.where, "", failure, error) from None
 
     def _cells(self, name: str, column: Any, is_time: bool) -> Sequence[Any]:
         types, pyarrow = self._pyarrow.types, self._pyarrow
         if types.is_dictionary(column.type):
+            if name in self._coded and not is_time:
+                return Texts(column)
             column = column.dictionary_decode()
         if (
             types.is_binary(column.type)
@@ -202,9 +208,7 @@ class ParquetFile(TableFile):
         if is_time and (types.is_timestamp(column.type) or types.is_date(column.type)):
             column = column.cast(pyarrow.timestamp("ms", getattr(column.type, "tz", None)), safe=False)
             if column.type.tz is None and self._zone is not None:
-                from pyarrow import compute  # noqa: PLC0415 - 9 MiB, and most times have a zone
-
-                column = compute.assume_timezone(column, self._zone)
+                column = pyarrow.compute.assume_timezone(column, self._zone)
             if column.type.tz is not None:
                 column = column.cast(pyarrow.int64())
         if types.is_floating(column.type):
@@ -225,6 +229,15 @@ class ParquetFile(TableFile):
         except (ValueError, self._pyarrow.ArrowException):
             what = f"column {shown(name)}: holds bytes that are no text, as {column.type}"
             raise ContentError(what, where=self.where, advice="write it as text, or leave the column out") from None
+
+
+def _coded(file: Any) -> frozenset[str]:
+    """The columns of texts that are few, as they lie in the file: nobody need make texts of them and codes of these."""
+    texts = {field.name for field in file.schema_arrow if str(field.type) in ("string", "large_string")}
+    groups = range(min(1, file.metadata.num_row_groups))
+    chunks = [file.metadata.row_group(0).column(place) for place in range(file.metadata.num_columns) if groups]
+    few = {chunk.path_in_schema for chunk in chunks if chunk.total_uncompressed_size < _WORD_BYTES * chunk.num_values}
+    return frozenset(texts & few)
 
 
 def table_file(path: Path, form: Form, zone: str | None = None) -> TableFile:
@@ -261,6 +274,7 @@ def _delimiter(header: str) -> str:
 def _pyarrow(where: str) -> tuple[Any, Any]:
     try:
         import pyarrow  # noqa: PLC0415 - large, and not there without the extra
+        import pyarrow.compute  # noqa: PLC0415 - what makes codes of texts, so that no row waits for it
         from pyarrow import parquet  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "pyarrow":

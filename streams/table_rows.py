@@ -49,7 +49,7 @@ class Rows:
             return [f"{topic}:{number}" for number in range(self.first, self.first + len(self))]
         raw = self._raw(name)
         if isinstance(raw, Texts) and raw.all_within(ID_CHARACTERS_MAX):  # the usual way
-            return raw.cells  # type: ignore[return-value]
+            return raw  # type: ignore[return-value]
         ids = self._sorter.texts(raw)
         if None not in ids and max(map(len, ids), default=0) <= ID_CHARACTERS_MAX:  # type: ignore[arg-type]
             return ids  # type: ignore[return-value]
@@ -62,12 +62,12 @@ class Rows:
     def models(self, name: str | None) -> WordCells:
         if name is None:
             return WordCells(np.zeros(len(self), dtype=np.int64), [self._columns.model or ""])
-        models = self._sorter.texts(self._raw(name))
-        for model in set(models):
+        models = self._words(name)
+        for model in {*models.words, *([None] if lacks_any(models) else [])}:
             if model is None or not _MODEL.fullmatch(model):
                 what = f"{shown(model or '')} cannot be a model's name"
-                raise self._sorter.wrong(name, models.index(model), what, f"{MODEL_PATTERN} is allowed")
-        return coded(models)
+                raise self._sorter.wrong(name, list(models).index(model), what, f"{MODEL_PATTERN} is allowed")
+        return models
 
     def times(self, name: str) -> Places:
         return self._sorter.times(name, self._raw(name))
@@ -106,16 +106,17 @@ class Rows:
         return self._sorter.numbers(name, self._raw(name))
 
     def texts(self, name: str) -> WordCells:
-        return coded(self._short(name))
-
-    def _short(self, name: str) -> list[str | None]:
-        """Texts of no more characters than an event may have there."""
-        texts = self._sorter.texts(self._raw(name))
-        for text in set(texts):
-            if text is not None and len(text) > NAME_CHARACTERS_MAX:
+        """Of no more characters than an event may have there."""
+        texts = self._words(name)
+        for text in texts.words:
+            if len(text) > NAME_CHARACTERS_MAX:
                 what = f"a name of {len(text):,} characters"
-                raise self._sorter.wrong(name, texts.index(text), what, f"{NAME_CHARACTERS_MAX} are allowed")
+                raise self._sorter.wrong(name, list(texts).index(text), what, f"{NAME_CHARACTERS_MAX} are allowed")
         return texts
+
+    def _words(self, name: str) -> WordCells:
+        raw = self._raw(name)
+        return raw.words() if isinstance(raw, Texts) else coded(self._sorter.texts(raw))
 
     def classes(self, columns: Mapping[str, str]) -> list[dict[str, float] | None]:
         """What each class is given; a class that is missing is left out."""
@@ -125,7 +126,7 @@ class Rows:
 
     def segments(self, names: Sequence[str]) -> list[dict[str, str] | None]:
         plain = [name.removeprefix(SEGMENT) for name in names]
-        rows = zip(*(self._short(name) for name in names), strict=True)
+        rows = zip(*map(self.texts, names), strict=True)
         return [{key: text for key, text in zip(plain, row, strict=True) if text is not None} for row in rows]
 
     def _raw(self, name: str) -> Sequence[Any]:

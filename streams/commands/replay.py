@@ -163,8 +163,6 @@ def _open(args: argparse.Namespace, settings: "Settings", stack: ExitStack) -> _
         return _open_kafka(args, settings)
     if args.offsets:
         raise UsageError("--offsets are of kafka:", advice="take a part of files with --from and --to")
-    from streams.history import ROWS_IN_MEMORY  # noqa: PLC0415
-
     history = stack.enter_context(history_of(args, settings))
     return _Opened(
         history.stretches,
@@ -173,7 +171,7 @@ def _open(args: argparse.Namespace, settings: "Settings", stack: ExitStack) -> _
         lambda: history.left_over,
         any_stream=True,
         error=ContentError,
-        large=history.rows_about > ROWS_IN_MEMORY,
+        large=history.outgrows_memory,
         identity=(lambda: identity_of(history, settings)) if history.rereadable else None,
     )
 

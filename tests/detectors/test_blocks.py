@@ -15,7 +15,7 @@ from detectors.join import Fate, Join, Labelled
 from detectors.rows import Stretch
 from detectors.sealing import open_sealed, seal
 from detectors.shelf import Pending, Room, Wanted, pending
-from detectors.tally import Level
+from tests.detectors.joins import taken_in
 from tests.detectors.kept import Memory
 
 PREFIX = b"J\x00\x00\x01\xff"
@@ -141,7 +141,7 @@ def test_rows_are_joined_whether_they_are_held_let_go_or_never_written(
 
     for start in range(0, 240, 30):
         room.fetch({join.shelf: rows.ids[start : start + 30]})
-        assert join.predict_rows(rows, slice(start, start + 30), 0, Level()) == start + 30
+        assert taken_in(join, rows, start, start + 30) == start + 30
         labelled(start + 7)  # before it is written
         kept.take(room.changes())
         labelled(start + 8)
@@ -163,7 +163,7 @@ def test_an_id_that_is_known_ends_the_run_wherever_it_is_known_from(monkeypatch:
 
     def taken(ids: list[str]) -> int:
         room.fetch({join.shelf: ids})
-        return join.predict_rows(stretch(ids), slice(0, len(ids)), 0, Level())
+        return taken_in(join, stretch(ids), 0, len(ids))
 
     assert taken(["a", "b", "é"]) == 3
     assert taken(["c", "b"]) == 1  # held
@@ -188,7 +188,7 @@ def test_rows_that_nobody_has_asked_for_are_written_and_found_again(
     join = Join(1 << 40, 1_000, room=room)
     rows = stretch([f"r{row}" for row in range(90)])
     for start in range(0, 90, 30):
-        assert join.predict_rows(rows, slice(start, start + 30), 0, Level()) == start + 30
+        assert taken_in(join, rows, start, start + 30) == start + 30
         kept.take(room.changes())
     assert len([key for key in kept.records if key[:1] == b"J"]) == 90
     for row in (3, 40, 89):

@@ -190,7 +190,7 @@ def test_those_gathered_wait_before_one_of_another_model_pushes_out_the_oldest()
     engine = Engine(3, MonitorConfig(defaults=DEFAULTS, pending_max=BLOCK + 100), TOPICS)
     engine.apply(told)
     assert engine.stats.pending == BLOCK + 100
-    waiting = {model: engine.monitor(model).pending for model in ("churn", "fraud")}  # type: ignore[union-attr]
+    waiting = {model: engine.monitor(model).joins[0].pending for model in ("churn", "fraud")}  # type: ignore[union-attr]
     assert waiting == {"churn": 100, "fraud": BLOCK}
 
 

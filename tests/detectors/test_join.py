@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from detectors.columns import FeatureRows, WordCells
 from detectors.join import Fate, Join, JoinCounts, JoinState, Labelled
+from detectors.line import CHUNK
 from detectors.rows import Stretch
-from detectors.shelf import CHUNK, Pending, Room, Wanted
+from detectors.shelf import Pending, Room, Wanted
 from detectors.shelf import pending as entry_of
-from detectors.tally import Level
+from tests.detectors.joins import taken_in
 from tests.detectors.kept import Memory
 
 HORIZON = 1_000
@@ -270,8 +271,8 @@ def rows_at(times: list[int], ids: list[str]) -> Stretch:
 def test_rows_are_taken_in_up_to_where_the_first_of_them_ends() -> None:
     rows = rows_at([0, 10, 20, 100, 101, 300], [f"p{number}" for number in range(6)])
     join = Join(100, 10)
-    assert join.predict_rows(rows, slice(0, 6), 0, Level()) == 4
-    assert join.predict_rows(rows, slice(4, 6), 0, Level()) == 5  # the first of all ends meanwhile
+    assert taken_in(join, rows, 0, 6) == 4
+    assert taken_in(join, rows, 4, 6) == 5  # the first of all ends meanwhile
     assert (join.pending, join.counts.unlabelled) == (4, 1)
 
 
@@ -291,19 +292,21 @@ def test_rows_that_push_out_and_outlast_others_end_them_as_records_do(
     now = 0
     for part in parts:
         times, ids = [now := now + pause for pause, _ in part], [str(number) for _, number in part]
-        rows, waiting, row = rows_at(times, ids), Level(), 0
-        levels = []
+        rows, row = rows_at(times, ids), 0
+        figures, expected = [together.figures()], [alone.figures()]
         for number, name in enumerate(ids):
             alone.predict(name, entry_of(rows, number, 0))
-            levels.append(alone.unanswered)
+            expected.append(alone.figures())
         while row < len(ids):
-            stop = together.predict_rows(rows, slice(row, len(ids)), 0, waiting)
-            if stop == row:
+            course = together.predict_rows(rows, slice(row, len(ids)), 0)
+            if course is None:
                 together.predict(ids[row], entry_of(rows, row, 0))
-                waiting.note(row, together.unanswered)
-                stop += 1
-            row = stop
-        assert [waiting.at(number) for number in range(len(ids))] == levels
+                row += 1
+                figures.append(together.figures())
+            else:
+                figures += [together.figures(course, after) for after in range(1, course.stop - row + 1)]
+                row = course.stop
+        assert figures == expected
         for join in (together, alone):
             join.label(str(labelled), label(now))
         states = [msgspec.structs.replace(join.state(), due=0) for join in (together, alone)]  # that may be too early

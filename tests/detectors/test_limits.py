@@ -44,7 +44,12 @@ def test_a_model_that_comes_after_the_limit_was_met_takes_part() -> None:
     working.apply(records(waiting()))
     later = records([*waiting(), *[prediction(f"d{n}", model="d", at=100 + n) for n in range(6)]])[12:]
     working.apply(later)
-    assert {model: monitor.pending for model, monitor in working._monitors.items()} == {"a": 0, "b": 0, "c": 0, "d": 4}
+    assert {model: monitor.joins[0].pending for model, monitor in working._monitors.items()} == {
+        "a": 0,
+        "b": 0,
+        "c": 0,
+        "d": 4,
+    }
 
 
 def test_an_alert_about_a_category_of_half_a_megabyte_fits_its_topic() -> None:

@@ -6,7 +6,7 @@ from zlib import crc32
 import msgspec
 import pytest
 
-from detectors import shelf
+from detectors import line, shelf
 from detectors.banks.contract import StateError, StateVersionError
 from detectors.config import ModelConfig, MonitorConfig
 from detectors.engine import Engine
@@ -152,7 +152,7 @@ def in_silence(events: list[Event], later: list[Event], config: MonitorConfig) -
 
 @pytest.mark.parametrize("ticks", [range(500, 1_500, 10), range(1_500, 1_501)], ids=["in time", "after a long sleep"])
 def test_a_model_that_has_fallen_silent_is_not_read_into_memory(monkeypatch: pytest.MonkeyPatch, ticks: range) -> None:
-    monkeypatch.setattr(shelf, "CHUNK", 8)
+    monkeypatch.setattr(line, "CHUNK", 8)
     both = [(prediction(number), outcome(f"early {number}", at=number * SECOND)) for number in range(400)]
     config = MonitorConfig(defaults=ModelConfig(label_horizon="500s"))
     working, kept = in_silence([event for pair in both for event in pair], [tick(at * SECOND) for at in ticks], config)
@@ -162,7 +162,7 @@ def test_a_model_that_has_fallen_silent_is_not_read_into_memory(monkeypatch: pyt
 
 
 def test_a_silent_model_that_makes_room_for_another_is_not_read_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shelf, "CHUNK", 8)
+    monkeypatch.setattr(line, "CHUNK", 8)
     others = [prediction(number, model="other") for number in range(400, 800)]
     config = MonitorConfig(pending_max=400)
     working, kept = in_silence([prediction(number) for number in range(400)], list(others), config)

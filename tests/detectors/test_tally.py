@@ -46,12 +46,12 @@ def test_a_level_is_what_was_noted_last_at_or_before_the_record() -> None:
     assert [level.at(index) for index in (1, 3, 4, 9)] == [10, 10, 20, 20]
 
 
-def test_a_level_rises_by_one_at_each_of_a_run_of_records() -> None:
+def test_a_level_is_noted_at_each_of_a_run_of_records() -> None:
     level = Level()
     level.note(1, 10)
-    level.note_rising(np.array([3, 5, 6]), 20)
+    level.note_all(np.array([3, 5, 6]), np.array([20, 21, 19]))
     level.note(9, 7)
-    assert [level.at(index) for index in (1, 3, 4, 5, 6, 8, 9)] == [10, 20, 20, 21, 22, 22, 7]
+    assert [level.at(index) for index in (1, 3, 4, 5, 6, 8, 9)] == [10, 20, 20, 21, 19, 19, 7]
     level.settle()
     level.note(0, 1)
     assert level.at(3) == 1

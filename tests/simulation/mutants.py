@@ -9,7 +9,8 @@ from detectors.audit import AuditLog
 from detectors.engine import Engine
 from detectors.join import Fate, Join
 from detectors.kept import Changes
-from detectors.shelf import Line, Shelf
+from detectors.line import Line
+from detectors.shelf import Shelf
 from detectors.signing import Guard, Keys
 from detectors.windows import Book
 from streams import durable

@@ -17,6 +17,7 @@ from streams.cli import main
 from streams.journal import reached
 from streams.progress import Lines
 from streams.sinks import FILES, PARTIAL, STATE, SUMMARY
+from streams.table_mapping import Columns
 from tests.streams.test_tables import as_csv, as_parquet, rows
 
 NAMES = list(FILES.values())
@@ -125,6 +126,25 @@ def test_what_is_large_keeps_its_state_on_disk_and_decides_the_same(
     assert all(seen)
     assert len(seen) > 10
     assert results("disk") == results("memory")
+
+
+def test_more_rows_wait_in_memory_where_nothing_comes_between_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_parquet(tmp_path / "june.parquet", rows(150, seed=2))
+    (tmp_path / "labels.jsonl").write_text("")
+    monkeypatch.setattr(history, "ROWS_IN_MEMORY", 100)
+    names = [str(tmp_path / name) for name in ("june.parquet", "labels.jsonl")]
+    alone = history.Given(names[:1], columns=Columns(label=""))
+    for given, is_large in (
+        (alone, False),
+        (alone._replace(segments=("country",)), True),
+        (alone._replace(until=1 << 42), True),
+        (alone._replace(columns=Columns(label="label")), True),
+        (alone._replace(labels=names[1]), True),
+    ):
+        with history.History(given) as opened:
+            assert opened.outgrows_memory is is_large, given
 
 
 Change = Callable[[Path], object]

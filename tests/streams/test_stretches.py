@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from detectors.columns import WordCells
 from detectors.config import ModelConfig, MonitorConfig
 from detectors.engine import Engine
 from detectors.rows import Stretch
@@ -154,6 +156,23 @@ def test_columns_decide_what_rows_do(seed: int, defaults: ModelConfig, kept: boo
     assert said.count(b'"type":"metrics"') > 100
     assert defaults is EARLY_ENDS or b'"type":"retrain"' in said
     assert b'"kind":"silence"' in said
+
+
+def test_a_month_of_rows_says_what_each_would_have_said(tmp_path: Path) -> None:
+    """How much comes shows after weeks; limits are met in many windows of one run."""
+    written(tmp_path / "june.parquet", 3)
+    (part, *_) = stretches(tmp_path / "june.parquet")
+    pauses = np.random.default_rng(3).exponential(300_000, len(part))
+    pauses[5_500:7_000] /= 12
+    times = START + np.cumsum(pauses).astype(np.int64)
+    one = WordCells(np.zeros(len(part), dtype=np.int64), ["churn"])
+    rows = replace(part, stamps=times, models=one, versions=None)
+    config = MonitorConfig(defaults=msgspec.structs.replace(DEFAULTS, pending_max=200, metrics_window="1h"))
+    singly = run(config, iter([list(rows.records())]), kept=False)
+    assert run(config, iter([rows]), kept=False) == singly
+    said = b"".join(singly)
+    assert said.count(b'"kind":"volume"') >= 2
+    assert said.count(b'"evicted"') > 100
 
 
 def test_no_rows_decide_nothing_and_places_are_those_of_the_batch(tmp_path: Path) -> None:
