@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import NamedTuple
 from unittest.mock import patch
 
-from detectors import ahead, cure, gathered, shelf, signing
+from detectors import ahead, cure, gathered, line, shelf, signing
 from detectors.join import EARLY_MAX, Join
 from detectors.signing import Keys
 from streams import durable, ownership
@@ -127,8 +127,8 @@ async def _let_go() -> None:
 def _small_pieces(draw: Random) -> Iterator[None]:
     """So small that a few hundred records have many."""
     with (
-        patch.object(shelf, "CHUNK", draw.choice((1, 3, 128))),
-        patch.object(shelf, "SEGMENT", draw.choice((8, 16, 1_024))),
+        patch.object(line, "CHUNK", draw.choice((1, 3, 128))),
+        patch.object(line, "SEGMENT", draw.choice((8, 16, 1_024))),
         patch.object(shelf, "HELD_MAX", draw.choice((0, 5, 40_000))),
         patch.object(shelf, "TOGETHER_MIN", draw.choice((1, 1, 40))),
         patch.object(gathered, "MANY", draw.choice((1, 1, 24))),
