@@ -4,13 +4,14 @@ Each hands on its effects with the places of the records that caused them. They 
 places, as soon as no process can come with an earlier one.
 """
 
+import fcntl
 import subprocess
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from typing import cast
+from contextlib import AbstractContextManager, suppress
+from typing import IO, cast
 
 import msgspec
 
@@ -37,14 +38,22 @@ def _linked(value: bytes, chain: AuditState) -> bytes:
     return encode(chain.link(entry))
 
 
+def _widen(pipe: IO[bytes]) -> None:
+    """As wide as is wanted, where the system allows it: through a narrow one the same comes, and somebody waits."""
+    if sys.platform == "linux":
+        with suppress(OSError):  # users have a limit for all of their pipes together
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+
 class _Process:
     """One of them, and what it has said that cannot be passed on yet."""
 
     def __init__(self, task: Task) -> None:
         words = [sys.executable, "-m", "streams.share"]
-        pipe = subprocess.PIPE
-        self._child = subprocess.Popen(words, stdin=pipe, stdout=pipe, pipesize=_PIPE_BYTES)  # noqa: S603 - our own
+        self._child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - our own
         assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        _widen(self._child.stdout)
         self._child.stdin.write(msgspec.json.encode(task))
         self._child.stdin.close()
         self.upto = 0

@@ -9,6 +9,7 @@ import pytest
 
 from schemas.parsed import Elsewhere, Parsed
 from schemas.records import Record
+from streams import parallel
 from streams.cli import main
 from streams.history import Given, History
 from streams.share import NotSharedError, Share
@@ -42,6 +43,12 @@ def test_a_table_of_many_models_is_shared_out(processes: str, folder: Path) -> N
     assert replay("many", "june.csv", "--processes", processes) == one
     assert one["alerts.jsonl"].count(b"feature:age") >= 3
     assert sorted(path.name for path in Path("many").iterdir()) == sorted(one)
+
+
+def test_pipes_as_the_system_allows_them_are_wide_enough(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "_PIPE_BYTES", 2**31 - 1)  # more than is allowed anybody
+    as_csv(Path("june.csv"), table(count=600))
+    assert replay("many", "june.csv", "--processes", "2") == replay("one", "june.csv")
 
 
 def test_lines_with_ticks_and_with_what_cannot_be_read_are_shared_out(folder: Path) -> None:
