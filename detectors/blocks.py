@@ -46,7 +46,7 @@ class Block(NamedTuple):
     @property
     def names(self) -> Sequence[str]:
         ids = self.rows.ids
-        return ids if self.end - self.row == len(ids) else ids[self.row : self.end]  # it is kept: mostly as it is
+        return ids if self.end - self.row == len(ids) else ids[self.row : self.end]  # a copy would be kept beside them
 
 
 class Blocks:

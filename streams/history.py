@@ -25,7 +25,7 @@ from streams.truth import SUFFIX as TRUTH
 FILES_MAX = 1_000  # each is open at once, and systems commonly allow 1,024
 # Of more rows the state lies on disk: each prediction that waits is some 450 bytes of memory, and 150 bytes on disk.
 ROWS_IN_MEMORY = 400_000
-_ROWS_TOGETHER = 2.5  # times as many where nothing comes between rows of a table: they wait as columns, 150 bytes each
+COLUMN_ROWS_IN_MEMORY = 1_000_000  # where nothing comes between rows of a table: they wait as columns, 150 bytes each
 _ROW_BYTES, _PACKED = 200, 8  # of text, so much of it a row; packed, so many times as much
 _EVENTS = (".jsonl", ".ndjson", ".json")
 
@@ -104,10 +104,14 @@ class History(AbstractContextManager["History"]):
     @property
     def outgrows_memory(self) -> bool:
         """Whether what stretches leave waiting is better kept on disk."""
-        together = len(self._sources) == len(self._tables) == 1 and not self._is_cut
-        if together and (self._given.segments or self._tables[0].columns.scores):  # one by one, or with much to keep
-            together = False
-        return self.rows_about > ROWS_IN_MEMORY * (_ROWS_TOGETHER if together else 1)
+        return self.rows_about > (COLUMN_ROWS_IN_MEMORY if self._waits_as_columns else ROWS_IN_MEMORY)
+
+    @property
+    def _waits_as_columns(self) -> bool:
+        """Of a table alone. Rows with segments are taken in one by one, and scores of classes are much to keep."""
+        if self._is_cut or len(self._sources) > 1 or not self._tables:
+            return False
+        return not (self._given.segments or self._tables[0].columns.scores)
 
     @property
     def _is_cut(self) -> bool:

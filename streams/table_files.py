@@ -233,9 +233,10 @@ class ParquetFile(TableFile):
 
 def _coded(file: Any) -> frozenset[str]:
     """The columns of texts that are few, as they lie in the file: nobody need make texts of them and codes of these."""
+    if not file.metadata.num_row_groups:
+        return frozenset()
     texts = {field.name for field in file.schema_arrow if str(field.type) in ("string", "large_string")}
-    groups = range(min(1, file.metadata.num_row_groups))
-    chunks = [file.metadata.row_group(0).column(place) for place in range(file.metadata.num_columns) if groups]
+    chunks = map(file.metadata.row_group(0).column, range(file.metadata.num_columns))
     few = {chunk.path_in_schema for chunk in chunks if chunk.total_uncompressed_size < _WORD_BYTES * chunk.num_values}
     return frozenset(texts & few)
 
