@@ -21,9 +21,9 @@ from schemas.records import RecordLike
 from schemas.times import TS_END
 from schemas.topics import VALUE_BYTES_MAX, Stream
 
-MANY = 40  # predictions of a model in a batch: of fewer, it is quicker to take in one after the other
-FEW = 32  # that lie together between others
-MODELS_MAX = 32  # whose writing is remembered: as many as there are in a batch with so many predictions of each
+AHEAD_MIN = 40  # predictions of a model in a batch: of fewer, it is quicker to take in one after the other
+PART_MIN = 32  # of those that were read, on the average, that others have not cut apart
+MODELS_MAX = 64  # whose writing is remembered: more than there are in a batch of 2,000 with so many of each
 BYTES_MAX = 32 * 1024 * 1024  # of a model's records in a batch, which are copied once
 
 
@@ -62,7 +62,7 @@ class Part:
 
     @property
     def many(self) -> bool:
-        return len(self) >= FEW
+        return len(self) >= PART_MIN
 
     def stretch(self, since: int) -> Stretch:
         rows, stamps = self._ahead.rows, np.maximum.accumulate(np.maximum(self._times, since))
@@ -101,14 +101,14 @@ class Reader:
     def read(self, records: Sequence[RecordLike], is_wanted: Callable[[str], bool]) -> Mapping[str, Ahead]:
         """By model."""
         found: dict[str, Ahead] = {}
-        if len(records) < MANY:
+        if len(records) < AHEAD_MIN:
             return found
         by_key: defaultdict[bytes | None, list[int]] = defaultdict(list)
         for place, record in enumerate(records):
             if record.topic == self._topic:
                 by_key[record.key].append(place)
         for key, places in by_key.items():
-            if key is None or len(places) < MANY:
+            if key is None or len(places) < AHEAD_MIN:
                 continue
             model = key.decode("latin-1")  # it is one only if it is plain ASCII
             if is_wanted(model):
@@ -123,22 +123,23 @@ class Reader:
         self._known[key] = known
         if len(self._known) > MODELS_MAX:
             del self._known[next(iter(self._known))]
-        values = [record.value for record in records]
-        if not known.worth.trying() or None in values:
-            known.worth.came(1)
-            return None
-        lengths = list(map(len, values))  # type: ignore[arg-type]
-        if max(lengths) > VALUE_BYTES_MAX or sum(lengths) > BYTES_MAX:
-            known.worth.came(1)
-            return None
-        read = known.writing.read(values, lambda row: self._fits(records[row]))  # type: ignore[arg-type]
-        if read is None or len(read.rows) // _runs(read.rows) < FEW:
+        values = [record.value or b"" for record in records]
+        read = self._read_of(known.writing, records, values) if known.worth.trying() else None
+        if read is None:
             known.worth.came(1)
             return None
         if len(read.rows) < len(records):
             rows = read.rows.tolist()
             records, values, places = [records[row] for row in rows], [values[row] for row in rows], places[read.rows]
-        return Ahead(_stretch(model, records, places, values, read), records, self._decoder, known)  # type: ignore[arg-type]
+        return Ahead(_stretch(model, records, places, values, read), records, self._decoder, known)
+
+    def _read_of(self, writing: Writing, records: Sequence[RecordLike], values: Sequence[bytes]) -> Read | None:
+        """None where they are too large, or where others cut apart what can be read."""
+        lengths = list(map(len, values))
+        if max(lengths) > VALUE_BYTES_MAX or sum(lengths) > BYTES_MAX:
+            return None
+        read = writing.read(values, lambda row: self._fits(records[row]))
+        return read if read is not None and len(read.rows) // _runs(read.rows) >= PART_MIN else None
 
     def _fits(self, record: RecordLike) -> bool:
         event = self._decoder.plain(Stream.PREDICTIONS, record)

@@ -15,8 +15,9 @@ from schemas.parsed import Parsed
 from schemas.records import RecordLike
 from schemas.times import TS_MIN
 
-MANY = 80  # predictions of a model at once: of fewer, making columns costs more than it saves
-FEW, SINGLY_MAX = 16, 64  # rows: to try for more than that costs what some of them cost one by one
+COLUMNS_MIN = 80  # predictions of a model at once: of fewer, making columns costs more than it saves
+WORTH_MIN = 16  # rows of a try: to try costs what some of them cost one by one
+SINGLY_MAX = 64  # rows that are taken one by one before the next try
 _NUMBER, _NUMBER_OR_NOTHING = {float}, {float, type(None)}
 
 
@@ -34,7 +35,7 @@ class Worth:
         if self._singly:
             self._singly -= 1
         else:
-            self._singly = self._wait = min(SINGLY_MAX, 2 * self._wait + 1) if rows < FEW else 0
+            self._singly = self._wait = min(SINGLY_MAX, 2 * self._wait + 1) if rows < WORTH_MIN else 0
 
 
 class Some(Protocol):
@@ -61,7 +62,7 @@ class Gathered:
 
     @property
     def many(self) -> bool:
-        return len(self._items) >= MANY
+        return len(self._items) >= COLUMNS_MIN
 
     def items(self) -> Sequence[Item]:
         return self._items

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from detectors import ahead
-from detectors.ahead import FEW, MANY, MODELS_MAX, Reader
+from detectors.ahead import AHEAD_MIN, MODELS_MAX, PART_MIN, Reader
 from detectors.config import MonitorConfig
 from detectors.engine import Engine
 from schemas.codec import Decoder
@@ -138,7 +138,9 @@ def test_of_records_that_never_are_alike_few_are_tried(monkeypatch: pytest.Monke
     monkeypatch.setattr(ahead.Writing, "read", lambda *given: tried.append(1) or read(*given))  # type: ignore[func-returns-value]
     reader = Reader(Decoder(), TOPICS.predictions)
     for batch in range(100):
-        values = [_event(row, "churn", START, {"features": {f"f{row}": 1.0}, "prediction": 1}) for row in range(MANY)]
+        values = [
+            _event(row, "churn", START, {"features": {f"f{row}": 1.0}, "prediction": 1}) for row in range(AHEAD_MIN)
+        ]
         told = [Record(TOPICS.predictions, 0, row, START + batch, b"churn", value) for row, value in enumerate(values)]
         assert reader.read(told, lambda _: True) == {}
     assert 2 < len(tried) < 10
@@ -146,7 +148,7 @@ def test_of_records_that_never_are_alike_few_are_tried(monkeypatch: pytest.Monke
 
 def test_challengers_are_left_to_their_own_join() -> None:
     fields = {"features": {"a": 1.0}, "prediction": 1, "role": "challenger"}
-    values = [_event(row, "churn", START, fields) for row in range(MANY)]
+    values = [_event(row, "churn", START, fields) for row in range(AHEAD_MIN)]
     told = [Record(TOPICS.predictions, 0, row, START, b"churn", value) for row, value in enumerate(values)]
     assert Reader(Decoder(), TOPICS.predictions).read(told, lambda _: True) == {}
 
@@ -155,36 +157,37 @@ def test_only_so_many_models_are_remembered() -> None:
     reader = Reader(Decoder(), TOPICS.predictions)
     for number in range(MODELS_MAX + 5):
         model = f"m{number}"
-        values = [_event(row, model, START, {"features": {"a": 1.0}, "prediction": 1}) for row in range(MANY)]
+        values = [_event(row, model, START, {"features": {"a": 1.0}, "prediction": 1}) for row in range(AHEAD_MIN)]
         told = [Record(TOPICS.predictions, 0, row, START, model.encode(), value) for row, value in enumerate(values)]
-        assert len(reader.read(told, lambda _: True)[model].rows) == MANY
+        assert len(reader.read(told, lambda _: True)[model].rows) == AHEAD_MIN
     assert len(reader._known) == MODELS_MAX
 
 
 def test_what_is_read_ahead_is_handed_out_at_its_place() -> None:
-    values = [_event(row, "churn", START, {"features": {"a": 1.5}, "prediction": 1}) for row in range(2 * MANY)]
+    values = [_event(row, "churn", START, {"features": {"a": 1.5}, "prediction": 1}) for row in range(2 * AHEAD_MIN)]
     told = [Record(TOPICS.predictions, 0, row, START + row, b"churn", value) for row, value in enumerate(values)]
-    told[FEW + 5] = told[FEW + 5]._replace(value=b"{}")
+    told[PART_MIN + 5] = told[PART_MIN + 5]._replace(value=b"{}")
     own = Reader(Decoder(), TOPICS.predictions).read(told, lambda _: True)["churn"]
     first, rest = own.before(50, START + 10), own.before(1_000, START + 10)
     assert first is not None
     assert rest is not None
     assert own.before(1_000, 0) is None
-    assert len(first) + len(rest) == 2 * MANY - 1
-    assert [item[0] for item in first.items()] == [row for row in range(50) if row != FEW + 5]
+    assert len(first) + len(rest) == 2 * AHEAD_MIN - 1
+    assert [item[0] for item in first.items()] == [row for row in range(50) if row != PART_MIN + 5]
     assert first.item(3)[:2] == (3, START + 10)
     assert first.item(12)[2] is told[12]
     assert first.stretch(START + 20).stamps.tolist()[19:22] == [START + 20, START + 20, START + 21]
     assert rest.stretch(0).numbers[0] == 50
-    assert [(item[0], item[3].id) for item in rest.items()] == [(row, f"r{row}") for row in range(50, 2 * MANY)]
+    assert [(item[0], item[3].id) for item in rest.items()] == [(row, f"r{row}") for row in range(50, 2 * AHEAD_MIN)]
 
 
 @pytest.mark.parametrize(
-    "values", [[None] * MANY, [b""] * MANY, [b" " * (VALUE_BYTES_MAX + 1)] * MANY, [b"\xff\x00"] * MANY]
+    "values",
+    [[None] * AHEAD_MIN, [b""] * AHEAD_MIN, [b" " * (VALUE_BYTES_MAX + 1)] * AHEAD_MIN, [b"\xff\x00"] * AHEAD_MIN],
 )
 def test_what_is_no_prediction_is_left_to_the_parser(values: list[bytes | None]) -> None:
     told = [Record(TOPICS.predictions, 0, row, START, b"churn", value) for row, value in enumerate(values)]
     assert Reader(Decoder(), TOPICS.predictions).read(told, lambda _: True) == {}
     good = _event(1, "churn", START, {"features": {"a": 1.5}, "prediction": 1})
-    told[5:5] = [Record(TOPICS.predictions, 0, 5, START, b"eta", good)] * MANY  # under a key that is not its model's
+    told[5:5] = [Record(TOPICS.predictions, 0, 5, START, b"eta", good)] * AHEAD_MIN  # not its model's key
     assert Reader(Decoder(), TOPICS.predictions).read(told, lambda _: True) == {}

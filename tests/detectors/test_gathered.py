@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from detectors.ahead import MANY
+from detectors.ahead import AHEAD_MIN
 from detectors.collected import Collected
 from detectors.config import ModelConfig, MonitorConfig
 from detectors.engine import BLOCK, Engine
-from detectors.gathered import FEW, Worth, joined, stretch_of
+from detectors.gathered import WORTH_MIN, Worth, joined, stretch_of
 from detectors.moment import Item
 from detectors.rows import Items, Stretch
 from schemas.codec import Decoder
@@ -173,7 +173,7 @@ def cut(whole: Sequence[Record], draw: Random, sizes: Sequence[int]) -> Iterator
 def test_many_together_decide_what_each_alone_does(name: str, kept: bool) -> None:
     seed = 1 + list(CONFIGS).index(name)
     whole, config = records(seed), CONFIGS[name]
-    singly = run(config, cut(whole, Random(seed), (1, MANY - 1)), kept=kept)  # too few to be columns
+    singly = run(config, cut(whole, Random(seed), (1, AHEAD_MIN - 1)), kept=kept)  # never columns
     assert run(config, cut(whole, Random(seed), (2_500,)), kept=kept) == singly
     assert run(config, cut(whole, Random(seed), (1, 90, 600, 1_500)), kept=kept) == singly
     said = b"".join(singly[0])
@@ -196,13 +196,13 @@ def test_those_gathered_wait_before_one_of_another_model_pushes_out_the_oldest()
 
 def test_records_of_several_files_stay_where_they_lie() -> None:
     draw, config = Random(7), CONFIGS["usual"]
-    whole = [record._replace(topic=f"{number // 40 % 2}.jsonl") for number, record in enumerate(records(7))]
+    whole = [record._replace(topic=f"{number // 700 % 2}.jsonl") for number, record in enumerate(records(7))]
 
     def decided(sizes: Sequence[int]) -> list[bytes]:
         engine = Engine(3, config, TOPICS, any_stream=True)
         return [effect.value for batch in cut(whole, draw, sizes) for effect in engine.apply(batch).effects]
 
-    assert decided((2_500,)) == decided((1, MANY - 1))
+    assert decided((2_500,)) == decided((1, AHEAD_MIN - 1))
 
 
 def items(seed: int, model: str, rows: int) -> list[Item]:
@@ -339,4 +339,4 @@ def test_many_are_not_tried_for_again_soon_where_few_came() -> None:
     worth = Worth()
     for _ in range(9):
         assert worth.trying()
-        worth.came(FEW)
+        worth.came(WORTH_MIN)

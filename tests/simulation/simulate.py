@@ -131,11 +131,11 @@ def _small_pieces(draw: Random) -> Iterator[None]:
         patch.object(line, "SEGMENT", draw.choice((8, 16, 1_024))),
         patch.object(shelf, "HELD_MAX", draw.choice((0, 5, 40_000))),
         patch.object(shelf, "TOGETHER_MIN", draw.choice((1, 1, 40))),
-        patch.object(gathered, "MANY", draw.choice((1, 1, 24))),
-        patch.object(gathered, "FEW", 1),  # whatever comes of a try, the next one is made
+        patch.object(gathered, "COLUMNS_MIN", draw.choice((1, 1, 24))),
+        patch.object(gathered, "WORTH_MIN", 1),  # whatever comes of a try, the next one is made
         patch.object(durable, "READ_BACK_GAP", draw.choice((0, 5, 10_000))),
-        patch.object(ahead, "MANY", draw.choice((1, 1, 3))),
-        patch.object(ahead, "FEW", draw.choice((1, 2))),
+        patch.object(ahead, "AHEAD_MIN", draw.choice((1, 1, 3))),
+        patch.object(ahead, "PART_MIN", draw.choice((1, 2))),
     ):
         yield
 

@@ -82,7 +82,7 @@ def config_of(seed: int) -> MonitorConfig:
     detectors: dict[str, dict[str, Scalar]] = {
         "page_hinkley": {"threshold": draw.choice((3.0, 8.0)), "min_instances": 5}
     }
-    # In a draw of its own, which leaves the others as they are. Rows of a model with segments are never taken as columns.
+    # Predictions of a model with segments are never columns. In a draw of its own, which leaves the others as they are.
     segments = Random(f"{seed}/segments").choice((("country",), ()))
     usual = ModelConfig(
         task="binary",
