@@ -26,29 +26,7 @@ class Source(Protocol):
 
 def in_order(sources: Sequence[Source]) -> Iterable[Any]:
     """Of records of one time, those of the source named first go first."""
-    return sources[0] if len(sources) == 1 else _merged(sources)
-
-
-def _merged(sources: Sequence[Source]) -> Iterator[RecordLike]:
-    waiting = deque(sorted(enumerate(sources), key=lambda numbered: (numbered[1].starts, numbered[0])))
-    # By time and number, the next record of each source that has begun, and what gives the one after it.
-    heads: list[tuple[int, int, RecordLike, Iterator[RecordLike]]] = []
-    while heads or waiting:
-        while waiting and (not heads or waiting[0][1].starts <= heads[0][0]):
-            number, source = waiting.popleft()
-            rest = iter(source)
-            for record in rest:
-                heappush(heads, (record.timestamp, number, record, rest))
-                break
-        if not heads:
-            continue
-        _, number, record, rest = heads[0]
-        yield record
-        for record in rest:
-            heapreplace(heads, (record.timestamp, number, record, rest))
-            break
-        else:
-            heappop(heads)
+    return sources[0] if len(sources) == 1 else together(sources)
 
 
 class Table(Protocol):
@@ -102,9 +80,10 @@ class Rows:
 
 
 def together(sources: Sequence[Source | Rows]) -> Iterator[RecordLike | Stretch]:
-    """The same order, but that many rows between which nothing of another source comes stay together."""
+    """In that order too, but many rows between which nothing of another source comes stay together."""
     waiting = deque(sorted(enumerate(sources), key=lambda numbered: (numbered[1].starts, numbered[0])))
-    # As in ``_merged``; of rows the next record is made when it is its turn.
+    # By time and number, the next record of each source that has begun, and what gives the one after it. Of rows, the
+    # next record is made when it is its turn.
     heads: list[tuple[int, int, RecordLike | None, Any]] = []
     while heads or waiting:
         while waiting and (not heads or waiting[0][1].starts <= heads[0][0]):
