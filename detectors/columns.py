@@ -142,7 +142,7 @@ def coded(texts: Sequence[str | None]) -> WordCells:
 
 
 def taken(cells: Sequence[Any], rows: Taken) -> Sequence[Any]:
-    """These rows of any cells."""
+    """These rows of any cells. Some know how: those here, and texts of a table."""
     of_its_own = getattr(cells, "taken", None)
     if of_its_own is not None:
         found: Sequence[Any] = of_its_own(rows)

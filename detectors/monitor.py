@@ -91,11 +91,10 @@ class Monitor:
     # -- the way of a record ------------------------------------------------------------------------------------------
 
     def want(self, event: object, wanted: Wanted) -> None:
-        """Adds what must be at hand before the event is taken in."""
+        """Adds what must be at hand before the event is taken in; the champion's predictions are fetched together."""
         kind = type(event)
         if kind is Prediction:
-            join = self._challengers if event.role is _CHALLENGER else self._join  # type: ignore[attr-defined]
-            join.shelf.want(event.id, wanted)  # type: ignore[attr-defined]
+            self._challengers.shelf.want(event.id, wanted)  # type: ignore[attr-defined]
         elif kind is Outcome:
             self._join.shelf.want(event.id, wanted)  # type: ignore[attr-defined]
             if self._challenged:

@@ -4,7 +4,8 @@ What is said is what the JSON parser would say, bit for bit, or the record is no
 is rounded as by any correct reader: by one exact operation where the digits are few, by Eisel and Lemire's method
 (D. Lemire, "Number Parsing at a Gigabyte per Second", 2021) otherwise.
 
-Bytes are read at addresses, eight at once: to hand an array from one function to another costs more than to read it.
+Bytes are read at addresses, eight at once as one little-endian number: to hand an array from one function to another
+costs more than to read it.
 """
 
 from typing import Any
@@ -29,15 +30,15 @@ _TAKES, _SHORTEST, _LONGEST, _COLUMN, _SPANS = range(5)  # of a slot
 _NOT_TAKEN = -1
 _NOTHING = -1  # no word
 
-_QUOTE, _PLUS, _MINUS, _POINT, _ZERO, _BACKSLASH, _E, _SMALL = 34, 43, 45, 46, 48, 92, 101, 97
+_QUOTE, _PLUS, _MINUS, _POINT, _ZERO, _BACKSLASH, _SMALL, _E, _N = b'"+-.0\\aen'
+_TRUE, _FALS, _NULL_WORD = (int.from_bytes(word, "little") for word in (b"true", b"fals", b"null"))
 _EIGHT = 0x0101_0101_0101_0101  # a byte in each of eight
 _PAIRS = 0x0000_00FF_0000_00FF
 _DIGITS_MAX = 19  # more do not fit into a word
 _TENS_MAX = 80  # powers of ten beyond are left to the parser: no measured number has them
 _SPARE_BYTES = 32
-SPARE = bytes(
-    _SPARE_BYTES
-)  # after the last record: no reader of eight bytes leaves the text, and neither text nor number goes on
+# After the last record: no reader of eight bytes leaves the text, and neither text nor number goes on.
+SPARE = bytes(_SPARE_BYTES)
 
 
 def _fives() -> Unsigned:
@@ -104,7 +105,6 @@ def _product(_: Any, one: types.Type, other: types.Type) -> Any:
 _high = intrinsic(_product)
 _byte = _reader(types.uint64, ir.IntType(8))
 _eight = _reader(types.uint64, ir.IntType(64))
-_double = _reader(types.float64, ir.DoubleType())
 
 
 # -- numbers ----------------------------------------------------------------------------------------------------------
@@ -255,9 +255,9 @@ def _text_end(at: int) -> int:
 def _word_end(at: int) -> int:
     """Where ``true``, ``false`` or ``null`` ends."""
     word = _eight(at) & np.uint64(0xFFFF_FFFF)
-    if word == np.uint64(0x65757274) or word == np.uint64(0x6C6C756E):
+    if word == np.uint64(_TRUE) or word == np.uint64(_NULL_WORD):
         return at + 4
-    if word == np.uint64(0x736C6166) and _byte(at + 4) == _E:
+    if word == np.uint64(_FALS) and _byte(at + 4) == _E:
         return at + 5
     return _NOT_TAKEN
 
@@ -273,7 +273,7 @@ def _read(at: int, takes: int, shortest: int, longest: int, least: float, most: 
         kind, number, fits = _TEXT, np.nan, shortest <= at - start - 2 <= longest
     elif first >= _SMALL:
         at = _word_end(at)
-        kind, number, fits = _NULL if first == 110 else _BOOLEAN, np.nan, True
+        kind, number, fits = _NULL if first == _N else _BOOLEAN, np.nan, True
     else:
         at, number, whole = _number(at)
         kind, fits = _NUMBER, least <= number <= most and (whole or not takes & _WHOLE)

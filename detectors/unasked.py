@@ -24,7 +24,8 @@ class Unasked:
     def __init__(self) -> None:
         self._runs: list[tuple[Sequence[str], int]] = []
         self._table: Hashes = np.zeros(0, dtype=np.int64)  # 0 where there is none
-        self._entered = self._many = 0
+        self._entered = 0  # hashes in it
+        self._many = 0  # ids in the runs, whether their hashes are known or not
 
     def __len__(self) -> int:
         return self._many

@@ -20,11 +20,9 @@ WORDED_MAX = 64  # columns whose words are remembered: five kilobytes each
 
 Name = tuple[str, str]  # a field, and what is told in it
 
-_ALONE = tuple(
-    (field, "") for field in ("id", "ts", "version", "prediction", "score", "latency_ms", "cost", "trace")
-)  # each a column of its own
+# Each a column of its own. Segments and attributions are none: nobody asks for them where rows are columns.
+_ALONE = tuple((field, "") for field in ("id", "ts", "version", "prediction", "score", "latency_ms", "cost", "trace"))
 _TEXTS: tuple[Name, ...] = (("id", ""), ("trace", ""))  # another one in each
-_LEFT_ASIDE = ("segments", "attributions")  # they are looked at, and of columns nobody asks for them
 _WORDED, _NOTHING = int(Takes.TEXT | Takes.BOOLEAN), int(Takes.NULL | Takes.ABSENT)
 _OPTIONAL = ("version", "score", "latency_ms", "cost", "trace")
 _QUOTES = np.array([[1], [-1]])  # from where a text begins and ends with them to what stands between
