@@ -8,7 +8,7 @@ from typing import Any
 from detectors.ahead import Ahead, Part
 from detectors.counts import Applied, Counts
 from detectors.effects import Decided, effect_of
-from detectors.gathered import Gathered, Some
+from detectors.gathered import Bunch, Gathered
 from detectors.moment import Item
 from detectors.monitor import Monitor
 
@@ -40,14 +40,14 @@ class Batch:
         if part is not None:
             self.gathered[model].append(part)
 
-    def gathered_before(self, model: str, place: int, ticked: int) -> Iterator[Some]:
+    def gathered_before(self, model: str, place: int, ticked: int) -> Iterator[Bunch]:
         """Those of a model that come before this place, in their order. ``ticked``: nothing is older."""
         if model in self.ahead:
             self._gather_ahead(model, place, ticked)
         if model in self.gathered:
             for kind, run in groupby(self.gathered.pop(model), key=type):
-                some: list[Any] = list(run)
-                yield from some if kind is Part else [Gathered(some)]
+                told: list[Any] = list(run)
+                yield from told if kind is Part else [Gathered(told)]
 
 
 def decided_by(touched: dict[str, Monitor]) -> list[Decided]:

@@ -198,10 +198,10 @@ class Engine:
             self._take_gathered_of(model, batch, place)
 
     def _take_gathered_of(self, model: str, batch: Batch, place: int) -> None:
-        for some in batch.gathered_before(model, place, self._state.ticked):
+        for bunch in batch.gathered_before(model, place, self._state.ticked):
             monitor = batch.touched.get(model) or self._touch(model, batch.touched)
             assert monitor is not None, "it has been there since they were gathered"
-            batch.counts[some.topic].add_fates(monitor.take_predictions(some, batch.decided))
+            batch.counts[bunch.topic].add_fates(monitor.take_predictions(bunch, batch.decided))
 
     def _decoded(self, records: Sequence[RecordLike], counts: dict[str, Counts]) -> list[Input | Rejection]:
         """What the records say; what their models keep of their ids is at hand afterwards."""

@@ -38,7 +38,7 @@ class Worth:
             self._singly = self._wait = min(SINGLY_MAX, 2 * self._wait + 1) if rows < WORTH_MIN else 0
 
 
-class Some(Protocol):
+class Bunch(Protocol):
     """Predictions of the champion of one model, of one topic and partition, that are to be taken in together."""
 
     topic: str

@@ -13,7 +13,7 @@ from detectors.config import ModelConfig
 from detectors.desk import Desk
 from detectors.effects import Decided
 from detectors.flow import Flow
-from detectors.gathered import Some, Worth, fingerprint_of
+from detectors.gathered import Bunch, Worth, fingerprint_of
 from detectors.join import Course, Fate, Join, JoinCounts, JoinState, Labelled, told_limits
 from detectors.late import Late
 from detectors.learning import Learned
@@ -135,11 +135,11 @@ class Monitor:
     def takes_columns(self) -> bool:
         return not (self._config.segments or self._checks.ready)
 
-    def take_predictions(self, some: Some, decided: list[Decided]) -> Counter[Fate]:
+    def take_predictions(self, bunch: Bunch, decided: list[Decided]) -> Counter[Fate]:
         """As columns where that is worth it."""
-        if not some.many or not self.takes_columns:
-            return Counter([self.take(item, decided) for item in some.items()])
-        return self.take_rows(some.stretch(self._now), decided, some.item)
+        if not bunch.many or not self.takes_columns:
+            return Counter([self.take(item, decided) for item in bunch.items()])
+        return self.take_rows(bunch.stretch(self._now), decided, bunch.item)
 
     def take_rows(
         self, rows: Stretch, decided: list[Decided], item_of: Callable[[int], Item] | None = None

@@ -15,6 +15,7 @@ from detectors.engine import Engine
 from schemas.codec import Decoder
 from schemas.records import Record
 from schemas.topics import VALUE_BYTES_MAX
+from streams.sections import WorkerSettings
 from tests.detectors.kept import Memory
 from tests.detectors.test_gathered import CONFIGS, START, TOPICS, cut, label, odd, word
 
@@ -161,6 +162,11 @@ def test_only_so_many_models_are_remembered() -> None:
         told = [Record(TOPICS.predictions, 0, row, START, model.encode(), value) for row, value in enumerate(values)]
         assert len(reader.read(told, lambda _: True)[model].rows) == AHEAD_MIN
     assert len(reader._known) == MODELS_MAX
+
+
+def test_as_many_models_are_remembered_as_a_batch_of_the_worker_may_have() -> None:
+    """One fewer, and of models in turn each would be forgotten before it comes again."""
+    assert WorkerSettings().batch_records_max // AHEAD_MIN <= MODELS_MAX
 
 
 def test_what_is_read_ahead_is_handed_out_at_its_place() -> None:
