@@ -189,9 +189,12 @@ class Shelf:
                 held.update(ids.taken())
 
     def new_to(self, names: Sequence[str]) -> int:
-        """How many of these from the first on are certain to be neither here nor twice among them: put so many."""
-        for known in (self._held, self._older):
-            if not known.keys().isdisjoint(names):
+        """How many of these from the first on are certain to be neither here nor twice among them: put so many.
+
+        One that went since the last writing goes the longer way: what is written of it must be the newest.
+        """
+        for known in (self._held, self._older, self._changed):
+            if known and not known.keys().isdisjoint(names):
                 names = names[: next(number for number, name in enumerate(names) if name in known)]
         return self._unasked.enter(names)
 

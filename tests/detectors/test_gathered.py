@@ -340,3 +340,23 @@ def test_many_are_not_tried_for_again_soon_where_few_came() -> None:
     for _ in range(9):
         assert worth.trying()
         worth.came(WORTH_MIN)
+
+
+@pytest.mark.parametrize("rows", [50, 100])
+def test_ids_that_have_expired_and_come_again_before_anything_is_written_are_kept(rows: int) -> None:
+    """What was forgotten is to be deleted, and what has come since is not."""
+    config = MonitorConfig(defaults=msgspec.structs.replace(DEFAULTS, label_horizon="3m"))
+    again = START + 600_000
+    told = [record._replace(timestamp=START) for _, _, record, _ in items(1, "churn", rows)]
+    tick = {"type": "control", "v": 1, "id": "c", "ts": again, "action": "tick"}
+    later = [Record(TOPICS.control, 3, 0, again, None, msgspec.json.encode(tick))]
+    later += [record._replace(timestamp=again, offset=record.offset + 1_000) for record in told]
+    kept = Memory()
+    engine = Engine(3, config, TOPICS, kept=kept)
+    for batch in (told[:1], told[1:], later):
+        engine.apply(batch)
+        kept.take(engine.changes())
+    assert engine.stats.pending == rows
+    engine = Engine(3, config, TOPICS, kept=kept)
+    (counts,) = engine.apply(later[1:]).counts.values()
+    assert (counts.applied, counts.duplicate) == (0, rows)
