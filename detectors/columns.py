@@ -133,6 +133,14 @@ def lengths_of(cells: Sequence[Cell]) -> Numbers:
     return np.array([len(cell) if isinstance(cell, str) else np.nan for cell in cells], dtype=np.float64)
 
 
+def met(codes: Places, words: int) -> tuple[Places, Places]:
+    """Which of so many words rows have, in the order in which they are met, and the first row of each."""
+    firsts = np.full(words + 1, len(codes))  # the last is of rows that have none
+    firsts[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # what is written last stays
+    order = np.argsort(firsts[:-1])[: np.count_nonzero(firsts[:-1] < len(codes))]
+    return order, firsts[order]
+
+
 def coded(texts: Sequence[str | None]) -> WordCells:
     """Texts as codes: each is looked at once."""
     words = [text for text in dict.fromkeys(texts) if text is not None]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.cells import Cell, score_of, sureness
-from detectors.columns import FeatureRows, NumberCells, Places, Taken, WordCells, taken
+from detectors.columns import FeatureRows, NumberCells, Places, Taken, WordCells, met, taken
 from detectors.moment import Item
 from schemas.events import Prediction
 from schemas.parsed import Elsewhere, Parsed
@@ -187,18 +187,16 @@ class Stretch:
 
     def _met(self) -> list[tuple[int, int]]:
         """The codes of models and the first row of each, in the order of these."""
-        firsts = np.full(len(self.models.words), len(self))
-        firsts[self.models.codes[::-1]] = np.arange(len(self) - 1, -1, -1)  # what is written last stays
-        order = np.argsort(firsts)[: np.count_nonzero(firsts < len(self))]
-        return list(zip(order.tolist(), firsts[order].tolist(), strict=True))
+        codes, firsts = met(self.models.codes, len(self.models.words))
+        return list(zip(codes.tolist(), firsts.tolist(), strict=True))
 
     def by_model(self) -> Iterator[tuple[str, "Stretch"]]:
         """Each model's, in the order in which they are met."""
-        met = self._met()
-        for code, _ in met:
+        models = self._met()
+        for code, _ in models:
             yield (
                 self.models.words[code],
-                self if len(met) == 1 else self.taken(np.flatnonzero(self.models.codes == code)),
+                self if len(models) == 1 else self.taken(np.flatnonzero(self.models.codes == code)),
             )
 
     # -- row by row -----------------------------------------------------------------------------------------------

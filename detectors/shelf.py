@@ -184,9 +184,10 @@ class Shelf:
         return entry  # type: ignore[return-value]
 
     def _hold_unasked(self) -> None:
-        for ids, held in ((self._unasked, self._held), (self._older_unasked, self._older)):
-            if ids:
-                held.update(ids.taken())
+        if self._unasked:
+            self._held.update(self._unasked.taken())
+        if self._older_unasked:
+            self._older.update(self._older_unasked.taken())
 
     def new_to(self, names: Sequence[str]) -> int:
         """How many of these from the first on are certain to be neither here nor twice among them: put so many.

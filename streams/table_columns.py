@@ -6,7 +6,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from detectors.columns import Places, Taken, WordCells, taken
+from detectors.columns import Places, Taken, WordCells, met, taken
 
 _OFFSETS: dict[str, type[np.signedinteger[Any]]] = {"string": np.int32, "large_string": np.int64}
 
@@ -105,9 +105,7 @@ def _met(encoded: Any) -> tuple[list[str], Places]:
     """The same of the words that rows have, in the order in which they are met."""
     words, codes = encoded.dictionary, encoded.indices
     codes = (codes.fill_null(-1) if codes.null_count else codes).to_numpy()
-    firsts = np.full(len(words) + 1, len(codes))
-    firsts[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # what is written last stays
-    order = np.argsort(firsts[:-1])[: np.count_nonzero(firsts[:-1] < len(codes))]
+    order, _ = met(codes, len(words))
     places = np.full(len(words) + 1, -1)
     places[order] = np.arange(len(order))
     if len(words) > len(codes):
