@@ -8,11 +8,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from streams.connection import start_client
 from streams.errors import BrokerError
-from streams.topic_facts import Identity, topic_facts
+from streams.topic_facts import Allowed, Identity, topic_facts
 
 FETCH_WAIT_MS = 20  # a broker holds a fetch of what is read already for so long, and with it what is not
 POLL_S = 1.0  # how long one fetch of a reading waits; the reading goes on until its end is reached
@@ -74,6 +74,12 @@ class Offsets:
         """A topic that was made anew has another id. Left out is what is not shown now."""
         facts = await topic_facts(self._consumer_or_fail()._client, names)
         return {name: Identity(found.id, found.partitions) for name, found in facts.items() if found.error is None}
+
+    async def operations(self, names: Collection[str]) -> Allowed:
+        """What this user may do with each; ``None`` where the brokers do not tell, and of a topic that is away."""
+        facts = await topic_facts(self._consumer_or_fail()._client, names)
+        hidden = {name for name, found in facts.items() if found.error is TopicAuthorizationFailedError}
+        return {name: frozenset() if name in hidden else found.operations for name, found in facts.items()}
 
     async def topics(self) -> Collection[str]:
         """The names of all topics that this user may see."""

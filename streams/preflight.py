@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from shutil import disk_usage
 from time import monotonic
@@ -17,14 +17,14 @@ from aiokafka.errors import (
 )
 
 from schemas.times import duration_ms
-from schemas.topics import CATALOGUE, Direction, Stream, Topic
+from streams import grants
 from streams.byte_sizes import byte_count, in_words
 from streams.connection import Permissions
 from streams.errors import DriftlineError, MistakesError
 from streams.relations import S3
 from streams.sections import KafkaSettings, Settings, StateSettings
 from streams.topic_facts import Operation, group_operations
-from streams.topics import Found, admin_of, look, wrong
+from streams.topics import admin_of, look, wrong
 
 GROUP_WITHIN_S = 20.0  # a new cluster makes the topic of its groups when it is asked about the first one
 GROUP_POLL_S = 0.2
@@ -104,28 +104,9 @@ async def _brokers(settings: Settings, permissions: Permissions) -> list[str]:
         ticks = duration_ms(settings.worker.tick_interval) > 0
         return [
             *wrong(kafka, seen, permissions),
-            *forbidden(kafka, seen.found, ticks=ticks),
+            *grants.missing(kafka, seen.allowed, ticks=ticks),
             *await _group(admin, kafka),
         ]
-
-
-def forbidden(kafka: KafkaSettings, found: Mapping[str, Found], *, ticks: bool) -> Iterator[str]:
-    """What this user may not do and a worker must. Who may write to a topic may also write idempotently."""
-    for stream, topic in CATALOGUE.items():
-        name = kafka.topics.of(stream)
-        allowed = found[name].operations if name in found else None
-        missing = (
-            [] if allowed is None else [each.name.title() for each in _needed(topic, ticks) if each not in allowed]
-        )
-        if missing:
-            instead = ", or set worker.tick_interval to 0s" if missing == ["Write"] and stream is Stream.CONTROL else ""
-            yield f"{name}: this user lacks {' and '.join(missing)} on the topic; allow it{instead}"
-
-
-def _needed(topic: Topic, ticks: bool) -> Sequence[Operation]:
-    """Outputs are read too: what is on them already is not sent again."""
-    writes = topic.direction is Direction.OUT or (topic.stream is Stream.CONTROL and ticks)
-    return (Operation.READ, Operation.WRITE) if writes else (Operation.READ,)
 
 
 async def _group(admin: AIOKafkaAdminClient, kafka: KafkaSettings) -> list[str]:

@@ -42,6 +42,9 @@ class Operation(IntEnum):
     DESCRIBE_CONFIGS = 10
 
 
+Allowed = Mapping[str, frozenset[Operation] | None]  # by topic: what this user may do; None where it is not told
+
+
 class Identity(NamedTuple):
     """What must stay the same for a topic to be the one that a state was made from."""
 

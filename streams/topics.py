@@ -14,7 +14,7 @@ from schemas.topics import CATALOGUE, Cleanup, Direction, Stream, TimestampType,
 from streams.connection import Permissions, client_settings, start_client
 from streams.errors import BrokerError, MistakesError
 from streams.sections import KafkaSettings
-from streams.topic_facts import Operation, everywhere, topic_facts
+from streams.topic_facts import Allowed, Operation, everywhere, topic_facts
 
 VISIBLE_WITHIN_S = 20.0  # a busy cluster's controller tells its brokers within a second or two
 VISIBLE_POLL_S = 0.1
@@ -43,6 +43,10 @@ class Seen(NamedTuple):
 
     found: Mapping[str, Found]
     refused: Mapping[str, str]
+
+    @property
+    def allowed(self) -> Allowed:
+        return {name: topic.operations for name, topic in self.found.items()}
 
 
 class TopicsError(MistakesError):

@@ -16,6 +16,7 @@ from yarl import URL
 
 from schemas.times import duration_ms
 from schemas.topics import CATALOGUE, Stream, TopicNames
+from streams import grants
 from streams.connection import client_settings, is_refusal, security
 from streams.errors import DriftlineError
 from streams.lease import SEND_S_MAX, Lease
@@ -133,17 +134,14 @@ def build(
     partitions = Partitions(store, partition_of, telemetry, progress)
     app = _app(kafka, transport_of)
     _monitor(app, kafka.topics, partitions, fatal)
-    ticks = Ticks(
-        client_settings(kafka),
-        kafka.topics.of(Stream.CONTROL),
-        lambda: partitions.numbers,
-        telemetry,
-        every_s=duration_ms(settings.worker.tick_interval) / 1000,
-    )
+    tick_s = duration_ms(settings.worker.tick_interval) / 1000
+    control = kafka.topics.of(Stream.CONTROL)
+    ticks = Ticks(client_settings(kafka), control, lambda: partitions.numbers, telemetry, every_s=tick_s)
     chores = (
         partial(partitions.keep_committing, duration_ms(settings.state.commit_interval) / 1000),
         partial(partitions.keep_checkpointing, duration_ms(settings.state.checkpoint_interval) / 1000),
         ticks.run,
+        partial(grants.keep_looking, kafka, offsets, ticks=tick_s > 0),
     )
     return Worker(app, offsets, partitions, progress, fatal, exit_process, chores)
 

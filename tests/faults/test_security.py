@@ -146,6 +146,18 @@ def test_a_permission_taken_away_ends_the_worker_and_given_back_lets_it_go_on(
     settle(site, [start(site, "worker", settings)])
 
 
+def test_a_permission_to_page_that_is_taken_away_is_noticed_before_there_is_anything_to_page(
+    broker: SecureBroker, authority: str, tmp_path: Path, start: Start
+):
+    site = site_on(broker.bootstrap, tmp_path)
+    grant_each(broker, site)
+    worker = start(site, "worker", login(broker, authority))
+    traffic_on(site).send(100, PER_SECOND)  # far too few for an alert
+    wait_for_traffic([worker])
+    revoke(broker, site, "write-alerts")
+    assert f"{site.topic(Stream.ALERTS)}: this user lacks Write" in worker.ended(ENDS_WITHIN_S)
+
+
 def test_a_permission_that_is_missing_is_said_before_the_worker_reads(
     broker: SecureBroker, authority: str, tmp_path: Path, start: Start
 ):
