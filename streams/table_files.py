@@ -174,7 +174,9 @@ class ParquetFile(TableFile):
         with self._opened(ContentError, [name for name in wanted if name in self._coded]) as file:
             batches = file.iter_batches(batch_size=TYPED_ROWS, columns=wanted, use_threads=False)
             while (batch := self._next(batches, first)) is not None:
-                named = zip(batch.schema.names, batch.columns, strict=True)
+                named = list(zip(batch.schema.names, batch.columns, strict=True))
+                for name, column in named:
+                    self._check_text(name, column, first)
                 yield Part(first, {name: self._cells(name, column, name in times) for name, column in named})
                 first += len(batch)
                 self._read = max(self._read, first)
@@ -222,6 +224,18 @@ class ParquetFile(TableFile):
         cells: list[Any] = column.to_pylist()
         return cells
 
+    def _check_text(self, name: str, column: Any, first: int) -> None:
+        """Parquet promises that its texts are UTF-8; not every program that writes it keeps to that."""
+        texts = column.dictionary if self._pyarrow.types.is_dictionary(column.type) else column
+        if not (self._pyarrow.types.is_string(texts.type) or self._pyarrow.types.is_large_string(texts.type)):
+            return
+        try:
+            texts.validate(full=True)
+        except self._pyarrow.ArrowInvalid:
+            row = first + 1 + _first_unreadable(column)
+            what = f"row {row:,}: column {shown(name)} is not UTF-8"
+            raise ContentError(what, where=self.where, advice="write it as UTF-8, or leave the column out") from None
+
     def _as_text(self, name: str, column: Any) -> Any:
         """Some programs write text so."""
         try:
@@ -229,6 +243,15 @@ class ParquetFile(TableFile):
         except (ValueError, self._pyarrow.ArrowException):
             what = f"column {shown(name)}: holds bytes that are no text, as {column.type}"
             raise ContentError(what, where=self.where, advice="write it as text, or leave the column out") from None
+
+
+def _first_unreadable(column: Any) -> int:
+    for row, cell in enumerate(column):
+        try:
+            cell.as_py()
+        except UnicodeDecodeError:
+            return row
+    return 0  # of a dictionary, a text that no row has
 
 
 def _coded(file: Any) -> frozenset[str]:

@@ -461,6 +461,28 @@ def test_a_truncated_file_is_told(name: str, harm: Callable[[bytes], bytes], tmp
     assert "is the file whole?" in line or "is empty" in line
 
 
+@pytest.mark.parametrize("coded", [False, True])
+@pytest.mark.parametrize("column", ["id", "plan", "prediction"])
+def test_bytes_in_parquet_that_are_no_text_are_one_line_with_row_and_column(
+    column: str, coded: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = rows(3_000)
+    lines[2_345][column] = "swapped"
+    as_parquet(tmp_path / "whole.parquet", lines)
+    table = parquet.read_table(tmp_path / "whole.parquet")
+    place = table.schema.get_field_index(column)
+    cells = [b"\xff\xfe" if cell == "swapped" else str(cell).encode() for cell in table.column(column).to_pylist()]
+    buffers = pa.array(cells, pa.binary()).buffers()
+    broken = table.set_column(place, column, pa.Array.from_buffers(pa.string(), len(cells), buffers))
+    parquet.write_table(broken, tmp_path / "a.parquet", use_dictionary=coded)
+    assert main(["replay", str(tmp_path / "a.parquet"), "--out", str(tmp_path / "out")]) == 2
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("driftline: ")]
+    assert len(said) == 1
+    assert said[0].startswith(
+        f'driftline: {tmp_path / "a.parquet"}: row 2,346: column "{column}" is not UTF-8; write it'
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
