@@ -25,7 +25,7 @@ USER driftline
 WORKDIR /var/lib/driftline
 # The detectors' loops are compiled now, not when the first worker starts. A machine with another kind of processor
 # than the one that built this image compiles them once more, into the same place.
-RUN python -c "from detectors.engine import warm_up; warm_up()"
+RUN python -m streams.loops
 EXPOSE 9464
 ENTRYPOINT ["driftline"]
 CMD ["--help"]

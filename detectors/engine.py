@@ -15,12 +15,9 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from detectors import shelf, writing
 from detectors.ahead import Reader
 from detectors.audit import AuditLog
-from detectors.banks import registry
 from detectors.banks.contract import StateError, StateVersionError
-from detectors.baseline import Baseline
 from detectors.batch import Batch, applied, decided_by
 from detectors.config import MonitorConfig
 from detectors.counts import Applied, Counts
@@ -35,7 +32,6 @@ from detectors.rows import Stretch
 from detectors.sealing import open_sealed, seal
 from detectors.shelf import Room, Wanted
 from detectors.signing import NO_KEYS, Keys
-from detectors.together import Together
 from schemas.codec import Decoder, Rejection, dead_letter
 from schemas.events import Control, ControlAction, Input, Prediction, Role
 from schemas.parsed import Parsed
@@ -384,16 +380,3 @@ class Engine:
             sum(join.counts.early_evicted for join in joins),
             sum(join.counts.orphans for join in joins),
         )
-
-
-def warm_up() -> None:
-    """Compiles every kernel, or loads it from the cache, so that the first event does not wait for it."""
-    registry.warm_up()
-    shelf.warm_up()
-    writing.warm_up()
-    baseline = Baseline()
-    baseline.learn(2)
-    baseline.measure(np.zeros((1, 1)))
-    together = Together(1)
-    together.begin(1)
-    together.distances(np.zeros((1, 1)))

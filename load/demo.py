@@ -40,8 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
     console, day, settings = console_on(sys.stdout), scenario(args.seed), Settings()
     announce(console, day)
-    with console_on(sys.stderr).status("Compiling the detectors, once on this machine …"):
-        prepare()
+    prepare()
     total, done = day.event_count(), 0
     with ExitStack() as stack:
         files = stack.enter_context(ResultFiles(args.out))

@@ -28,7 +28,6 @@ from typing import Any
 
 import numpy as np
 
-from detectors.engine import warm_up
 from load.arguments import seed
 from load.output import result, say
 from load.pending import CHUNK, Events, Partitions, Rate, fill
@@ -62,7 +61,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     prepare()
-    warm_up()
     with tempfile.TemporaryDirectory(prefix="driftline-join-", dir=arguments.dir) as folder:
         trial = _Trial(Path(folder), arguments.pending, arguments.joins, arguments.rounds, arguments.seed)
         figures = trial.run()

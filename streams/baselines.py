@@ -14,6 +14,7 @@ from detectors.config import WARM_UP, ModelConfig
 from detectors.learning import Learned, Recordings, Row, learn
 from detectors.recorded import LEARN_MIN
 from detectors.reports import Origin
+from streams import loops
 from streams.baseline_events import read_events
 from streams.baseline_tables import Limits, read_table, rows_of
 from streams.errors import MistakesError, UsageError
@@ -95,6 +96,7 @@ def _learned(model: str | None, name: str, path: Path, config: ModelConfig) -> B
     if len(rows) < least:
         what = f"has {len(rows):,} rows, and a baseline needs {least}"
         raise UsageError(what, where=str(path), advice='record more, or leave it to baseline = "warm-up"')
+    loops.load()
     return Baseline(model, learn(config, Origin(name, _digest(path)), rows), path, left)
 
 

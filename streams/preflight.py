@@ -19,7 +19,7 @@ from aiokafka.errors import (
 from schemas.times import duration_ms
 from streams import grants
 from streams.byte_sizes import byte_count, in_words
-from streams.connection import Permissions
+from streams.connection import Permissions, check_login
 from streams.errors import DriftlineError, MistakesError
 from streams.relations import S3
 from streams.sections import KafkaSettings, Settings, StateSettings
@@ -34,6 +34,12 @@ _SAMPLE = b"compressed by some producer"
 
 class PreflightError(MistakesError):
     """All that would stop a worker."""
+
+
+def require(settings: Settings, permissions: Permissions = Permissions()) -> None:  # noqa: B008 - it refuses all
+    """Raises ``DriftlineError`` where a worker should not start, before anything that takes long is done."""
+    check_login(settings.kafka, permissions)
+    asyncio.run(check(settings, permissions))
 
 
 async def check(settings: Settings, permissions: Permissions = Permissions()) -> None:  # noqa: B008 - it refuses all

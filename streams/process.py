@@ -3,7 +3,7 @@
 import ctypes
 import gc
 
-from detectors.engine import warm_up
+from streams import loops
 
 # A batch makes a few objects a record and frees them by itself; nothing of ours is a cycle. At Python's own 700 the
 # collector walks through the same live objects again and again.
@@ -17,10 +17,10 @@ M_ARENA_MAX = -8  # glibc's malloc.h
 ARENAS_MAX = 2
 
 
-def prepare() -> None:
+def prepare(say: loops.Say = loops.on_terminal, *, waits_quietly: bool = False) -> None:
     """Compiles the detectors' loops or loads them, and has the collector look seldom and past what is loaded now."""
     _keep_arenas_few()
-    warm_up()
+    loops.load(say, waits_quietly=waits_quietly)
     gc.collect()
     gc.freeze()
     gc.set_threshold(NEW_OBJECTS_MAX, YOUNG_COLLECTIONS_MAX, MIDDLE_COLLECTIONS_MAX)

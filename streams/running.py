@@ -14,8 +14,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.times import duration_ms
-from streams import preflight, stores, watchdog
-from streams.connection import Permissions, check_login
+from streams import stores, watchdog
 from streams.reading import Fatal
 from streams.settings import Settings
 from streams.state import EngineFactory
@@ -37,19 +36,16 @@ def run(
     settings: Settings,
     engine_of: EngineFactory,
     *,
-    permissions: Permissions = Permissions(),  # noqa: B008 - an empty tuple of refusals
     telemetry: Telemetry | None = None,
 ) -> int:
     """Runs a worker in this process until SIGTERM or SIGINT; returns its exit code.
 
-    What is wrong before anything runs is raised as ``DriftlineError``.
+    ``preflight.require`` has found nothing wrong. What shows only now is raised as ``DriftlineError``.
     """
-    check_login(settings.kafka, permissions)
-    return asyncio.run(_run(settings, engine_of, permissions, telemetry or NoTelemetry()))
+    return asyncio.run(_run(settings, engine_of, telemetry or NoTelemetry()))
 
 
-async def _run(settings: Settings, engine_of: EngineFactory, permissions: Permissions, telemetry: Telemetry) -> int:
-    await preflight.check(settings, permissions)
+async def _run(settings: Settings, engine_of: EngineFactory, telemetry: Telemetry) -> int:
     kafka = settings.kafka
     log.info(
         "joining the group",

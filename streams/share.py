@@ -154,7 +154,7 @@ def work(task: Task, out: BinaryIO) -> None:
         if task.state is not None:
             rocks = Rocks(Path(task.state), shared_cache(), create=True)
             stack.callback(rocks.close)
-        prepare()
+        prepare(waits_quietly=True)
         engine = cast(Engine, embedded.engines(settings, any_stream=True)(0, rocks))
         pieces = _Pieces(share, engine, rocks, history)
         error, not_shared = None, None

@@ -5,10 +5,12 @@ compiled in but not looked at again, so an upgrade could run old machine code: a
 outside its own file. The one exception is ``detectors.banks.vectors``: who uses it says which text of it that was.
 """
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Never, TypeVar
 
 import numba
+from numba.core import event
 
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
 
@@ -32,3 +34,28 @@ def inlined(part: Kernel) -> Kernel:
     """A small part of kernels of its own file, put into each of them: a call costs as much as what it does."""
     made: Kernel = numba.njit(part, inline="always", nogil=True, error_model="numpy")
     return made
+
+
+class NotCompiledError(Exception):
+    """A kernel lies in no cache."""
+
+
+class _Refusing(event.Listener):  # type: ignore[misc]
+    def on_start(self, event: Any) -> Never:
+        raise NotCompiledError
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+@contextmanager
+def only_loaded() -> Iterator[None]:
+    """Raises ``NotCompiledError`` where a kernel would have to be compiled."""
+    with event.install_listener("numba:compile", _Refusing()):
+        yield
+
+
+def kept_in(kernel: Any) -> str | None:
+    """The folder of its cache; none where numba found no place for one."""
+    place: str | None = kernel.stats.cache_path
+    return place

@@ -159,11 +159,10 @@ def _advance(
             mean = count = rise = rise_since = rise_total = fall = fall_since = fall_total = 0.0
             lowest, highest = np.inf, -1.0
             rise_before = fall_before = np.nan
-        own[:] = (
-            mean, count,
-            rise, lowest, rise_since, rise_total, rise_before,
-            fall, highest, fall_since, fall_total, fall_before,
-        )  # fmt: skip
+        # One by one: what fills an array from another one is compiled for seconds.
+        own[0], own[1] = mean, count
+        own[2], own[3], own[4], own[5], own[6] = rise, lowest, rise_since, rise_total, rise_before
+        own[7], own[8], own[9], own[10], own[11] = fall, highest, fall_since, fall_total, fall_before
     return found[:done]
 
 

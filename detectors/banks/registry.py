@@ -178,15 +178,20 @@ def accepts(name: str) -> Accepts:
 def warm_up() -> None:
     """Compiles every kernel, or loads it from numba's cache, so that the first real update does not wait for it."""
     packed.warm_up()
-    for name in ("adwin", "page_hinkley"):
-        bank = build(name, {}, 1)
-        bank.update(np.zeros((1, 1)))
-        bank.restore(bank.snapshot())
+    warm_up_others()
     for bits in (True, False):
         watching = ShiryaevBank(1, bits=bits, rows=4).allow_all(10.0, 1.0, sided=False)
         watching.update(np.repeat([0.0, 1.0], 64)[:, None])  # it learns, and alarms
         watching.reset(0)
         watching.restore(watching.snapshot())
+
+
+def warm_up_others() -> None:
+    """Those beside the one that watches where nothing else is configured."""
+    for name in ("adwin", "page_hinkley"):
+        bank = build(name, {}, 1)
+        bank.update(np.zeros((1, 1)))
+        bank.restore(bank.snapshot())
 
 
 def _entry(name: str) -> _Entry:

@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
 
     settings = load(args.config, environment())
     origin = _origin(args, settings)
-    prepare()
     alert = _alert(args, settings, origin)
+    prepare()
     found = answer(alert, see(origin, settings, alert, _progress_on), origin)
     if args.json:
         say(json_line(as_json(found)))

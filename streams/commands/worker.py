@@ -18,23 +18,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from prometheus_client import CollectorRegistry  # noqa: PLC0415 - all of these bring what only a worker needs
-
-    from streams import embedded, logs, running  # noqa: PLC0415
-    from streams.endpoint import serving  # noqa: PLC0415
-    from streams.metrics import WorkerMetrics  # noqa: PLC0415
-    from streams.permissions import permissions  # noqa: PLC0415
-    from streams.process import prepare  # noqa: PLC0415
-    from streams.settings import load  # noqa: PLC0415
+    from streams.settings import load  # noqa: PLC0415 - as below
 
     settings = load(args.config, environment())
+
+    from streams import logs, preflight  # noqa: PLC0415 - what refuses, before what takes seconds to load
+    from streams.permissions import permissions  # noqa: PLC0415
+
     logs.set_up(settings.log)
+    preflight.require(settings, permissions(settings.kafka))
+    return _work(settings, args.config)
+
+
+def _work(settings: "Settings", config: Path | None) -> int:
+    from prometheus_client import CollectorRegistry  # noqa: PLC0415 - all of these bring what only a worker needs
+    from structlog import get_logger  # noqa: PLC0415
+
+    from streams import embedded, running  # noqa: PLC0415
+    from streams.endpoint import serving  # noqa: PLC0415
+    from streams.metrics import WorkerMetrics  # noqa: PLC0415
+    from streams.process import prepare  # noqa: PLC0415
+
     registry = CollectorRegistry()
     metrics = WorkerMetrics(registry, topics=list(settings.kafka.topics.inputs))
-    prepare()
-    engines = embedded.engines(settings, any_stream=False)
-    with serving(settings.metrics, registry, ready=metrics.is_ready), _pager(settings, args.config, metrics):
-        return running.run(settings, engines, permissions=permissions(settings.kafka), telemetry=metrics)
+    with serving(settings.metrics, registry, ready=metrics.is_ready):
+        prepare(get_logger(__name__).info)
+        engines = embedded.engines(settings, any_stream=False)
+        with _pager(settings, config, metrics):
+            return running.run(settings, engines, telemetry=metrics)
 
 
 def _pager(settings: "Settings", config: Path | None, metrics: "WorkerMetrics") -> AbstractContextManager[None]:

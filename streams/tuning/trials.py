@@ -166,7 +166,7 @@ def _begin(ground: Ground) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever has started it ends it
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _ground[:] = [ground]
-    prepare()
+    prepare(waits_quietly=True)
 
 
 def _end_with_parent() -> None:

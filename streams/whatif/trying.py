@@ -154,7 +154,7 @@ def main() -> int:
         sys.stdout.buffer.flush()
 
     try:
-        prepare()
+        prepare(waits_quietly=True)
         try:
             say(Said(fraction=1.0, tried=work(task, say)))
         except SourceError as error:

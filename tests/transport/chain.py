@@ -16,6 +16,7 @@ import msgspec
 
 from detectors.kept import Changes, Kept
 from schemas.records import RecordLike
+from streams.preflight import require
 from streams.running import run, serve
 from streams.settings import Settings
 from streams.stores import opened
@@ -107,9 +108,10 @@ async def unverified(settings: Settings) -> int:
 
 def main(argument: str, *more: str) -> int:
     settings = msgspec.json.decode(argument, type=Settings)
+    if more == ("--unverified",):
+        return asyncio.run(unverified(settings))
+    require(settings)
     match more:
-        case ("--unverified",):
-            return asyncio.run(unverified(settings))
         case ("--stuck",):
             return run(settings, StuckEngine)
         case ("--broken",):
