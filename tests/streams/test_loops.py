@@ -11,13 +11,7 @@ from detectors.banks.jit import NotCompiledError, inlined, only_loaded
 from streams import loops
 
 ROOT = Path(__file__).parents[2]
-LATE = (
-    "streams.loops",
-    "detectors.loops",
-    "detectors.engine",
-    "faust",
-    "rocksdict",
-)  # compiled code, and what is heavy
+LATE = ("streams.loops", "detectors.loops", "detectors.engine", "faust", "rocksdict")  # compiled, or heavy
 REFUSED = f"""
 import sys
 LATE = {LATE}
