@@ -4,16 +4,18 @@ They are those of models of which many came, written as before; what does not fi
 nothing else says why something is refused. They are taken in at their place among the others.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from zlib import crc32
 
 import numpy as np
 
+from detectors import bytewise, writing
+from detectors.bytewise import checksums
 from detectors.columns import Places, WordCells
 from detectors.gathered import Worth
 from detectors.moment import Item
+from detectors.pieces import Own, by_key, records_at
 from detectors.rows import Stretch
+from detectors.scanning import SPARE
 from detectors.writing import Read, Writing
 from schemas.codec import Decoder
 from schemas.events import Prediction, Role
@@ -28,11 +30,11 @@ BYTES_MAX = 32 * 1024 * 1024  # of a model's records in a batch, which are copie
 
 
 class Ahead:
-    """Those of one model. ``rows`` have their records' own times."""
+    """Those of one model. ``rows`` have their records' own times; ``whole`` is the batch that they stand in."""
 
-    def __init__(self, rows: Stretch, records: Sequence[RecordLike], decoder: Decoder, writing: "_Known") -> None:
+    def __init__(self, rows: Stretch, whole: Sequence[RecordLike], decoder: Decoder, writing: "_Known") -> None:
         self.rows = rows
-        self.records = records
+        self.whole = whole
         self.decoder = decoder
         self._writing = writing
         self._next = self._parts = 0
@@ -75,11 +77,10 @@ class Part:
         return self._items(row, row + 1)[0]
 
     def _items(self, start: int, stop: int) -> list[Item]:
-        which = slice(self._start + start, self._start + stop)
-        records = self._ahead.records[which]
+        places = self._ahead.rows.numbers[self._start + start : self._start + stop]
+        records = records_at(self._ahead.whole, places)
         events = self._ahead.decoder.decode_all(Stream.PREDICTIONS, records)
-        places = self._ahead.rows.numbers[which].tolist()
-        return list(zip(places, self._times[start:stop].tolist(), records, events, strict=True))
+        return list(zip(places.tolist(), self._times[start:stop].tolist(), records, events, strict=True))
 
 
 class _Known:
@@ -103,43 +104,37 @@ class Reader:
         found: dict[str, Ahead] = {}
         if len(records) < AHEAD_MIN:
             return found
-        by_key: defaultdict[bytes | None, list[int]] = defaultdict(list)
-        for place, record in enumerate(records):
-            if record.topic == self._topic:
-                by_key[record.key].append(place)
-        for key, places in by_key.items():
-            if key is None or len(places) < AHEAD_MIN:
-                continue
+        for key, own in by_key(records, self._topic, AHEAD_MIN):
             model = key.decode("latin-1")  # it is one only if it is plain ASCII
             if is_wanted(model):
-                own = records if len(places) == len(records) else [records[place] for place in places]
-                ahead = self._of_model(model, key, own, np.array(places, dtype=np.int64))
+                ahead = self._of_model(model, key, own, records)
                 if ahead is not None:
                     found[model] = ahead
         return found
 
-    def _of_model(self, model: str, key: bytes, records: Sequence[RecordLike], places: Places) -> Ahead | None:
+    def _of_model(self, model: str, key: bytes, own: Own, whole: Sequence[RecordLike]) -> Ahead | None:
         known = self._known.pop(key, None) or _Known()
         self._known[key] = known
         if len(self._known) > MODELS_MAX:
             del self._known[next(iter(self._known))]
-        values = [record.value or b"" for record in records]
-        read = self._read_of(known.writing, records, values) if known.worth.trying() else None
-        if read is None:
+        rows = self._rows_of(model, known.writing, own, whole) if known.worth.trying() else None
+        if rows is None:
             known.worth.came(1)
             return None
-        if len(read.rows) < len(records):
-            rows = read.rows.tolist()
-            records, values, places = [records[row] for row in rows], [values[row] for row in rows], places[read.rows]
-        return Ahead(_stretch(model, records, places, values, read), records, self._decoder, known)
+        return Ahead(rows, whole, self._decoder, known)
 
-    def _read_of(self, writing: Writing, records: Sequence[RecordLike], values: Sequence[bytes]) -> Read | None:
+    def _rows_of(self, model: str, writing: Writing, own: Own, whole: Sequence[RecordLike]) -> Stretch | None:
         """None where they are too large, or where others cut apart what can be read."""
-        lengths = list(map(len, values))
-        if max(lengths) > VALUE_BYTES_MAX or sum(lengths) > BYTES_MAX:
+        lengths = own.lengths()
+        ends = lengths.cumsum()
+        if lengths.max() > VALUE_BYTES_MAX or ends[-1] > BYTES_MAX:
             return None
-        read = writing.read(values, lambda row: self._fits(records[row]))
-        return read if read is not None and len(read.rows) // _runs(read.rows) >= PART_MIN else None
+        text = own.values(SPARE)
+        read = writing.read(text, ends, lambda row: self._fits(whole[int(own.places[row])]))
+        if read is None or len(read.rows) // _runs(read.rows) < PART_MIN:
+            return None
+        last = ends[read.rows]
+        return _stretch(self._topic, model, own, _sums_of(text, last - lengths[read.rows], last), read)
 
     def _fits(self, record: RecordLike) -> bool:
         event = self._decoder.plain(Stream.PREDICTIONS, record)
@@ -151,18 +146,23 @@ def _runs(rows: Places) -> int:
     return 1 + int(np.count_nonzero(np.diff(rows) != 1))
 
 
-def _stretch(model: str, records: Sequence[RecordLike], places: Places, values: Sequence[bytes], read: Read) -> Stretch:
-    first, rows = records[0], len(records)
+def _sums_of(text: bytes, starts: Places, ends: Places) -> Places:
+    sums = np.empty(len(starts), dtype=np.int64)
+    checksums(np.frombuffer(text, dtype=np.uint8).ctypes.data, starts, ends, sums)
+    return sums
+
+
+def _stretch(topic: str, model: str, own: Own, fingerprints: Places, read: Read) -> Stretch:
     return Stretch(
-        first.topic,
-        places,
-        np.fromiter([record.timestamp for record in records], dtype=np.int64, count=rows),
-        np.fromiter([record.offset for record in records], dtype=np.int64, count=rows),
+        topic,
+        own.places[read.rows],
+        own.stamps(read.rows),
+        own.offsets(read.rows),
         read.ids,
-        WordCells(np.zeros(rows, dtype=np.int64), [model]),
+        WordCells(np.zeros(len(read.rows), dtype=np.int64), [model]),
         read.predictions,
         read.features,
-        np.fromiter(map(crc32, values), dtype=np.int64, count=rows),
+        fingerprints,
         versions=read.versions,
         scores=read.scores,
         classes=read.classes,
@@ -170,5 +170,10 @@ def _stretch(model: str, records: Sequence[RecordLike], places: Places, values: 
         cost=read.cost,
         made=read.sent,
         traces=read.traces,
-        partition=first.partition,
+        partition=own.partition,
     )
+
+
+def warm_up() -> None:
+    bytewise.warm_up()
+    writing.warm_up()

@@ -19,6 +19,7 @@ from detectors.ahead import Reader
 from detectors.audit import AuditLog
 from detectors.banks.contract import StateError, StateVersionError
 from detectors.batch import Batch, applied, decided_by
+from detectors.columns import Places
 from detectors.config import MonitorConfig
 from detectors.counts import Applied, Counts
 from detectors.effects import Decided
@@ -28,6 +29,7 @@ from detectors.learning import Recordings
 from detectors.moment import Item
 from detectors.monitor import Monitor
 from detectors.monitor_state import MonitorState
+from detectors.pieces import records_at
 from detectors.rows import Stretch
 from detectors.sealing import open_sealed, seal
 from detectors.shelf import Room, Wanted
@@ -108,7 +110,8 @@ class Engine:
         batch = Batch()
         places = self._read_ahead(records, batch)
         for start in range(0, len(places), BLOCK):
-            self._take(places[start : start + BLOCK], records, batch)
+            block = places[start : start + BLOCK]
+            self._take(block.tolist(), records_at(records, block), batch)
         self._take_gathered(batch, len(records))
         return applied(batch.decided, batch.counts, batch.touched)
 
@@ -131,26 +134,24 @@ class Engine:
             count.add_fates(monitor.take_rows(own, decided))
         return applied(decided, {rows.topic: count}, touched)
 
-    def _read_ahead(self, records: Sequence[RecordLike], batch: Batch) -> Sequence[int]:
+    def _read_ahead(self, records: Sequence[RecordLike], batch: Batch) -> Places:
         """Reads what can be read as columns. Returns the places of the others."""
         if self._reader is None or self._room.pending + len(records) > self._config.pending_max:
-            return range(len(records))
+            return np.arange(len(records))
         batch.ahead = self._reader.read(records, self._takes_columns)
         self._room.fetch({self._monitors[model].joins[0].shelf: own.rows.ids for model, own in batch.ahead.items()})
         left = np.ones(len(records), dtype=np.bool_)
         for own in batch.ahead.values():
             left[own.rows.numbers] = False
             batch.counts.setdefault(own.rows.topic, Counts()).consumed += len(own.rows)
-        places: list[int] = np.flatnonzero(left).tolist()
-        return places
+        return np.flatnonzero(left)
 
     def _takes_columns(self, model: str) -> bool:
         return model in self._monitors and self._monitors[model].takes_columns
 
-    def _take(self, places: Sequence[int], whole: Sequence[RecordLike], batch: Batch) -> None:
+    def _take(self, places: Sequence[int], records: Sequence[RecordLike], batch: Batch) -> None:
         """Predictions are gathered, and taken in before something else comes of their model."""
         counts, decided, touched = batch.counts, batch.decided, batch.touched
-        records = [whole[place] for place in places]
         waiting = self._room.pending + sum(map(len, batch.gathered.values()))
         gathers = bool(batch.ahead) or waiting + len(records) <= self._config.pending_max  # or there is room for all
         if not gathers:  # each may push out the oldest one, of any model

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from detectors import shelf, writing
+from detectors import ahead, shelf, unpacking
 from detectors.banks import daily, packed, registry
 from detectors.banks.jit import kept_in
 from detectors.banks.shiryaev_learning import settle
@@ -34,7 +34,8 @@ def _learn() -> None:
 
 def _read() -> None:
     shelf.warm_up()
-    writing.warm_up()
+    ahead.warm_up()
+    unpacking.warm_up()
 
 
 def _begin() -> None:

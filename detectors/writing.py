@@ -54,17 +54,19 @@ class Writing:
         self._words: dict[Name, _Words] = {}
         self._plan = _Plan([], [], [])
 
-    def read(self, values: Sequence[bytes], fits: Callable[[int], bool]) -> Read | None:
-        """As many as are written as some before them were. ``fits``: whether one is a prediction to learn from."""
-        text = b"".join((*values, SPARE))
-        ends = np.fromiter(map(len, values), dtype=np.int64, count=len(values)).cumsum()
+    def read(self, text: bytes, ends: Places, fits: Callable[[int], bool]) -> Read | None:
+        """As many as are written as some before them were. ``fits``: whether one is a prediction to learn from.
+
+        ``text``: one after the other, and what is spare. ``ends``: where each ends.
+        """
         scanned = _Scanned(self._plan, text, ends)
         for tried in range(TRIED_AT_ONCE):
             others = scanned.others()
-            if len(others) * OTHERS_SHARE <= len(values):
+            if len(others) * OTHERS_SHARE <= len(ends):
                 break
             other = int(others[tried % len(others)])
-            if fits(other) and self._learn(values[other], anew=2 * len(others) > len(values)):
+            value = text[ends[other - 1] if other else 0 : ends[other]]
+            if fits(other) and self._learn(value, anew=2 * len(others) > len(ends)):
                 scanned = _Scanned(self._plan, text, ends)
         return scanned.read(self._words) if len(scanned.rows) else None
 
@@ -219,4 +221,4 @@ def _kept(cells: Any) -> Any:
 
 def warm_up() -> None:
     value = b'{"type":"prediction","v":1,"id":"a","model":"m","ts":1,"features":{"a":0.5,"b":"b"},"prediction":1}'
-    Writing().read([value, value], lambda _: True)
+    Writing().read(value + value + SPARE, np.array([len(value), 2 * len(value)]), lambda _: True)

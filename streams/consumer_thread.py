@@ -1,6 +1,6 @@
 """The thread in which Faust's consumer talks to the brokers, with the questions that our transport asks it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import aiokafka
@@ -13,8 +13,10 @@ from faust.types import TP
 
 from schemas.records import RecordLike
 from streams.assignment import CoPartitionedAssignor
+from streams.fetched import Consumer, runs_of
 from streams.lease import Lease
 
+Fetched = Sequence[Sequence[RecordLike]]
 log = structlog.get_logger(__name__)
 
 # aiokafka asks a broker for nothing else while one fetch waits there, so a topic that has room again waits this long
@@ -30,7 +32,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fau
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         # Faust's own assignor choice is round robin, which does not keep the topics of a partition number together.
         self._assignor = CoPartitionedAssignor()
-        return aiokafka.AIOKafkaConsumer(
+        return Consumer(
             **transport.reading.consumer,
             group_instance_id=self.app.conf.consumer_group_instance_id,
             partition_assignment_strategy=[self._assignor],
@@ -41,11 +43,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fau
             fetch_max_wait_ms=FETCH_WAIT_MS,
         )
 
-    async def fetch(self, wanted: set[TopicPartition], timeout_s: float) -> Mapping[TP, list[RecordLike]]:
-        fetched: Mapping[TP, list[RecordLike]] = await self.call_thread(self._fetch, wanted, timeout_s)
+    async def fetch(self, wanted: set[TopicPartition], timeout_s: float) -> Mapping[TP, Fetched]:
+        """By partition, what came of it: records in their order."""
+        fetched: Mapping[TP, Fetched] = await self.call_thread(self._fetch, wanted, timeout_s)
         return fetched
 
-    async def _fetch(self, wanted: set[TopicPartition], timeout_s: float) -> Mapping[TP, list[RecordLike]]:
+    async def _fetch(self, wanted: set[TopicPartition], timeout_s: float) -> Mapping[TP, Fetched]:
         if not self.consumer.flow_active:
             return {}  # a rebalance began while this call was on its way; it must not wait for records
         consumer = self._ensure_consumer()
@@ -56,8 +59,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fau
         consumer.pause(*(assigned - wanted - paused))
         consumer.resume(*(wanted & paused))
         # getmany also raises what the coordinator has parked, such as a refused authorisation; nothing else asks.
-        fetched: Mapping[TP, list[RecordLike]] = await consumer.getmany(*wanted, timeout_ms=int(timeout_s * 1000))
-        return fetched
+        fetched = await consumer.getmany(*wanted, timeout_ms=int(timeout_s * 1000))
+        return {tp: runs_of(found) for tp, found in fetched.items()}
 
     async def read_positions(self, partitions: Collection[TP]) -> dict[TP, int]:
         positions: dict[TP, int] = await self.call_thread(self._read_positions, partitions)

@@ -24,11 +24,14 @@ This module knows neither Kafka clients nor event loops nor clocks: it is given 
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 from operator import attrgetter
 from sys import maxsize
 from typing import NamedTuple
 
+import numpy as np
+
+from detectors.pieces import Merged, Piece, one_piece
 from schemas.records import RecordLike
 
 _offset_of = attrgetter("offset")
@@ -65,7 +68,7 @@ class Cut(NamedTuple):
 class Run(NamedTuple):
     """Records in the one order, and where each topic stands after them: the next offset to be applied."""
 
-    records: list[RecordLike]
+    records: Sequence[RecordLike]
     positions: dict[str, int]
     reached: Reached
     cut: Cut | None = None  # before the first of them
@@ -79,9 +82,10 @@ class _Side:
         "cleared",
         "latest",
         "limit",
+        "offsets",
+        "parts",
         "position",
         "rank",
-        "records",
         "settled",
         "stamps",
         "start",
@@ -92,7 +96,8 @@ class _Side:
     def __init__(self, topic: str, rank: int, position: int, others: Sequence[str]) -> None:
         self.topic, self.rank = topic, rank
         self.position = position  # the next offset to be read from the topic
-        self.records: list[RecordLike] = []
+        self.parts: list[Piece | list[RecordLike]] = []  # the records, as they came
+        self.offsets: list[int] = []  # beside the records
         self.stamps: list[int] = []  # beside the records, never falling
         self.latest = _NEVER  # the last stamp of the stretch
         self.start = 0  # what lies before it has been released
@@ -103,7 +108,7 @@ class _Side:
         self.cleared = dict.fromkeys(others, 0)  # by other topic: offsets below need not wait for it when it is empty
 
     def __len__(self) -> int:
-        return len(self.records) - self.start
+        return len(self.offsets) - self.start
 
     @property
     def waits(self) -> bool:
@@ -117,46 +122,87 @@ class _Side:
     def limit_to(self, offset: int) -> None:
         """A new stretch of the order begins, up to a cut at this offset: a clock that stepped back counts anew."""
         self.limit = offset
-        self.records, self.start = self.records[self.start :], 0
-        self.stamps = list(accumulate(map(_stamp_of, self.records), max))
+        self._forget_released()
+        self.stamps = list(accumulate(chain.from_iterable(map(_stamps_of, self.parts)), max))
         self.latest = self.stamps[-1] if self.stamps else _NEVER
         self._set_stop()
 
     def _set_stop(self) -> None:
-        last = len(self.records)
-        within = self.limit == maxsize or not last or self.records[-1].offset < self.limit
-        self.stop = last if within else bisect_left(self.records, self.limit, key=_offset_of)
+        self.stop = bisect_left(self.offsets, self.limit)
+
+    def _forget_released(self) -> None:
+        if self.start:
+            self.parts = self._between(self.start, len(self.offsets))
+            self.offsets, self.stamps, self.start = self.offsets[self.start :], self.stamps[self.start :], 0
+
+    def _between(self, start: int, stop: int) -> list[Piece | list[RecordLike]]:
+        found, first = list[Piece | list[RecordLike]](), 0
+        for part in self.parts:
+            if first < stop and start < first + len(part):
+                found.append(part[max(start - first, 0) : stop - first])
+            first += len(part)
+        return found
+
+    def part(self, start: int, stop: int) -> Piece | list[RecordLike]:
+        """What is held from one index to before another."""
+        parts = self._between(start, stop)
+        pieces = [part for part in parts if isinstance(part, Piece)]
+        return one_piece(pieces) if len(pieces) == len(parts) else list(chain.from_iterable(parts))
 
     @property
     def next_offset(self) -> int:
-        return self.records[self.start].offset if self.start < len(self.records) else self.position
+        return self.offsets[self.start] if self.start < len(self.offsets) else self.position
 
     def settle(self, arrived_by: float) -> None:
         while self.arrivals and self.arrivals[0][0] <= arrived_by:
             self.settled = self.arrivals.popleft()[1]
 
     def append(self, records: Sequence[RecordLike], now: float) -> None:
-        if records[0].offset < self.position:
+        stamps, offsets = _stamps_of(records), _offsets_of(records)
+        if offsets[0] < self.position:
             where = f"{self.topic}[{records[0].partition}]"
-            raise OrderError(f"{where}: offset {records[0].offset} came after {self.position - 1} had been read")
-        stamps = list(map(_stamp_of, records))
+            raise OrderError(f"{where}: offset {offsets[0]} came after {self.position - 1} had been read")
         if stamps[0] < self.latest or stamps != sorted(stamps):  # sorting what is sorted is the quickest look at it
             stamps = list(accumulate(stamps, max, initial=self.latest))[1:]
         self.latest = stamps[-1]
-        if self.start:
-            self.records, self.stamps, self.start = self.records[self.start :], self.stamps[self.start :], 0
-        self.records.extend(records)
+        self._forget_released()
+        if isinstance(records, Piece):
+            self.parts.append(records)
+        elif self.parts and isinstance(self.parts[-1], list):
+            self.parts[-1].extend(records)
+        else:
+            self.parts.append(list(records))
+        self.offsets.extend(offsets)
         self.stamps.extend(stamps)
-        self.position = records[-1].offset + 1
+        self.position = offsets[-1] + 1
         self.arrivals.append((now, self.position))
         self._set_stop()
 
     def cleared_end(self, waiting_for: str, upto: int) -> int:
         """The index, at most ``upto``, before which nothing needs to wait for the empty side ``waiting_for``."""
         offset = self.cleared[waiting_for]
-        if self.records[upto - 1].offset < offset:
-            return upto
-        return bisect_left(self.records, offset, self.start, upto, key=_offset_of)
+        return upto if self.offsets[upto - 1] < offset else bisect_left(self.offsets, offset, self.start, upto)
+
+
+def _stamps_of(records: Sequence[RecordLike]) -> list[int]:
+    return records.stamps.tolist() if isinstance(records, Piece) else list(map(_stamp_of, records))
+
+
+def _offsets_of(records: Sequence[RecordLike]) -> list[int]:
+    return records.offsets.tolist() if isinstance(records, Piece) else list(map(_offset_of, records))
+
+
+def _in_order(runs: Sequence[tuple[_Side, int, int]]) -> Sequence[RecordLike]:
+    """The records of runs, each from one index of its side to before another. Those of a side follow one another."""
+    bounds: dict[_Side, tuple[int, int]] = {}
+    for side, start, end in runs:
+        bounds[side] = bounds.get(side, (start, start))[0], end
+    parts = {side: side.part(*of_side) for side, of_side in bounds.items()}
+    if not any(isinstance(part, Piece) for part in parts.values()):
+        between = (parts[side][start - bounds[side][0] : end - bounds[side][0]] for side, start, end in runs)
+        return list(chain.from_iterable(between))
+    ranks = np.repeat([side.rank for side, _, _ in runs], [end - start for _, start, end in runs])
+    return Merged([(np.flatnonzero(ranks == side.rank), part) for side, part in parts.items()])
 
 
 class Merge:
@@ -253,24 +299,25 @@ class Merge:
         """The next records in the order, at most so many; ``None`` where nothing can be released."""
         self._pass_cuts()
         before, cut_at = self._reached, None
-        released: list[RecordLike] = []
-        while len(released) < most:
+        runs, left = list[tuple[_Side, int, int]](), most
+        while left:
             side = self._first()
             if side is None:
                 break
-            end = self._run_end(side, min(side.start + most - len(released), side.stop))
+            end = self._run_end(side, min(side.start + left, side.stop))
             if end == side.start:
                 break
-            if not released and cut_at is None and before and (side.stamps[side.start], side.rank) < before:
+            if not runs and cut_at is None and before and (side.stamps[side.start], side.rank) < before:
                 cut_at = self._kept_to or self.positions
                 self._begin_stretch()
                 continue
-            released.extend(side.records[side.start : end])
+            runs.append((side, side.start, end))
+            left -= end - side.start
             self._reached = Reached(side.stamps[end - 1], side.rank)
             side.start = end
-        if not released or self._reached is None:
+        if not runs or self._reached is None:
             return None
-        self._kept_to = None
+        self._kept_to, released = None, _in_order(runs)
         cut = Cut(cut_at, before, released[0]) if cut_at and before else None
         return Run(released, self.positions, self._reached, cut)
 

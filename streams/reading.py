@@ -18,7 +18,7 @@ class Batch(NamedTuple):
     """Records of one partition number in the one order, and where its topics stand once they are applied."""
 
     partition: int
-    records: list[RecordLike]
+    records: Sequence[RecordLike]
     positions: dict[str, int]
     generation: int
     effects: Sequence[Effect] = ()  # decided by the reading itself: what it had to leave out, with these positions

@@ -25,9 +25,8 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 from yarl import URL
 
-from schemas.records import RecordLike
 from streams.connection import is_refusal
-from streams.consumer_thread import ConsumerThread
+from streams.consumer_thread import ConsumerThread, Fetched
 from streams.cuts import Positions, read_cuts, within
 from streams.lease import Lease
 from streams.merge import Merge, Question
@@ -181,7 +180,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         """The next records in their order. A jump is told with the first positions that have it behind them."""
         merge = self._merges[number]
         run = merge.take(self._reading.batch_records_max)
-        records, positions = (run.records, run.positions) if run else ([], merge.positions)
+        records, positions = (run.records, run.positions) if run else ((), merge.positions)
         jumps = self._places.done(number, positions)
         if run is None and not jumps and positions == self._handed[number]:
             return None
@@ -250,14 +249,15 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             return 0.0
         return self._reading.grace_s if any(merge.waits for merge in merges.values()) else POLL_S
 
-    async def _take_in(self, merges: Mapping[int, Merge], fetched: Mapping[TP, list[RecordLike]]) -> None:
+    async def _take_in(self, merges: Mapping[int, Merge], fetched: Mapping[TP, Fetched]) -> None:
         now = monotonic()
-        for (topic, number), records in fetched.items():
+        for (topic, number), found in fetched.items():
             merge = merges[number]
-            expected = merge.position(topic)
-            if records[0].offset != expected:
-                await self._places.passed(TP(topic, number), expected, records[0].offset)
-            merge.offer(topic, records, now)
+            expected, first = merge.position(topic), found[0][0].offset
+            if first != expected:
+                await self._places.passed(TP(topic, number), expected, first)
+            for records in found:
+                merge.offer(topic, records, now)
 
     async def _check_topics(self) -> None:
         """A topic that was made anew and has grown past our place would be read on as if it were the old one."""

@@ -1,22 +1,27 @@
 """Predictions that are read ahead as columns decide and leave behind the same as when each goes through the parser."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random
 from typing import Any
+from zlib import crc32
 
 import msgspec
 import numpy as np
 import pytest
 
 from detectors import ahead
-from detectors.ahead import AHEAD_MIN, MODELS_MAX, PART_MIN, Reader
+from detectors.ahead import AHEAD_MIN, MODELS_MAX, PART_MIN, Reader, _sums_of
 from detectors.config import MonitorConfig
 from detectors.engine import Engine
+from detectors.pieces import Merged, Piece, by_key
+from detectors.scanning import SPARE
 from schemas.codec import Decoder
 from schemas.records import Record
 from schemas.topics import VALUE_BYTES_MAX
 from streams.sections import WorkerSettings
 from tests.detectors.kept import Memory
+from tests.detectors.lying import merged_of, piece_of
 from tests.detectors.test_gathered import CONFIGS, START, TOPICS, cut, label, odd, word
 
 ROWS = 6_000
@@ -96,12 +101,18 @@ def _event(row: int, model: str, time: int, fields: dict[str, Any]) -> bytes:
 _WAYS: dict[str, Callable[[int, int, Sequence[float], Random], bytes]] = {"churn": _churn, "fraud": _fraud, "eta": _eta}
 
 
-def run(config: MonitorConfig, whole: Sequence[Record], sizes: Sequence[int], seed: int) -> tuple[Any, ...]:
+def run(
+    config: MonitorConfig,
+    whole: Sequence[Record],
+    sizes: Sequence[int],
+    seed: int,
+    lying: Callable[[Sequence[Record]], Sequence[Any]] = list,
+) -> tuple[Any, ...]:
     """All that an engine says, counts and keeps."""
     memory, told, counts = Memory(), list[bytes](), list[Any]()
     engine = Engine(3, config, TOPICS, kept=memory)
     for number, batch in enumerate(cut(whole, Random(seed), sizes)):
-        applied = engine.apply(batch)
+        applied = engine.apply(lying(batch))
         told += [effect.value for effect in applied.effects]
         counts.append({topic: msgspec.structs.astuple(count) for topic, count in applied.counts.items()})
         memory.take(engine.changes())
@@ -124,6 +135,12 @@ def test_what_is_read_ahead_decides_and_leaves_the_same(name: str, monkeypatch: 
     monkeypatch.setattr(Reader, "read", counted)
     together = run(CONFIGS[name], whole, sizes, seed)
     assert name == "few that wait" or sum(taken) > ROWS // 5
+    of_records = sum(taken)
+    for plain in ((), (TOPICS.outcomes,), (TOPICS.predictions,)):
+        taken.clear()
+        lying = run(CONFIGS[name], whole, sizes, seed, partial(merged_of, plain=plain))
+        assert lying == together
+        assert sum(taken) == of_records
     monkeypatch.setattr(Reader, "read", lambda *_: {})
     singly = run(CONFIGS[name], whole, sizes, seed)
     for ours, theirs in zip(together, singly, strict=True):
@@ -197,3 +214,21 @@ def test_what_is_no_prediction_is_left_to_the_parser(values: list[bytes | None])
     good = _event(1, "churn", START, {"features": {"a": 1.5}, "prediction": 1})
     told[5:5] = [Record(TOPICS.predictions, 0, 5, START, b"eta", good)] * AHEAD_MIN  # not its model's key
     assert Reader(Decoder(), TOPICS.predictions).read(told, lambda _: True) == {}
+
+
+def test_checksums_are_those_of_zlib() -> None:
+    draw, texts = Random(3), list[bytes]()
+    for length in [*range(70), 354, 1_000, 4_097]:
+        texts.append(draw.randbytes(length))
+    text, ends = b"".join((*texts, SPARE)), np.cumsum(list(map(len, texts)))
+    starts = ends - list(map(len, texts))
+    assert _sums_of(text, starts, ends).tolist() == list(map(crc32, texts))
+    assert gather_of(piece_of([Record("p", 0, row, 0, None, told) for row, told in enumerate(texts)])) == text
+
+
+def gather_of(piece: Piece) -> bytes:
+    """All values of a piece whose records have one key."""
+    piece.spans[:2] = [[0], [3]]
+    ((key, own),) = by_key(Merged([(np.arange(len(piece)), piece)]), piece.topic, 1)
+    assert key == piece.text[:3]
+    return own.values(SPARE)

@@ -1,15 +1,17 @@
 """What is read without a parser is what the parser reads, bit for bit; anything else is left to it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from detectors.columns import NumberCells, WordCells
+from detectors.scanning import SPARE
 from detectors.writing import FORMS_MAX, WORDED_MAX, WORDS_MAX, Read, Writing
 from schemas.codec import Decoder
 from schemas.events import Prediction, Role
@@ -33,8 +35,12 @@ def event_of(value: bytes) -> Prediction | None:
     return event if type(event) is Prediction and event.role is Role.CHAMPION else None
 
 
+def read_of(writing: Writing, values: Sequence[bytes], fits: Callable[[int], bool]) -> Read | None:
+    return writing.read(b"".join((*values, SPARE)), np.cumsum(list(map(len, values))), fits)
+
+
 def read_all(values: Sequence[bytes], writing: Writing | None = None) -> Read:
-    read = (writing or Writing()).read(values, lambda row: event_of(values[row]) is not None)
+    read = read_of(writing or Writing(), values, lambda row: event_of(values[row]) is not None)
     assert read is not None
     return read
 
@@ -177,7 +183,7 @@ def test_of_any_predictions_what_is_read_is_right(events: list[dict[str, Any]], 
     values += [draw.choice(values) for _ in range(10)]
     writing = Writing()
     for _ in range(3):
-        read = writing.read(values, lambda row: event_of(values[row]) is not None)
+        read = read_of(writing, values, lambda row: event_of(values[row]) is not None)
         if read is not None:
             assert told(read) == [said(event_of(values[row])) for row in read.rows.tolist()]
 
@@ -231,7 +237,7 @@ def test_what_is_told_twice_is_left_to_the_parser(name: str) -> None:
     value = USUAL % (b'1,"x":2' if name == "x" else b"1")
     value = value.replace(b'"id":"a"', twice) if name == "id" else value[:-1] + b"," + twice + b"}"
     assert event_of(value) is not None
-    assert Writing().read([value, value], lambda _: True) is None
+    assert read_of(Writing(), [value, value], lambda _: True) is None
 
 
 def test_of_wide_predictions_so_much_is_remembered() -> None:
@@ -246,12 +252,12 @@ def test_of_wide_predictions_so_much_is_remembered() -> None:
         assert check([wide(most, length, 1)] * 2).rows.tolist() == [0, 1]
         too_wide = wide(most + 2, length, 1)
         assert event_of(too_wide) is not None
-        assert Writing().read([too_wide] * 2, lambda _: True) is None
+        assert read_of(Writing(), [too_wide] * 2, lambda _: True) is None
 
 
 def test_what_is_not_taken_by_itself_teaches_nothing() -> None:
-    assert Writing().read([WHOLE, WHOLE], lambda _: False) is None
+    assert read_of(Writing(), [WHOLE, WHOLE], lambda _: False) is None
     escaped = WHOLE.replace(b"gold", rb"go\u006cd")
     assert check([WHOLE, escaped]).rows.tolist() == [0]
     assert check([escaped, WHOLE]).rows.tolist() == [1]  # a text that is escaped stands where others do
-    assert Writing().read([WHOLE.replace(b'"age"', rb'"\u0061ge"')], lambda _: True) is None
+    assert read_of(Writing(), [WHOLE.replace(b'"age"', rb'"\u0061ge"')], lambda _: True) is None

@@ -5,6 +5,7 @@ from random import Random
 
 from streams.merge import Merge, Question
 from streams.reading import Batch
+from tests.detectors.lying import piece_of
 from tests.simulation.log import INPUTS, Log
 
 GRACE_S = 0.02  # the worker's own
@@ -25,7 +26,8 @@ class Reader:
             self._answer(self._asked)
         for topic in INPUTS if hurry else draw.sample(INPUTS, draw.randint(1, len(INPUTS))):
             most = 1_000 if hurry else draw.choice((1, 5, 40, 1_000))
-            merge.offer(topic, self._log.fetch(topic, self.partition, merge.position(topic), most), now)
+            came = self._log.fetch(topic, self.partition, merge.position(topic), most)
+            merge.offer(topic, piece_of(came) if came and draw.random() < 0.5 else came, now)
         question = merge.question(now)
         if question is not None:
             self._asked = question

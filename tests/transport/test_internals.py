@@ -10,7 +10,7 @@ import pytest
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.consumer import AIOKafkaConsumer
-from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.sender import SendProduceReqHandler
 from faust.app.base import App
@@ -142,6 +142,27 @@ def test_a_paused_partition_is_not_fetched_and_an_unread_one_holds_its_broker_up
     actions = source(Fetcher._get_actions_per_node)
     assert "elif tp_state.paused:" in actions
     assert "if node_id in backoff_by_nodes" in actions
+
+
+def test_what_was_fetched_is_unpacked_where_we_step_in():
+    assert "self._fetcher = Fetcher(" in source(AIOKafkaConsumer.start)
+    assert "await self._client.send(node_id, request)" in source(Fetcher._proc_fetch_request)
+    answered = source(Fetcher._proc_fetch_request).split("if not assignment.active")[1]
+    assert "await" not in answered, "nothing comes between an answer and what is made of it"
+    assert "records = MemoryRecords(part_data[-1])" in answered
+    assert "self._records[tp] = FetchResult(" in answered
+    assert "self._proc_fetch_request(assignment, node_id, request)" in source(Fetcher._fetch_requests_routine)
+    assert "for msg in self._partition_records:" in source(FetchResult.getall)
+    assert "self._records_iterator = self._unpack_records()" in source(PartitionRecords.__init__)
+    assert "return next(self._records_iterator)" in source(PartitionRecords.__next__)
+
+
+def test_records_are_left_out_and_the_place_follows_as_we_do_it():
+    unpack = source(PartitionRecords._unpack_records)
+    assert unpack.count("self.next_fetch_offset = ") == 4
+    assert "if self._check_crcs and not next_batch.validate_crc():" in unpack
+    assert "if record.offset < self.next_fetch_offset:" in unpack
+    assert "self.next_fetch_offset = record.offset + 1" in unpack
 
 
 def test_the_first_connection_is_known_by_its_name_and_closes_more_than_once():
