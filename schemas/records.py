@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 
 class RecordLike(Protocol):
-    """What the engine reads of a record. aiokafka's ``ConsumerRecord`` has it all, so live records are not copied."""
+    """What the engine reads of a record. aiokafka's ``ConsumerRecord`` has it all."""
 
     @property
     def topic(self) -> str: ...
@@ -26,7 +26,7 @@ class RecordLike(Protocol):
 
 
 class Record(NamedTuple):
-    """A record that did not come from Kafka: a line of a file, or a test's plain value."""
+    """A record with no client behind it: one of many that were fetched, a line of a file, or a test's plain value."""
 
     topic: str
     partition: int

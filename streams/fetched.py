@@ -1,11 +1,13 @@
 """A consumer that hands over what was fetched as it lies there, in place of an object for each record.
 
 aiokafka asks, checks and lets its position follow as ever. Only where it would unpack a record at a time, batches of
-Kafka's are unpacked at once (``streams.unpacking``), to what the engine reads (``detectors.pieces``). What is written
+Kafka's are unpacked at once (``detectors.unpacking``), to what the engine reads (``detectors.pieces``). What is written
 in an older format, or is not whole, is unpacked by aiokafka, so that it alone says what is wrong.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -18,8 +20,8 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.protocol.fetch import FetchRequest
 
 from detectors.pieces import END, Piece
+from detectors.unpacking import COUNT, Bytes, unpack
 from schemas.records import RecordLike
-from detectors.unpacking import unpack
 
 # Of a batch: its offset, the length of what follows that; what the format is; attributes, the last record's offset in
 # it, the time of the first record, the latest one; how many records there are.
@@ -30,7 +32,6 @@ _FORMAT = 2
 _CODEC, _APPENDED = 0x07, 0x08  # of the attributes
 _RECORD_BYTES_MIN = 7
 _DECODERS: Mapping[int, Callable[[bytes], bytes]] = {
-    0: bytes,
     1: gzip_decode,
     2: snappy_decode,
     3: lz4_decode,
@@ -89,11 +90,15 @@ def _unpack_at_once(records: Any, text: bytes) -> None:
 
 
 class _Section(NamedTuple):
-    """A batch, and where its records lie."""
+    """A batch, and where its records lie: in what was fetched, or in a text of their own."""
 
     batch: Any
-    text: bytes
+    own: bytes | None
     row: tuple[int, ...]
+
+    @property
+    def lies_apart(self) -> bool:
+        return self.own is not None
 
 
 def unpacked(records: Any, text: bytes) -> Iterator[Piece | RecordLike]:
@@ -108,7 +113,8 @@ def unpacked(records: Any, text: bytes) -> Iterator[Piece | RecordLike]:
             sections.append(_section(batch, text, start, at))
     except Exception as error:  # it is said when its turn comes
         wrong = error
-    yield from _of_sections(records, sections)
+    for _, run in groupby(sections, key=attrgetter("lies_apart")):
+        yield from _of_sections(records, text, list(run))
     if wrong is not None:
         raise wrong
 
@@ -116,25 +122,29 @@ def unpacked(records: Any, text: bytes) -> Iterator[Piece | RecordLike]:
 def _section(batch: Any, text: bytes, start: int, end: int) -> _Section:
     """Nothing lies where it is not known how to read it."""
     if batch.is_control_batch:
-        return _Section(batch, b"", (0, 0, batch.next_offset, 0, 0, 0))
-    unknown = _Section(batch, b"", (1, 0, 0, 0, 0, 0))  # it ends before it begins
+        return _Section(batch, None, (0, 0, 0, batch.next_offset, 0, 0, 0))
+    unknown = _Section(batch, None, (1, 0, 0, 0, 0, 0, 0))  # it ends before it begins
     if text[start + _MAGIC_PLACE] != _FORMAT or end - start < _HEADER.size:
         return unknown
     base, _, _, attributes, last, first_time, latest_time, count = _HEADER.unpack_from(text, start)
-    try:
-        own = _DECODERS[attributes & _CODEC](text[start + _HEADER.size : end])
-    except Exception:  # whatever a decoder says of what is broken: aiokafka says it again
-        return unknown
-    if not 0 <= count <= len(own) // _RECORD_BYTES_MIN:
+    codec, own, start = attributes & _CODEC, None, start + _HEADER.size
+    if codec:
+        try:
+            own = _DECODERS[codec](text[start:end])
+        except Exception:  # whatever a decoder says of what is broken: aiokafka says it again
+            return unknown
+        start, end = 0, len(own)
+    if not 0 <= count <= (end - start) // _RECORD_BYTES_MIN:
         return unknown
     is_each = bool(attributes & _APPENDED)
-    time = latest_time if is_each else first_time
-    return _Section(batch, own, (0, base, base + last + 1, count, time, is_each))
+    return _Section(
+        batch, own, (start, end, base, base + last + 1, count, latest_time if is_each else first_time, is_each)
+    )
 
 
-def _of_sections(records: Any, sections: Sequence[_Section]) -> Iterator[Piece | RecordLike]:
+def _of_sections(records: Any, text: bytes, sections: Sequence[_Section]) -> Iterator[Piece | RecordLike]:
     while sections:
-        done, piece, following = _piece_of(records, sections)
+        done, piece, following = _piece_of(records, text, sections)
         records.next_fetch_offset = following
         if len(piece):
             yield piece
@@ -143,18 +153,18 @@ def _of_sections(records: Any, sections: Sequence[_Section]) -> Iterator[Piece |
         sections = sections[done + 1 :]
 
 
-def _piece_of(records: Any, sections: Sequence[_Section]) -> tuple[int, Piece, int]:
+def _piece_of(records: Any, text: bytes, sections: Sequence[_Section]) -> tuple[int, Piece, int]:
     """Of as many of them as can be read, from the first on."""
-    text = b"".join(section.text for section in sections)
-    stops = np.cumsum([len(section.text) for section in sections])
-    own = np.array([section.row for section in sections], dtype=np.int64)
-    starts = np.concatenate(([0], stops[:-1])) + own[:, 0]
-    batches = np.column_stack((starts, stops, own[:, 1:]))
-    count = int(own[:, 3].sum())
+    batches = np.array([section.row for section in sections], dtype=np.int64)
+    if sections[0].own is not None:
+        own = [section.own or b"" for section in sections]
+        text = b"".join(own)
+        batches[:, :2] += np.cumsum([0, *map(len, own[:-1])])[:, None]
+    count = int(batches[:, COUNT].sum())
     offsets, stamps = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
     spans = np.empty((END + 1, count), dtype=np.int64)
-    bytes_ = np.frombuffer(text, dtype=np.uint8)
-    done, rows, following = unpack(bytes_, batches, records.next_fetch_offset, offsets, stamps, spans)
+    lying: Bytes = np.frombuffer(text, dtype=np.uint8)
+    done, rows, following = unpack(lying, batches, records.next_fetch_offset, offsets, stamps, spans)
     topic, partition = records._tp
     return done, Piece(topic, partition, text, offsets[:rows], stamps[:rows], spans[:, :rows]), following
 

@@ -148,7 +148,7 @@ def test_what_was_fetched_is_unpacked_where_we_step_in():
     assert "self._fetcher = Fetcher(" in source(AIOKafkaConsumer.start)
     assert "await self._client.send(node_id, request)" in source(Fetcher._proc_fetch_request)
     answered = source(Fetcher._proc_fetch_request).split("if not assignment.active")[1]
-    assert "await" not in answered, "nothing comes between an answer and what is made of it"
+    assert "await " not in answered, "nothing comes between an answer and what is made of it"
     assert "records = MemoryRecords(part_data[-1])" in answered
     assert "self._records[tp] = FetchResult(" in answered
     assert "self._proc_fetch_request(assignment, node_id, request)" in source(Fetcher._fetch_requests_routine)
