@@ -18,7 +18,7 @@ from schemas.times import TS_MIN
 COLUMNS_MIN = 80  # predictions of a model at once: of fewer, making columns costs more than it saves
 WORTH_MIN = 16  # rows of a try: to try costs what some of them cost one by one
 SINGLY_MAX = 64  # rows that are taken one by one before the next try
-_NUMBER, _NUMBER_OR_NOTHING = {float}, {float, type(None)}
+_NUMBER, _NUMBER_OR_NOTHING, _TEXT_OR_NOTHING = {float}, {float, type(None)}, {str, type(None)}
 
 
 class Worth:
@@ -144,8 +144,8 @@ def _one_after_the_other(parts: Sequence[Sequence[Any] | None], lengths: Sequenc
     if len(told) == len(parts):
         if all(isinstance(part, NumberCells) for part in told):
             return NumberCells(np.concatenate([part.values for part in told]))  # type: ignore[attr-defined]
-        if all(isinstance(part, WordCells) and part.words == told[0].words for part in told):  # type: ignore[attr-defined]
-            return WordCells(np.concatenate([part.codes for part in told]), told[0].words)  # type: ignore[attr-defined]
+        if any(isinstance(part, WordCells) for part in told) and all(map(_is_text, told)):
+            return _words_one_after_the_other(told)
         if all(isinstance(part, FeatureRows) and list(part.columns) == list(told[0].columns) for part in told):  # type: ignore[attr-defined]
             columns = {
                 name: _one_after_the_other([part.columns[name] for part in told], lengths)  # type: ignore[attr-defined]
@@ -156,6 +156,17 @@ def _one_after_the_other(parts: Sequence[Sequence[Any] | None], lengths: Sequenc
         repeat(None, n) if part is None else part for part, n in zip(parts, lengths, strict=True)
     )
     return list(cells)
+
+
+def _is_text(cells: Sequence[Any]) -> bool:
+    return _TEXT_OR_NOTHING.issuperset(map(type, cells.words if isinstance(cells, WordCells) else cells))
+
+
+def _words_one_after_the_other(parts: Sequence[Sequence[Any]]) -> WordCells:
+    codes: dict[str, int] = {}
+    coded_parts = [part if isinstance(part, WordCells) else coded(part) for part in parts]
+    each = [part.looked_up([codes.setdefault(word, len(codes)) for word in part.words]) for part in coded_parts]
+    return WordCells(np.concatenate(each), list(codes))
 
 
 def _places(numbers: list[int]) -> Places:

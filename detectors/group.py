@@ -187,6 +187,13 @@ class Group:
             found.sort(key=lambda item: (item.row, item.column))
         return found, blocks
 
+    def changing(self) -> Iterator[object]:
+        """What rows change before they are lived through."""
+        yield self.baseline
+        yield from (bank for _, bank in self._banks)
+        if self._watch is not None:
+            yield self._watch
+
     def last_standardised(self) -> Matrix:
         """The rows of the last update in units of the baseline; they are kept no longer than until they are taken."""
         standardised, self._standardised = self._standardised, _NOTHING

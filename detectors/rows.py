@@ -3,9 +3,10 @@
 Columns are those of a table, or made of many records of one model.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,6 +32,9 @@ class Rows(Protocol):
 
     def at(self, row: int) -> tuple[int, int]:
         """Its time and its offset."""
+
+    def marks(self, rows: range) -> Iterable[int]:
+        """Of each of these the time and the offset."""
 
     def places(self) -> Sequence[int]:
         """In the batch."""
@@ -76,6 +80,9 @@ class Items:
     def at(self, row: int) -> tuple[int, int]:
         item = self.all[row]
         return item[1], item[2].offset
+
+    def marks(self, rows: range) -> Iterable[int]:
+        return chain.from_iterable(map(self.at, rows))
 
     def places(self) -> Sequence[int]:
         if not self._places:
@@ -254,6 +261,10 @@ class Stretch:
 
     def at(self, row: int) -> tuple[int, int]:
         return int(self.stamps[row]), int(self.offsets[row])
+
+    def marks(self, rows: range) -> Iterable[int]:
+        which = slice(rows.start, rows.stop, rows.step)
+        return array("q", np.stack((self.stamps[which], self.offsets[which]), axis=1).tobytes())
 
     def places(self) -> Sequence[int]:
         return self.numbers  # type: ignore[return-value]

@@ -17,11 +17,12 @@ from detectors.kept import Changes, Kept
 from detectors.line import Line
 from detectors.rows import Stretch
 from detectors.sealing import open_sealed, seal
-from detectors.unasked import Unasked
+from detectors.unasked import Hashes, Unasked, hashes_of
 
 Label = float | str | bool
 
 HELD_MAX = 40_000  # entries of a partition kept at hand after they were written: labels often follow within seconds
+FEW = 8  # ids that are found sooner by a look at all hashes for each
 TOGETHER_MIN = 40  # rows that are cheaper to write together: a call costs as much as so many
 
 
@@ -194,10 +195,12 @@ class Shelf:
 
         One that went since the last writing goes the longer way: what is written of it must be the newest.
         """
+        hashes = hashes_of(names)
         for known in (self._held, self._older, self._changed):
-            if known and not known.keys().isdisjoint(names):
-                names = names[: next(number for number, name in enumerate(names) if name in known)]
-        return self._unasked.enter(names)
+            if _may_be_among(known, names, hashes):
+                end = next((number for number, name in enumerate(names) if name in known), len(names))
+                names, hashes = names[:end], hashes[:end]
+        return self._unasked.enter(hashes)
 
     def put_rows(self, block: Block, forgotten: int) -> None:
         """Rows that are ``new_to`` this; nothing of a place before ``forgotten`` is asked for again."""
@@ -253,6 +256,13 @@ class Shelf:
 
 
 Wanted = dict[Shelf, list[str]]
+
+
+def _may_be_among(known: Mapping[str, object], names: Sequence[str], hashes: Hashes) -> bool:
+    """Whether any of these is known. Where few are, as after a first record, their hashes are looked for."""
+    if len(known) <= FEW:
+        return any(hash(name) in hashes for name in known)
+    return not known.keys().isdisjoint(names)
 
 
 def pending(rows: Stretch, row: int, scope: int, place: int = -1) -> Pending:

@@ -1,7 +1,7 @@
 """Remembers when and where rows stood, finely for recent ones and coarsely for old ones, in fixed space."""
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 import numpy as np
@@ -42,12 +42,11 @@ class Timeline:
         # never pushes out the mark that an earlier one asks for.
         self._ahead: array[int] = array("q")
 
-    def extend(self, rows: int, at: Callable[[int], tuple[int, int]]) -> None:
-        """So many more rows; ``at`` gives time and offset of one of them, counted from the first of these."""
+    def extend(self, rows: int, marks: Callable[[range], Iterable[int]]) -> None:
+        """So many more rows; ``marks`` gives the times and offsets of some of them, counted from the first of these."""
         first = self.rows
         self.rows += rows
-        for row in range(-first % STRIDE, rows, STRIDE):
-            self._ahead.extend(at(row))
+        self._ahead.extend(marks(range(-first % STRIDE, rows, STRIDE)))
 
     def settle(self, row: int | None = None) -> None:
         """Everything up to the row, or all there is, has been lived through."""

@@ -16,6 +16,10 @@ Hashes = NDArray[np.int64]
 _ROOM_MIN = 1_024  # hashes; there is always room for twice as many as there are
 
 
+def hashes_of(names: Sequence[str]) -> Hashes:
+    return np.fromiter(map(hash, names), dtype=np.int64, count=len(names))
+
+
 class Unasked:
     """Runs of rows, each with the place of its first."""
 
@@ -30,11 +34,10 @@ class Unasked:
     def __len__(self) -> int:
         return self._many
 
-    def enter(self, names: Sequence[str]) -> int:
-        """How many of these from the first on are certain to be new: so many are to be put."""
-        if 2 * (self._entered + len(names)) > len(self._table):
-            self._grow(self._entered + len(names))
-        hashes = np.fromiter(map(hash, names), dtype=np.int64, count=len(names))
+    def enter(self, hashes: Hashes) -> int:
+        """How many of the ids with these, from the first on, are certain to be new: so many are to be put."""
+        if 2 * (self._entered + len(hashes)) > len(self._table):
+            self._grow(self._entered + len(hashes))
         new: int = _enter(self._table, hashes)
         self._entered += new
         return new

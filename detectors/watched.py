@@ -6,6 +6,7 @@ full. They come piece by piece, as whoever lives through them may watch anew for
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import msgspec
@@ -14,6 +15,7 @@ import numpy as np
 from detectors import together
 from detectors.arrival import ARRIVAL, SLOW, arrived, slow
 from detectors.banks.packed import pack, unpack
+from detectors.banks.shiryaev import WATCH
 from detectors.baseline import BLOCK, Row
 from detectors.budget import ARRIVAL_COLUMNS, LOSS_COLUMNS, Family, allowance
 from detectors.causes import Rise
@@ -24,6 +26,7 @@ from detectors.encoding import Column, EncoderState
 from detectors.evidence import of_given
 from detectors.group import Group, GroupState
 from detectors.happening import Detected, Happening, Piece
+from detectors.held import Held
 from detectors.lifecycle import RECOVERED_ROWS, Lifecycle, Suspect, floor_of
 from detectors.likeness import Name
 from detectors.loss import Losses
@@ -34,6 +37,9 @@ from detectors.timeline import Timeline, TimelineState
 from detectors.together import Together
 from schemas.events import JsonScalar, Kind
 from schemas.times import duration_ms
+
+_EVER = 1 << 62  # rows
+CELLS_AT_ONCE = 1 << 18  # of rows that are run at once: what is made of them takes some ten megabytes
 
 _LOSS = (Column("loss", Kind.CONCEPT_DRIFT),)
 _LOG_LOSS = (Column("log_loss", Kind.CONCEPT_DRIFT),)
@@ -244,7 +250,7 @@ class Watched:
         ``alone``: nobody asks for anything meanwhile but who lives through it.
         """
         first = self.rows.rows
-        self.rows.extend(len(rows), rows.at)
+        self.rows.extend(len(rows), rows.marks)
         if len(self._arriving.columns) < len(self._arrival):
             self._grow(self._arriving, self._arrival, Family.ARRIVAL, ARRIVAL_COLUMNS)
         arriving = arrived(rows, repeated, self._freshness_ms) if self._arrival else np.empty((len(rows), 0))
@@ -261,7 +267,7 @@ class Watched:
     def joined(self, losses: list[Loss]) -> Iterator[Happening]:
         """What the labels of a batch make happen."""
         first = self.losses.rows
-        self.losses.extend(len(losses), lambda row: (losses[row].predicted_at, losses[row].predicted_offset))
+        self.losses.extend(len(losses), lambda some: chain.from_iterable(losses[row][3:] for row in some))
         items = Items([loss.item for loss in losses])
         plain = np.array([[loss.losses.loss] for loss in losses])
         for group, columns in zip((self._errors, self._costs), self._loss_columns(), strict=True):
@@ -299,14 +305,23 @@ class Watched:
         row, end = runs[0].start, runs[0].start + len(runs[0].matrix)
         clock = rows.times().astype(np.float64)
         while row < end:
-            certain, due = RECOVERED_ROWS, list[Group]()
+            certain, due = _EVER, list[Group]()
             if self._lifecycle.restless:
                 certain, due = self._lifecycle.certain([*(run.group for run in runs), self._joint], first + row)
                 due += [self._inputs.values] if self._joint in due else []  # they are run together
             if timeline is self.rows:
                 certain = min(certain, self._begin_together(first + row), self._begin_latency(runs[-1], row))
-            stop = min(end, row + certain)
+            stop, held = min(end, row + certain), None
+            if stop - row > RECOVERED_ROWS:
+                groups = (*(run.group for run in runs), self._joint)
+                changing = [self._together, *(thing for group in groups for thing in group.changing())]
+                stop = min(stop, row + _far(changing, runs))
+                held = Held(changing) if stop - row > RECOVERED_ROWS else None
             ahead = [[] if run.group in due else self._detect(run, slice(row, stop), first, clock) for run in runs]
+            if held is not None and (found := _first_by_watch(ahead, stop)) + RECOVERED_ROWS < stop:
+                held.go_back()
+                stop = found + RECOVERED_ROWS
+                ahead = [self._detect(run, slice(row, stop), first, clock) for run in runs]
             while row < stop:
                 piece = slice(row, min(stop, row + BLOCK - (first + row) % BLOCK) if due else stop)
                 detected: list[Detected] = []
@@ -338,7 +353,7 @@ class Watched:
         if row == begins and not self._together.width and len(self._features) > 1 and self._joint.watched:
             self._together.begin(len(self._features))
             self._share_out()
-        return RECOVERED_ROWS
+        return _EVER
 
     @property
     def _features(self) -> list[int]:
@@ -349,14 +364,14 @@ class Watched:
     def _begin_latency(self, run: Run, row: int) -> int:
         """From the first row on that says how long it took. Says for how many rows it stays as it is."""
         if self._latency.columns or not self._latency.watched:
-            return RECOVERED_ROWS
+            return _EVER
         (said,) = np.nonzero(~np.isnan(run.matrix[row - run.start :, 0]))
         if not len(said):
-            return RECOVERED_ROWS
+            return _EVER
         if said[0] > 0:
             return int(said[0])
         self._grow(self._latency, [SLOW], Family.ARRIVAL, ARRIVAL_COLUMNS)
-        return RECOVERED_ROWS
+        return _EVER
 
     def _share_out(self) -> None:
         """Features, predictions and scores share one part of the budget, from the same row on."""
@@ -367,3 +382,19 @@ class Watched:
         self._sharing = columns
         for group, of_group in zip(self.groups, watched, strict=False):
             self._grow(group, of_group, Family.INPUTS, columns)
+
+
+def _far(changing: Iterable[object], runs: Sequence[Run]) -> int:
+    """So many rows are run at once where nothing is open or suspected.
+
+    As long as no watch finds something in them, none is to watch again before their end; if one does, all go back.
+    """
+    if not all(map(Held.can_hold, changing)):
+        return RECOVERED_ROWS
+    return max(RECOVERED_ROWS, CELLS_AT_ONCE // max(1, sum(len(run.group.columns) for run in runs)))
+
+
+def _first_by_watch(ahead: Sequence[Sequence[Detected]], none: int) -> int:
+    """The first row in which a watch finds something."""
+    all_found = (one.start + it.row for known in ahead for one in known for it in one.found if it.detector == WATCH)
+    return min(all_found, default=none)

@@ -16,17 +16,25 @@ MIDDLE_COLLECTIONS_MAX = 50
 M_ARENA_MAX = -8  # glibc's malloc.h
 ARENAS_MAX = 2
 
+# What is larger than a threshold, glibc takes from the system and gives back at once, and so it does with what is free
+# at the end of an arena: each page is a fault again for the next batch. A batch's largest columns are below these.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+FREE_BYTES_MAX = 32 << 20
+FROM_ARENA_BYTES_MAX = 8 << 20
+
 
 def prepare(say: loops.Say = loops.on_terminal, *, waits_quietly: bool = False) -> None:
     """Compiles the detectors' loops or loads them, and has the collector look seldom and past what is loaded now."""
-    _keep_arenas_few()
+    _set_up_malloc()
     loops.load(say, waits_quietly=waits_quietly)
     gc.collect()
     gc.freeze()
     gc.set_threshold(NEW_OBJECTS_MAX, YOUNG_COLLECTIONS_MAX, MIDDLE_COLLECTIONS_MAX)
 
 
-def _keep_arenas_few() -> None:
+def _set_up_malloc() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none, and no arenas
     if mallopt is not None:
         mallopt(M_ARENA_MAX, ARENAS_MAX)
+        mallopt(M_TRIM_THRESHOLD, FREE_BYTES_MAX)
+        mallopt(M_MMAP_THRESHOLD, FROM_ARENA_BYTES_MAX)

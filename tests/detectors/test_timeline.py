@@ -11,7 +11,7 @@ from detectors.timeline import STRIDE, Mark, Timeline
 
 
 def extend(timeline: Timeline, rows: range) -> None:
-    timeline.extend(len(rows), lambda row: (10 * rows[row], 3 * rows[row]))
+    timeline.extend(len(rows), lambda some: [factor * rows[row] for row in some for factor in (10, 3)])
 
 
 def filled(rows: int, sizes: tuple[int, ...] = (1_000,)) -> Timeline:
@@ -21,7 +21,9 @@ def filled(rows: int, sizes: tuple[int, ...] = (1_000,)) -> Timeline:
     while timeline.rows < rows:
         first = timeline.rows
         batch = range(first, min(rows, first + sizes[turn % len(sizes)]))
-        timeline.extend(len(batch), lambda row, batch=batch: (10 * batch[row], 3 * batch[row]))
+        timeline.extend(
+            len(batch), lambda some, batch=batch: [factor * batch[row] for row in some for factor in (10, 3)]
+        )
         timeline.settle()
         turn += 1
     return timeline
@@ -71,7 +73,9 @@ def test_what_is_known_as_of_a_row_does_not_depend_on_the_batches(rows: int, siz
         first = batched.rows
         batch = range(first, min(rows, first + sizes[first % len(sizes)]))
         batched.settle()
-        batched.extend(len(batch), lambda row, batch=batch: (10 * batch[row], 3 * batch[row]))
+        batched.extend(
+            len(batch), lambda some, batch=batch: [factor * batch[row] for row in some for factor in (10, 3)]
+        )
     for age in ages:
         row = max(0, rows - 1 - age)
         assert batched.at(row, rows - 1) == one_by_one.at(row, rows - 1)
@@ -127,7 +131,7 @@ def test_a_restored_timeline_knows_the_same(rows: int, more: int) -> None:
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=2, max_size=2))
 def test_clocks_and_offsets_may_be_anything_a_record_can_hold(numbers: list[int]) -> None:
     timeline = Timeline()
-    timeline.extend(1, lambda _: (numbers[0], numbers[1]))
+    timeline.extend(1, lambda _: numbers[:2])
     timeline.settle()
     assert Timeline.of(timeline.state()).at(0, 0) == Mark(0, *numbers)
 

@@ -28,6 +28,7 @@ from streams.errors import ContentError
 from streams.history import Given, History
 from streams.sections import Settings
 from streams.sinks import FILES
+from streams.table_files import TYPED_ROWS
 from streams.time_order import TOGETHER_MIN
 from tests.detectors.kept import Memory
 from tests.streams.test_tables import START
@@ -197,15 +198,16 @@ def test_more_models_than_may_be_and_more_that_wait_than_may(tmp_path: Path) -> 
 
 def test_the_same_cell_is_the_same_in_every_part_of_a_file(tmp_path: Path) -> None:
     """A row that comes twice is no conflict, though its column lacks a number in one of the parts only."""
-    numbers: list[int | None] = [7] * ROWS
+    rows = TYPED_ROWS + 2
+    numbers: list[int | None] = [7] * rows
     numbers[-2] = None
-    ids = [f"r{number}" for number in range(ROWS - 1)] + ["r0"]
-    times = [START] * ROWS
-    table = pa.table({"ts": times, "id": ids, "whole": pa.array(numbers), "prediction": ["yes"] * ROWS})
+    ids = [f"r{number}" for number in range(rows - 1)] + ["r0"]
+    times = [START] * rows
+    table = pa.table({"ts": times, "id": ids, "whole": pa.array(numbers), "prediction": ["yes"] * rows})
     parquet.write_table(table, tmp_path / "june.parquet")
-    rows = stretches(tmp_path / "june.parquet")
-    assert len(rows) > 1
-    assert rows[0].fingerprints[0] == rows[-1].fingerprints[-1] != rows[-1].fingerprints[-2]
+    parts = stretches(tmp_path / "june.parquet")
+    assert len(parts) > 1
+    assert parts[0].fingerprints[0] == parts[-1].fingerprints[-1] != parts[-1].fingerprints[-2]
 
 
 @pytest.mark.parametrize(("name", "cells"), [("version", ["v" * 257]), ("segment:country", ["x" * 300])])
