@@ -3,7 +3,9 @@
 Both read the same file of eight number features, and rounds alternate. The replay is the command itself with everything
 that is on by default, and its clock is that of its summary: reading included, starting not. ``rss_mib`` is the most
 that a replay of a large file had resident. ``ratios.processes`` is the rate of two processes over that of one, on a
-file of several models, and ``differences`` counts the result files in which they are not the same.
+file of several models, and ``differences`` counts the result files in which they are not the same. ``processes_bound``
+is what the machine allows: the rate of as many replays that know nothing of each other, at the same time, over that of
+one alone.
 """
 
 import argparse
@@ -14,8 +16,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -30,7 +33,7 @@ from streams.sinks import FILES, SUMMARY
 
 ROWS = 300_000
 LARGE_ROWS = 20_000_000
-ROUNDS = 3
+ROUNDS = 5
 MODELS = 8  # of the file that is shared out over processes
 PROCESSES = 2
 SEED = 1
@@ -92,15 +95,22 @@ def _beside_river(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]
 
 def _shared_out(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     source = made(folder / "models.parquet", arguments.rows, arguments.seed, MODELS)
-    one, many, differences = [], [], 0
+    one, many, apart, differences = [], [], [], 0
     for number in range(arguments.rounds):
         one.append(replayed(source, folder / "one").rows_per_s)
+        beside = replayed_at_once(source, [folder / f"apart-{place}" for place in range(PROCESSES)])
+        apart.append(sum(each.rows_per_s for each in beside))
         many.append(replayed(source, folder / "many", ["--processes", str(PROCESSES)]).rows_per_s)
         differences += sum(
             (folder / "one" / file).read_bytes() != (folder / "many" / file).read_bytes() for file in FILES.values()
         )
         say(f"round {number + 1} of {arguments.rounds}: {many[-1]:,.0f} rows/s in two processes, {one[-1]:,.0f} in one")
-    return {"processes": _middle(many, one), "differences": differences, "models": MODELS}
+    return {
+        "processes": _middle(many, one),
+        "processes_bound": _middle(apart, one),
+        "differences": differences,
+        "models": MODELS,
+    }
 
 
 def _large(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -147,14 +157,31 @@ def made(path: Path, rows: int, seed: int, models: int = 0) -> Path:
 
 def replayed(source: Path, results: Path, options: Sequence[str] = ()) -> Replayed:
     """By the command, in a process of its own."""
-    words = [sys.executable, "-m", "streams.cli", "replay", str(source), "--out", str(results), *options]
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(words, cwd=_ROOT, stdout=said, stderr=said)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != 0:
-            said.seek(0)
-            raise RuntimeError(f"the replay ended with status {process.returncode}: {said.read()[-2_000:].decode()}")
+    return _replayed(source, [results], options)[0]
+
+
+def replayed_at_once(source: Path, results: Sequence[Path]) -> list[Replayed]:
+    """The same, by a command for each place for results."""
+    return _replayed(source, results, ())
+
+
+def _replayed(source: Path, results: Sequence[Path], options: Sequence[str]) -> list[Replayed]:
+    words = [sys.executable, "-m", "streams.cli", "replay", str(source), *options, "--out"]
+    with ExitStack() as stack:
+        said = [stack.enter_context(tempfile.TemporaryFile()) for _ in results]
+        processes = [
+            subprocess.Popen([*words, str(each)], cwd=_ROOT, stdout=heard, stderr=heard)
+            for each, heard in zip(results, said, strict=True)
+        ]
+        return list(map(_ended, processes, said, results))
+
+
+def _ended(process: "subprocess.Popen[bytes]", said: IO[bytes], results: Path) -> Replayed:
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        said.seek(0)
+        raise RuntimeError(f"the replay ended with status {process.returncode}: {said.read()[-2_000:].decode()}")
     summary = msgspec.json.decode((results / SUMMARY).read_bytes(), type=_Summary)
     return Replayed(summary.records_per_second, usage.ru_maxrss / 1024)
 

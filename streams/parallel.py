@@ -27,7 +27,7 @@ from streams.share import LENGTH_BYTES, PIECE_RECORDS, Last, Message, Piece, Tas
 from streams.summary import Summary, Tally, budgets
 
 _message = msgspec.msgpack.Decoder(Message).decode
-_PIPE_BYTES = 1024 * 1024  # some twenty pieces: nobody waits because another one has more to do just now
+_PIPE_BYTES = 1024 * 1024  # some ten pieces: nobody waits because another one has more to do just now
 _ONE = "replay it with --processes 1"
 
 

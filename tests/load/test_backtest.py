@@ -24,5 +24,5 @@ def test_figures_come_as_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert set(told["ratios"]) == {"river_loop", "processes"}
-    assert all(ratio > 0 for ratio in told["ratios"].values())
+    assert all(ratio > 0 for ratio in (*told["ratios"].values(), told["processes_bound"]))
     assert (told["differences"], told["rss_mib"]) == (0, None)
