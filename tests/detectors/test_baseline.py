@@ -99,7 +99,7 @@ def test_blocks_sum_what_was_measured_and_say_where_they_end() -> None:
     assert blocks.counts[:, COUNTS].ravel().tolist() == [BLOCK, BLOCK - 1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.floats(-1e6, 1e6) | st.just(math.nan), min_size=1, max_size=150),
     st.lists(st.integers(1, 60), min_size=1, max_size=6),

@@ -81,7 +81,7 @@ def test_a_long_stream_gives_the_same_bytes_when_every_batch_meets_a_restored_en
     assert run(long, CONFIG, sizes, restoring=True) == whole
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**32),
     rows=st.integers(1, 500),

@@ -113,7 +113,7 @@ def test_there_is_nothing_to_compare_before_a_chunk_since_the_change_is_full() -
     assert group.distances(0, 9 * CHUNK)["shape_n"] == CHUNK
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=9), st.integers(0, 2**32 - 1))
 def test_no_cut_changes_a_count(sizes: list[int], seed: int) -> None:
     rows = np.random.default_rng(seed).normal(size=(sum(sizes) + 900, 2))

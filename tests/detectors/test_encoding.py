@@ -143,7 +143,7 @@ CELLS = st.one_of(st.none(), st.booleans(), st.floats(-9, 9), st.sampled_from(["
 ROWS = st.lists(st.dictionaries(st.sampled_from("vwxyz"), CELLS, max_size=4), min_size=1, max_size=40)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(ROWS, st.lists(st.integers(1, 7), min_size=1, max_size=5), st.booleans())
 def test_parts_are_rectangles_that_cover_all_rows_and_no_cut_changes_them(
     rows: list[dict[str, Any]], sizes: list[int], restoring: bool

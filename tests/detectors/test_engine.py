@@ -202,7 +202,7 @@ def test_a_category_called_star_is_not_the_rest() -> None:
 RIM = [1e308, -1e308, 5e-324, -5e-324, 0.0, -0.0, 1.7976931348623157e308, 2.0**53, 1e-300]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.sampled_from(RIM) | st.floats(allow_nan=False, allow_infinity=False), min_size=3, max_size=12),
     st.sampled_from(["absolute", "squared", "auto"]),
@@ -268,7 +268,7 @@ ANY_RECORD = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(ANY_RECORD, max_size=20))
 def test_no_bytes_raise_and_each_is_accounted_for(lying: list[Record]) -> None:
     told = run_records(lying, None, (7,))
@@ -276,7 +276,7 @@ def test_no_bytes_raise_and_each_is_accounted_for(lying: list[Record]) -> None:
     assert sum(one.consumed for one in told.counts.values()) == len(lying)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(any_events, min_size=1, max_size=20), st.sampled_from([CONFIG, None]))
 def test_no_event_that_the_schemas_allow_raises(events: list[Event], config: MonitorConfig | None) -> None:
     one_model = [event | {"model": "churn", "at": number} for number, event in enumerate(events)]

@@ -56,7 +56,6 @@ BLOCKS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(BLOCKS, st.integers(0, HISTORY + 5))
 def test_the_last_blocks_are_remembered_and_come_back(given_blocks: list[Any], wanted: int) -> None:
     history, plain, width = History(), [], 1
@@ -84,7 +83,7 @@ def test_the_last_blocks_are_remembered_and_come_back(given_blocks: list[Any], w
         assert repr(after.seen(column, wanted)) == repr(history.seen(column, wanted))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     sizes=st.lists(st.integers(0, 150), min_size=1, max_size=12),
     widths=st.lists(st.integers(0, 4), min_size=1, max_size=12),

@@ -59,7 +59,7 @@ def tell(join: Join, entry: Entry) -> Told:
     return Told(fate, None if met is None else met.revision)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(STEPS, max_size=60))
 def test_every_record_ends_as_the_whole_log_says(steps: list[Step]) -> None:
     log = log_of(steps)

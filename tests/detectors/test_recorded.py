@@ -71,7 +71,7 @@ def test_the_first_alarm_comes_at_the_same_row_as_after_a_warm_up_over_the_same_
 
 
 @given(seed=st.integers(0, 1_000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_right_after_the_rows_that_teach_it_is_the_same_to_the_row(seed: int) -> None:
     rows = WARM.baseline_rows
     base, fresh = normal(seed, rows), [*normal(seed + 1, 100), *normal(seed + 2, 600, 1.0)]

@@ -59,7 +59,7 @@ def test_space_is_fixed() -> None:
     assert sum(len(level) // 2 for level in filled(300_000)._levels) <= 64 + 7 * 48
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     rows=st.integers(1, 6_000),
     sizes=st.lists(st.integers(1, 3_000), min_size=1, max_size=5),
@@ -101,7 +101,7 @@ class Plain:
         return self._levels[-1][0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 40_000), st.data())
 def test_it_answers_as_if_each_level_kept_marks_of_its_own(rows: int, data: st.DataObject) -> None:
     timeline = filled(rows, (7_000,))
@@ -111,7 +111,7 @@ def test_it_answers_as_if_each_level_kept_marks_of_its_own(rows: int, data: st.D
         assert timeline.at(row, rows - 1) == plain.at(row)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     rows=st.one_of(st.integers(0, 100), st.integers(900, 1_200), st.integers(3_900, 20_000)),
     more=st.integers(0, 3_000),

@@ -73,7 +73,7 @@ def test_of_many_features_the_first_are_looked_at_together() -> None:
     assert np.isfinite(together.distances(rows)[-1, 0])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), sizes=st.lists(st.integers(0, 70), min_size=1, max_size=12))
 def test_batches_cut_anywhere_and_states_taken_anywhere_change_nothing(seed: int, sizes: list[int]) -> None:
     rows = correlated(seed, sum(sizes), 3, 0.5)

@@ -8,7 +8,7 @@ from detectors.unasked import Unasked, hashes_of
 NAMES = st.lists(st.lists(st.integers(0, 400).map(str), max_size=60), max_size=12)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(runs=NAMES)
 def test_so_many_are_new_as_a_set_would_say(runs: list[list[str]]) -> None:
     unasked, known, place = Unasked(), dict[str, int](), 0

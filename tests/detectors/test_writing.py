@@ -164,7 +164,7 @@ def test_numbers_half_way_between_two_doubles_are_rounded_to_the_even_one() -> N
     assert len(read.rows) > 0.9 * len(words)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(finite, min_size=1, max_size=30))
 @example([5e-324, 1.7976931348623157e308, 2.0**-1074, 1e23, 8.41e21, 9.007199254740993e15])
 def test_any_double_comes_back_bit_for_bit(numbers: list[float]) -> None:
@@ -173,7 +173,7 @@ def test_any_double_comes_back_bit_for_bit(numbers: list[float]) -> None:
     assert len(read.rows) >= sum(1e-60 < abs(number) < 1e60 for number in numbers)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(predictions, min_size=1, max_size=6), st.randoms(use_true_random=False))
 def test_of_any_predictions_what_is_read_is_right(events: list[dict[str, Any]], draw: Random) -> None:
     values = [msgspec.json.encode(event | {"model": "churn"}) for event in events]

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import orjson
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import violations
@@ -18,7 +18,6 @@ from schemas.topics import Stream
 from tests.schemas.strategies import damage, events, ids, json_values
 
 DETAIL_CHARACTERS_MAX = 400  # names and values are shortened to 80 each
-UNTIMED = settings(deadline=None)
 
 
 def read(value: bytes) -> Input | Rejection:
@@ -50,19 +49,16 @@ def same(event: Any, sent: Any) -> bool:
 
 
 @given(st.binary())
-@UNTIMED
 def test_any_bytes_are_an_event_or_a_rejection(value: bytes) -> None:
     assert ends_well(value)
 
 
 @given(json_values)
-@UNTIMED
 def test_any_json_is_an_event_or_a_rejection(value: Any) -> None:
     assert ends_well(json.dumps(value).encode())
 
 
 @given(events, st.data())
-@UNTIMED
 def test_a_good_event_damaged_anywhere_is_an_event_or_a_rejection(fields: dict[str, Any], data: st.DataObject) -> None:
     good = dumped(fields)
     start = data.draw(st.integers(0, len(good)))
@@ -71,7 +67,6 @@ def test_a_good_event_damaged_anywhere_is_an_event_or_a_rejection(fields: dict[s
 
 
 @given(events, st.data())
-@UNTIMED
 def test_a_good_event_with_any_value_in_a_field_is_an_event_or_a_rejection(
     fields: dict[str, Any], data: st.DataObject
 ) -> None:
@@ -80,7 +75,6 @@ def test_a_good_event_with_any_value_in_a_field_is_an_event_or_a_rejection(
 
 
 @given(events)
-@UNTIMED
 def test_a_good_event_says_what_was_sent(fields: dict[str, Any]) -> None:
     value = dumped(fields)
     event = read(value)
@@ -91,7 +85,6 @@ def test_a_good_event_says_what_was_sent(fields: dict[str, Any]) -> None:
 
 
 @given(events, json_values)
-@UNTIMED
 def test_the_slow_way_reads_a_good_event_like_the_fast_one(fields: dict[str, Any], extra: Any) -> None:
     decoder = Decoder(any_stream=True)
     record = Record("t", 0, 0, 0, None, dumped({"extra": extra, **fields}))
@@ -100,7 +93,6 @@ def test_the_slow_way_reads_a_good_event_like_the_fast_one(fields: dict[str, Any
 
 
 @given(events, st.data())
-@UNTIMED
 def test_a_reason_is_found_exactly_where_the_types_refuse(fields: dict[str, Any], data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(fields.keys() - {"type"})))
     fields[name] = data.draw(json_values | ids)
@@ -112,7 +104,6 @@ def test_a_reason_is_found_exactly_where_the_types_refuse(fields: dict[str, Any]
 
 
 @given(events)
-@UNTIMED
 def test_canonical_bytes_are_sorted_and_stay_as_they_are(fields: dict[str, Any]) -> None:
     event = read(dumped(fields))
     assert not isinstance(event, Rejection), event

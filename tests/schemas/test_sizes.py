@@ -173,7 +173,7 @@ dead_letters = made(
 events: st.SearchStrategy[Output] = alerts | signals | metrics | retrains | rollbacks | dead_letters
 
 
-@settings(deadline=None, max_examples=60)  # events of megabytes
+@settings(max_examples=60)  # events of megabytes
 @given(events, st.sampled_from([LIMIT_MIN, 40_000, VALUE_BYTES_MAX]))
 def test_whatever_is_in_it_an_event_fits_and_is_still_that_event(event: Output, limit: int) -> None:
     fitted = fit(event, limit)

@@ -56,7 +56,7 @@ def reports_in_pieces(bank: Bank, fresh: Bank, stream: Stream, cuts: list[tuple[
     return reports, bank
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(stream=odd_streams(), parameters=ADWINS, cuts=CUTS)
 @example(stream=np.zeros(3), parameters={"clock": 1, "grace_period": 0, "min_window_length": 1}, cuts=[])
 def test_adwin_decides_as_rivers(stream: Stream, parameters: dict[str, Any], cuts: list[tuple[int, bool]]) -> None:
@@ -69,7 +69,7 @@ def test_adwin_decides_as_rivers(stream: Stream, parameters: dict[str, Any], cut
         assert repr(bank.window(0)) == repr((float(rivers.width), rivers.total, rivers.variance))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(stream=odd_streams(), parameters=PAGE_HINKLEYS, cuts=CUTS)
 def test_page_hinkley_decides_as_rivers(
     stream: Stream, parameters: dict[str, Any], cuts: list[tuple[int, bool]]
@@ -85,7 +85,7 @@ def test_page_hinkley_decides_as_rivers(
         assert repr(bank.sums(0)) == repr(state)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1), clock=st.sampled_from([1, 32]), step=st.sampled_from([0.05, 0.3, 2.0]))
 def test_adwin_decides_as_rivers_over_long_windows(seed: int, clock: int, step: float) -> None:
     draw = np.random.default_rng(seed)
@@ -95,7 +95,7 @@ def test_adwin_decides_as_rivers_over_long_windows(seed: int, clock: int, step: 
     assert [finding.row for finding in bank.update(stream[:, None])] == expected
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(streams=st.lists(odd_streams(), min_size=2, max_size=4), seed=st.integers(0, 2**32 - 1))
 def test_columns_of_one_bank_decide_as_detectors_of_their_own(streams: list[Stream], seed: int) -> None:
     """Columns of different length: each is spread over the rows at random, the rest of it is missing."""
@@ -132,7 +132,7 @@ def stepped(noise: Stream, step: float) -> Stream:
     return np.concatenate((noise, noise[: len(noise) // 2] + step))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     rows=st.integers(20, 120),
@@ -150,7 +150,7 @@ def test_adwin_decides_as_rivers_on_the_edge(seed: int, rows: int, window: int, 
         step = float(np.nextafter(step, 0.0))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), rows=st.integers(40, 120), threshold=st.floats(1.0, 60.0))
 def test_page_hinkley_decides_as_rivers_on_the_edge(seed: int, rows: int, threshold: float) -> None:
     noise = np.random.default_rng(seed).normal(size=rows) * 0.05

@@ -18,7 +18,7 @@ def recomputed(values: Stream, reference: int, window: int) -> float:
     return float(stats.ks_2samp(values[:reference], values[-window:], method="asymp").statistic)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1), ties=st.booleans(), rows=st.integers(30, 120))
 def test_the_distance_is_that_of_all_kept_values_anew(seed: int, ties: bool, rows: int) -> None:
     draw = np.random.default_rng(seed)
@@ -32,7 +32,7 @@ def test_the_distance_is_that_of_all_kept_values_anew(seed: int, ties: bool, row
             assert np.isnan(bank.distance(0))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), sizes=st.lists(st.integers(1, 60), min_size=1, max_size=30))
 def test_batches_cut_anywhere_and_states_taken_anywhere_change_nothing(seed: int, sizes: list[int]) -> None:
     draw = np.random.default_rng(seed)

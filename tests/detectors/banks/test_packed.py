@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -24,7 +24,6 @@ def bits(values: NDArray[np.float64]) -> list[int]:
     return list(values.view(np.uint64).tolist())
 
 
-@settings(deadline=None)
 @given(st.lists(FLOATS, max_size=70))
 @example([float("nan"), float("inf"), -float("inf"), -0.0, 5e-324])
 @example([])
@@ -38,7 +37,6 @@ def test_every_nan_comes_back_as_itself() -> None:
     assert bits(unpack(pack(odd))) == bits(odd)
 
 
-@settings(deadline=None)
 @given(st.lists(INTEGERS, max_size=70), st.integers(1, 3))
 @example([2**63 - 1, -(2**63), 2**63 - 1], 1)
 def test_integers_come_back_as_they_were(values: list[int], apart: int) -> None:
@@ -56,7 +54,6 @@ def test_times_that_rise_together_with_offsets_cost_their_steps() -> None:
     assert len(pack_steps(rising.ravel(), 2)) < 4 + 100 * (2 + 1) + 12
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=80))
 def test_no_bytes_do_worse_than_being_refused(data: bytes) -> None:
     for back in (unpack, unpack_steps):
@@ -64,7 +61,6 @@ def test_no_bytes_do_worse_than_being_refused(data: bytes) -> None:
             assert len(back(data)) <= len(data)
 
 
-@settings(deadline=None)
 @given(st.lists(FLOATS, min_size=1, max_size=20), st.integers(0, 10))
 def test_what_was_cut_off_or_added_to_is_refused(values: list[float], at: int) -> None:
     whole = pack(np.array(values))

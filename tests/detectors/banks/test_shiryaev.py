@@ -48,7 +48,7 @@ def changing(seed: int, rows: int, columns: int, *, bits: bool) -> Stream:
     return stream
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     sizes=st.lists(st.integers(0, 120), min_size=1, max_size=12),
