@@ -15,7 +15,7 @@ import aiokafka
 import numpy as np
 from aiokafka import TopicPartition
 from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
-from aiokafka.consumer.fetcher import READ_UNCOMMITTED, Fetcher, FetchResult, PartitionRecords
+from aiokafka.consumer.fetcher import READ_UNCOMMITTED, FetchResult, PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.protocol.fetch import FetchRequest
 
@@ -44,29 +44,36 @@ class Consumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc] # aiokafka is n
 
     async def start(self) -> None:
         await super().start()
-        fetcher: Fetcher = self._fetcher
-        ask, send = fetcher._proc_fetch_request, self._client.send
-        answers: dict[TopicPartition, tuple[bytes, Any]] = {}  # what came, and what was there before
+        unpack_what_comes(self._fetcher, self._client)
 
-        async def send_and_note(node_id: int, request: Any, **more: Any) -> Any:
-            response = await send(node_id, request, **more)
-            if isinstance(request, FetchRequest):
-                for topic, partitions in response.topics:
-                    for number, *_, text in partitions:
-                        tp = TopicPartition(topic, number)
-                        answers[tp] = text, fetcher._records.get(tp)
-            return response
 
-        async def ask_and_unpack(*given: Any) -> bool:
-            answers.clear()
-            is_new: bool = await ask(*given)  # nothing comes between an answer and what is made of it
+def unpack_what_comes(fetcher: Any, client: Any) -> None:
+    """What brokers answer from now on is unpacked at once."""
+    ask, send = fetcher._proc_fetch_request, client.send
+    answers: dict[TopicPartition, tuple[bytes, Any]] = {}  # what came, and what was there before
+
+    async def send_and_note(node_id: int, request: Any, **more: Any) -> Any:
+        response = await send(node_id, request, **more)
+        if isinstance(request, FetchRequest):
+            for topic, partitions in response.topics:
+                for number, *_, text in partitions:
+                    tp = TopicPartition(topic, number)
+                    answers[tp] = text, fetcher._records.get(tp)
+        return response
+
+    async def ask_and_unpack(*given: Any) -> bool:
+        # Several brokers are asked at once, but nothing comes between an answer and what is made of it.
+        try:
+            is_new: bool = await ask(*given)
             for tp, (text, before) in answers.items():
                 result = fetcher._records.get(tp)
                 if type(result) is FetchResult and result is not before:
                     _unpack_at_once(result._partition_records, text)
-            return is_new
+        finally:
+            answers.clear()
+        return is_new
 
-        self._client.send, fetcher._proc_fetch_request = send_and_note, ask_and_unpack
+    client.send, fetcher._proc_fetch_request = send_and_note, ask_and_unpack
 
 
 def runs_of(fetched: Sequence[Piece | RecordLike]) -> list[Sequence[RecordLike]]:

@@ -1,24 +1,28 @@
 """What is unpacked at once is what aiokafka unpacks record by record, whatever the bytes are."""
 
+import asyncio
 import struct
 from collections.abc import Sequence
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.consumer.fetcher import READ_UNCOMMITTED, PartitionRecords
+from aiokafka.consumer.fetcher import READ_UNCOMMITTED, FetchResult, PartitionRecords
+from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 
 from detectors.pieces import Merged, Piece, one_piece
-from streams.fetched import runs_of, unpacked
+from streams.fetched import runs_of, unpack_what_comes, unpacked
 
 TP = TopicPartition("predictions", 3)
 START = 1_000  # milliseconds
+GZIP = 1
 
 
 def batch_of(base: int, rows: Sequence[tuple[Any, ...]], *, codec: int = 0, appended: bool = False) -> bytearray:
@@ -165,3 +169,45 @@ def test_what_is_merged_is_told_in_its_order() -> None:
     told = [*rows[:2], "a", "b", *rows[2:4], "c", *rows[4:]]
     assert list(merged) == told == [merged[place] for place in range(9)]
     assert (merged[-1], merged[3:6]) == (told[-1], told[3:6])
+
+
+class Brokers:
+    """Two that are asked at once, each of which answers when it is told to; and what aiokafka makes of an answer."""
+
+    def __init__(self, texts: Sequence[bytes]) -> None:
+        self.may_answer = [asyncio.Event() for _ in texts]
+        self._texts = texts
+        self._records: dict[TopicPartition, Any] = {}
+        self.client = SimpleNamespace(send=self._answer)
+
+    async def _answer(self, number: int, _: Any) -> Any:
+        await self.may_answer[number].wait()
+        return SimpleNamespace(topics=[("predictions", [(number, 0, self._texts[number])])])
+
+    async def _proc_fetch_request(self, assignment: Any, number: int, request: Any) -> bool:
+        await self.client.send(number, request)
+        tp, records = TopicPartition("predictions", number), MemoryRecords(self._texts[number])
+        made = PartitionRecords(tp, records, [], 0, None, None, True, READ_UNCOMMITTED)
+        self._records[tp] = FetchResult(tp, assignment=assignment, partition_records=made, backoff=0)
+        return True
+
+    def read(self, number: int) -> list[int]:
+        """The offsets of what is read next."""
+        given = self._records[TopicPartition("predictions", number)]._partition_records
+        return [record.offset for record in next(given)]
+
+
+async def test_what_a_broker_has_sent_is_unpacked_once_whatever_others_send_later() -> None:
+    rows: list[tuple[Any, ...]] = [(number, START, b"churn", b"{}", []) for number in range(3)]
+    lying, packed = batch_of(0, rows), batch_of(3, rows, codec=GZIP)
+    brokers = Brokers([bytes(lying + packed), bytes(lying)])  # the first is read in two steps
+    unpack_what_comes(brokers, brokers.client)
+    request = FetchRequest.__new__(FetchRequest)
+    asked = [asyncio.create_task(brokers._proc_fetch_request(None, number, request)) for number in range(2)]
+    brokers.may_answer[0].set()
+    assert await asked[0]
+    assert brokers.read(0) == [0, 1, 2]
+    brokers.may_answer[1].set()
+    assert await asked[1]
+    assert brokers.read(0) == [3, 4, 5]
+    assert brokers.read(1) == [0, 1, 2]
