@@ -21,6 +21,7 @@ PROGRAMS = (
     "soak",
     "quality",
     "detectors",
+    "engine",
     "pagers",
     "storm",
     "latency",
