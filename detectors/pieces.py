@@ -59,15 +59,16 @@ class Piece(Sequence[RecordLike]):
             for offset, stamp, key, key_end, value, value_end, headers in zip(*places, strict=True)
         ]
 
-    def by_key(self) -> Iterator[tuple[bytes, Places]]:
-        """The rows of each key."""
+    def by_key(self, least: int) -> Iterator[tuple[bytes, Places]]:
+        """The rows of each key that has so many."""
         text: Bytes = np.frombuffer(self.text, dtype=np.uint8)
         starts, ends = self.spans[KEY_START], self.spans[KEY_END]
         codes, firsts = np.empty(len(self), dtype=np.int64), np.empty(len(self), dtype=np.int64)
         keys = group(text, starts, ends, codes, firsts)
         order = np.argsort(codes, kind="stable")
-        bounds = np.searchsorted(codes[order], np.arange(keys + 1)).tolist()
-        for code, first in enumerate(firsts[:keys].tolist()):
+        bounds = np.searchsorted(codes[order], np.arange(keys + 1))
+        for code in np.nonzero(np.diff(bounds) >= least)[0].tolist():
+            first = firsts[code]
             yield self.text[starts[first] : ends[first]], order[bounds[code] : bounds[code + 1]]
 
 
@@ -230,9 +231,8 @@ def by_key(records: Sequence[RecordLike], topic: str, least: int) -> Iterator[tu
         if not isinstance(part, Piece):
             yield from _by_key(part, places, topic, least)
         elif part.topic == topic:
-            for key, rows in part.by_key():
-                if len(rows) >= least:
-                    yield key, _OfPiece(part, rows, places[rows])
+            for key, rows in part.by_key(least):
+                yield key, _OfPiece(part, rows, places[rows])
 
 
 def _by_key(records: Sequence[RecordLike], places: Places, topic: str, least: int) -> Iterator[tuple[bytes, Own]]:

@@ -154,7 +154,7 @@ def test_pieces_can_be_cut_and_put_together() -> None:
     whole = one_piece(parts[1:3])
     assert list(whole) == rows[3:29]
     assert len(whole.text) < len(text)
-    assert {key: whole.at(own) for key, own in whole.by_key()} == {
+    assert {key: whole.at(own) for key, own in whole.by_key(1)} == {
         key: [row for row in rows[3:29] if row.key == key] for key in {row.key for row in rows[3:29]} - {None}
     }
     assert whole[2] == rows[5]
