@@ -2,11 +2,12 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import NamedTuple
 
+from detectors.banks.shiryaev import WATCH
 from detectors.baseline import Blocks
 from detectors.group import Found, Group
 from detectors.moment import Item
@@ -112,3 +113,9 @@ class Piece(NamedTuple):
         one = self.detected[place]
         number = one.start + row
         return Happening(at, self.rows, number, one.group, self.first + number, self.timeline, found, one.blocks, block)
+
+
+def first_by_watch(ahead: Sequence[Sequence[Detected]], none: int) -> int:
+    """The first row in which a watch finds something."""
+    all_found = (one.start + it.row for known in ahead for one in known for it in one.found if it.detector == WATCH)
+    return min(all_found, default=none)

@@ -99,14 +99,28 @@ def headers_at(text: bytes, place: int) -> Headers:
     return tuple(header() for _ in range(number()))
 
 
+def _own_bytes(piece: Piece) -> tuple[int, int]:
+    """Where they begin and end in its text."""
+    of_first = piece.spans[:, 0]
+    return int(of_first[of_first >= 0].min()), int(piece.spans[END, -1])
+
+
+def trimmed(piece: Piece) -> Piece:
+    """With its own bytes alone, where most of its text is of others that have gone."""
+    first, end = _own_bytes(piece)
+    if 4 * (end - first) > len(piece.text):
+        return piece
+    spans = np.where(piece.spans < 0, -1, piece.spans - first)
+    return Piece(piece.topic, piece.partition, piece.text[first:end], piece.offsets.copy(), piece.stamps.copy(), spans)
+
+
 def one_piece(pieces: Sequence[Piece]) -> Piece:
     """Some of one partition, one after the other, with no more bytes than theirs."""
     if len(pieces) == 1:
         return pieces[0]
     texts, spans, before = list[bytes](), list[Whole](), 0
     for piece in pieces:
-        of_first = piece.spans[:, 0]
-        first, end = int(of_first[of_first >= 0].min()), int(piece.spans[END, -1])
+        first, end = _own_bytes(piece)
         texts.append(piece.text[first:end])
         spans.append(np.where(piece.spans < 0, -1, piece.spans + (before - first)))
         before += end - first

@@ -15,7 +15,6 @@ import numpy as np
 from detectors import together
 from detectors.arrival import ARRIVAL, SLOW, arrived, slow
 from detectors.banks.packed import pack, unpack
-from detectors.banks.shiryaev import WATCH
 from detectors.baseline import BLOCK, Row
 from detectors.budget import ARRIVAL_COLUMNS, LOSS_COLUMNS, Family, allowance
 from detectors.causes import Rise
@@ -25,7 +24,7 @@ from detectors.encoded import Encoded, Run, watch_alone
 from detectors.encoding import Column, EncoderState
 from detectors.evidence import of_given
 from detectors.group import Group, GroupState
-from detectors.happening import Detected, Happening, Piece
+from detectors.happening import Detected, Happening, Piece, first_by_watch
 from detectors.held import Held
 from detectors.lifecycle import RECOVERED_ROWS, Lifecycle, Suspect, floor_of
 from detectors.likeness import Name
@@ -75,6 +74,7 @@ class Watched:
         self._objective_ms = duration_ms(config.latency_objective)
         self._freshness_ms = duration_ms(config.freshness_objective)
         self._stricter = 1
+        self._reach = _EVER  # for so many rows at once, no watch has found anything lately
         self._sharing = 0  # columns that share the part of what is seen of a prediction
         self._learns: Mapping[str, int] = {}  # how many values teach a column of these signals, where not as usual
         self._inputs, self._outcomes = Encoded(config), Encoded(config, labels=True)
@@ -171,6 +171,7 @@ class Watched:
         for group in (self._arriving, self._latency):
             if group.columns:
                 self._grow(group, group.columns, Family.ARRIVAL, ARRIVAL_COLUMNS)
+        self._reach = _EVER  # for so many rows at once, no watch has found anything lately
         self._sharing = 0  # the others are shared out with the next row
 
     def _loss_columns(self) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
@@ -315,10 +316,13 @@ class Watched:
             if stop - row > RECOVERED_ROWS:
                 groups = (*(run.group for run in runs), self._joint)
                 changing = [self._together, *(thing for group in groups for thing in group.changing())]
-                stop = min(stop, row + _far(changing, runs))
+                stop = min(stop, row + min(self._reach, _far(changing, runs)))
                 held = Held(changing) if stop - row > RECOVERED_ROWS else None
             ahead = [[] if run.group in due else self._detect(run, slice(row, stop), first, clock) for run in runs]
-            if held is not None and (found := _first_by_watch(ahead, stop)) + RECOVERED_ROWS < stop:
+            found = first_by_watch(ahead, stop)
+            # Where watches find much, as with a small budget, it does not pay to look far.
+            self._reach = min(2 * self._reach, _EVER) if found == stop else RECOVERED_ROWS
+            if held is not None and found + RECOVERED_ROWS < stop:
                 held.go_back()
                 stop = found + RECOVERED_ROWS
                 ahead = [self._detect(run, slice(row, stop), first, clock) for run in runs]
@@ -392,9 +396,3 @@ def _far(changing: Iterable[object], runs: Sequence[Run]) -> int:
     if not all(map(Held.can_hold, changing)):
         return RECOVERED_ROWS
     return max(RECOVERED_ROWS, CELLS_AT_ONCE // max(1, sum(len(run.group.columns) for run in runs)))
-
-
-def _first_by_watch(ahead: Sequence[Sequence[Detected]], none: int) -> int:
-    """The first row in which a watch finds something."""
-    all_found = (one.start + it.row for known in ahead for one in known for it in one.found if it.detector == WATCH)
-    return min(all_found, default=none)

@@ -39,17 +39,17 @@ class Baseline(NamedTuple):
     left: str  # what was not read; empty where all was
 
 
-def load(settings: Settings) -> Recordings:
+def load(settings: Settings, say: loops.Say = loops.on_terminal) -> Recordings:
     """All that the configuration names; raises ``BaselineError`` with every file that is wrong."""
     models: dict[str, dict[str, Learned]] = {name: {} for name in settings.monitor.models}
     defaults: dict[str, Learned] = {}
-    for baseline in loaded(settings):
+    for baseline in loaded(settings, say):
         own = defaults if baseline.model is None else models[baseline.model]
         own[baseline.learned.origin.name] = baseline.learned
     return Recordings(defaults, models)
 
 
-def loaded(settings: Settings) -> list[Baseline]:
+def loaded(settings: Settings, say: loops.Say = loops.on_terminal) -> list[Baseline]:
     found: list[Baseline] = []
     mistakes: list[UsageError] = []
     folder = Path(settings.folder)
@@ -60,7 +60,7 @@ def loaded(settings: Settings) -> list[Baseline]:
         key = (name, folder / path, same_config, model if _says_whose(path) else "")
         try:
             if key not in known:
-                known[key] = _learned(model, name, folder / path, config)
+                known[key] = _learned(model, name, folder / path, config, say)
             found.append(known[key]._replace(model=model))
         except UsageError as error:
             mistakes.append(error)
@@ -90,13 +90,13 @@ def _says_whose(path: str) -> bool:
     return not path.lower().endswith((".csv", ".parquet"))
 
 
-def _learned(model: str | None, name: str, path: Path, config: ModelConfig) -> Baseline:
+def _learned(model: str | None, name: str, path: Path, config: ModelConfig, say: loops.Say) -> Baseline:
     rows, left = _read(path, model, config)
     least = min(LEARN_MIN, config.baseline_rows)
     if len(rows) < least:
         what = f"has {len(rows):,} rows, and a baseline needs {least}"
         raise UsageError(what, where=str(path), advice='record more, or leave it to baseline = "warm-up"')
-    loops.load()
+    loops.load(say)
     return Baseline(model, learn(config, Origin(name, _digest(path)), rows), path, left)
 
 

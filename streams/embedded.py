@@ -7,7 +7,7 @@ from detectors.engine import Engine
 from detectors.rows import Stretch
 from detectors.signing import NO_KEYS
 from schemas.records import RecordLike
-from streams import baselines
+from streams import baselines, loops
 from streams.errors import SourceError
 from streams.journal import Journal
 from streams.sections import Settings
@@ -21,13 +21,13 @@ Sink = Callable[[EffectLike], object]
 Advance = Callable[[int], object]
 
 
-def engines(settings: Settings, *, any_stream: bool) -> EngineFactory:
+def engines(settings: Settings, *, any_stream: bool, say: loops.Say = loops.on_terminal) -> EngineFactory:
     """``any_stream``: records of a file, where predictions, outcomes and control events are mixed.
 
     Whoever has the file could have written anything into it, so no signature is asked for. Baselines are read here, so
     that every way to run begins with them, or not at all.
     """
-    recordings = baselines.load(settings)
+    recordings = baselines.load(settings, say)
     keys = NO_KEYS if any_stream else keys_of(settings.control)
     return lambda partition, kept: Engine(
         partition,

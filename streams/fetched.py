@@ -31,6 +31,7 @@ _MAGIC_PLACE = 16
 _FORMAT = 2
 _CODEC, _APPENDED = 0x07, 0x08  # of the attributes
 _RECORD_BYTES_MIN = 7
+AT_ONCE_BYTES_MIN = 16 * 1024  # of what a broker sends of a partition; with less the calls cost more than they save
 _DECODERS: Mapping[int, Callable[[bytes], bytes]] = {
     1: gzip_decode,
     2: snappy_decode,
@@ -67,7 +68,7 @@ def unpack_what_comes(fetcher: Any, client: Any) -> None:
             is_new: bool = await ask(*given)
             for tp, (text, before) in answers.items():
                 result = fetcher._records.get(tp)
-                if type(result) is FetchResult and result is not before:
+                if len(text) >= AT_ONCE_BYTES_MIN and type(result) is FetchResult and result is not before:
                     _unpack_at_once(result._partition_records, text)
         finally:
             answers.clear()

@@ -42,13 +42,19 @@ def _needed(topic: Topic, ticks: bool) -> Sequence[Operation]:
 
 
 async def keep_looking(kafka: KafkaSettings, offsets: Offsets, *, ticks: bool) -> None:
-    """Ends with ``PermissionTakenError`` once something is taken away; brokers that are away take nothing away."""
+    """Ends with ``PermissionTakenError`` once something is taken away; brokers that are away take nothing away.
+
+    Two looks must say so: one broker may not have heard yet of what was granted just now.
+    """
     names = [kafka.topics.of(stream) for stream in CATALOGUE]
+    before: list[str] = []
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         try:
             allowed = await offsets.operations(names)
         except KafkaError:
             continue
-        if lines := list(missing(kafka, allowed, ticks=ticks)):
+        lines = list(missing(kafka, allowed, ticks=ticks))
+        if lines and before:
             raise PermissionTakenError(lines)
+        before = lines

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import IO, Protocol
 
 from detectors import loops
@@ -19,6 +19,8 @@ from streams.terminal import complain
 
 PROCESSES_MAX = 2  # each takes a quarter of a gigabyte; four would take two thirds of the time
 LOCK = "driftline.lock"
+WAITS_S_MAX = 300.0
+LOOKS_EVERY_S = 0.1
 
 
 class Say(Protocol):
@@ -41,11 +43,12 @@ def load(say: Say = on_terminal, *, waits_quietly: bool = False) -> None:
         if lock is not None and not _taken(lock):
             if not waits_quietly:
                 say("another process compiles the detectors' loops for this machine: waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _wait_for(lock)
         if lock is not None and _loaded():  # another one has compiled them meanwhile
             return
         began = monotonic()
-        say("compiling the detectors' loops for this machine, once; it takes up to a minute")
+        kept = "once" if lock is not None else "at each start: NUMBA_CACHE_DIR names no folder that can be written"
+        say(f"compiling the detectors' loops for this machine, {kept}; it takes up to a minute")
         if lock is not None and cores() > 1:
             _compile(lock, min(cores(), PROCESSES_MAX), stack)
         loops.warm_up()  # what has not been compiled now, whatever became of the others
@@ -82,11 +85,18 @@ def _taken(lock: IO[bytes]) -> bool:
     return True
 
 
+def _wait_for(lock: IO[bytes]) -> None:
+    """Not for ever, as who has it may have been stopped: then both compile, and what is kept is the same."""
+    until = monotonic() + WAITS_S_MAX
+    while not _taken(lock) and monotonic() < until:
+        sleep(LOOKS_EVERY_S)
+
+
 def _compile(lock: IO[bytes], processes: int, stack: ExitStack) -> None:
     """This process does its part. The others hold the lock too: it is not free while one of them lives."""
     others = []
     for number in range(1, processes):
-        words = [sys.executable, "-m", "streams.loops", str(number), str(processes)]
+        words = [sys.executable, "-P", "-m", "streams.loops", str(number), str(processes)]
         quiet = subprocess.DEVNULL  # what goes wrong there, goes wrong here as well
         with suppress(OSError):
             other = subprocess.Popen(words, stdin=quiet, stdout=quiet, stderr=quiet, pass_fds=(lock.fileno(),))  # noqa: S603 - our own

@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from detectors.pieces import Merged, Piece, one_piece
+from detectors.pieces import Merged, Piece, one_piece, trimmed
 from schemas.records import RecordLike
 
 _offset_of = attrgetter("offset")
@@ -133,6 +133,8 @@ class _Side:
     def _forget_released(self) -> None:
         if self.start:
             self.parts = self._between(self.start, len(self.offsets))
+            if self.parts and isinstance(self.parts[0], Piece):
+                self.parts[0] = trimmed(self.parts[0])
             self.offsets, self.stamps, self.start = self.offsets[self.start :], self.stamps[self.start :], 0
 
     def _between(self, start: int, stop: int) -> list[Piece | list[RecordLike]]:

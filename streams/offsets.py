@@ -77,7 +77,9 @@ class Offsets:
 
     async def operations(self, names: Collection[str]) -> Allowed:
         """What this user may do with each; ``None`` where the brokers do not tell, and of a topic that is away."""
-        facts = await topic_facts(self._consumer_or_fail()._client, names)
+        if self._consumer is None:  # it takes leave
+            return dict.fromkeys(names)
+        facts = await topic_facts(self._consumer._client, names)
         hidden = {name for name, found in facts.items() if found.error is TopicAuthorizationFailedError}
         return {name: frozenset() if name in hidden else found.operations for name, found in facts.items()}
 

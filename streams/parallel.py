@@ -49,7 +49,7 @@ class _Process:
     """One of them, and what it has said that cannot be passed on yet."""
 
     def __init__(self, task: Task) -> None:
-        words = [sys.executable, "-m", "streams.share"]
+        words = [sys.executable, "-P", "-m", "streams.share"]
         self._child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - our own
         assert self._child.stdin is not None
         assert self._child.stdout is not None

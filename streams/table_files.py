@@ -178,7 +178,9 @@ class ParquetFile(TableFile):
                 named = list(zip(batch.schema.names, batch.columns, strict=True))
                 for name, column in named:
                     self._check_text(name, column, first)
-                yield Part(first, {name: self._cells(name, column, name in times) for name, column in named})
+                yield Part(
+                    first, {name: self._read_cells(name, column, name in times, first) for name, column in named}
+                )
                 first += len(batch)
                 self._read = max(self._read, first)
 
@@ -195,6 +197,12 @@ class ParquetFile(TableFile):
             return self._parquet.ParquetFile(self.path, **options)
         except (OSError, ValueError, self._pyarrow.ArrowException) as failure:
             raise _unreadable(self.where, "", failure, error) from None
+
+    def _read_cells(self, name: str, column: Any, is_time: bool, first: int) -> Sequence[Any]:
+        try:
+            return self._cells(name, column, is_time)
+        except UnicodeDecodeError:  # a text in a list
+            raise self._no_text(name, column, first) from None
 
     def _cells(self, name: str, column: Any, is_time: bool) -> Sequence[Any]:
         types, pyarrow = self._pyarrow.types, self._pyarrow
@@ -228,14 +236,19 @@ class ParquetFile(TableFile):
     def _check_text(self, name: str, column: Any, first: int) -> None:
         """Parquet promises that its texts are UTF-8; not every program that writes it keeps to that."""
         texts = column.dictionary if self._pyarrow.types.is_dictionary(column.type) else column
-        if not (self._pyarrow.types.is_string(texts.type) or self._pyarrow.types.is_large_string(texts.type)):
+        types = self._pyarrow.types
+        if not (types.is_string(texts.type) or types.is_large_string(texts.type) or types.is_string_view(texts.type)):
             return
         try:
             texts.validate(full=True)
         except self._pyarrow.ArrowInvalid:
-            row = first + 1 + _first_unreadable(column)
-            what = f"row {row:,}: column {shown(name)} is not UTF-8"
-            raise ContentError(what, where=self.where, advice="write it as UTF-8, or leave the column out") from None
+            raise self._no_text(name, column, first) from None
+
+    def _no_text(self, name: str, column: Any, first: int) -> ContentError:
+        row = _first_unreadable(column)
+        place = "" if row is None else f"row {first + row + 1:,}: "
+        what = f"{place}column {shown(name)} is not UTF-8"
+        return ContentError(what, where=self.where, advice="write it as UTF-8, or leave the column out")
 
     def _as_text(self, name: str, column: Any) -> Any:
         """Some programs write text so."""
@@ -246,13 +259,14 @@ class ParquetFile(TableFile):
             raise ContentError(what, where=self.where, advice="write it as text, or leave the column out") from None
 
 
-def _first_unreadable(column: Any) -> int:
+def _first_unreadable(column: Any) -> int | None:
+    """None where it is a text of a dictionary that no row has."""
     for row, cell in enumerate(column):
         try:
             cell.as_py()
         except UnicodeDecodeError:
             return row
-    return 0  # of a dictionary, a text that no row has
+    return None
 
 
 def _rows_of_part(columns: int) -> int:

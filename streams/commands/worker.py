@@ -42,8 +42,9 @@ def _work(settings: "Settings", config: Path | None) -> int:
     registry = CollectorRegistry()
     metrics = WorkerMetrics(registry, topics=list(settings.kafka.topics.inputs))
     with serving(settings.metrics, registry, ready=metrics.is_ready):
-        prepare(get_logger(__name__).info)
-        engines = embedded.engines(settings, any_stream=False)
+        say = get_logger(__name__).info
+        engines = embedded.engines(settings, any_stream=False, say=say)
+        prepare(say)
         with _pager(settings, config, metrics):
             return running.run(settings, engines, telemetry=metrics)
 

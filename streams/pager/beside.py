@@ -26,7 +26,7 @@ STOP_S = 5.0  # of the 25 that a worker has; a pager that is killed loses nothin
 
 def command(config: Path | None) -> Sequence[str]:
     """The same program and the same settings; the environment comes by itself."""
-    words = [sys.executable, "-m", "streams.cli", "pager", "run", "--with-worker"]
+    words = [sys.executable, "-P", "-m", "streams.cli", "pager", "run", "--with-worker"]
     return words if config is None else [*words, "--config", str(config)]
 
 

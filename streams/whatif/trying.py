@@ -134,7 +134,7 @@ class Trials(AbstractContextManager["Trials"]):
                         raise SourceError("a process ended before it was done", advice="call it with --processes 1")
 
     def begin(self, task: Task) -> "subprocess.Popen[bytes]":
-        words = [sys.executable, "-m", "streams.whatif.trying"]
+        words = [sys.executable, "-P", "-m", "streams.whatif.trying"]
         # Unbuffered: what lies read in a buffer no selector sees.
         process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)  # noqa: S603 - our own
         self.running.append(process)

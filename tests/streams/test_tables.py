@@ -483,6 +483,17 @@ def test_bytes_in_parquet_that_are_no_text_are_one_line_with_row_and_column(
     )
 
 
+@pytest.mark.parametrize("kind", [pa.list_(pa.string()), pa.string_view()])
+def test_text_of_any_kind_that_is_none_is_told(kind: pa.DataType, tmp_path: Path, capsys: Any) -> None:
+    as_parquet(tmp_path / "whole.parquet", rows(3))
+    texts = pa.Array.from_buffers(pa.string(), 3, pa.array([b"a", b"\xff", b"c"]).buffers())
+    cells = pa.ListArray.from_arrays([0, 1, 2, 3], texts) if pa.types.is_list(kind) else texts.cast(kind)
+    table = parquet.read_table(tmp_path / "whole.parquet").append_column("note", cells)
+    parquet.write_table(table, tmp_path / "a.parquet")
+    assert main(["replay", str(tmp_path / "a.parquet"), "--out", str(tmp_path / "out")]) == 2
+    assert 'row 2: column "note" is not UTF-8; write it as UTF-8' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

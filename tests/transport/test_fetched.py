@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.consumer.fetcher import READ_UNCOMMITTED, FetchResult, PartitionRecords
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
@@ -17,8 +17,9 @@ from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 
-from detectors.pieces import Merged, Piece, one_piece
-from streams.fetched import runs_of, unpack_what_comes, unpacked
+from detectors.pieces import Merged, Piece, one_piece, trimmed
+from streams import fetched
+from streams.fetched import AT_ONCE_BYTES_MIN, runs_of, unpack_what_comes, unpacked
 
 TP = TopicPartition("predictions", 3)
 START = 1_000  # milliseconds
@@ -197,7 +198,10 @@ class Brokers:
         return [record.offset for record in next(given)]
 
 
-async def test_what_a_broker_has_sent_is_unpacked_once_whatever_others_send_later() -> None:
+async def test_what_a_broker_has_sent_is_unpacked_once_whatever_others_send_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fetched, "AT_ONCE_BYTES_MIN", 0)
     rows: list[tuple[Any, ...]] = [(number, START, b"churn", b"{}", []) for number in range(3)]
     lying, packed = batch_of(0, rows), batch_of(3, rows, codec=GZIP)
     brokers = Brokers([bytes(lying + packed), bytes(lying)])  # the first is read in two steps
@@ -211,3 +215,25 @@ async def test_what_a_broker_has_sent_is_unpacked_once_whatever_others_send_late
     assert await asked[1]
     assert brokers.read(0) == [3, 4, 5]
     assert brokers.read(1) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("value", "kind"), [(b"{}", ConsumerRecord), (b"{}" * AT_ONCE_BYTES_MIN, Piece)])
+async def test_what_is_little_comes_record_by_record(value: bytes, kind: type) -> None:
+    brokers = Brokers([bytes(batch_of(0, [(0, START, b"churn", value, [])]))])
+    unpack_what_comes(brokers, brokers.client)
+    brokers.may_answer[0].set()
+    assert await brokers._proc_fetch_request(None, 0, FetchRequest.__new__(FetchRequest))
+    assert type(next(brokers._records[TopicPartition("predictions", 0)]._partition_records)) is kind
+
+
+def test_of_a_piece_of_which_little_is_left_no_more_is_held() -> None:
+    rows: list[tuple[Any, ...]] = [(number, START + number, b"churn", b"x" * 100, []) for number in range(1_000)]
+    text = bytes(batch_of(0, rows))
+    records = PartitionRecords(TP, MemoryRecords(text), [], 0, None, None, True, READ_UNCOMMITTED)
+    (whole,) = list(unpacked(records, text))
+    assert isinstance(whole, Piece)
+    most, few = trimmed(whole[100:]), trimmed(whole[990:])
+    assert most.text is whole.text
+    assert len(few.text) < 2_000
+    assert few.offsets.base is None
+    assert list(few) == list(whole)[990:]
