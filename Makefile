@@ -59,6 +59,7 @@ demo: $(RUN_STAMP) ## a day of traffic with known drifts, monitored; no broker n
 	@$(BIN)/driftline demo
 
 test: broker-way alertmanager-way browser-way check mlflow-server ## everything: the checks, then all tests, those on a real broker included
+	@$(BIN)/python -m streams.loops
 	@$(both)
 
 check: $(DEV_STAMP) ## format, lint, types, layers, examples in the documents

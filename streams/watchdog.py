@@ -99,6 +99,8 @@ class Progress:
             return None
         if self._not_ready_since is not None:
             return Stall.NOT_READY if self._not_ready_since < latest_allowed - self._join_s else None
+        if self._clock() - self._turned > stall_s / 2:
+            return None  # it is the loop then, and that is said as soon as it is certain
         return Stall.NO_PROGRESS if self._stands_since < latest_allowed else None
 
 

@@ -144,6 +144,8 @@ async def test_advice_stands_in_the_registry_and_a_moved_alias_is_told_once(
             await place.until_tagged("retrain-2")
             told = await place.told(2)
             await place.until(lambda: "driftline.live.champion" in server.tags(place.model, 2), "a mark")
+            # The other one may have done all of this before this one had begun.
+            await place.until(lambda: _can_be_told(process.pid, signal.SIGTERM), "it can be told to stop")
             process.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(process.wait, 60) == 0
             assert await place.told(2) == told
@@ -157,6 +159,13 @@ async def test_advice_stands_in_the_registry_and_a_moved_alias_is_told_once(
     assert retrain.items() <= mine.items()
     assert retrain["driftline.retrain.data"] == "driftline.predictions[3] 40..90"
     assert place.said().count("was not taken") == 1
+
+
+def _can_be_told(process: int, number: signal.Signals) -> bool:
+    """Whether it does something of its own when the signal comes."""
+    status = Path(f"/proc/{process}/status").read_text()
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught, 16) >> (number - 1) & 1)
 
 
 @pytest.mark.parametrize("arrived", [True, False])

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions
 
+from load.site.workers import wait_until
 from schemas.topics import Stream
 from streams.connection import Permissions
 from streams.sections import KafkaSettings
 from streams.topics import Made, TopicsError, create, verify
-from tests.transport.workers import Input, make_topics, settings_for, told, truth, wait_for_told, workers
+from tests.transport.workers import PARTITIONS, Input, make_topics, settings_for, told, truth, wait_for_told, workers
 
 pytestmark = pytest.mark.broker
 
@@ -124,13 +125,15 @@ def test_an_unexpected_error_ends_the_worker_at_once_and_the_next_one_applies_wh
 
 
 def test_the_watchdog_ends_a_worker_whose_loop_is_blocked_with_one_clear_line(bootstrap: str, tmp_path: Path):
-    settings = settings_for(bootstrap, watchdog_stall="3s")
+    settings = settings_for(bootstrap, watchdog_stall="10s")
     make_topics(settings)
     with workers(settings, tmp_path, "--stuck") as group:
         stuck = group.start()
+        # What waits while a worker begins would be noticed before its loop is blocked.
+        wait_until(lambda: str(stuck).count("began without state") == PARTITIONS, "it can begin")
         Input(settings).send(600)
-        assert stuck.process.wait(25) == 75
-        assert "driftline: ended by the watchdog: the event loop does not turn for 3 s; start it again" in str(stuck)
+        assert stuck.process.wait(60) == 75
+        assert "driftline: ended by the watchdog: the event loop does not turn for 10 s; start it again" in str(stuck)
 
 
 def test_a_topic_that_vanishes_ends_the_worker_with_its_name(bootstrap: str, tmp_path: Path):

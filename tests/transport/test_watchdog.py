@@ -37,6 +37,17 @@ def test_records_that_wait_while_no_commit_takes_them_in_are_a_stall():
     assert progress.stalled(STALL_S) is Stall.NO_PROGRESS
 
 
+def test_a_loop_that_stops_while_records_wait_is_what_is_told():
+    clock, progress = ready_worker()
+    progress.at({0: 9}, {0: 7})
+    clock.now += 10
+    progress.turn()
+    clock.now += 51
+    assert progress.stalled(STALL_S) is None
+    clock.now += 10
+    assert progress.stalled(STALL_S) is Stall.LOOP_BLOCKED
+
+
 def test_a_worker_with_nothing_to_do_is_not_stalled():
     clock, progress = ready_worker()
     for _ in range(3):
