@@ -6,7 +6,7 @@ What is wrong with a file is said in one line, with the row and the column, and 
 from collections.abc import Iterator, Mapping
 from hashlib import file_digest
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -14,11 +14,13 @@ from detectors.config import WARM_UP, ModelConfig
 from detectors.learning import Learned, Recordings, Row, learn
 from detectors.recorded import LEARN_MIN
 from detectors.reports import Origin
-from streams import loops
 from streams.baseline_events import read_events
 from streams.baseline_tables import Limits, read_table, rows_of
 from streams.errors import MistakesError, UsageError
 from streams.sections import Settings
+
+if TYPE_CHECKING:
+    from streams.loops import Say
 
 # More teach nothing new: a column stops learning at 25,000 values. What is read is held in memory while it teaches,
 # some 150 bytes a cell: 150 MB at most.
@@ -39,7 +41,7 @@ class Baseline(NamedTuple):
     left: str  # what was not read; empty where all was
 
 
-def load(settings: Settings, say: loops.Say = loops.on_terminal) -> Recordings:
+def load(settings: Settings, say: "Say | None" = None) -> Recordings:
     """All that the configuration names; raises ``BaselineError`` with every file that is wrong."""
     models: dict[str, dict[str, Learned]] = {name: {} for name in settings.monitor.models}
     defaults: dict[str, Learned] = {}
@@ -49,7 +51,21 @@ def load(settings: Settings, say: loops.Say = loops.on_terminal) -> Recordings:
     return Recordings(defaults, models)
 
 
-def loaded(settings: Settings, say: loops.Say = loops.on_terminal) -> list[Baseline]:
+def require_files(settings: Settings) -> None:
+    """Raises ``BaselineError`` where one cannot be opened: that is told before anything that takes long."""
+    mistakes = []
+    for _, _, name, _ in _named(settings):
+        path = Path(settings.folder) / name
+        try:
+            with path.open("rb"):
+                pass
+        except OSError as error:
+            mistakes.append(f"{path}: cannot be read: {error.strerror}")
+    if mistakes:
+        raise BaselineError(list(dict.fromkeys(mistakes)))
+
+
+def loaded(settings: Settings, say: "Say | None" = None) -> list[Baseline]:
     found: list[Baseline] = []
     mistakes: list[UsageError] = []
     folder = Path(settings.folder)
@@ -90,13 +106,15 @@ def _says_whose(path: str) -> bool:
     return not path.lower().endswith((".csv", ".parquet"))
 
 
-def _learned(model: str | None, name: str, path: Path, config: ModelConfig, say: loops.Say) -> Baseline:
+def _learned(model: str | None, name: str, path: Path, config: ModelConfig, say: "Say | None") -> Baseline:
     rows, left = _read(path, model, config)
     least = min(LEARN_MIN, config.baseline_rows)
     if len(rows) < least:
         what = f"has {len(rows):,} rows, and a baseline needs {least}"
         raise UsageError(what, where=str(path), advice='record more, or leave it to baseline = "warm-up"')
-    loops.load(say)
+    from streams import loops  # noqa: PLC0415 - with all that is compiled
+
+    loops.load(say or loops.on_terminal)
     return Baseline(model, learn(config, Origin(name, _digest(path)), rows), path, left)
 
 

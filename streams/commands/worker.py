@@ -22,10 +22,11 @@ def run(args: argparse.Namespace) -> int:
 
     settings = load(args.config, environment())
 
-    from streams import logs, preflight  # noqa: PLC0415 - what refuses, before what takes seconds to load
+    from streams import baselines, logs, preflight  # noqa: PLC0415 - what refuses, before what takes seconds to load
     from streams.permissions import permissions  # noqa: PLC0415
 
     logs.set_up(settings.log)
+    baselines.require_files(settings)
     preflight.require(settings, permissions(settings.kafka))
     return _work(settings, args.config)
 
