@@ -110,8 +110,13 @@ def trimmed(piece: Piece) -> Piece:
     first, end = _own_bytes(piece)
     if 4 * (end - first) > len(piece.text):
         return piece
-    spans = np.where(piece.spans < 0, -1, piece.spans - first)
-    return Piece(piece.topic, piece.partition, piece.text[first:end], piece.offsets.copy(), piece.stamps.copy(), spans)
+    places = piece.offsets.copy(), piece.stamps.copy(), _moved(piece.spans, -first)
+    return Piece(piece.topic, piece.partition, piece.text[first:end], *places)
+
+
+def _moved(spans: Whole, by: int) -> Whole:
+    """What is null stays so."""
+    return np.where(spans < 0, -1, spans + by)
 
 
 def one_piece(pieces: Sequence[Piece]) -> Piece:
@@ -122,7 +127,7 @@ def one_piece(pieces: Sequence[Piece]) -> Piece:
     for piece in pieces:
         first, end = _own_bytes(piece)
         texts.append(piece.text[first:end])
-        spans.append(np.where(piece.spans < 0, -1, piece.spans + (before - first)))
+        spans.append(_moved(piece.spans, before - first))
         before += end - first
     return Piece(
         pieces[0].topic,

@@ -171,7 +171,6 @@ class Watched:
         for group in (self._arriving, self._latency):
             if group.columns:
                 self._grow(group, group.columns, Family.ARRIVAL, ARRIVAL_COLUMNS)
-        self._reach = _EVER  # for so many rows at once, no watch has found anything lately
         self._sharing = 0  # the others are shared out with the next row
 
     def _loss_columns(self) -> tuple[tuple[Column, ...], tuple[Column, ...]]:

@@ -157,15 +157,11 @@ def made(path: Path, rows: int, seed: int, models: int = 0) -> Path:
 
 def replayed(source: Path, results: Path, options: Sequence[str] = ()) -> Replayed:
     """By the command, in a process of its own."""
-    return _replayed(source, [results], options)[0]
+    return replayed_at_once(source, [results], options)[0]
 
 
-def replayed_at_once(source: Path, results: Sequence[Path]) -> list[Replayed]:
+def replayed_at_once(source: Path, results: Sequence[Path], options: Sequence[str] = ()) -> list[Replayed]:
     """The same, by a command for each place for results."""
-    return _replayed(source, results, ())
-
-
-def _replayed(source: Path, results: Sequence[Path], options: Sequence[str]) -> list[Replayed]:
     words = [sys.executable, "-m", "streams.cli", "replay", str(source), *options, "--out"]
     with ExitStack() as stack:
         said = [stack.enter_context(tempfile.TemporaryFile()) for _ in results]

@@ -23,7 +23,7 @@ from detectors.config import MonitorConfig
 from detectors.engine import Engine
 from load.arguments import seed
 from load.output import result, say
-from load.recording import prediction
+from load.recording import EVENT_EVERY_MS, STARTS_MS, prediction
 from schemas.topics import TopicNames
 from streams import process
 from streams.commands import Command
@@ -38,7 +38,6 @@ NAMES = TopicNames()
 SOURCE = TopicPartition(NAMES.predictions, 0)
 SPACE = 64 << 20  # a batch of Kafka's has room for any
 WARM_SHARE = 0.4
-STARTS_MS = 1_767_225_600_000
 WORDS = ("card", "transfer", "cash", "invoice")
 
 
@@ -115,7 +114,8 @@ def _fetches(workload: Workload, records: int, seed: int) -> Iterator[bytes]:
         builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, SPACE)
         for row in range(FETCH_RECORDS):
             key, value = _event(workload, first + row, draw)
-            builder.append(row, STARTS_MS + 10 * (first + row), key, value, [])
+            appended = STARTS_MS + (first + row) * MODELS_OF_A_PARTITION * EVENT_EVERY_MS  # when it happened
+            builder.append(row, appended, key, value, [])
         batch = builder.build()
         batch[:8] = first.to_bytes(8, "big")  # its offset, which no checksum covers
         yield bytes(batch)

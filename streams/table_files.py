@@ -22,7 +22,7 @@ from streams.table_columns import Texts, WholeNumbers
 
 ROWS = 4_096  # of one part: columns are worth their while, and a thousand of them are a few hundred megabytes
 TYPED_ROWS = 4 * ROWS  # where cells are no text, at most: of many columns half of it
-_TYPED_CELLS = 32 * TYPED_ROWS
+_FEW_COLUMNS = 32
 CELL_CHARACTERS_MAX = 100_000  # longer is text in the wrong place, or a quote that was never closed
 _BUFFER_BYTES = 256 * 1024
 _PARQUET_BUFFER_BYTES = 1024 * 1024  # of each column; without a limit all of a row group is read at once
@@ -235,8 +235,8 @@ class ParquetFile(TableFile):
 
     def _check_text(self, name: str, column: Any, first: int) -> None:
         """Parquet promises that its texts are UTF-8; not every program that writes it keeps to that."""
-        texts = column.dictionary if self._pyarrow.types.is_dictionary(column.type) else column
         types = self._pyarrow.types
+        texts = column.dictionary if types.is_dictionary(column.type) else column
         if not (types.is_string(texts.type) or types.is_large_string(texts.type) or types.is_string_view(texts.type)):
             return
         try:
@@ -271,7 +271,7 @@ def _first_unreadable(column: Any) -> int | None:
 
 def _rows_of_part(columns: int) -> int:
     """What detectors see at once costs them less, and more memory."""
-    return TYPED_ROWS if columns * TYPED_ROWS <= _TYPED_CELLS else TYPED_ROWS // 2
+    return TYPED_ROWS if columns <= _FEW_COLUMNS else TYPED_ROWS // 2
 
 
 def _coded(file: Any) -> frozenset[str]:

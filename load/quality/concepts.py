@@ -53,18 +53,11 @@ def concepts(folder: Path, skipped: list[str]) -> dict[str, Any]:
         found[name]["always"] = summed([always(len(each.labels), drifts) for each in tables])
         found[name]["never"] = summed([never(drifts) for _ in tables])
         if concept.rows:
-            change = change_at([_relearned(each, concept) for each in tables], concept.starts, concept.rows)
+            settled = [start + SETTLED - 1 for start in concept.starts]
+            change = change_at([relearned(each, settled) for each in tables], concept.starts, concept.rows)
             found[name]["told_all_but_when"] = {"delay": optimum(change, ROWS_PER_ALARM)}
         say(f"{name}: {found[name]['driftline']}")
     return found
-
-
-def _relearned(stream: Table, concept: Concept) -> Row:
-    """The errors of a classifier that is rebuilt where each concept has come to stay."""
-    settled = [start + SETTLED for start in concept.starts]
-    parts = [slice(*pair) for pair in pairwise([0, *settled, len(stream.labels)])]
-    each = [errors(stream.values[p], stream.labels[p], stream.classes, len(stream.labels))[:, 0] for p in parts]
-    return np.concatenate(each)
 
 
 def rebuilt(stream: Table, first_alarm: FirstAlarm) -> list[int]:
@@ -83,13 +76,15 @@ def rebuilt(stream: Table, first_alarm: FirstAlarm) -> list[int]:
 
 def accuracy(stream: Table, restarts: Sequence[int]) -> float:
     """Of the classifier that is rebuilt after these rows."""
-    ends = [*restarts, len(stream.labels) - 1]
-    wrong, start = 0.0, 0
-    for end in ends:
-        part = slice(start, end + 1)
-        wrong += float(errors(stream.values[part], stream.labels[part], stream.classes, len(stream.labels))[:, 0].sum())
-        start = end + 1
-    return 1.0 - wrong / len(stream.labels)
+    return 1.0 - float(relearned(stream, restarts).mean())
+
+
+def relearned(stream: Table, restarts: Sequence[int]) -> Row:
+    """The errors of the classifier that is rebuilt after these rows."""
+    starts = [0, *(row + 1 for row in restarts), len(stream.labels)]
+    parts = [slice(*pair) for pair in pairwise(starts)]
+    each = [errors(stream.values[p], stream.labels[p], stream.classes, len(stream.labels))[:, 0] for p in parts]
+    return np.concatenate(each)
 
 
 def improvement(seed: int, streams: int = 10) -> dict[str, Any]:
