@@ -151,10 +151,11 @@ def test_it_ends_when_the_worker_is_killed(tmp_path: Path) -> None:
 
 
 def test_it_is_called_as_the_worker_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command(None)[1:] == ["-m", "streams.cli", "pager", "run", "--with-worker"]
+    called = ["-P", "-m", "streams.cli"]
+    assert command(None)[1:] == [*called, "pager", "run", "--with-worker"]
     config = tmp_path / "driftline.toml"
     config.write_text("[pager]\ngroup = 'driftline'\n")
-    assert cli.main(list(command(config)[3:])) == 2
+    assert cli.main(list(command(config)[1 + len(called) :])) == 2
     assert 'pager.group = "driftline": must differ' in capsys.readouterr().err
 
 
