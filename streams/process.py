@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import sys
 
 from streams import loops
 
@@ -26,10 +27,22 @@ FROM_ARENA_BYTES_MAX = 8 << 20
 def prepare(say: loops.Say = loops.on_terminal, *, waits_quietly: bool = False) -> None:
     """Compiles the detectors' loops or loads them, and has the collector look seldom and past what is loaded now."""
     _set_up_malloc()
+    _load_numba()
     loops.load(say, waits_quietly=waits_quietly)
     gc.collect()
     gc.freeze()
     gc.set_threshold(NEW_OBJECTS_MAX, YOUNG_COLLECTIONS_MAX, MIDDLE_COLLECTIONS_MAX)
+
+
+def _load_numba() -> None:
+    """Without SciPy, which numba looks into for products of matrices: no loop here has one, and it is slow to load."""
+    asked_for = "scipy.linalg.cython_blas"
+    if asked_for not in sys.modules:
+        sys.modules[asked_for] = None  # type: ignore[assignment]  # the import system's way to say that there is none
+        try:
+            import numba.np.arraymath  # noqa: F401, PLC0415 - it asks when it is loaded
+        finally:
+            del sys.modules[asked_for]
 
 
 def _set_up_malloc() -> None:
