@@ -11,11 +11,15 @@ import threading
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from time import monotonic
+from typing import NamedTuple
 
 EXIT_STALLED = 75  # sysexits' "temporary failure": starting again is the remedy
 # Brokers may be away for a while, and waiting for them keeps what is in memory; but a client of ours that broke for
 # good looks the same from here.
 STALLS_WITHOUT_ANSWER = 5
+# Partitions are served in turn. One that stands while another has moved so often was passed over; before that it may
+# only be waiting for its turn, however long the batches and commits of the others take.
+TURNS_OF_OTHERS = 3
 CHECKS_PER_STALL = 10  # a stall is noticed after at most a tenth more than its time
 
 Clock = Callable[[], float]
@@ -30,6 +34,14 @@ class Stall(StrEnum):
     NO_ANSWER = "the brokers do not say where the input topics end"
 
 
+class _Place(NamedTuple):
+    """How far a partition number is, and since when; and how often others have moved meanwhile."""
+
+    position: int
+    since: float
+    others: Mapping[int, int] = {}
+
+
 class Progress:
     """What the event loop tells and the watchdog reads. Single assignments of numbers, so no lock is needed."""
 
@@ -42,7 +54,7 @@ class Progress:
         self._turned = now
         self._moved = now
         self._not_ready_since: float | None = now
-        self._places: Mapping[int, tuple[int, float]] = {}  # by partition number: how far it is, and since when
+        self._places: Mapping[int, _Place] = {}  # by partition number
         self._stands_since = math.inf
         self._no_answer_since: float | None = None
 
@@ -70,14 +82,20 @@ class Progress:
         commit that hangs shows here too.
         """
         self._no_answer_since = None
-        now = self._clock()
+        now, before = self._clock(), self._places
+        moved = [number for number, at in positions.items() if number in before and before[number].position != at]
         places = {}
         for number, position in positions.items():
-            before, since = self._places.get(number, (None, now))
-            stands = position == before and lags[number] > 0
-            places[number] = (position, since if stands else now)
+            place = before.get(number)
+            if place is None or number in moved or not lags[number]:
+                places[number] = _Place(position, now)
+                continue
+            turns = {other: place.others.get(other, 0) + 1 for other in moved}
+            waits_its_turn = any(count < TURNS_OF_OTHERS for count in turns.values())
+            since = now if waits_its_turn else place.since
+            places[number] = _Place(position, since, {**place.others, **turns})
         self._places = places
-        self._stands_since = min((since for _, since in places.values()), default=math.inf)
+        self._stands_since = min((place.since for place in places.values()), default=math.inf)
         if not any(lags.values()) and self._not_ready_since is None:
             self.moved()
 

@@ -123,7 +123,11 @@ def build(
             offsets=offsets,
             inputs=tuple(kafka.topics.inputs),
             outputs=tuple(kafka.topics.outputs),
-            pace=Pace(duration_ms(settings.state.commit_interval) / 1000, sharers=lambda: len(partitions.numbers)),
+            pace=Pace(
+                duration_ms(settings.state.commit_interval) / 1000,
+                sharers=lambda: len(partitions.numbers),
+                stall_s=duration_ms(settings.worker.watchdog_stall) / 1000,
+            ),
             telemetry=telemetry,
             is_current=partitions.is_current,
             is_member=is_member,

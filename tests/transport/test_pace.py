@@ -51,6 +51,17 @@ def test_a_slow_commit_holds_events_back_for_a_second_or_three_times_as_long_as_
     assert pace.due
 
 
+def test_the_rest_after_a_very_slow_commit_is_not_taken_for_a_stall():
+    clock = Clock()
+    pace = Pace(0.2, clock, sharers=lambda: 4, stall_s=60.0)
+    pace.committed(5.0)
+    clock.now += 9.9
+    pace.took(1, 0, urgent=True)
+    assert not pace.due
+    clock.now += 0.2
+    assert pace.due
+
+
 def test_what_is_urgent_does_not_wait_for_the_interval():
     clock = Clock()
     pace = paced(clock)

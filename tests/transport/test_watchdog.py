@@ -78,9 +78,30 @@ def test_reading_back_for_long_before_the_first_commit_is_not_a_stall():
 
 def test_one_partition_that_stands_is_a_stall_though_others_move():
     clock, progress = ready_worker()
-    for place in range(5):
-        progress.at({0: 9, 1: place}, {0: 7, 1: 7})
+    for place in range(6):
+        assert progress.stalled(STALL_S) is None
+        progress.at({0: 9, 1: place, 2: 5}, {0: 7, 1: 7, 2: 0})
         clock.now += 20
+        progress.turn()
+    assert progress.stalled(STALL_S) is Stall.NO_PROGRESS
+
+
+def test_one_that_waits_for_its_turn_is_none_however_long_the_turns_of_others_take():
+    clock, progress = ready_worker()
+    places = dict.fromkeys(range(4), 0)
+    for turn in range(40):
+        progress.at(places, dict.fromkeys(places, 1_000_000))
+        clock.now += 50
+        progress.turn()
+        assert progress.stalled(STALL_S) is None
+        places[turn % 4] += 10_000
+
+
+def test_what_others_did_before_they_stood_too_is_not_waited_for():
+    clock, progress = ready_worker()
+    for place in (0, 1, 1):
+        progress.at({0: 9, 1: place}, {0: 7, 1: 0})
+        clock.now += 40
         progress.turn()
     assert progress.stalled(STALL_S) is Stall.NO_PROGRESS
 
