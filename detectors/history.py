@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.banks.room import longer
 from detectors.baseline import CENTRES, COUNTS, LEVELS, LEVELS_A_UNIT, OUTSIDE, SQUARES, SUMS, WIDTHS, Blocks, Cube, Row
 
 HISTORY = 32  # blocks kept: about a thousand rows decide that something is over
@@ -35,7 +36,7 @@ class History:
         more = blocks.counts.shape[2] - self._counts.shape[2]
         if more:
             lines = (self._sums, self._far, self._counts)
-            self._sums, self._far, self._counts = (np.pad(held, ((0, 0), (0, 0), (0, more))) for held in lines)
+            self._sums, self._far, self._counts = (longer(held, more, axis=2) for held in lines)
         self.blocks += len(numbers)
         kept = numbers[-HISTORY:]
         place = (self.blocks - len(kept)) % HISTORY

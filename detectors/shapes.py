@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.banks.room import longer
 from detectors.banks.shiryaev_steps import CHUNK
 from detectors.baseline import Cube, Row
 
@@ -23,7 +24,7 @@ class Shapes:
         """By column and cell, of the chunk before the row ``end``."""
         more = len(counts) - self._held.shape[1]
         if more:
-            self._held = np.pad(self._held, ((0, 0), (0, more), (0, 0)))
+            self._held = longer(self._held, more, axis=1)
         self._held[end // CHUNK % CHUNKS] = counts
         self._end = end
 

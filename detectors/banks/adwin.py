@@ -13,7 +13,6 @@ the variance of each bucket kept, which only the dropping needs; that of the who
 
 import math
 from collections.abc import Mapping
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +21,9 @@ from detectors.banks.contract import Finding, Matrix, StateError
 from detectors.banks.jit import compiled
 from detectors.banks.matrix import checked, checked_column, findings
 from detectors.banks.packed import pack, unpack
+from detectors.banks.room import longer
 from detectors.banks.sealed import Parameters, name_of, unseal
 
-Number = TypeVar("Number", bound=np.generic)
 Row = NDArray[np.float64]
 Buckets = NDArray[np.float64]  # columns x rows x buckets
 Held = NDArray[np.int32]  # columns x rows: how many buckets are in use
@@ -94,9 +93,9 @@ class AdwinBank:
 
     def grow(self, columns: int) -> None:
         more = max(0, columns - self.columns)
-        self._sums = _longer(self._sums, more)
-        self._held = _longer(self._held, more)
-        self._totals = _longer(self._totals, more)
+        self._sums = longer(self._sums, more)
+        self._held = longer(self._held, more)
+        self._totals = longer(self._totals, more)
 
     def update(self, values: Matrix) -> list[Finding]:
         matrix = checked(values, self.columns)
@@ -130,8 +129,8 @@ class AdwinBank:
         self._longest = _longest(self._sums) + rows
         more = _rows_for(self._longest, self._max_buckets) - self._held.shape[1]
         if more > 0:
-            self._held = np.pad(self._held, ((0, 0), (0, more)))
-            self._totals = np.pad(self._totals, ((0, 0), (0, more), (0, 0)))
+            self._held = longer(self._held, more, axis=1)
+            self._totals = longer(self._totals, more, axis=1)
 
 
 def _capacity(rows: int, max_buckets: int) -> int:
@@ -148,10 +147,6 @@ def _rows_for(width: int, max_buckets: int) -> int:
 
 def _longest(sums: Matrix) -> int:
     return int(sums[:, _WIDTH].max(initial=0.0))
-
-
-def _longer(array: NDArray[Number], more: int) -> NDArray[Number]:
-    return np.concatenate((array, np.zeros((more, *array.shape[1:]), dtype=array.dtype)))
 
 
 def _size(flat: Row) -> tuple[int, int]:

@@ -32,6 +32,7 @@ from detectors.banks import daily
 from detectors.banks.contract import Finding, Matrix, StateError
 from detectors.banks.matrix import checked, checked_column, findings
 from detectors.banks.packed import pack, unpack
+from detectors.banks.room import longer
 from detectors.banks.sealed import Parameters, name_of, unseal
 from detectors.banks.shiryaev_learning import FIRST_MAX, settle
 from detectors.banks.shiryaev_steps import (
@@ -198,10 +199,10 @@ class ShiryaevBank:
         self._patterns = np.concatenate((self._patterns, daily.fresh(more, self._learned() // self._halves)))
         cut = 0.5 if self._parameters["bits"] else 0.0
         self._cuts = np.concatenate((self._cuts, np.full((more, self._cuts.shape[1]), cut)))
-        self._counts = np.concatenate((self._counts, np.zeros((more, self._counts.shape[1]))))
-        self._pending = np.concatenate((self._pending, np.zeros((more, self._pending.shape[1]))))
-        self._chunk = np.pad(self._chunk, ((0, more), (0, 0)))
-        self._evidence = np.concatenate((self._evidence, np.zeros((more, self._evidence.shape[1]))))
+        self._counts = longer(self._counts, more)
+        self._pending = longer(self._pending, more)
+        self._chunk = longer(self._chunk, more)
+        self._evidence = longer(self._evidence, more)
         self._norms = np.concatenate((self._norms, np.ones((more, self._norms.shape[1]))))
 
     def allow(self, column: int, time_per_alarm: float, head: float, *, sided: bool) -> None:
