@@ -1,9 +1,9 @@
 """What is being made of the records of one batch."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 from detectors.ahead import Ahead, Part
 from detectors.counts import Applied, Counts
@@ -11,6 +11,11 @@ from detectors.effects import Decided, effect_of
 from detectors.gathered import Bunch, Gathered
 from detectors.moment import Item
 from detectors.monitor import Monitor
+
+T = TypeVar("T")
+Parts = Generator[None, None, T]  # work that can be left alone for a while after each of its parts
+
+MODELS_AT_ONCE = 50  # in a part: some ten milliseconds
 
 
 class Batch:
@@ -50,14 +55,29 @@ class Batch:
                 yield from told if kind is Part else [Gathered(told)]
 
 
-def decided_by(touched: dict[str, Monitor]) -> list[Decided]:
+def decided_by(touched: dict[str, Monitor]) -> Parts[list[Decided]]:
     """Each model gets its rows of the batch at once: that is what makes columns of them."""
-    decided = [event for monitor in touched.values() for event in monitor.decide()]
+    decided = list[Decided]()
+    for number, monitor in enumerate(touched.values()):
+        if number % MODELS_AT_ONCE == MODELS_AT_ONCE - 1:
+            yield
+        decided += monitor.decide()
     touched.clear()
     return decided
 
 
-def applied(decided: list[Decided], counts: dict[str, Counts], touched: dict[str, Monitor]) -> Applied:
-    decided.extend(decided_by(touched))
+def applied(batch: Batch) -> Parts[Applied]:
+    decided = batch.decided
+    decided += yield from decided_by(batch.touched)
     decided.sort(key=lambda event: event.at)  # stable: what one record caused stays in the order it was decided
-    return Applied([effect_of(event) for event in decided], counts, [event.at for event in decided])
+    return Applied([effect_of(event) for event in decided], batch.counts, [event.at for event in decided])
+
+
+def whole(parts: Parts[T]) -> T:
+    """All of them at once."""
+    while True:
+        try:
+            next(parts)
+        except StopIteration as end:
+            result: T = end.value
+            return result

@@ -18,7 +18,7 @@ import numpy as np
 from detectors.ahead import Reader
 from detectors.audit import AuditLog
 from detectors.banks.contract import StateError, StateVersionError
-from detectors.batch import Batch, applied, decided_by
+from detectors.batch import MODELS_AT_ONCE, Batch, Parts, applied, decided_by, whole
 from detectors.columns import Places
 from detectors.config import MonitorConfig
 from detectors.counts import Applied, Counts
@@ -105,15 +105,20 @@ class Engine:
 
     def apply(self, records: Sequence[RecordLike] | Stretch) -> Applied:
         """Takes the next records of the merged order. Whatever is in them, it does not raise."""
+        return whole(self.applying(records))
+
+    def applying(self, records: Sequence[RecordLike] | Stretch) -> Parts[Applied]:
+        """The same in parts, since with thousands of models it takes long. Between them this is no whole state."""
         if isinstance(records, Stretch):
             return self._apply_rows(records)
         batch = Batch()
         places = self._read_ahead(records, batch)
         for start in range(0, len(places), BLOCK):
             block = places[start : start + BLOCK]
-            self._take(block.tolist(), records_at(records, block), batch)
-        self._take_gathered(batch, len(records))
-        return applied(batch.decided, batch.counts, batch.touched)
+            yield from self._take(block.tolist(), records_at(records, block), batch)
+            yield
+        yield from self._take_gathered(batch, len(records))
+        return (yield from applied(batch))
 
     def _apply_rows(self, rows: Stretch) -> Applied:
         """Rows of a table, in order of time: as their records, but for the work."""
@@ -123,16 +128,17 @@ class Engine:
         if early or late or self._room.pending + len(rows) > self._config.pending_max:
             singly = self.apply(list(rows.records()))
             return singly._replace(places=[int(rows.numbers[place]) for place in singly.places])
-        count, decided, touched = Counts(consumed=len(rows)), list[Decided](), dict[str, Monitor]()
+        batch, count = Batch(), Counts(consumed=len(rows))
+        batch.counts[rows.topic] = count
         for model, own in rows.by_model():
-            monitor = self._touch(model, touched)
+            monitor = self._touch(model, batch.touched)
             if monitor is None:
                 items = map(own.item, range(len(own)))
-                decided += [self._refused(*item[:3], self._too_many(), count) for item in items]
+                batch.decided += [self._refused(*item[:3], self._too_many(), count) for item in items]
                 continue
             self._room.fetch({monitor.joins[0].shelf: own.ids})  # nearly all are new: it is not looked who is at hand
-            count.add_fates(monitor.take_rows(own, decided))
-        return applied(decided, {rows.topic: count}, touched)
+            count.add_fates(monitor.take_rows(own, batch.decided))
+        return whole(applied(batch))
 
     def _read_ahead(self, records: Sequence[RecordLike], batch: Batch) -> Places:
         """Reads what can be read as columns. Returns the places of the others."""
@@ -149,13 +155,13 @@ class Engine:
     def _takes_columns(self, model: str) -> bool:
         return model in self._monitors and self._monitors[model].takes_columns
 
-    def _take(self, places: Sequence[int], records: Sequence[RecordLike], batch: Batch) -> None:
+    def _take(self, places: Sequence[int], records: Sequence[RecordLike], batch: Batch) -> Parts[None]:
         """Predictions are gathered, and taken in before something else comes of their model."""
         counts, decided, touched = batch.counts, batch.decided, batch.touched
         waiting = self._room.pending + sum(map(len, batch.gathered.values()))
         gathers = bool(batch.ahead) or waiting + len(records) <= self._config.pending_max  # or there is room for all
         if not gathers:  # each may push out the oldest one, of any model
-            self._take_gathered(batch, places[0])
+            yield from self._take_gathered(batch, places[0])
         topic: str | None = None  # none yet: a file may have any name, even an empty one
         count = Counts()
         for index, record, event in zip(places, records, self._decoded(records, counts), strict=True):
@@ -169,8 +175,8 @@ class Engine:
                 decided.append(self._refused(index, time, record, event, count))
                 continue
             if type(event) is Control:
-                self._take_gathered(batch, index)
-                self._heard((index, time, record, event), count, decided, touched)
+                yield from self._take_gathered(batch, index)
+                yield from self._heard((index, time, record, event), count, batch)
                 continue
             model: str = event.model  # type: ignore[union-attr, assignment]
             monitor = touched.get(model) or self._touch(model, touched)
@@ -179,7 +185,7 @@ class Engine:
                 continue
             if gathers and type(event) is Prediction and event.role is _CHAMPION:
                 if topic != batch.topic:
-                    self._take_gathered(batch, index)
+                    yield from self._take_gathered(batch, index)
                     batch.topic = topic
                 batch.gather(model, (index, time, record, event), self._state.ticked)
                 continue
@@ -189,10 +195,12 @@ class Engine:
             if self._room.pending > self._config.pending_max:
                 self._evict_oldest()
 
-    def _take_gathered(self, batch: Batch, place: int) -> None:
+    def _take_gathered(self, batch: Batch, place: int) -> Parts[None]:
         """All that were gathered before this place."""
-        for model in batch.models:
+        for number, model in enumerate(batch.models, 1):
             self._take_gathered_of(model, batch, place)
+            if number % MODELS_AT_ONCE == 0:
+                yield
 
     def _take_gathered_of(self, model: str, batch: Batch, place: int) -> None:
         for bunch in batch.gathered_before(model, place, self._state.ticked):
@@ -230,12 +238,13 @@ class Engine:
             wanted.setdefault(self._monitors[model].joins[0].shelf, []).extend(ids[model])
         self._room.fetch(wanted)
 
-    def _heard(self, item: Item, count: Counts, decided: list[Decided], touched: dict[str, Monitor]) -> None:
+    def _heard(self, item: Item, count: Counts, batch: Batch) -> Parts[None]:
         """What an operator, a deployment or the clock says. All but the clock's word has an entry in the audit log."""
         index, time, record, event = item
+        decided, touched = batch.decided, batch.touched
         if event.model is None:
-            decided.extend(decided_by(touched))
-            decided.extend(self._to_all(item))
+            decided += yield from decided_by(touched)
+            decided += yield from self._to_all(item)
             count.applied += 1
             return
         is_tick = event.action is ControlAction.TICK
@@ -268,15 +277,17 @@ class Engine:
         self._watch_oldest(monitor)
         return monitor
 
-    def _to_all(self, item: Item) -> list[Decided]:
+    def _to_all(self, item: Item) -> Parts[list[Decided]]:
         """A tick: time has passed for every model."""
         self._state.ticked = item[1]
-        decided = []
-        for model, monitor in self._monitors.items():
+        decided = list[Decided]()
+        for number, (model, monitor) in enumerate(self._monitors.items(), 1):
             events, changed = monitor.tick(item)
-            decided.extend(events)
+            decided += events
             if changed:
                 self._unsaved[model] = monitor
+            if number % BLOCK == 0:
+                yield
         return decided
 
     def monitor(self, model: str) -> Monitor | None:

@@ -12,6 +12,7 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from schemas.records import RecordLike
 from schemas.topics import Stream
 from streams import cuts
 from streams.decisions import decisions
@@ -19,7 +20,7 @@ from streams.offsets import Offsets
 from streams.pace import Pace
 from streams.reading import Batch
 from streams.sender import Sender, id_of
-from streams.state import EffectLike, PartitionState
+from streams.state import AppliedLike, EffectLike, PartitionState
 from streams.telemetry import CountsLike, Dropped, Stage, Telemetry
 
 log = structlog.get_logger(__name__)
@@ -58,14 +59,17 @@ class OwnedPartition:
         self._moved = moved
         self._sending: asyncio.Task[Mapping[str, int] | None] | None = None
         self._spent = _Stages()
+        self._is_torn = False  # a part of a batch is applied, and not all of it
 
     async def take(self, batch: Batch) -> Dropped | None:
         """Applies; says why where it did not."""
+        if self._is_torn:
+            return Dropped.TORN
         if not self._is_current(batch.generation) or not await self._read_back():
             return Dropped.GENERATION_PASSED
-        self._spent.begin()
-        applied = self.state.engine.apply(batch.records)
-        self._spent.lap(Stage.DETECT)
+        self._is_torn = True  # a task that is broken off leaves it so
+        applied = await self._apply(batch.records)
+        self._is_torn = False
         effects = [*batch.effects, *applied.effects]
         if batch.cut is not None:
             effects.insert(0, cuts.told(self.number, batch.cut))
@@ -80,6 +84,20 @@ class OwnedPartition:
         self._telemetry.decided(decisions(applied.effects))
         return None
 
+    async def _apply(self, records: Sequence[RecordLike]) -> AppliedLike:
+        """Heartbeats and what others ask have their turn between the parts of it."""
+        parts = self.state.engine.applying(records)
+        while True:
+            self._spent.begin()
+            try:
+                next(parts)
+            except StopIteration as end:
+                applied: AppliedLike = end.value
+                return applied
+            finally:
+                self._spent.lap(Stage.DETECT)
+            await asyncio.sleep(0)
+
     @property
     def due(self) -> bool:
         """Whether a commit is: that also hands out what an earlier life has left in its outbox."""
@@ -87,6 +105,8 @@ class OwnedPartition:
 
     async def commit(self) -> Dropped | None:
         """Writes what was applied and begins to send. After a drop the state must be abandoned."""
+        if self._is_torn:
+            return Dropped.TORN
         took_s = await self._make_ready()
         dropped = await self.settle()
         if dropped or not self.state.uncommitted or not await self._read_back():

@@ -12,7 +12,7 @@ A state that was abandoned on the way is never used again: in memory it is rebui
 anew and goes on from the last commit. What was not committed was not sent.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 from detectors.kept import Changes, Kept
@@ -58,9 +58,12 @@ class StatsLike(Protocol):
 
 
 class EngineLike(Protocol):
-    """The part of ``detectors.engine.Engine`` that the worker drives."""
+    """The part of ``detectors.engine.Engine`` that the shell drives."""
 
     def apply(self, records: Sequence[RecordLike] | Stretch) -> AppliedLike: ...
+
+    def applying(self, records: Sequence[RecordLike] | Stretch) -> Generator[None, None, AppliedLike]:
+        """The same in parts of some milliseconds. Before the last one nothing may be written."""
 
     def make_ready(self, models: int) -> bool:
         """Does a part of what the next ``changes`` has to do: that of so many models. Says whether there are more."""

@@ -21,6 +21,7 @@ class Dropped(StrEnum):
 
     GENERATION_PASSED = "generation_passed"
     NOT_A_MEMBER = "not_a_member"  # the group said so when it was asked, before anything was sent
+    TORN = "torn"  # its task was broken off while it was applied
     NOT_SENT = "not_sent"  # at the end of a generation, nobody could be asked: it stands in the outbox
 
 

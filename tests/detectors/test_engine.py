@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detectors.batch import MODELS_AT_ONCE
 from detectors.config import FeatureConfig, ModelConfig, MonitorConfig
 from detectors.counts import Counts
 from schemas.codec import decode_output
@@ -299,3 +300,12 @@ def test_stats_count_models_and_what_waits() -> None:
     working = engine()
     working.apply(records([prediction(1), outcome(2), outcome(3, model="other")]))
     assert working.stats == (2, 1, 2, 0, 0, 0, 0)
+
+
+def test_a_batch_of_many_models_and_a_tick_to_all_of_them_are_done_in_parts():
+    models = 4 * MODELS_AT_ONCE
+    working, many = engine(), [prediction(number, model=f"m{number}") for number in range(models)]
+    parts = working.applying(records(many))
+    assert len(list(parts)) >= 4 + 4  # taken in and decided
+    both = working.applying(records([*(prediction(models + n, model=f"m{n}") for n in range(models)), tick(9)]))
+    assert len(list(both)) >= 4 + 4

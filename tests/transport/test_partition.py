@@ -1,7 +1,7 @@
 """The way of a batch through an owned partition, and where a passed generation stops it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Generator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
 from detectors.kept import Changes
-from schemas.records import Record
+from schemas.records import Record, RecordLike
 from schemas.topics import TopicNames
 from streams import cuts
 from streams.errors import BrokerError
@@ -20,7 +20,7 @@ from streams.reading import Batch
 from streams.sender import Sender, destinations, headers_of
 from streams.state import MemoryState
 from streams.telemetry import Dropped, NoTelemetry, Telemetry
-from tests.transport.chain import ChainEngine, Told
+from tests.transport.chain import Applied, ChainEngine, Told
 from tests.transport.test_sender import Kafka
 
 INPUT = "driftline.predictions"
@@ -208,6 +208,45 @@ async def test_between_the_parts_of_a_commit_others_have_their_turn():
         await asyncio.sleep(0)
     assert turns >= 5
     assert partition.state.positions == {INPUT: 1}
+
+
+class Patient(ChainEngine):
+    """Takes a batch in many parts, the first of which counts already."""
+
+    parts = 5
+
+    def applying(self, records: Sequence[RecordLike]) -> Generator[None, None, Applied]:
+        applied = self.apply(records)
+        for _ in range(self.parts):
+            yield
+        return applied
+
+
+async def test_between_the_parts_of_a_batch_others_have_their_turn():
+    partition = partition_of(Patient, Kafka(), Topics(), Group())
+    turns = 0
+    taking = asyncio.create_task(partition.take(batch(0, 1)))
+    while not taking.done():
+        turns += partition.state.applied == {}
+        await asyncio.sleep(0)
+    assert turns >= Patient.parts
+    assert partition.state.applied == {INPUT: 1}
+
+
+async def test_what_a_broken_off_task_left_half_applied_is_neither_written_nor_gone_on_with():
+    kafka = Kafka()
+    partition = partition_of(Patient, kafka, Topics(), Group())
+    await partition.take(batch(0, 1))
+    taking = asyncio.create_task(partition.take(batch(1, 1)))
+    for _ in range(Patient.parts - 1):
+        await asyncio.sleep(0)
+    taking.cancel()
+    await asyncio.wait([taking])
+    assert partition.due
+    for way in (partition.commit, partition.flush, partition.leave):
+        assert await way() is Dropped.TORN
+    assert await partition.take(batch(1, 1)) is Dropped.TORN
+    assert (sent(kafka), partition.state.positions) == ([], {})
 
 
 async def test_effects_that_are_not_acknowledged_are_an_error_also_at_the_end_of_a_generation():
