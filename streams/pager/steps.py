@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from math import isfinite
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeGuard
 
 import msgspec
 
@@ -35,6 +34,7 @@ ACTIONS: Mapping[str, Action] = {
     "retracted": Action.RESOLVE,
 }
 SEVERITIES = ("info", "warning", "critical")
+MS_MAX = 2**62  # epoch milliseconds, far beyond any calendar: what lies further away does not fit into a row
 
 
 class ShownAlert(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ class ShownAlert(msgspec.Struct, frozen=True):
     segment: str | None = None
     signal: str = ""
     detector: str = ""
-    ts: int = 0
+    ts: Annotated[int, msgspec.Meta(ge=-MS_MAX, le=MS_MAX)] = 0
     evidence: dict[str, Any] = {}
 
     @property
@@ -64,13 +64,13 @@ class ShownAlert(msgspec.Struct, frozen=True):
         """When what it is about began, as far as it says so; epoch milliseconds."""
         change = self.evidence.get("change_point")
         ts = change.get("ts") if isinstance(change, dict) else None
-        return int(ts) if isinstance(ts, int | float) and isfinite(ts) else self.ts
+        return int(ts) if _is_time(ts) else self.ts
 
     @property
     def muted_until(self) -> float | None:
         """Epoch seconds; ``None`` where a mute has no end."""
         until = self.detail.get("until")
-        return until / 1000 if isinstance(until, int | float) and isfinite(until) else None
+        return until / 1000 if _is_time(until) else None
 
     @property
     def action(self) -> Action:
@@ -126,6 +126,11 @@ class Page(NamedTuple):
     @property
     def id(self) -> str:
         return self.alert.id if self.reason is None else f"{self.alert.id}-{self.reason}-{self.number}"
+
+
+def _is_time(ms: object) -> TypeGuard[int | float]:
+    """Evidence is no part of the contract: anything may stand there."""
+    return isinstance(ms, int | float) and -MS_MAX <= ms <= MS_MAX
 
 
 _DECODER = msgspec.json.Decoder(ShownAlert)

@@ -235,6 +235,19 @@ def test_a_record_that_is_no_alert_is_passed_over_and_told(value: bytes | None) 
     assert ([record.offset for record in told.unreadable], box.waiting()) == ([0], [TRIGGER])
 
 
+@pytest.mark.parametrize("number", [b"1e300", b"9" * 30, b"9" * 400, b"-" + b"9" * 30])
+def test_a_time_of_any_size_neither_ends_the_pager_nor_loses_the_next_page(number: bytes) -> None:
+    """A record that ends the process would end it at every start: nobody would be paged for anything any more."""
+    box = Box()
+    change = alert("opened", evidence={"change_point": {"ts": 7}}).replace(b'"ts":7', b'"ts":' + number)
+    mute = alert("muted", "inc-2", evidence={"detail": {"until": 7}}).replace(b'"until":7', b'"until":' + number)
+    own = alert("opened", "inc-3", ts=7).replace(b'"ts":7', b'"ts":' + number)
+    told = box.take(change, mute, own, alert("opened", "inc-4"))
+    box.restart()
+    assert [record.offset for record in told.unreadable] == [2]
+    assert box.waiting() == [TRIGGER, MUTE, TRIGGER]
+
+
 def test_another_pagers_outbox_is_refused() -> None:
     box = Box()
     with pytest.raises(UsageError, match=r"pager\.dir: the outbox there is that of group driftline-pager"):
