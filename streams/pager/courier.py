@@ -70,9 +70,6 @@ class Courier:
 
     async def _attempt(self, delivery: Delivery, now: float) -> None:
         alert = read_alert(delivery.value)
-        if now - delivery.since > self._post.give_up_s and delivery.tries:
-            self._give_up(delivery, now, "gave_up", f"for {self._post.give_up_s:g} s", arrived=True)
-            return
         new_page = delivery.action is Action.TRIGGER and not delivery.tries
         counts = new_page and not alert.incident.startswith((SUMMARIES, DIGESTS))
         if counts and (budget := self._outbox.spent(delivery, alert, now)) is not None:
@@ -102,10 +99,15 @@ class Courier:
             if delivery.tries:
                 log.info("delivered after all", sink=name, incident=delivery.incident, tries=delivery.tries + 1)
         elif answer.outcome is Outcome.RETRY:
+            rest = self._pause(answer, delivery.tries + 1, now)
+            # Asked after an attempt: the time may have passed while this pager did not run.
+            if delivery.tries and now - delivery.since > self._post.give_up_s:
+                self._give_up(delivery, now, "gave_up", f"for {self._post.give_up_s:g} s", arrived=answer.arrived)
+                return
             self._told.retried(name, answer.reason)
             if not delivery.tries:
                 log.warning("not delivered yet", sink=name, incident=delivery.incident, reason=answer.detail)
-            self._outbox.again(delivery, now + self._pause(answer, delivery.tries + 1, now), arrived=answer.arrived)
+            self._outbox.again(delivery, now + rest, arrived=answer.arrived)
         else:
             self._give_up(delivery, now, answer.reason, answer.detail, arrived=answer.arrived)
 

@@ -264,3 +264,15 @@ async def test_what_is_muted_is_not_told_again_until_it_is_unmuted() -> None:
     site.box.take(alert("unmuted"), now=site.now)
     await site.until(NOW + 20 * REPEAT_S)
     assert [action for _, action in one.said[-10:]] == [Action.TRIGGER] * 10
+
+
+async def test_what_was_not_tried_for_hours_is_tried_before_it_is_given_up() -> None:
+    one = Scripted(unreachable("away", arrived=False))
+    site = Site(one=one)
+    site.box.take(alert("opened"))
+    await site.until(NOW)
+    site.now += GIVE_UP_S + 3_600  # the pager did not run
+    site.restart()
+    await site.until(site.now)
+    assert one.said == [("inc-1", Action.TRIGGER)] * 2
+    assert (site.counts.of("failed"), list(site.box.outbox.waiting())) == ([], [])
