@@ -4,6 +4,7 @@ Each sink has a courier of its own, so a slow endpoint delays no other. ``step``
 again; the clock, chance and the waiting are handed in.
 """
 
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
@@ -54,6 +55,7 @@ class Courier:
         self._resting_until = 0.0  # the whole sink: it asked for it, or it cannot be reached
         self._failures = 0  # of the whole sink, one after another
         self._repeat_at = 0.0
+        self._round: deque[str] = deque()  # of incidents to tell again: what is left of it
 
     async def step(self) -> float | None:
         """Makes one attempt where one is due; returns when the next may be, ``None`` where nothing waits."""
@@ -147,25 +149,31 @@ class Courier:
     async def _repeat(self, now: float) -> None:
         """Tells again what is open, where the endpoint would forget it. A failure is made good by the next round."""
         every = self._post.sink.repeats_s
-        if every is None or not is_due(self._repeat_at, now):
+        if every is None:
             return
-        self._repeat_at = now + every
-        for incident, _ in self._outbox.standings(self._post.name):
-            if self._outbox.due(self._post.name, self._clock()) is not None:
-                return
-            page = self._outbox.open_page(self._post.name, incident, self._clock())
-            if page is None:
-                continue
-            answer = await self._delivered(page)
-            if answer.outcome is not Outcome.DELIVERED:
+        if not self._round and is_due(self._repeat_at, now):
+            self._repeat_at = now + every
+            self._round.extend(incident for incident, _ in self._outbox.standings(self._post.name))
+        # What breaks a round off, it goes on from: else the last of many would never be told again.
+        while self._round and self._outbox.due(self._post.name, self._clock()) is None:
+            page = self._outbox.open_page(self._post.name, self._round[0], self._clock())
+            answer = None if page is None else await self._delivered(page)
+            if answer is not None and answer.outcome is not Outcome.DELIVERED:
                 self._told.retried(self._post.name, answer.reason)
                 if answer.whole_sink:
+                    self._pause(answer, 1, self._clock())
                     return
+            elif answer is not None:
+                self._failures = 0
+            self._round.popleft()
 
     def _next(self, now: float) -> float | None:
+        if not is_due(self._resting_until, now):
+            return self._resting_until
         held = self._outbox.held(self._post.name)
         moments = [
             self._outbox.next_due(self._post.name),
+            now if self._round else None,
             held.since + SUMMARY_AFTER_S if held is not None else None,
             self._repeat_at if self._post.sink.repeats_s is not None else None,
         ]

@@ -1,12 +1,13 @@
 """A courier on a clock of its own: an endpoint that goes through fault 35, rates, summaries, fallbacks, repeats."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import pytest
 
 from load.endpoint import Behaviour, closes, drips, endpoint, hangs, resets_midway, says
-from streams.pager.answers import RETRY_AFTER_MAX_S, Answer, Outcome, delivered, permanent, unreachable
+from streams.pager.answers import RETRY_AFTER_MAX_S, Answer, Outcome, by_status, delivered, permanent, unreachable
 from streams.pager.courier import SUMMARY_AFTER_S
 from streams.pager.http import HttpClient, Limits, tls_context
 from streams.pager.sinks.alertmanager import REPEAT_S, Alertmanager
@@ -264,6 +265,54 @@ async def test_what_is_muted_is_not_told_again_until_it_is_unmuted() -> None:
     site.box.take(alert("unmuted"), now=site.now)
     await site.until(NOW + 20 * REPEAT_S)
     assert [action for _, action in one.said[-10:]] == [Action.TRIGGER] * 10
+
+
+class Slow(Scripted):
+    """Each page takes it a while, in which something else may happen."""
+
+    site: Site
+
+    def __init__(self, takes_s: float, meanwhile: Callable[[], None]) -> None:
+        super().__init__(repeats_s=REPEAT_S)
+        self.takes_s, self.meanwhile = takes_s, meanwhile
+        self.told_at: dict[str, list[float]] = {}
+
+    async def deliver(self, page: Page) -> Answer:
+        self.told_at.setdefault(page.alert.incident, []).append(self.site.now)
+        self.site.now += self.takes_s
+        self.meanwhile()
+        return await super().deliver(page)
+
+
+async def test_what_comes_in_between_keeps_none_of_many_from_being_told_again() -> None:
+    names = [f"inc-{number}" for number in range(100)]
+    updates = iter(range(1_000_000))
+
+    def updated() -> None:
+        if next(updates) % 20 == 0:
+            one.site.box.take(alert("updated", names[0]), now=one.site.now)
+
+    one = Slow(0.1, updated)
+    one.site = site = Site(one=one, rate=10_000)
+    site.box.take(*(alert("opened", name) for name in names))
+    await site.until(NOW + 20 * REPEAT_S)
+    gaps = [max(after - at for at, after in pairwise(one.told_at[name])) for name in names]
+    assert max(gaps) < 2 * REPEAT_S, "what is not told again within ten minutes counts as over there"
+
+
+async def test_a_round_of_telling_again_rests_for_as_long_as_the_endpoint_asks_and_goes_on_where_it_was() -> None:
+    one = Scripted(repeats_s=REPEAT_S)
+    site = Site(one=one, chance=lambda: 0.0)
+    site.box.take(*(alert("opened", f"inc-{number}") for number in range(4)))
+    await site.until(NOW)
+    one.pages.clear()
+    one.answers = [delivered("taken"), by_status(429, {"Retry-After": "120"}, NOW)]
+    await site.until(NOW + REPEAT_S)
+    assert [name for name, _ in one.said] == ["inc-0", "inc-1"]
+    await site.until(NOW + REPEAT_S + 119)
+    assert len(one.said) == 2
+    await site.until(NOW + REPEAT_S + 120)
+    assert [name for name, _ in one.said[2:5]] == ["inc-1", "inc-2", "inc-3"]
 
 
 async def test_what_was_not_tried_for_hours_is_tried_before_it_is_given_up() -> None:
