@@ -99,6 +99,13 @@ class Outbox:
             self.positions = positions
         return Told(events, cancelled, repeated, unreadable, self._decisions.made())
 
+    def forget_positions(self, partitions: Iterable[int]) -> None:
+        """They are taken from their beginning then; steps that were seen are still known."""
+        gone, changes = set(map(str, partitions)), Changes()
+        self.positions = {place: at for place, at in self.positions.items() if place not in gone}
+        changes.put(POSITIONS, self.positions)
+        changes.write(self._disk)
+
     def look(self, now: float) -> Looked:
         """What the time alone brings: mutes that end, causes that are over, digests."""
         changes = Changes()

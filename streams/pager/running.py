@@ -96,6 +96,7 @@ class Pager:
         self._wakes = {name: asyncio.Event() for name in sinks}
         self._began = monotonic()
         self._caught_up = asyncio.Event()
+        self._short: set[int] = set()  # partitions that ended before what was taken of them, when it was looked last
         self._pulse = Pulse(monotonic)
         self._progress = Progress()
         self._progress.ready()  # deliveries need no broker; that none answers is judged by itself
@@ -239,9 +240,26 @@ class Pager:
                 self._metrics.lag(sum(behind.values()))
                 self._progress.at({tp.partition: at for tp, at in positions.items()}, behind)
                 self._pulse.answered(sum(behind.values()))
+                self.require_whole({tp.partition: end for tp, end in ends.items()})
                 if mine and not any(behind.values()):
                     self._caught_up.set()
             await asyncio.sleep(LOOK_EVERY_S if self._caught_up.is_set() else 0.2)
+
+    def require_whole(self, ends: Mapping[int, int]) -> None:
+        """Where the topic was made again, what is new would count as taken, for as many alerts as there were before.
+
+        Two looks must say so, and it ends the process: the next one reads to the end before it pages.
+        """
+        taken = self._outbox.positions
+        short = {number for number, end in ends.items() if end < taken.get(str(number), 0)}
+        if lost := short & self._short:
+            self._outbox.forget_positions(lost)
+            raise BrokerError(
+                f"ends before what was taken from it, partition {', '.join(map(str, sorted(lost)))}",
+                where=self._settings.kafka.topics.alerts,
+                advice="it was made again, or lost records; the next start reads it from its beginning",
+            )
+        self._short = short
 
     # Delivering.
 

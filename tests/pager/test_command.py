@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from load.endpoint import Endpoint, endpoint, says
 from streams import cli
+from streams.errors import BrokerError
 from streams.pager.metrics import PagerMetrics
 from streams.pager.outbox import Taken
 from streams.pager.policy import policy
@@ -109,6 +110,28 @@ def test_another_groups_outbox_is_refused_and_left_alone(tmp_path: Path) -> None
         with pytest.raises(Exception, match="the outbox there is that of group driftline-pager"):
             _opened(folder, Belongs("another", "driftline.alerts"), WHOM)
         assert folder.quarantined() == []
+
+
+def test_a_topic_that_was_made_again_is_read_from_its_beginning_and_not_passed_over(tmp_path: Path) -> None:
+    """Its offsets begin anew: each alert on it would count as taken until there are as many as there were."""
+    with StateDir(tmp_path, setting="pager.dir", user="pager") as folder:
+        rocks, outbox = _opened(folder, WHOSE, WHOM)
+        try:
+            pager = Pager(Settings(), outbox, {}, PagerMetrics(CollectorRegistry()))
+            pager.take([Taken(0, 999, alert("opened")), Taken(1, 9, alert("opened", "inc-2"))])
+            pager.require_whole({0: 1_000, 1: 10})
+            pager.require_whole({0: 1, 1: 10})  # one look may be at a broker that is behind
+            pager.require_whole({0: 1_000, 1: 10})
+            pager.require_whole({0: 1, 1: 10})
+            with pytest.raises(BrokerError, match="ends before what was taken from it, partition 0"):
+                pager.require_whole({0: 1, 1: 10})
+        finally:
+            rocks.close()
+        rocks, outbox = _opened(folder, WHOSE, WHOM)
+        assert outbox.positions == {"1": 10}
+        outbox.take([Taken(0, 0, alert("opened", "inc-3"))], NOW)
+        assert {one.incident for one in outbox.waiting()} == {"inc-1", "inc-2", "inc-3"}
+        rocks.close()
 
 
 def test_time_decides_nothing_before_the_topic_was_read_to_its_end(tmp_path: Path) -> None:
