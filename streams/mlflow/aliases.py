@@ -14,6 +14,7 @@ from streams.mlflow.advice import PREFIX
 
 BY = "driftline mlflow"
 _ID_BYTES = 16
+_SAID = (ControlAction.DEPLOY.value, ControlAction.ROLLBACK.value)
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -41,9 +42,10 @@ def live_tag(alias: str) -> str:
 def read(text: str | None) -> Standing | None:
     """``None`` where there is none, or what is there is none of ours."""
     try:
-        return msgspec.json.decode(text or "", type=Standing)
+        standing = msgspec.json.decode(text or "", type=Standing)
     except ValueError:
         return None
+    return standing if standing.said or standing.action in _SAID else None
 
 
 def written(standing: Standing) -> str:

@@ -11,6 +11,8 @@ import msgspec
 import structlog
 
 from schemas.events import Control
+from streams.control import checked
+from streams.errors import UsageError
 from streams.mlflow import aliases
 from streams.mlflow.aliases import Standing
 from streams.mlflow.metrics import MlflowMetrics
@@ -85,6 +87,10 @@ class Announcer:
             return None
         was_live = aliases.live_tag(self._alias) in version.tags
         standing = aliases.moved(model, self._alias, last, live, name, was_live=was_live, now=self._now())
+        try:  # before it is written down as what will be said: that would be tried for ever
+            checked(aliases.event_of(standing, model, self._alias))
+        except UsageError as error:
+            raise RegistryError(Trouble.REFUSED, f"what predictions call version {live}: {error.what}") from error
         await self._registry.tag_model(registered.name, aliases.tag(self._alias), aliases.written(standing))
         return standing
 

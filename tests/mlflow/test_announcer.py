@@ -136,8 +136,9 @@ async def test_an_alias_that_is_taken_away_and_set_again_is_no_move(place: Place
     assert place.control.said() == []
 
 
-async def test_a_tag_that_somebody_spoilt_is_first_sight_again(place: Place) -> None:
-    place.registry.tags["churn"][f"driftline.alias.{ALIAS}"] = "{"
+@pytest.mark.parametrize("spoilt", ["{", '{"version": "7", "said": false}'])
+async def test_a_tag_that_somebody_spoilt_is_first_sight_again(place: Place, spoilt: str) -> None:
+    place.registry.tags["churn"][f"driftline.alias.{ALIAS}"] = spoilt
     await place.moved("8")
     await place.moved("9")
     assert place.control.said() == [("deploy", "churn", "9")]
@@ -188,6 +189,21 @@ async def test_one_model_that_is_refused_keeps_no_other_from_it(
     await announcer.look()
     assert place.control.said() == [("deploy", "churn", "8")]
     assert capsys.readouterr().out.count("cannot be followed") == 1
+
+
+async def test_a_name_that_no_event_may_have_keeps_no_other_model_from_it_and_may_be_mended() -> None:
+    """A tag in the registry may be far longer than the version of a prediction."""
+    place = Place(MlflowSettings(version_tag="release"))
+    place.registry.add("other", "1", "2", live="1")
+    place.registry.versions["other"]["2"]["release"] = "two"
+    await place.look()
+    place.registry.versions["churn"]["8"]["release"] = "x" * 300
+    place.registry.live |= {"churn": "8", "other": "2"}
+    await place.look()
+    assert place.control.said() == [("deploy", "other", "two")]
+    place.registry.versions["churn"]["8"]["release"] = "eight"
+    await place.look()
+    assert place.control.said()[1:] == [("deploy", "churn", "eight")]
 
 
 async def test_a_registry_with_too_many_models_is_looked_at_in_part_and_that_is_told() -> None:
