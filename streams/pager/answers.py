@@ -29,10 +29,11 @@ class Answer(NamedTuple):
     arrived: bool = True  # whether the page may have been taken in, although no answer said so
     whole_sink: bool = False  # whether other pages would fare no better just now
     reference: str | None = None
+    whole: bool = True  # of what was delivered: whether to everybody
 
 
-def delivered(detail: str, reference: str | None = None) -> Answer:
-    return Answer(Outcome.DELIVERED, "delivered", detail, reference=reference)
+def delivered(detail: str, reference: str | None = None, *, whole: bool = True) -> Answer:
+    return Answer(Outcome.DELIVERED, "delivered", detail, reference=reference, whole=whole)
 
 
 def permanent(reason: str, detail: str) -> Answer:

@@ -98,6 +98,10 @@ class Courier:
             self._failures = 0
             self._outbox.delivered(delivery, answer.reference)
             self._told.delivered(name, delivery.action.value)
+            if not answer.whole:
+                log.error(
+                    "delivered to some and not to all", sink=name, incident=delivery.incident, detail=answer.detail
+                )
             if delivery.tries:
                 log.info("delivered after all", sink=name, incident=delivery.incident, tries=delivery.tries + 1)
         elif answer.outcome is Outcome.RETRY:

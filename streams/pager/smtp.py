@@ -104,7 +104,9 @@ class _Conversation(smtplib.SMTP):
         if self._server.login is not None:
             self.login(self._server.login.username, self._server.login.password.reveal())
         refused = self.send_message(message, to_addrs=list(recipients))
-        return delivered(f"taken, {len(refused)} of {len(recipients)} recipients refused" if refused else "taken")
+        if refused:
+            return delivered(f"taken, {len(refused)} of {len(recipients)} recipients refused", whole=False)
+        return delivered("taken")
 
     def data(self, msg: "Buffer | str") -> tuple[int, bytes]:
         self._handed_over = True  # from here on it may be taken although no answer comes

@@ -325,3 +325,12 @@ async def test_what_was_not_tried_for_hours_is_tried_before_it_is_given_up() -> 
     await site.until(site.now)
     assert one.said == [("inc-1", Action.TRIGGER)] * 2
     assert (site.counts.of("failed"), list(site.box.outbox.waiting())) == ([], [])
+
+
+async def test_what_some_of_those_it_is_for_did_not_get_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    one = Scripted(delivered("taken, 1 of 2 recipients refused", whole=False))
+    site = Site(one=one)
+    site.box.take(alert("opened"), alert("opened", "inc-2"))
+    await site.until(NOW)
+    assert len(one.pages) == 2
+    assert capsys.readouterr().out.count("delivered to some and not to all") == 1

@@ -114,7 +114,11 @@ async def test_a_mail_arrives_as_it_was_written(office: Office) -> None:
 
 async def test_who_is_refused_is_told_and_the_others_get_it(office: Office) -> None:
     answer = await sent(office, TO)
-    assert (answer.outcome, answer.detail) == (Outcome.DELIVERED, "taken, 1 of 2 recipients refused")
+    assert (answer.outcome, answer.whole, answer.detail) == (
+        Outcome.DELIVERED,
+        False,
+        "taken, 1 of 2 recipients refused",
+    )
     assert [envelope.rcpt_tos for envelope in office.taken] == [["oncall@example.com"]]
 
 
