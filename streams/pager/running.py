@@ -45,6 +45,7 @@ BATCH_RECORDS_MAX = 1_000
 BROKERS_AGAIN_S = 5.0
 LOOK_EVERY_S = 5.0
 ANSWER_S = 10.0
+COMMIT_S = 2.0
 # A pager without an outbox first reads what happened, so that nobody is paged for what is over; not for ever.
 CATCH_UP_S = 60.0
 PRUNE_EVERY_S = 3_600.0
@@ -185,8 +186,11 @@ class Pager:
             if records:
                 self.take(records)
                 offsets = {tp: batch[-1].offset + 1 for tp, batch in batches.items() if batch}
-                with suppress(KafkaError):  # they decide nothing; the next ones are written over them
-                    await consumer.commit(offsets)
+                # They decide nothing, and the next ones are written over them: the group's broker may be away for long
+                # while those that have the alerts are not.
+                with suppress(KafkaError, TimeoutError):
+                    async with asyncio.timeout(COMMIT_S):
+                        await consumer.commit(offsets)
 
     def take(self, records: Sequence[Taken]) -> None:
         told = self._outbox.take(records, time())

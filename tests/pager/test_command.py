@@ -1,10 +1,14 @@
 """``driftline pager`` as it is called, and what it finds in its directory."""
 
+import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import structlog
+from aiokafka import TopicPartition
 from prometheus_client import CollectorRegistry
 
 from load.endpoint import Endpoint, endpoint, says
@@ -14,7 +18,7 @@ from streams.pager.metrics import PagerMetrics
 from streams.pager.outbox import Taken
 from streams.pager.policy import policy
 from streams.pager.rows import Belongs
-from streams.pager.running import Pager, _opened
+from streams.pager.running import COMMIT_S, Pager, _opened
 from streams.pager.steps import Action
 from streams.pager.trial import trial
 from streams.sections import PagerSettings
@@ -132,6 +136,32 @@ def test_a_topic_that_was_made_again_is_read_from_its_beginning_and_not_passed_o
         outbox.take([Taken(0, 0, alert("opened", "inc-3"))], NOW)
         assert {one.incident for one in outbox.waiting()} == {"inc-1", "inc-2", "inc-3"}
         rocks.close()
+
+
+class Broken:
+    """A consumer whose group's broker is away: what is committed is never acknowledged."""
+
+    def __init__(self) -> None:
+        self.records = [SimpleNamespace(offset=number, value=alert("opened", f"inc-{number}")) for number in range(2)]
+
+    async def getmany(self, **_: object) -> dict[TopicPartition, list[SimpleNamespace]]:
+        await asyncio.sleep(0)
+        return {TopicPartition("driftline.alerts", 0): [self.records.pop(0)]} if self.records else {}
+
+    async def commit(self, _: object) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_alerts_are_taken_while_the_groups_own_broker_is_away(tmp_path: Path) -> None:
+    with StateDir(tmp_path, setting="pager.dir", user="pager") as folder:
+        rocks, outbox = _opened(folder, WHOSE, WHOM)
+        try:
+            pager = Pager(Settings(), outbox, {}, PagerMetrics(CollectorRegistry()))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(pager._poll(Broken()), COMMIT_S + 1)
+            assert outbox.positions == {"0": 2}
+        finally:
+            rocks.close()
 
 
 def test_time_decides_nothing_before_the_topic_was_read_to_its_end(tmp_path: Path) -> None:
