@@ -109,8 +109,15 @@ def _ticks(worker: WorkerSettings) -> Iterator[Problem]:
 
 
 def _pager_beside(layout: Layout) -> Iterator[Problem]:
-    if layout.worker.pager and not layout.pager.sinks:
+    worker, pager, state, metrics = layout.worker, layout.pager, layout.state, layout.metrics
+    if worker.pager and not pager.sinks:
         yield Problem(("worker", "pager"), "needs a sink: name at least one as [pager.sinks.NAME]", shown(True))
+    if worker.pager and metrics.enabled and pager.metrics_port == metrics.port != 0:
+        allowed = "must differ from metrics.port, where worker.pager is true"
+        yield Problem(("pager", "metrics_port"), allowed, shown(pager.metrics_port))
+    if not state.memory and os.path.abspath(pager.dir) == os.path.abspath(state.dir):
+        # Each would take the other's database for its own that is broken, and put it aside.
+        yield Problem(("pager", "dir"), "must differ from state.dir, which is a worker's", shown(pager.dir))
 
 
 def _pending(layout: Layout, written: Table) -> Iterator[Problem]:

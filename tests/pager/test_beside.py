@@ -164,3 +164,16 @@ def test_a_worker_with_a_pager_and_no_sink_is_a_mistake(tmp_path: Path) -> None:
     config.write_text("[worker]\npager = true\n")
     with pytest.raises(SettingsError, match=r"worker\.pager = true: needs a sink"):
         load(config)
+
+
+def test_a_pager_with_what_is_a_workers_is_a_mistake(tmp_path: Path) -> None:
+    config = tmp_path / "driftline.toml"
+    sink = '[pager.sinks.hook]\ntype = "webhook"\nurl = "https://example.com/"\n'
+    shared = '[state]\ndir = "/var/lib/driftline/"\n[pager]\ndir = "/var/lib/driftline"\nmetrics_port = 9464\n'
+    config.write_text("[worker]\npager = true\n" + shared + sink)
+    with pytest.raises(SettingsError) as mistakes:
+        load(config)
+    assert str(mistakes.value).splitlines() == [
+        f"{config}: pager.metrics_port = 9464: must differ from metrics.port, where worker.pager is true",
+        f'{config}: pager.dir = "/var/lib/driftline": must differ from state.dir, which is a worker\'s',
+    ]
