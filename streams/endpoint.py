@@ -41,8 +41,10 @@ class _Handler(WSGIRequestHandler):
 
 
 @contextmanager
-def serving(settings: MetricsSettings, registry: CollectorRegistry, ready: Ready) -> Iterator[int | None]:
-    """Serves in a thread of its own, so also while the worker is busy; yields the port."""
+def serving(
+    settings: MetricsSettings, registry: CollectorRegistry, ready: Ready, *, setting: str = "metrics.port"
+) -> Iterator[int | None]:
+    """Serves in a thread of its own, so also while the worker is busy; yields the port, which ``setting`` says."""
     if not settings.enabled:
         yield None
         return
@@ -50,7 +52,7 @@ def serving(settings: MetricsSettings, registry: CollectorRegistry, ready: Ready
         server = (_ServerV6 if ":" in settings.host else _Server)((settings.host, settings.port), _Handler)
     except OSError as error:
         where = f"{settings.host}:{settings.port}"
-        advice = "set metrics.port to a free one, or metrics.enabled to false"
+        advice = f"set {setting} to a free one, or metrics.enabled to false"
         raise UsageError(f"metrics cannot be served there: {error.strerror}", where=where, advice=advice) from error
     server.set_app(_app(registry, ready))
     with server:

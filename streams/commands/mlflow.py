@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     registry = CollectorRegistry()
     metrics = MlflowMetrics(registry)
     place = msgspec.structs.replace(settings.metrics, port=settings.mlflow.metrics_port)
-    with serving(place, registry, ready=metrics.is_ready):
+    with serving(place, registry, ready=metrics.is_ready, setting="mlflow.metrics_port"):
         return running.run(settings, metrics)
 
 

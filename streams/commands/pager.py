@@ -51,7 +51,7 @@ def _run(settings: "Settings") -> int:
     registry = CollectorRegistry()
     metrics = PagerMetrics(registry)
     place = msgspec.structs.replace(settings.metrics, port=settings.pager.metrics_port)
-    with serving(place, registry, ready=metrics.is_ready):
+    with serving(place, registry, ready=metrics.is_ready, setting="pager.metrics_port"):
         return running.run(settings, metrics)
 
 

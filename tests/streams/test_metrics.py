@@ -157,6 +157,9 @@ def test_a_port_that_is_taken_is_said() -> None:
         said = "metrics cannot be served there: Address already in use; set metrics.port"
         with pytest.raises(UsageError, match=said), serving(settings, CollectorRegistry(), ready=lambda: True):
             pass
+        place = serving(settings, CollectorRegistry(), ready=lambda: True, setting="pager.metrics_port")
+        with pytest.raises(UsageError, match=r"set pager\.metrics_port"), place:
+            pass
 
 
 def test_metrics_can_be_served_by_ipv6_alone() -> None:
