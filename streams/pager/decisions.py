@@ -288,8 +288,18 @@ class Decisions:
     def may_withhold(self) -> bool:
         return not self._shelf.is_full
 
-    def keep_only(self, sinks: Sequence[str], now: float, changes: Changes) -> None:
-        self.incidents.keep_only(sinks, changes)
+    def keep_only(self, sinks: Sequence[str], gone: Sequence[Delivery], now: float, changes: Changes) -> None:
+        """What has not gone out to a sink that is gone goes where it would go today: nobody was paged for it."""
+        for incident in self.incidents.keep_only(sinks, changes):
+            held, known = self._shelf.get(incident), self.incidents.get(incident)
+            if held is not None and known is not None:
+                added = [sink for sink in self._routes_to(read_alert(held.value), now) if sink not in known.sinks]
+                self.incidents.put(incident, msgspec.structs.replace(known, sinks=(*known.sinks, *added)), changes)
+        for delivery in gone:
+            if delivery.action is Action.TRIGGER:
+                for sink in self._routes_to(read_alert(delivery.value), now):
+                    note = f"{delivery.sink}, which it was for, is not configured any more"
+                    self.moved(delivery, sink, note, now, changes)
         for cause in self._causes.not_configured():
             self._let_go(cause, now, changes)
         self._budgets.keep_only_configured(changes)

@@ -54,10 +54,14 @@ class Incidents:
         self._rows[name] = row
         changes.put(INCIDENT + name.encode(), row)
 
-    def keep_only(self, sinks: Sequence[str], changes: Changes) -> None:
+    def keep_only(self, sinks: Sequence[str], changes: Changes) -> Sequence[str]:
+        """Returns those that have others."""
+        found = []
         for name, known in list(self._rows.items()):
             if (left := tuple(sink for sink in known.sinks if sink in sinks)) != known.sinks:
                 self.put(name, msgspec.structs.replace(known, sinks=left), changes)
+                found.append(name)
+        return found
 
     def prune(self, now: float, is_needed: Callable[[str, Incident], bool], changes: Changes) -> None:
         """Forgets those that were over long ago, or first where there are too many."""

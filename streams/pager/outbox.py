@@ -254,15 +254,15 @@ class Outbox:
         return self._budgets.left(now)
 
     def keep_only(self, sinks: Sequence[str], now: float) -> int:
-        """Forgets what is meant for what is not configured any more; returns how many deliveries that were."""
+        """Forgets what is not configured any more; returns how many deliveries were meant for it."""
         changes = Changes()
         gone = self._queues.keep_only(sinks, changes)
         for sink in [sink for sink in self._held if sink not in sinks]:
             del self._held[sink]
             changes.delete(HELD + sink.encode())
-        self._decisions.keep_only(sinks, now, changes)
+        self._decisions.keep_only(sinks, gone, now, changes)
         changes.write(self._disk)
-        return gone
+        return len(gone)
 
     def prune(self, now: float) -> None:
         """Forgets incidents that were over long ago, or first where there are too many."""

@@ -127,14 +127,15 @@ class Queues:
         changes.put(delivery_key(delivery.sequence), queue[place])
         self._end_attempt(delivery, changes, arrived=arrived)
 
-    def keep_only(self, sinks: Sequence[str], changes: Changes) -> int:
+    def keep_only(self, sinks: Sequence[str], changes: Changes) -> Sequence[Delivery]:
+        """Returns what was meant for others."""
         gone = [delivery for delivery in self.waiting() if delivery.sink not in sinks]
         for delivery in gone:
             changes.delete(delivery_key(delivery.sequence))
         for sink, incident in [place for place in self._standings if place[0] not in sinks]:
             self.forget_standing(sink, incident, changes)
         self._waiting = {sink: queues for sink, queues in self._waiting.items() if sink in sinks}
-        return len(gone)
+        return gone
 
     # What there is.
 

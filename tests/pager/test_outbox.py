@@ -210,11 +210,30 @@ def test_sinks_that_are_gone_are_forgotten() -> None:
     box = Box("one", "two")
     box.take(alert("opened"))
     box.deliver("two")
+    box.sinks = ("two",)
+    box.restart()
     assert box.outbox.keep_only(["two"], NOW) == 1
     box.restart()
     assert (box.waiting("one"), [name for name, _ in box.outbox.standings("two")]) == ([], ["inc-1"])
     box.take(alert("resolved"))
     assert (box.waiting("one"), box.waiting("two")) == ([], [RESOLVE])
+
+
+def test_a_page_that_has_not_gone_out_goes_to_the_sink_that_takes_the_place_of_its_own() -> None:
+    """As whoever is on call does where an endpoint is away: another sink in its place, and the pager started again."""
+    box = Box("one")
+    box.take(alert("opened"), alert("opened", "inc-2"), alert("muted", "inc-2"), alert("opened", "inc-3"))
+    box.take(alert("resolved", "inc-3"))
+    box.outbox.again(box.begin(), NOW, arrived=False)
+    box.sinks = ("two",)
+    box.restart()
+    box.outbox.keep_only(["two"], NOW)
+    box.restart()
+    (page,) = box.outbox.waiting("two")
+    assert (page.incident, page.action, page.tries) == ("inc-1", TRIGGER, 0)
+    assert page.note == "one, which it was for, is not configured any more"
+    box.take(alert("unmuted", "inc-2"), alert("resolved"))
+    assert [(one.incident, one.action) for one in box.outbox.waiting("two")] == [("inc-2", TRIGGER)]
 
 
 def test_what_was_over_long_ago_is_forgotten() -> None:
