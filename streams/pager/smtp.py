@@ -7,6 +7,7 @@ import asyncio
 import smtplib
 import socket
 import ssl
+from contextlib import suppress
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -57,9 +58,10 @@ class SmtpClient:
                 conversation = _Conversation(self._server, self._tls, addresses, self._limits)
                 return await asyncio.to_thread(conversation.hand_over, message, recipients)
         except TimeoutError:
+            return unreachable("no answer in time", arrived=conversation is not None)
+        finally:  # also where the pager is told to stop: its end waits for every thread
             if conversation is not None:
                 conversation.cut()
-            return unreachable("no answer in time", arrived=conversation is not None)
 
 
 class _Conversation(smtplib.SMTP):
@@ -69,15 +71,15 @@ class _Conversation(smtplib.SMTP):
         self._host = server.place.host  # whose certificate STARTTLS asks for
         self._handed_over = False
         self._is_cut = False
+        self._line: socket.socket | None = None  # of our own: TLS takes the other one away while it shakes hands
 
     def cut(self) -> None:
         """From another thread: whatever it waits for ends now."""
         self._is_cut = True
-        if self.sock is not None:
-            try:
-                self.sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                self.sock.close()
+        line, self._line = self._line, None
+        if line is not None:
+            with suppress(OSError), line:
+                line.shutdown(socket.SHUT_RDWR)
 
     def hand_over(self, message: EmailMessage, recipients: tuple[str, ...]) -> Answer:
         try:
@@ -124,6 +126,9 @@ class _Conversation(smtplib.SMTP):
                 problem = error
                 continue
             plain.settimeout(self._limits.read_s)
+            self._line = plain.dup()
+            if self._is_cut:
+                self.cut()
             return self._tls.wrap_socket(plain, server_hostname=host) if self._server.encryption == "tls" else plain
         raise problem
 

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from email import message_from_bytes
 from email.message import Message
@@ -198,6 +199,37 @@ async def test_a_server_that_drips_is_cut_off() -> None:
         server.replies["greeting"] = b"drip"
         answer = await sent(server.port, limits=Limits(total_s=0.2))
     assert (answer.outcome, answer.detail) == (Outcome.RETRY, "no answer in time")
+
+
+class Handshake(asyncio.Protocol):
+    """A record of TLS that is long, and comes byte by byte."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.drips = asyncio.create_task(self.drip(transport))  # type: ignore[arg-type]
+
+    async def drip(self, transport: asyncio.Transport) -> None:
+        transport.write(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03")
+        while not transport.is_closing():
+            transport.write(b"\0")
+            await asyncio.sleep(0.01)
+
+
+async def test_nothing_is_left_of_a_conversation_whose_time_is_up_or_that_is_broken_off() -> None:
+    """A thread that stays is missed by whatever else needs one, and a pager that is told to stop waits for all."""
+    one = ThreadPoolExecutor(1)
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(one)
+    server = await loop.create_server(Handshake, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        answer = await sent(port, encryption="tls", limits=Limits(total_s=0.3))
+        assert answer.detail == "no answer in time"
+        await asyncio.wait_for(asyncio.to_thread(bool), 2)
+        under_way = asyncio.create_task(sent(port, encryption="tls"))
+        await asyncio.sleep(0.3)
+        under_way.cancel()
+        await asyncio.wait([under_way])
+        await asyncio.wait_for(asyncio.to_thread(bool), 2)
 
 
 async def test_a_mail_server_within_is_refused_unless_it_is_allowed() -> None:
