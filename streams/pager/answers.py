@@ -59,12 +59,12 @@ def by_status(status: int, headers: Mapping[str, str], now: float) -> Answer:
         return delivered(detail)
     if 300 <= status < 400:
         return permanent("redirect", f"{detail}; redirects are not followed")
+    wait = retry_after(headers.get("Retry-After"), now)
     if status in (429, 503):
-        wait = retry_after(headers.get("Retry-After"), now)
         reason = "rate_limited" if status == 429 else "server_error"
         return Answer(Outcome.RETRY, reason, detail, wait, arrived=False, whole_sink=True)
     if status == 408 or status >= 500 or status < 200:
-        return Answer(Outcome.RETRY, "server_error", detail)
+        return Answer(Outcome.RETRY, "server_error", detail, wait)
     return permanent("refused", detail)
 
 

@@ -119,11 +119,10 @@ class Courier:
 
     def _pause(self, answer: Answer, tries: int, now: float) -> float:
         """How long this delivery waits. Where the sink is at fault, all of it rests."""
-        longest = self._post.longest_pause_s
+        longest, asked = self._post.longest_pause_s, answer.retry_after_s or 0.0
         if not answer.whole_sink:
-            return pause(tries, longest, self._chance)
+            return asked + pause(tries, longest, self._chance)
         self._failures += 1
-        asked = answer.retry_after_s or 0.0
         rest = asked + pause(self._failures, longest, self._chance)  # not all at the very moment that was named
         self._resting_until = now + rest
         return rest

@@ -96,12 +96,13 @@ async def test_what_an_endpoint_asks_for_is_kept_to_and_bounded() -> None:
             PagerDuty(server.url(), Secret("key")), HttpClient(tls_context(None), allow_private=True), lambda: site.now
         )
         site = Site(one=sink, chance=lambda: 0.0)
-        for header, wait in (
-            ("60", 60.0),
-            ("Thu, 01 Jan 2026 01:00:00 GMT", RETRY_AFTER_MAX_S),
-            ("9" * 30, RETRY_AFTER_MAX_S),
+        for status, header, wait in (
+            (429, "60", 60.0),
+            (429, "Thu, 01 Jan 2026 01:00:00 GMT", RETRY_AFTER_MAX_S),
+            (429, "9" * 30, RETRY_AFTER_MAX_S),
+            (502, "120", 120.0),
         ):
-            server.script = [says(429, Retry_After=header)]
+            server.script = [says(status, Retry_After=header)]
             site.box.take(alert("opened", header))
             await site.until(site.now)
             before, at = len(server.got), site.now
