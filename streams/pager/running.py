@@ -46,8 +46,10 @@ BROKERS_AGAIN_S = 5.0
 LOOK_EVERY_S = 5.0
 ANSWER_S = 10.0
 COMMIT_S = 2.0
-# A pager without an outbox first reads what happened, so that nobody is paged for what is over; not for ever.
+# A pager without an outbox first reads what happened, so that nobody is paged for what is over: for as long as reading
+# moves on, at some ten thousand alerts a second; not for ever.
 CATCH_UP_S = 60.0
+CATCH_UP_MAX_S = 300.0
 PRUNE_EVERY_S = 3_600.0
 LOOK_AGAIN_S = 60.0  # a clock that was set back must not make a wait of a minute one of hours
 THE_ONE = 0  # the directory holds one database
@@ -95,7 +97,7 @@ class Pager:
         self._settings, self._outbox, self._metrics = settings, outbox, metrics
         self._sinks = sinks
         self._wakes = {name: asyncio.Event() for name in sinks}
-        self._began = monotonic()
+        self._began = self._moved = monotonic()
         self._caught_up = asyncio.Event()
         self._short: set[int] = set()  # partitions that ended before what was taken of them, when it was looked last
         self._pulse = Pulse(monotonic)
@@ -193,6 +195,7 @@ class Pager:
                         await consumer.commit(offsets)
 
     def take(self, records: Sequence[Taken]) -> None:
+        self._moved = monotonic()
         told = self._outbox.take(records, time())
         for event in told.events:
             self._metrics.alert(event)
@@ -207,11 +210,15 @@ class Pager:
 
     def _look(self, now: float) -> None:
         """As deliveries begin: what is over by the end of the topic needs no digest, nor a page when its mute ends."""
-        if self._caught_up.is_set() or monotonic() - self._began > CATCH_UP_S:
+        if self._is_read():
             looked = self._outbox.look(now)
             self._tell(looked.decisions)
             if looked.changed:
                 self._wake()
+
+    def _is_read(self) -> bool:
+        now = monotonic()
+        return self._caught_up.is_set() or now - self._moved > CATCH_UP_S or now - self._began > CATCH_UP_MAX_S
 
     def _tell(self, decisions: Sequence[Decision]) -> None:
         for one in decisions:
@@ -268,8 +275,9 @@ class Pager:
     # Delivering.
 
     async def _serve(self, courier: Courier, name: str) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._caught_up.wait(), CATCH_UP_S)
+        while not self._is_read():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._caught_up.wait(), 1.0)
         await serve(courier, self._waiter(self._wakes[name]))
 
     def _waiter(self, wake: asyncio.Event) -> Callable[[float | None], Any]:

@@ -18,7 +18,7 @@ from streams.pager.metrics import PagerMetrics
 from streams.pager.outbox import Taken
 from streams.pager.policy import policy
 from streams.pager.rows import Belongs
-from streams.pager.running import COMMIT_S, Pager, _opened
+from streams.pager.running import CATCH_UP_S, COMMIT_S, Pager, _opened
 from streams.pager.steps import Action
 from streams.pager.trial import trial
 from streams.sections import PagerSettings
@@ -173,6 +173,9 @@ def test_time_decides_nothing_before_the_topic_was_read_to_its_end(tmp_path: Pat
             pager = Pager(Settings(), outbox, {}, PagerMetrics(registry))
             long_ago = alert("muted", evidence={"detail": {"until": 1}})
             pager.take([Taken(0, 0, alert("opened")), Taken(0, 1, long_ago)])
+            pager._look(NOW)
+            assert list(outbox.waiting()) == []
+            pager._began -= CATCH_UP_S + 1  # a long topic: reading moves on, and is not at the end
             pager._look(NOW)
             assert list(outbox.waiting()) == []
             pager._caught_up.set()
