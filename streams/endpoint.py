@@ -1,5 +1,6 @@
 """Serves ``/metrics`` for Prometheus and ``/health`` for whoever starts and stops workers: 200 ready, 503 not."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from socket import AF_INET6
@@ -27,6 +28,11 @@ class _Server(ThreadingMixIn, WSGIServer):
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
         self.setup_environ()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Who stays silent or hangs up is no error of ours: a check that only connects would fill the log."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class _ServerV6(_Server):

@@ -1,5 +1,6 @@
 import re
 import socket
+import struct
 from collections.abc import Mapping
 from http.client import HTTPConnection
 from pathlib import Path
@@ -149,6 +150,21 @@ def test_a_client_that_says_nothing_keeps_nobody_out() -> None:
     registry, _ = worker()
     with serving(ANY_PORT, registry, ready=lambda: True) as port, socket.create_connection(("127.0.0.1", port or 0)):
         assert get(port, "/health")[0] == 200
+
+
+def test_a_client_that_hangs_up_or_says_nothing_leaves_no_traceback(capfd: pytest.CaptureFixture[str]) -> None:
+    registry, _ = worker()
+    with serving(ANY_PORT, registry, ready=lambda: True) as port:
+        with socket.create_connection(("127.0.0.1", port or 0)) as silent:
+            silent.settimeout(10)
+            assert silent.recv(1) == b""  # it is let go
+        for _ in range(5):
+            client = socket.create_connection(("127.0.0.1", port or 0))
+            client.send(b"GET /")
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+        assert get(port, "/health")[0] == 200
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_port_that_is_taken_is_said() -> None:
