@@ -202,7 +202,10 @@ def _control_refusal(event: Control) -> Rejection | None:
 
 def decode_output(value: bytes) -> Output:
     """Reads what this project wrote. Fields it does not know are skipped; anything else wrong raises ``ValueError``."""
-    return _OUTPUT.decode(value)
+    try:
+        return _OUTPUT.decode(value)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def encode(event: Event) -> bytes:

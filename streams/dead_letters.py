@@ -30,7 +30,15 @@ _IN_FLIGHT_MAX = 500  # letters of 64 KiB each: 32 MiB
 _REQUEST_BYTES_MAX = max(topic.max_message_bytes for topic in CATALOGUE.values())
 
 Letters = AsyncIterator[DeadLetter]
-_letter = msgspec.json.Decoder(DeadLetter).decode
+_decoded = msgspec.json.Decoder(DeadLetter).decode
+
+
+def _letter(value: bytes) -> DeadLetter:
+    """Raises ``ValueError`` where it is none."""
+    try:
+        return _decoded(value)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 class Choice(NamedTuple):
@@ -63,7 +71,7 @@ async def in_file(path: Path) -> Letters:
         for record in lines:
             try:
                 yield _letter(record.value or b"")
-            except msgspec.MsgspecError as error:
+            except ValueError as error:  # msgspec's own, and bytes that are no UTF-8
                 where = f"{path} line {record.offset + 1}"
                 raise SourceError(f"is no dead letter: {error}", where=where) from error
 
@@ -78,7 +86,7 @@ async def on_topic(kafka: KafkaSettings, unreadable: Callable[[str], None]) -> L
             for record in records:
                 try:
                     yield _letter(record.value or b"")
-                except msgspec.MsgspecError as error:
+                except ValueError as error:
                     unreadable(f"{topic}[{record.partition}]@{record.offset} is no dead letter: {error}")
 
 
@@ -186,6 +194,6 @@ def _model_of(value: bytes | None) -> bytes | None:
     """The key that the contract asks for, where the line says its model."""
     try:
         model = msgspec.json.decode(value or b"", type=_Model).model
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         return None
     return model.encode() if model else None

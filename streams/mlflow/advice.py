@@ -9,6 +9,7 @@ import msgspec
 
 from schemas.events import ID_CHARACTERS_MAX
 from streams.pager.sinks.text import short, time_of
+from streams.pager.steps import UNREADABLE
 
 RETRAIN, ROLLBACK = "retrain", "rollback"
 PREFIX = "driftline"
@@ -64,7 +65,7 @@ def read(value: bytes | None) -> Advice | None:
     """``None`` for what is neither."""
     try:
         advice = _DECODER.decode(value or b"")
-    except ValueError:  # msgspec's own, and bytes that are no UTF-8
+    except UNREADABLE:
         return None
     known = advice.type in (RETRAIN, ROLLBACK) and 0 < len(advice.id) <= ID_CHARACTERS_MAX
     return advice if known else None

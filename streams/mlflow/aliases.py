@@ -11,6 +11,7 @@ import msgspec
 
 from schemas.events import Control, ControlAction
 from streams.mlflow.advice import PREFIX
+from streams.pager.steps import UNREADABLE
 
 BY = "driftline mlflow"
 _ID_BYTES = 16
@@ -43,7 +44,7 @@ def read(text: str | None) -> Standing | None:
     """``None`` where there is none, or what is there is none of ours."""
     try:
         standing = msgspec.json.decode(text or "", type=Standing)
-    except ValueError:
+    except UNREADABLE:
         return None
     return standing if standing.said or standing.action in _SAID else None
 

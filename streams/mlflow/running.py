@@ -30,6 +30,7 @@ from streams.mlflow.names import Names
 from streams.mlflow.registry import MlflowRegistry, connected
 from streams.mlflow.tagger import Fate, Tagger
 from streams.offsets import Offsets
+from streams.pager.steps import UNREADABLE
 from streams.partition_counts import partition_counts
 from streams.sections import KafkaSettings
 from streams.settings import Settings
@@ -176,5 +177,5 @@ class _Named(msgspec.Struct):
 def _id_of(value: bytes | None) -> str | None:
     try:
         return msgspec.json.decode(value or b"", type=_Named).id
-    except ValueError:
+    except UNREADABLE:
         return None

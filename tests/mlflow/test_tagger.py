@@ -182,6 +182,7 @@ async def test_a_rollback_is_not_applied_where_it_would_surprise(
         event("retrain", id="x" * 129),
         event("recalibrate"),
         event("retrain", ts="yesterday"),
+        event()[:-1] + b',"later":' + b"[" * 5_000 + b"]" * 5_000 + b"}",
     ],
 )
 def test_what_is_no_advice_is_left_aside(value: bytes | None) -> None:

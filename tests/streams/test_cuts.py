@@ -67,8 +67,9 @@ def test_a_producers_time_beyond_all_sense_is_told_as_the_nearest_that_has_some(
 
 def test_other_signals_and_foreign_records_are_no_cuts():
     cut = told(2, CUT).value
-    others = [message(None), message(b"{"), message(b"{}"), message(cut, key=b"amber")]
-    assert [positions_of(other) for other in others] == [None] * 4
+    deep = (cut or b"")[:-1] + b',"later":' + b"[" * 5_000 + b"]" * 5_000 + b"}"
+    others = [message(None), message(b"{"), message(b"{}"), message(cut, key=b"amber"), message(deep)]
+    assert [positions_of(other) for other in others] == [None] * 5
 
 
 def test_cuts_are_read_by_partition_number_in_their_order_however_often_they_were_told():

@@ -103,8 +103,16 @@ async def test_letters_are_chosen(tmp_path: Path, choice: Choice, numbers: list[
     assert [each.offset async for each in chosen(in_file(file), choice)] == numbers
 
 
-async def test_a_file_of_something_else_is_told(tmp_path: Path) -> None:
-    file = file_of(tmp_path / "x.jsonl", [json.dumps({"type": "alert"}).encode()])
+@pytest.mark.parametrize(
+    "line",
+    [
+        json.dumps({"type": "alert"}).encode(),
+        b'{"type":"dead_letter","v":1,"id":"\xff"}',
+        b'{"type":"dead_letter","x":' + b"[" * 5_000 + b"]" * 5_000 + b"}",
+    ],
+)
+async def test_a_file_of_something_else_is_told(tmp_path: Path, line: bytes) -> None:
+    file = file_of(tmp_path / "x.jsonl", [line])
     with pytest.raises(SourceError, match=r"x\.jsonl line 1: is no dead letter"):
         await counted(in_file(file))
 
