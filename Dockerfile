@@ -19,9 +19,9 @@ RUN useradd --system --uid 10001 --user-group --create-home driftline \
 COPY --from=build /opt/driftline /opt/driftline
 ENV PATH=/opt/driftline/bin:$PATH \
     PYTHONUNBUFFERED=1 \
-    NUMBA_CACHE_DIR=/var/cache/driftline \
-    DRIFTLINE_STATE__DIR=/var/lib/driftline/state
+    NUMBA_CACHE_DIR=/var/cache/driftline
 USER driftline
+# What the defaults of state.dir and pager.dir are relative to. A variable would win over the file of whoever runs it.
 WORKDIR /var/lib/driftline
 # The detectors' loops are compiled now, not when the first worker starts. A machine with another kind of processor
 # than the one that built this image compiles them once more, into the same place.

@@ -106,3 +106,7 @@ def test_the_core_reads_no_clock_no_environment_and_no_chance() -> None:
 def test_no_test_excuses_itself_from_being_run() -> None:
     tests = {name: text for name, text in python_files("tests").items() if not name.startswith("tests/tidy/")}
     assert _lines_matching(NOT_RUN, tests) == []
+
+
+def test_the_image_sets_nothing_that_would_win_over_the_file_of_whoever_runs_it() -> None:
+    assert "DRIFTLINE_" not in text_files()["Dockerfile"]
