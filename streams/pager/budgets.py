@@ -107,7 +107,8 @@ def _last_time(settings: BudgetSettings, now: float) -> float:
     """When the digest was due last; in local time, so that it is nine o'clock in summer and in winter."""
     there = zone(settings.timezone)
     today = datetime.fromtimestamp(now, there).date()
-    moments = (datetime.combine(day, time.fromisoformat(settings.digest_at), there) for day in (today, today - _DAY))
+    days = (today, today - _DAY, today - 2 * _DAY)  # an island that changes sides of the date line leaves one out
+    moments = (datetime.combine(day, time.fromisoformat(settings.digest_at), there) for day in days)
     return next(moment.timestamp() for moment in moments if moment.timestamp() <= now)
 
 

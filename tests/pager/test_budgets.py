@@ -14,7 +14,7 @@ from streams.pager.sinks.text import details
 from streams.pager.steps import Action, Page
 from streams.sections import BudgetSettings, PagerSettings, TeamSettings, UpstreamSettings
 from tests.pager.site import Scripted, Site
-from tests.pager.steps import NOW, alert
+from tests.pager.steps import NOW, Box, alert
 
 HOUR, DAY = 3_600.0, 86_400.0
 NINE = NOW + 9 * HOUR  # NOW is a midnight
@@ -343,3 +343,13 @@ async def test_a_pager_that_dies_around_a_digest_sends_it_once_more_at_most(kill
         here.box.look(NINE)
     await here.until(NINE)
     assert len(digests(one)) == 1
+
+
+def test_a_day_that_a_place_leaves_out_has_no_digest_and_ends_nothing() -> None:
+    """Samoa had no 30th of December in 2011."""
+    after = datetime(2011, 12, 31, 0, 15, tzinfo=ZoneInfo("Pacific/Apia")).timestamp()
+    box = Box(pager=PagerSettings(budgets={"one": BudgetSettings(pages=1, timezone="Pacific/Apia")}))
+    box.take(alert("opened"))
+    box.look(after - DAY)
+    box.look(after)
+    assert box.waiting() == [Action.TRIGGER]
