@@ -84,9 +84,9 @@ def retry_after(text: str | None, now: float) -> float | None:
     return min(max(seconds, 0.0), RETRY_AFTER_MAX_S)
 
 
-def is_due(moment: float, now: float) -> bool:
-    """Also where it lies further ahead than any pause: then the clock was set back."""
-    return moment <= now or moment - now > PAUSE_MAX_S
+def is_due(moment: float, now: float, longest_s: float = PAUSE_MAX_S) -> bool:
+    """Also where it lies further ahead than any pause: then the clock was set back, as by an hour at a start."""
+    return moment <= now or moment - now > longest_s
 
 
 def pause(tries: int, longest_s: float, chance: Chance) -> float:

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from streams.pager.answers import Answer, Chance, Outcome, is_due, pause
+from streams.pager.answers import RETRY_AFTER_MAX_S, Answer, Chance, Outcome, is_due, pause
 from streams.pager.budgets import DIGESTS
 from streams.pager.outbox import Outbox
 from streams.pager.rate import MINUTE_S, Rate
@@ -52,6 +52,7 @@ class Courier:
         self._post, self._outbox, self._told = post, outbox, told
         self._clock, self._chance, self._wake = clock, chance, wake
         self._rate = Rate(post.pages_per_minute)
+        self._longest_s = post.longest_pause_s + RETRY_AFTER_MAX_S
         self._resting_until = 0.0  # the whole sink: it asked for it, or it cannot be reached
         self._failures = 0  # of the whole sink, one after another
         self._repeat_at = 0.0
@@ -60,10 +61,10 @@ class Courier:
     async def step(self) -> float | None:
         """Makes one attempt where one is due; returns when the next may be, ``None`` where nothing waits."""
         now = self._clock()
-        if not is_due(self._resting_until, now):
+        if not is_due(self._resting_until, now, self._longest_s):
             return self._resting_until
         self._summarise(now)
-        delivery = self._outbox.due(self._post.name, now)
+        delivery = self._outbox.due(self._post.name, now, self._longest_s)
         if delivery is not None:
             await self._attempt(delivery, now)
             return now
@@ -145,7 +146,7 @@ class Courier:
 
     def _summarise(self, now: float) -> None:
         held = self._outbox.held(self._post.name)
-        if held is not None and is_due(held.since + SUMMARY_AFTER_S, now):
+        if held is not None and is_due(held.since + SUMMARY_AFTER_S, now, SUMMARY_AFTER_S):
             log.warning("pages were held back", sink=self._post.name, pages=held.count)
             self._outbox.summarise(self._post.name, _summary(self._post.name, held, now), now)
 
@@ -154,11 +155,11 @@ class Courier:
         every = self._post.sink.repeats_s
         if every is None:
             return
-        if not self._round and is_due(self._repeat_at, now):
+        if not self._round and is_due(self._repeat_at, now, every):
             self._repeat_at = now + every
             self._round.extend(incident for incident, _ in self._outbox.standings(self._post.name))
         # What breaks a round off, it goes on from: else the last of many would never be told again.
-        while self._round and self._outbox.due(self._post.name, self._clock()) is None:
+        while self._round and self._outbox.due(self._post.name, self._clock(), self._longest_s) is None:
             page = self._outbox.open_page(self._post.name, self._round[0], self._clock())
             answer = None if page is None else await self._delivered(page)
             if answer is not None and answer.outcome is not Outcome.DELIVERED:
@@ -171,7 +172,7 @@ class Courier:
             self._round.popleft()
 
     def _next(self, now: float) -> float | None:
-        if not is_due(self._resting_until, now):
+        if not is_due(self._resting_until, now, self._longest_s):
             return self._resting_until
         held = self._outbox.held(self._post.name)
         moments = [

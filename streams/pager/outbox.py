@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from streams.durable import Disk
+from streams.pager.answers import PAUSE_MAX_S
 from streams.pager.budgets import Budgets
 from streams.pager.decisions import Decision, Decisions
 from streams.pager.policy import Policy
@@ -115,8 +116,9 @@ class Outbox:
 
     # Delivering.
 
-    def due(self, sink: str, now: float) -> Delivery | None:
-        return self._queues.due(sink, now)
+    def due(self, sink: str, now: float, longest_s: float = PAUSE_MAX_S) -> Delivery | None:
+        """``longest_s``: of its pauses."""
+        return self._queues.due(sink, now, longest_s)
 
     def next_due(self, sink: str) -> float | None:
         return self._queues.next_due(sink)

@@ -11,7 +11,7 @@ from itertools import dropwhile
 import msgspec
 
 from streams.durable import Disk
-from streams.pager.answers import is_due
+from streams.pager.answers import PAUSE_MAX_S, is_due
 from streams.pager.rows import (
     DELIVERY,
     STANDING,
@@ -96,10 +96,10 @@ class Queues:
 
     # Taking out.
 
-    def due(self, sink: str, now: float) -> Delivery | None:
+    def due(self, sink: str, now: float, longest_s: float = PAUSE_MAX_S) -> Delivery | None:
         """The first delivery of the incident whose turn it is; of several, the one that has waited longest."""
         first = self._first(sink)
-        return first if first is not None and is_due(first.due, now) else None
+        return first if first is not None and is_due(first.due, now, longest_s) else None
 
     def next_due(self, sink: str) -> float | None:
         first = self._first(sink)
