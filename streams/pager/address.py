@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 _NAME = re.compile(r"(?=.{1,253}\Z)(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 _LIKE_A_NUMBER = re.compile(r"(0[xX][0-9A-Fa-f]*|[0-9]+)")
-_PLAIN = re.compile(r"[!-~]+")  # printable ASCII without a blank
+_PLAIN = re.compile(r"[!-~]+")
 _TRANSLATED = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))  # the last 32 bits are an IPv4 address
 _PORTS = {"https": 443, "http": 80}
 
@@ -29,9 +29,14 @@ def host_and_port(text: str) -> Place:
     return Place(host.strip("[]"), int(port))
 
 
+def is_plain(text: str) -> bool:
+    """Whether it is printable ASCII without a blank."""
+    return _PLAIN.fullmatch(text) is not None
+
+
 def mistake_in(url: str) -> str | None:
     """What is wrong with it, in words that do not repeat it: it may hold a secret."""
-    if not _PLAIN.fullmatch(url) or "\\" in url:
+    if not is_plain(url) or "\\" in url:
         return "must be an address of printable ASCII characters, without blanks"
     try:
         parts = urlsplit(url)

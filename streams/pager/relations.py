@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from schemas.events import Kind
 from streams.keys import IDENTIFIER, MAIL_ADDRESS
-from streams.pager.address import host_and_port, mistake_in, mistake_in_host
+from streams.pager.address import host_and_port, is_plain, mistake_in, mistake_in_host
 from streams.pager.routes import DAYS, zone
 from streams.problems import Path, Problem, shown
 from streams.sections import InboundSettings, KafkaSettings, PagerSettings, SinkSettings
@@ -19,6 +19,7 @@ NEEDS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "opsgenie": (("secret",), ("url",)),
     "teams": (("url",), ()),
 }
+SENDS_ITS_SECRET = ("pagerduty", "opsgenie", "slack")  # as it stands; the others sign with it or log in
 _OF_SOME = ("url", "secret", "channel", "server", "sender", "recipients", "username", "encryption")
 
 
@@ -63,6 +64,8 @@ def _sink(sink: SinkSettings, name: str, sinks: Mapping[str, SinkSettings]) -> I
             yield Problem((*path, key), f"is of no use for {sink.type}")
     if sink.url and (mistake := mistake_in(sink.url.reveal())):
         yield Problem((*path, "url"), mistake)
+    if sink.type in SENDS_ITS_SECRET and sink.secret and not is_plain(sink.secret.reveal()):
+        yield Problem((*path, "secret"), "must be of printable ASCII characters without blanks, in one line")
     yield from _slack(sink, path)
     yield from _email(sink, path)
     yield from _fallback(sink, name, sinks, path)

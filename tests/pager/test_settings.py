@@ -277,3 +277,14 @@ def test_a_page_in_slack_has_buttons_where_presses_are_heard(heard: str | None, 
     value = alert("opened")
     (request,) = sink._form.requests(Page(Action.TRIGGER, read_alert(value), value, 0.0))  # type: ignore[attr-defined]
     assert (b"driftline-acknowledge" in request.body) is buttons
+
+
+@pytest.mark.parametrize("secret", ["key\nold key", " key", "\ufeffkey", "k\u00e9y"])
+def test_a_secret_that_no_header_can_hold_is_a_mistake_and_no_page_that_is_tried_for_hours(
+    tmp_path: Path, secret: str
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text(secret + "\n")
+    for kind, more in (("opsgenie", ""), ("pagerduty", ""), ("slack", 'channel = "C1"')):
+        (mistake,) = mistakes(tmp_path, f'[pager.sinks.a]\ntype = "{kind}"\nsecret_file = "{file}"\n{more}\n')
+        assert mistake == "pager.sinks.a.secret: must be of printable ASCII characters without blanks, in one line"
