@@ -259,8 +259,7 @@ class ShiryaevBank:
             self._sees_days = daily.seen(self._patterns)
         own = (self._lines, self._cuts, self._counts, self._pending, self._evidence, self._norms)
         places = np.zeros(self.columns, dtype=np.int64)
-        said = (learn_max, chunks, ahead, shifts)
-        on = partial(look, places, matrix, measured, clock, *own, *self._made, *said)
+        on = partial(look, places, matrix, measured, clock, *own, *self._made, learn_max, chunks, ahead, shifts)
         found, ended = on()
         while not ended:
             settle(places, matrix, clock, self._buffer, *own[:3], *self._made[:2], chunks, ahead)
