@@ -174,15 +174,17 @@ def _on_disk() -> Iterator[Rocks]:
 def _of_alert(running: _Running, alert: Alert, run: Run, progress: Progress) -> Iterator[RecordLike]:
     """The records that concern its model, up to the one that decided; or as far as that could be."""
     unsaid, (topic, partition, offset), latest = 0, place(alert.position), alert.ts + running.origin.late_ms
+    offsets_rise = running.origin.offsets_rise
     for record in running.reading.records:
         unsaid += 1
         if unsaid == BATCH_RECORDS:
             progress(unsaid)
             unsaid = 0
-        run.starts.setdefault(record.topic, record.offset)
+        run.starts[record.topic] = min(record.offset, run.starts.get(record.topic, record.offset))
         beside = record.topic == topic and record.partition == partition
         run.at_record = beside and record.offset == offset
-        if not run.at_record and (record.timestamp > latest or (beside and record.offset > offset)):
+        passed = record.timestamp > latest or (offsets_rise and beside and record.offset > offset)
+        if passed and not run.at_record:
             return
         if concerns(record, alert.model):
             yield record

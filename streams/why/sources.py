@@ -26,13 +26,15 @@ class Reading(NamedTuple):
 class Origin(Protocol):
     """``begins``: what the caller has said of where to begin; empty where nothing.
 
-    ``late_ms``: by how much a record may come after one that is later.
+    ``late_ms``: by how much a record may come after one that is later. ``offsets_rise``: whether all records of a topic
+    come in the order of their offsets, as labels do not that are sorted by when they came.
     """
 
     name: str
     begins: str
     any_stream: bool
     late_ms: int
+    offsets_rise: bool
 
     def reading(self, alert: Alert | None) -> AbstractContextManager[Reading]:
         """Of the alert's model, up to the record that decided it at least; all of it where none is given."""
@@ -41,6 +43,7 @@ class Origin(Protocol):
 class Files:
     any_stream = True
     late_ms = 0
+    offsets_rise = False
 
     def __init__(self, given: Given, since: str | None) -> None:
         refuse_once([*given.sources, *([given.labels] if given.labels is not None else [])], "history is read twice")
@@ -60,6 +63,7 @@ class Topics:
 
     any_stream = False
     late_ms = UNIT_MS["h"]  # brokers' clocks differ by seconds, producers' by anything
+    offsets_rise = True
     name = KAFKA
 
     def __init__(self, kafka: KafkaSettings, between: Between, since: str | None) -> None:

@@ -234,6 +234,27 @@ def test_rows_of_a_table_are_shown_as_those_of_lines_are(tmp_path: Path, capsys:
         assert f"{row['cell']:.2f}" == rows[row["position"]["offset"] + 1].split(",")[3]
 
 
+def test_labels_of_a_table_need_not_come_in_the_order_of_its_rows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chance = random.Random(SEED)
+    rows = ["time,prediction,label,label_time"]
+    for number in range(1_200):
+        time, label = START + number * STEP_MS, chance.random() < (0.6 if number > 900 else 0.05)
+        rows.append(f"{time},false,{str(label).lower()},{time + chance.randrange(60 * STEP_MS)}")
+    source, config = tmp_path / "june.csv", tmp_path / "driftline.toml"
+    source.write_text("\n".join(rows))
+    config.write_text(CONFIG)
+    words = [str(source), "--config", str(config)]
+    assert main(["replay", *words, "--out", str(tmp_path / "results")]) == 0
+    alerts = map(json.loads, (tmp_path / "results" / "alerts.jsonl").read_bytes().splitlines())
+    known = next(alert for alert in alerts if alert["position"]["topic"] == "june.csv#label")
+    capsys.readouterr()
+    found = answer(capsys, ["why", known["id"], *words, "--results", str(tmp_path / "results")])
+    assert found["same"]
+    assert found["alarm"][-1]["position"] == known["position"]
+
+
 # -- another history, another configuration
 
 
