@@ -117,7 +117,7 @@ def score(changes: Sequence[Change], alarms: Sequence[Alarm], times: Mapping[str
     rows, spent_ms = 0, 0
     for model, own in times.items():
         quiet = _quiet(episodes[model], own)
-        rows += sum(own.rows(since, until) for since, until in quiet)
+        rows += sum(own.rows(since, until - 1) for since, until in quiet)
         spent_ms += sum(until - since for since, until in quiet)
     return scored(finds, false, rows, spent_ms / UNIT_MS["d"])
 
