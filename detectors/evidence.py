@@ -28,7 +28,7 @@ def of_finding(group: Group, found: Found, row: int, timeline: Timeline, config:
     detail: dict[str, JsonScalar] = {"after": _finite(found.after)}
     if since >= 0:
         detail["rows_since_change"] = since
-        detail |= _dates(group, found, row, timeline, at.now)
+        detail |= _dates(group, found, row, timeline, at.now, mark.time if mark is not None else at.now)
     if found.spread:
         detail["spread"] = _finite(finding.spread)
     value, threshold = finding.value, finding.threshold
@@ -51,8 +51,11 @@ def of_finding(group: Group, found: Found, row: int, timeline: Timeline, config:
     )
 
 
-def _dates(group: Group, found: Found, row: int, timeline: Timeline, now: int) -> dict[str, JsonScalar]:
-    """Between which times the change began, as epoch milliseconds. Where rows lie in time is known roughly."""
+def _dates(group: Group, found: Found, row: int, timeline: Timeline, now: int, began: int) -> dict[str, JsonScalar]:
+    """Between which times the change began, as epoch milliseconds. Where rows lie in time is known roughly.
+
+    ``began`` lies between them, also where labels come in another order than their predictions.
+    """
     if found.finding.since_high < 0:
         return {}
     high, low = (
@@ -63,9 +66,9 @@ def _dates(group: Group, found: Found, row: int, timeline: Timeline, now: int) -
     latest = timeline.at(latest_row, row) if latest_row <= row else None
     dates: dict[str, JsonScalar] = {
         "rows_since_change_max": high,
-        "change_point_high": latest.time if latest is not None else now,
+        "change_point_high": max(began, latest.time) if latest is not None else now,
     }
-    return dates | ({"change_point_low": earliest.time} if earliest is not None else {})
+    return dates | ({"change_point_low": min(began, earliest.time)} if earliest is not None else {})
 
 
 def _error(found: Found) -> float:

@@ -91,3 +91,16 @@ def test_of_losses_they_are_the_times_of_the_predictions() -> None:
     low = alert.evidence.detail["change_point_low"]
     assert isinstance(low, int)
     assert START + 1_700 * SECOND <= low <= START + 1_800 * SECOND
+
+
+def test_the_date_of_a_loss_lies_between_them_where_labels_take_differently_long() -> None:
+    delays = np.random.default_rng(3).integers(0, 1_500, 3_600)
+    for seed in range(6):
+        events: list[Event] = []
+        for number, event in enumerate(balanced([*chances(seed, 2_400, 0.1), *chances(seed + 9, 1_200, 0.5)])):
+            asked, told = divmod(number, 2)
+            at = (asked + int(delays[asked])) * SECOND + 1
+            events.append(outcome(asked, event["label"], at=at) if told else event)
+        events.sort(key=lambda event: event.get("at", 0))
+        (alert, *_) = [one for one in run(events, ModelConfig(metrics_window="1d")).began if one.signal == "loss"]
+        in_its_dates(alert, 2_400)
