@@ -125,7 +125,8 @@ def _normal(answer: Answer) -> Iterator[str]:
     yield _figures("normal", known.rows or None, known.mean, known.spread, known.lowest, known.highest)
     report = answer.report
     if report is not None and report.evidence.baseline is not None:
-        yield _figures("by then", report.evidence.n, report.evidence.baseline)
+        usual = report.evidence.baseline  # of a number that of the first values, however many are counted
+        yield _figures("by then", report.evidence.n, usual if known.is_share or usual != known.mean else None)
     if window is not None:
         yield _figures("since", window.values, window.mean, window.spread, window.lowest, window.highest)
         if window.rows < window.all_rows:

@@ -167,6 +167,8 @@ def test_what_was_normal_stands_beside_what_came_since(told: Told, capsys: pytes
     assert abs(len(ages) - len(since) - CHANGE) <= 8
     assert math.isclose(window["mean"], statistics.fmean(since), rel_tol=1e-6)
     assert math.isclose(window["spread"], statistics.stdev(since), rel_tol=1e-6)
+    (by_then,) = re.findall(r"^by then(.*)$", story(capsys, told.words(known["id"])), re.MULTILINE)
+    assert by_then.split() == [f"{known['evidence']['n']:,}"]  # and no mean, which is that of the first 200
 
 
 def test_of_a_loss_the_rows_are_labels_with_the_predictions_that_they_are_of(
