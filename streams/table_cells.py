@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -20,6 +20,7 @@ from streams.table_columns import Texts, WholeNumbers
 _SECONDS_END = 631_152_000_000  # 1990: seconds, taken for milliseconds, stay below it until the year 21970
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _NOT_FINITE = re.compile(r"\s*[+-]?(nan|inf|infinity)\s*", re.IGNORECASE)
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+(\.\d{3})*,\d+\s*", re.ASCII)
 _BOOLEANS = {"true": True, "false": False}
 _ONLY_NUMBERS = frozenset({float, int})
 _NUMBERS, _TEXTS = frozenset({float, int, type(None)}), frozenset({str, type(None)})
@@ -44,11 +45,17 @@ def kind_of(column: Iterable[Any]) -> Kind:
     return Kind.TEXT
 
 
+def decimal_comma(column: Iterable[Any]) -> str | None:
+    """One of its cells, where they are numbers throughout, but for a comma."""
+    texts = [cell for cell in column if isinstance(cell, str) and cell != ""]
+    return texts[0] if texts and all(map(_DECIMAL_COMMA.fullmatch, texts)) else None
+
+
 class Sorter:
     """Of one file, or of a part that begins with row ``first``, counted as whoever looks at the file counts them.
 
     ``zone``: of times that name none; without one they are refused. ``unit``: of times that are numbers. ``or_text``:
-    a column that is no number may be named as text.
+    a column that is no number may be named as text. ``mapped``: a mapping says what columns are, and what is missing.
     """
 
     def __init__(
@@ -60,10 +67,12 @@ class Sorter:
         unit: str = "ms",
         error: type[UsageError] = UsageError,
         or_text: bool = False,
+        mapped: bool = False,
     ) -> None:
         self._where, self._first, self._zone, self._error = where, first, zone, error
         self._units, self._each_ms = UNITS[unit]
         self._or_text = ", or name the column under text" if or_text else ""
+        self._mapped = mapped
 
     def wrong(self, column: str, number: int | None, what: str, advice: str = "") -> UsageError:
         row = "" if number is None else f"row {self._first + number:,}, "
@@ -119,13 +128,16 @@ class Sorter:
             return None
         if isinstance(cell, bool) or not isinstance(cell, int | float | Decimal | str):
             what = f"{shown(str(cell))} is a {type(cell).__name__}"
-            raise self.wrong(name, number, what, "make it a number, text or a boolean, or leave the column out")
+            is_time = self._mapped and isinstance(cell, date)
+            advice = "make it a number, text or a boolean, or leave the column out"
+            raise self.wrong(name, number, what, f"name it as a time in a mapping, {advice}" if is_time else advice)
         try:
             value = float(cell)
         except (ValueError, OverflowError):
             value = math.nan
         if not math.isfinite(value) or (isinstance(cell, str) and not _NUMBER.fullmatch(cell)):
-            advice = f"leave the cell empty where the value is missing{self._or_text}"
+            listed = f", list {shown(cell)} under missing" if self._mapped and isinstance(cell, str) else ""
+            advice = f"leave the cell empty where the value is missing{listed}{self._or_text}"
             raise self.wrong(name, number, f"{shown(str(cell))} is no finite number", advice)
         return value
 
@@ -142,7 +154,8 @@ class Sorter:
     def check_unit(self, name: str, times: Places) -> None:
         if len(times) and times.max() < _SECONDS_END:
             what = "all times lie before 1990: these look like seconds"
-            raise self.wrong(name, None, what, "write epoch milliseconds or RFC 3339")
+            or_unit = ', or say time_unit = "s" in a mapping' if self._mapped else ""
+            raise self.wrong(name, None, what, f"write epoch milliseconds or RFC 3339{or_unit}")
 
     def time(self, name: str, number: int, cell: Any) -> int:
         moment = self._moment(cell)

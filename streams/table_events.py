@@ -166,7 +166,10 @@ def _look(file: TableFile, names: list[str], columns: Columns) -> tuple[Mapping[
     if part is None:
         return {}, None
     kinds = {} if file.typed else kinds_in(part, names, columns)
-    return kinds, Rows(file.where, part, columns, kinds)
+    rows = Rows(file.where, part, columns, kinds)
+    for name in kinds:
+        rows.check_commas(name)
+    return kinds, rows
 
 
 def _fingerprints(stamps: Places, columns: Iterable[Sequence[Any] | None]) -> Places:

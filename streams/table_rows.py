@@ -11,7 +11,7 @@ from detectors.columns import NumberCells, Places, WordCells, coded, lacks_any
 from schemas.events import ID_CHARACTERS_MAX, MODEL_PATTERN, NAME_CHARACTERS_MAX
 from streams.errors import ContentError
 from streams.problems import shown
-from streams.table_cells import Kind, Sorter
+from streams.table_cells import Kind, Sorter, decimal_comma
 from streams.table_columns import Texts
 from streams.table_files import Part
 from streams.table_mapping import SEGMENT, Columns
@@ -27,7 +27,13 @@ class Rows:
         self._part, self._columns, self._kinds = part, columns, kinds
         self._missing = frozenset(columns.missing)
         self._sorter = Sorter(
-            where, part.first + 1, zone=columns.zone, unit=columns.time_unit, error=ContentError, or_text=bool(kinds)
+            where,
+            part.first + 1,
+            zone=columns.zone,
+            unit=columns.time_unit,
+            error=ContentError,
+            or_text=bool(kinds),
+            mapped=True,
         )
 
     def __len__(self) -> int:
@@ -92,6 +98,13 @@ class Rows:
 
     def check_unit(self, name: str, times: Places) -> None:
         self._sorter.check_unit(name, times)
+
+    def check_commas(self, name: str) -> None:
+        """Numbers that are text are not taken for categories."""
+        cell = decimal_comma(self._raw(name)) if self._kinds.get(name) is Kind.TEXT else None
+        if cell is not None and name not in self._columns.text:
+            what = f"{shown(cell)} is no number, as it has a comma"
+            raise self._sorter.wrong(name, None, what, "write a point and no separators, or name the column under text")
 
     def shares(self, name: str) -> NumberCells:
         """Numbers from 0 to 1."""

@@ -416,7 +416,19 @@ WRONG: Sequence[tuple[str, str]] = [
     (f"{GOOD}yesterday,r9,1,1,0.5\n", 'row 4, column "ts": "yesterday" is no time; write epoch milliseconds or RFC'),
     (f"{GOOD}{START + 9},r9,1\n", "row 4 has 3 columns, and the first line has 5; is the file whole?"),
     (f'{GOOD}{START + 9},r9,"1', "row 4: unexpected end of data; is the file whole?"),
-    (f"{HEAD}1767225600,a,1,1,1\n", 'column "ts": all times lie before 1990: these look like seconds'),
+    (
+        f"{GOOD}{START + 9},r9,N/A,1,0.5\n",
+        'row 4, column "age": "N/A" is no finite number; leave the cell empty where the value is missing, list "N/A"',
+    ),
+    (
+        f"{HEAD}1767225600,a,1,1,1\n",
+        'column "ts": all times lie before 1990: these look like seconds; write epoch milliseconds or RFC 3339, or say '
+        'time_unit = "s" in a mapping',
+    ),
+    (
+        f"ts;age;prediction\n{START};40,5;1\n{START};1.041,0;1\n{START};;1\n",
+        'column "age": "40,5" is no number, as it has a comma; write a point and no separators, or name',
+    ),
     (f"ts,model,prediction\n{START},my model,1\n", 'row 1, column "model": "my model" cannot be a model\'s name'),
     ("ts,ts,prediction\n", 'has the column "ts" twice; give each its own name'),
     ("", "is empty; write a line with the columns' names, and rows below"),
@@ -434,6 +446,14 @@ def test_what_is_wrong_is_one_line_with_file_row_and_column(
     assert len(lines) == 1
     assert lines[0].startswith(f"driftline: {tmp_path / 'a.csv'}: {said}")
     assert not (tmp_path / "out" / "summary.json").exists()
+
+
+def test_a_column_of_times_that_nobody_named_can_be_named(tmp_path: Path) -> None:
+    days = [datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2)]
+    parquet.write_table(pa.table({"when": days, "prediction": [1, 2]}), tmp_path / "a.parquet")
+    with History(Given([str(tmp_path / "a.parquet")])) as history, pytest.raises(ContentError) as caught:
+        _take(history, [])
+    assert "is a datetime; name it as a time in a mapping, make it a number" in str(caught.value)
 
 
 def test_what_came_before_a_wrong_row_is_there_to_be_seen(tmp_path: Path) -> None:
