@@ -9,6 +9,7 @@ chi_square_p       how likely chance alone is to show as much (Pearson's test th
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.baseline import Row
 from schemas.events import JsonScalar
@@ -17,9 +18,15 @@ VALUES_MIN = 100  # of fewer since the change, chance alone shows a large distan
 
 
 def psi(before: Row, since: Row) -> float:
-    """With half a value in each cell, so that one that is empty is not infinitely far."""
-    p, q = ((counts + 0.5) / (counts.sum() + 0.5 * len(counts)) for counts in (before, since))
+    """With half a value in each cell that either has met, so that one that is empty is not infinitely far."""
+    met = _met(before, since)
+    p, q = ((counts[met] + 0.5) / (counts.sum() + 0.5 * met.sum()) for counts in (before, since))
     return float(((q - p) * np.log(q / p)).sum())
+
+
+def _met(before: Row, since: Row) -> NDArray[np.bool_]:
+    """Of a number with few values most cells have none, and never will."""
+    return before + since > 0.0
 
 
 def jensen_shannon(before: Row, since: Row) -> float:
@@ -46,7 +53,7 @@ def wasserstein(before: Row, since: Row, edges: Row, low: float, high: float) ->
 
 
 def chi_square_p(before: Row, since: Row) -> float:
-    there = before + since > 0.0
+    there = _met(before, since)
     table = np.array([before[there], since[there]])
     expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True) / table.sum()
     return upper_gamma((table.shape[1] - 1) / 2.0, float(((table - expected) ** 2 / expected).sum()) / 2.0)
@@ -87,7 +94,7 @@ def told(before: Row, since: Row) -> dict[str, JsonScalar]:
         return {}
     return {
         "psi": rounded(psi(before, since)),
-        "psi_by_chance": rounded((len(before) - 1) * (1.0 / n + 1.0 / learned)),
+        "psi_by_chance": rounded((int(_met(before, since).sum()) - 1) * (1.0 / n + 1.0 / learned)),
         "jensen_shannon": rounded(jensen_shannon(before, since)),
         "chi_square_p": rounded(chi_square_p(before, since)),
         "shape_n": int(n),

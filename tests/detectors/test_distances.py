@@ -32,7 +32,7 @@ def test_of_counts_they_are_what_scipy_says(before: np.ndarray, since: np.ndarra
     if there.sum() > 1:
         expected = stats.chi2_contingency([before[there], since[there]], correction=False).pvalue
         assert chi_square_p(before, since) == pytest.approx(expected, rel=1e-6, abs=1e-290)
-    p, q = (before + 0.5) / (before.sum() + 6.0), (since + 0.5) / (since.sum() + 6.0)
+    p, q = before[there] + 0.5, since[there] + 0.5  # which SciPy makes shares of
     assert psi(before, since) == pytest.approx(stats.entropy(p, q) + stats.entropy(q, p), abs=1e-9)
 
 
@@ -66,6 +66,14 @@ def test_of_values_that_have_not_changed_psi_is_what_chance_alone_shows(n: int) 
     print(f"{n} values: psi {mean:.4f}, expected {found[0]['psi_by_chance']}")  # noqa: T201
     assert mean == pytest.approx(found[0]["psi_by_chance"], rel=0.15)
     assert np.mean([each["chi_square_p"] < 0.05 for each in found]) < 0.09
+
+
+def test_of_a_number_with_two_values_cells_that_are_always_empty_are_no_distance() -> None:
+    before, since = np.zeros(12), np.zeros(12)
+    before[[0, 11]], since[[0, 11]] = (5_000.0, 5_000.0), (195.0, 189.0)
+    found = told(before, since)
+    assert found["psi"] == told(before[[0, 11]], since[[0, 11]])["psi"] == pytest.approx(0.00025, rel=0.1)
+    assert found["psi_by_chance"] == pytest.approx(1 / 384 + 1 / 10_000, rel=1e-3)
 
 
 def fed(rows: np.ndarray, *, rate: bool = False, size: int = 70) -> Group:
