@@ -45,7 +45,11 @@ class Asker:
     def ask(self, here: Here, alarms: Sequence[Alarm]) -> Iterator[Decided]:
         policy, asked, now = self._retraining.policy, self._retraining.asked, here.moment.now
         rows = self._explainer.watched.rows
-        known = Known(here.labels.joined, lambda since: here.rows - rows.since(since, here.rows - 1))
+        known = Known(
+            here.labels.joined,
+            lambda since: here.rows - rows.since(since, here.rows - 1),
+            lambda since: self._explainer.labelled_since(since, here.moment.at),
+        )
         wanted = request(policy, alarms, now, known, asked)
         if wanted is None:
             return
@@ -67,7 +71,7 @@ class Asker:
         """Where the newer half of the labelled predictions since that time begins, or so many as are needed."""
         first, rows = self._explainer.losses_since(since, at)
         newer = max(self._retraining.policy.min_labels, (rows - first) // 2)
-        mark = self._explainer.watched.losses.at(max(first, rows - newer), rows - 1)
+        mark = self._explainer.watched.losses.parting(max(first, rows - newer), rows - 1)
         return ChangePoint(ts=mark.time, offset=mark.offset) if mark is not None else None
 
     def _gain(self, since: int, at: int) -> ExpectedGain | None:

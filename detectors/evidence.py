@@ -24,7 +24,7 @@ def of_finding(group: Group, found: Found, row: int, timeline: Timeline, config:
     """What the detector saw, and when it thinks that the change began."""
     finding = found.finding
     since = group.rows_spanned(found.column, finding.since)
-    mark = timeline.at(max(0, row - since + 1), row) if since >= 0 else None
+    mark = timeline.parting(max(0, row - since + 1), row) if since >= 0 else None
     detail: dict[str, JsonScalar] = {"after": _finite(found.after)}
     if since >= 0:
         detail["rows_since_change"] = since
@@ -61,14 +61,14 @@ def _dates(group: Group, found: Found, row: int, timeline: Timeline, now: int, b
     high, low = (
         group.rows_spanned(found.column, since) for since in (found.finding.since_high, found.finding.since_low)
     )
-    earliest = timeline.at(max(0, row - high + 1), row)
-    latest_row = row - low + 1 + max(STRIDE, low // COARSEST_PART)
-    latest = timeline.at(latest_row, row) if latest_row <= row else None
+    earliest_row, latest_row = max(0, row - high + 1), row - low + 1 + max(STRIDE, low // COARSEST_PART)
+    times = timeline.between(earliest_row, min(latest_row, row), row)
+    earliest, latest = times if times is not None else (None, now)
     dates: dict[str, JsonScalar] = {
         "rows_since_change_max": high,
-        "change_point_high": max(began, latest.time) if latest is not None else now,
+        "change_point_high": max(began, latest) if latest_row <= row else now,
     }
-    return dates | ({"change_point_low": min(began, earliest.time)} if earliest is not None else {})
+    return dates | ({"change_point_low": min(began, earliest)} if earliest is not None else {})
 
 
 def _error(found: Found) -> float:

@@ -108,9 +108,15 @@ class Explainer:
 
     def losses_since(self, since: int, at: int) -> tuple[int, int]:
         """The first loss of a prediction since that time, and how many losses there were at this record."""
-        losses = self.watched.losses
-        rows = losses.rows - len(self.judged) + bisect_right(self.judged, at, key=_place_of_loss)
-        return losses.since(since, rows - 1), rows
+        rows = self._losses_by(at)
+        return self.watched.losses.since(since, rows - 1), rows
+
+    def labelled_since(self, since: int, at: int) -> float:
+        """About how many losses there were at this record of predictions since that time; see ``Timeline``."""
+        return self.watched.losses.about_since(since, self._losses_by(at) - 1)
+
+    def _losses_by(self, at: int) -> int:
+        return self.watched.losses.rows - len(self.judged) + bisect_right(self.judged, at, key=_place_of_loss)
 
     def _causes(self, column: Column, since: Dated, moment: Moment) -> dict[str, JsonScalar]:
         if not explained(column):

@@ -95,6 +95,7 @@ class Known(NamedTuple):
 
     joined: int
     predicted_since: Callable[[int], int]  # how many predictions there were since a time
+    labelled_since: Callable[[int], float]  # of how many of these there is a label, where ``joined`` does not tell
 
 
 def asking(policy: Policy, alarms: Iterable[Alarm], now: int) -> list[Alarm]:
@@ -113,6 +114,9 @@ def request(policy: Policy, alarms: Iterable[Alarm], now: int, known: Known, ask
         reason = RetrainReason.NOT_CURED if all(alarm.uncured for alarm in harm) else RetrainReason.CONCEPT_DRIFT
     causes = harm or those
     labels = known.joined - min(alarm.opened_joined for alarm in causes)
+    labelled = known.labelled_since(min(map(began_at, causes)))
+    if labelled < labels:  # others are of predictions from before, whose labels took long
+        labels = int(labelled)
     held = _closed(policy, reason, now, asked) or _unfit(policy, causes, labels, now, known)
     return Request(reason, those, causes, labels, held)
 

@@ -1,10 +1,13 @@
 """Remembers when and where rows stood, finely for recent ones and coarsely for old ones, in fixed space."""
 
+import math
 from array import array
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.banks.contract import StateError
 from detectors.banks.packed import pack_steps, unpack_steps
@@ -14,9 +17,11 @@ FACTOR = 4  # each level is so many times coarser than the one below
 LEVELS = 8  # the coarsest: a mark each 16 * 4**7 = 262,144 rows, which go 16 million rows back
 KEPT = 64  # marks on the finest level; a row's mark is at most a tenth of its age away
 COARSEST_PART = 10  # or STRIDE rows
+OLD_AMONG_NEW = 3  # so many times as wrong as a new one among the old
 KEPT_ABOVE = KEPT - KEPT // FACTOR  # on the others, which begin where the one below ends
 
 TimelineState = bytes
+Numbers = NDArray[np.int64]
 
 _PAIR = 2  # a mark is held as its time and its offset; its row follows from its place
 
@@ -25,6 +30,19 @@ class Mark(msgspec.Struct, frozen=True, array_like=True, gc=False):
     row: int
     time: int
     offset: int
+
+
+class _Marked(NamedTuple):
+    """All marks, the oldest first; ``strides``: how many rows each stands for."""
+
+    rows: Numbers
+    times: Numbers
+    offsets: Numbers
+    strides: Numbers
+
+    @property
+    def rise(self) -> bool:
+        return bool((np.diff(self.times) >= 0).all())
 
 
 class Timeline:
@@ -90,21 +108,65 @@ class Timeline:
             stride *= FACTOR
         return oldest
 
+    def parting(self, row: int, now: int) -> Mark | None:
+        """The mark whose time parts the rows before this one from the others best: that of the row, where times rise.
+
+        Labels that take differently long come in another order than their predictions. Then one row says little of
+        when those since it were predicted, and many do. New ones only begin to come where a change shows: a time that
+        leaves out some of them is nearer to it than one that has as many old ones.
+        """
+        own = self.at(row, now)
+        marks = self._marked()
+        if own is None or marks.rise:
+            return own
+        order = np.lexsort((marks.offsets, marks.times))
+        # Wrong is a row since this one that lies before the time; and more so one before it that lies after.
+        wrong = np.where(marks.rows >= own.row, marks.strides, -OLD_AMONG_NEW * marks.strides)[order].cumsum()
+        place = int(order[np.argmin(np.concatenate(([0], wrong[:-1])))])
+        return Mark(int(marks.rows[place]), int(marks.times[place]), int(marks.offsets[place]))
+
+    def between(self, first: int, last: int, now: int) -> tuple[int, int] | None:
+        """Of the marks of two rows and those between them the earliest time and the latest."""
+        begin, end = self.at(first, now), self.at(last, now)
+        if begin is None or end is None:
+            return None
+        marks = self._marked()
+        times = marks.times[(marks.rows >= begin.row) & (marks.rows <= end.row)]
+        return int(times.min()), int(times.max())
+
     def since(self, time: int, now: int) -> int:
-        """The row after the last mark before a time, as remembered when ``now`` was the newest row; or the oldest."""
+        """The row from which on rows are since a time, as remembered when ``now`` was the newest; or the oldest.
+
+        Where times do not rise with rows, it has the most of them after it and the fewest earlier ones.
+        """
         self.settle(now)
+        marks = self._marked()
+        since = np.where(marks.times >= time, marks.strides, -marks.strides)
+        of_rest = np.concatenate((np.cumsum(since[::-1])[::-1], [0]))  # from each mark on, and from none
+        rows = np.concatenate((marks.rows, [self._marks * STRIDE]))
+        return int(rows[np.argmax(of_rest)])
+
+    def about_since(self, time: int, now: int) -> float:
+        """How many rows are since a time, roughly; not a number where times rise, as then their places tell."""
+        self.settle(now)
+        marks = self._marked()
+        return math.nan if marks.rise else float(marks.strides[marks.times >= time].sum())
+
+    def _marked(self) -> "_Marked":
+        rows, flat, strides = list[Numbers](), list[Numbers](), list[Numbers]()
         first, stride = self._marks * STRIDE, STRIDE
-        after = first
         for held in self._levels:
             count = len(held) // _PAIR
             newest = (first - 1) // stride * stride
             first = newest - (count - 1) * stride
-            for place in range(count - 1, -1, -1):
-                if held[_PAIR * place] < time:
-                    return after
-                after = first + place * stride
+            rows.append(first + stride * np.arange(count))
+            flat.append(np.array(held, dtype=np.int64).reshape(-1, _PAIR))
+            strides.append(np.full(count, stride))
             stride *= FACTOR
-        return after
+        empty = [np.zeros((0, _PAIR), dtype=np.int64)]
+        times, offsets = np.concatenate(empty + flat[::-1]).T
+        of_rows, of_strides = (np.concatenate([empty[0][:, 0], *of_levels[::-1]]) for of_levels in (rows, strides))
+        return _Marked(of_rows, times, offsets, of_strides)
 
     def state(self) -> TimelineState:
         """Between two batches: nothing is ahead."""

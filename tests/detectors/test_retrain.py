@@ -1,5 +1,6 @@
 """The retrain rule as tables: what asks, and what holds it back."""
 
+import math
 from typing import Any
 
 import msgspec
@@ -57,9 +58,11 @@ def alarm(kind: Kind, hours: int = 0, joined: int = 0, **more: Any) -> Alarm:
     )
 
 
-def asked_for(alarms: list[Alarm], joined: int, asked: Asked | None = None, **policy: Any) -> Request | None:
+def asked_for(
+    alarms: list[Alarm], joined: int, asked: Asked | None = None, *, labelled: float = math.nan, **policy: Any
+) -> Request | None:
     """Where a thousand predictions have come since any time."""
-    known = Known(joined, lambda _since: 1_000)
+    known = Known(joined, lambda _since: 1_000, lambda _since: labelled)
     config = msgspec.structs.replace(CONFIG, **policy)
     return request(Policy.of(config), alarms, NOW, known, asked or Asked())
 
@@ -105,6 +108,18 @@ def test_a_retrain_answers_all_that_ask_and_its_data_begin_with_the_harm() -> No
     asked = asked_for([broken, drift, harm], 600)
     assert asked is not None
     assert (asked.alarms, asked.causes, asked.labels) == ([drift, harm], [harm], 300)
+
+
+def test_labels_of_predictions_from_before_the_change_are_none_to_train_on() -> None:
+    harm = alarm(CONCEPT, joined=300)
+    few, enough = asked_for([harm], 600, labelled=199.0), asked_for([harm], 600, labelled=208.0)
+    assert few is not None
+    assert few.held is Held.TOO_FEW_LABELS
+    assert enough is not None
+    assert (enough.held, enough.labels) == (None, 208)
+    more = asked_for([harm], 600, labelled=5_000.0)
+    assert more is not None
+    assert more.labels == 300
 
 
 def test_a_rule_changes_nothing_in_what_it_looks_at() -> None:

@@ -111,6 +111,51 @@ def test_it_answers_as_if_each_level_kept_marks_of_its_own(rows: int, data: st.D
         assert timeline.at(row, rows - 1) == plain.at(row)
 
 
+def labelled(rows: int, longest: int, seed: int) -> tuple[Timeline, list[int]]:
+    """Of predictions at 10 a row, labels that take up to so many rows, in the order in which they come."""
+    draw = np.random.default_rng(seed)
+    predicted = np.argsort(np.arange(rows) + draw.uniform(0.0, longest, rows), kind="stable").tolist()
+    timeline = Timeline()
+    timeline.extend(rows, lambda some: [factor * predicted[row] for row in some for factor in (10, 3)])
+    timeline.settle()
+    return timeline, predicted
+
+
+@pytest.mark.parametrize("rows", [1, 50, 1_500, 20_000])
+def test_where_times_rise_a_row_is_its_own_time(rows: int) -> None:
+    timeline = filled(rows)
+    for row in range(0, rows, max(1, rows // 97)):
+        own = timeline.at(row, rows - 1)
+        last = timeline.at(rows - 1, rows - 1)
+        assert own is not None
+        assert last is not None
+        assert timeline.parting(row, rows - 1) == own
+        assert timeline.between(row, rows - 1, rows - 1) == (own.time, last.time)
+        assert timeline.since(own.time, rows - 1) == own.row
+        assert np.isnan(timeline.about_since(own.time, rows - 1))
+    assert timeline.since(10 * rows, rows - 1) == -(-rows // STRIDE) * STRIDE
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_where_labels_take_differently_long_many_of_them_date_a_row(seed: int) -> None:
+    rows, longest, row = 6_000, 1_000, 5_200
+    timeline, predicted = labelled(rows, longest, seed)
+    mark = timeline.parting(row, rows - 1)
+    assert mark is not None
+    since = mark.time // 10
+    newest = max(predicted[:row])
+    assert newest - 0.6 * longest < since <= newest, "not earlier than most labels that had come by then"
+    kept = sum(one >= since for one in predicted[row:])
+    assert kept > 2 * sum(one >= since for one in predicted[:row]), "few of the old ones are taken for new"
+    near = [10 * predicted[one] for one in range((row - 96) // STRIDE * STRIDE, row + 97, STRIDE)]
+    assert timeline.between(row - 96, row + 96, rows - 1) == (min(near), max(near))
+    assert timeline.about_since(mark.time, rows - 1) == pytest.approx(sum(one >= since for one in predicted), rel=0.25)
+    first = timeline.since(mark.time, rows - 1)
+    wrong = sum(one < since for one in predicted[first:]) + sum(one >= since for one in predicted[:first])
+    assert abs(first - row) < longest / 2
+    assert wrong < 0.35 * (rows - row)
+
+
 @settings(max_examples=40)
 @given(
     rows=st.one_of(st.integers(0, 100), st.integers(900, 1_200), st.integers(3_900, 20_000)),
