@@ -1,6 +1,6 @@
 """Traffic of very many models, some of which never stop changing what they send.
 
-Most models are steady: three features, one version. One in a hundred is restless: time brings it new versions,
+Most models are steady: three features, one version. One in a thousand is restless: time brings it new versions,
 features, categories and segment values, so that every limit on how many there may be is met; a fifth of the traffic is
 theirs. A part of the predictions never gets an outcome and waits until its horizon.
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from load.site.site import Site
 from schemas.topics import Stream
 
-RESTLESS_ONE_IN = 100  # models
+RESTLESS_ONE_IN = 1_000  # models; each gets so many records that it meets all limits while the others learn
 RESTLESS_SHARE = 0.2  # of the predictions
 UNLABELLED_SHARE = 0.3
 LAG = 20_000  # predictions between one and its outcome

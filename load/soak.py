@@ -45,7 +45,8 @@ CHUNK = 2_000  # predictions sent at once
 WARM_SHARE = 1 / 3
 STARTS_WITHIN_S = 120.0
 SETTINGS: Keys = {
-    "worker.batch_records_max": 10_000,  # several records a model at once: each has its own way to go
+    "worker.batch_records_max": 30_000,  # several records a model at once: each has its own way to go
+    "worker.queue_records_max": 30_000,
     "worker.tick_interval": "5s",
     "kafka.session_timeout": "45s",
     "kafka.heartbeat_interval": "3s",
