@@ -103,7 +103,7 @@ class Site:
             "metrics.port": port or free_port(),
             "pager.metrics_port": port or free_port(),
             "pager.group": f"{self.prefix}-pager",
-            "pager.dir": str(self.state_dir(name)),
+            "pager.dir": str(self.folder / f"pager-{name}"),
             "state.dir": str(self.state_dir(name)),
             "state.checkpoints": str(self.checkpoints),
             **self._settings,
