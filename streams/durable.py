@@ -27,9 +27,9 @@ from detectors.kept import Kept
 from detectors.sealing import open_sealed, seal
 from schemas.topics import Stream, TopicNames
 from streams.errors import CorruptStateError, UsageError
+from streams.identity import Identity
 from streams.merge import Reached
 from streams.state import ALREADY_SENT_MAX, EffectLike, EngineFactory, OnTopics
-from streams.topic_facts import Identity
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,8 @@ from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from streams.connection import start_client
 from streams.errors import BrokerError
-from streams.topic_facts import Allowed, Identity, topic_facts
+from streams.identity import Identity
+from streams.topic_facts import Allowed, topic_facts
 
 FETCH_WAIT_MS = 20  # a broker holds a fetch of what is read already for so long, and with it what is not
 POLL_S = 1.0  # how long one fetch of a reading waits; the reading goes on until its end is reached

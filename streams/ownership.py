@@ -10,12 +10,12 @@ from aiokafka import TopicPartition
 
 from detectors.banks.contract import StateError
 from streams.errors import CorruptStateError
+from streams.identity import Identity
 from streams.merge import Reached
 from streams.partition import OwnedPartition
 from streams.reading import Batch
 from streams.state import PartitionState, Patience, StateStore
 from streams.telemetry import Dropped, Telemetry
-from streams.topic_facts import Identity
 from streams.watchdog import Progress
 
 log = structlog.get_logger(__name__)

@@ -9,9 +9,9 @@ from aiokafka import TopicPartition
 from faust.types import TP
 
 from streams.gaps import Hole, Jump, Why, in_words, jump
+from streams.identity import Identity
 from streams.offsets import Offsets
 from streams.reading import AFRESH, hole, made_anew, repartitioned, seek_place
-from streams.topic_facts import Identity
 
 log = structlog.get_logger(__name__)
 

@@ -10,8 +10,8 @@ from detectors.effects import Effect
 from schemas.records import RecordLike
 from streams.errors import DriftlineError
 from streams.gaps import Hole
+from streams.identity import Identity
 from streams.merge import Cut, Reached
-from streams.topic_facts import Identity
 
 
 class Batch(NamedTuple):

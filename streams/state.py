@@ -19,9 +19,9 @@ from detectors.kept import Changes, Kept
 from detectors.rows import Stretch
 from schemas.records import RecordLike
 from streams.errors import DriftlineError
+from streams.identity import Identity
 from streams.merge import Reached
 from streams.telemetry import CountsLike
-from streams.topic_facts import Identity
 
 # Ids found on the output topics that were not decided again yet: about 150 bytes each.
 ALREADY_SENT_MAX = 5_000_000

@@ -22,13 +22,13 @@ from streams.byte_sizes import byte_count
 from streams.checkpoints import CheckpointDamagedError, Checkpoints
 from streams.durable import Belongs, DurableState, belongs, new_state, positions_of, require_ours, topics_of
 from streams.errors import CorruptStateError, UsageError
+from streams.identity import Identity
 from streams.manifests import Manifest
 from streams.rocks import Rocks, shared_cache
 from streams.settings import Settings
 from streams.state import ENDLESS, EngineFactory, MemoryStore, PartitionState, Patience, StateStore, Tenure
 from streams.state_dir import StateDir
 from streams.telemetry import NoTelemetry, Telemetry
-from streams.topic_facts import Identity
 
 log = structlog.get_logger(__name__)
 

@@ -45,13 +45,6 @@ class Operation(IntEnum):
 Allowed = Mapping[str, frozenset[Operation] | None]  # by topic: what this user may do; None where it is not told
 
 
-class Identity(NamedTuple):
-    """What must stay the same for a topic to be the one that a state was made from."""
-
-    id: str
-    partitions: int
-
-
 class TopicFacts(NamedTuple):
     """A topic as the brokers have it; ``error`` where they do not show it."""
 

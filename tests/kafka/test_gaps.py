@@ -13,10 +13,10 @@ from faust.types import TP
 from schemas.codec import decode_output
 from schemas.events import EVERY_MODEL, Alert, AlertEvent, Kind, Severity
 from schemas.topics import Stream
+from streams.identity import Identity
 from streams.offsets import Offsets
 from streams.places import Places
 from streams.reading import DataGapError
-from streams.topic_facts import Identity
 
 pytestmark = pytest.mark.broker
 

@@ -20,9 +20,9 @@ from streams.durable import (
     positions_of,
 )
 from streams.errors import CorruptStateError, UsageError
+from streams.identity import Identity
 from streams.merge import Reached
 from streams.state import EffectLike, MemoryState
-from streams.topic_facts import Identity
 from tests.streams.disk import WHOSE, MemoryDisk, empty
 from tests.transport.chain import ChainEngine, Told
 

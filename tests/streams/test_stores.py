@@ -16,13 +16,13 @@ from streams.blobs_directory import DirectoryBlobs
 from streams.checkpoints import Checkpoints
 from streams.durable import Belongs
 from streams.errors import CorruptStateError, UsageError
+from streams.identity import Identity
 from streams.rocks import Rocks
 from streams.sections import StateSettings
 from streams.settings import Settings
 from streams.state import MemoryStore, PartitionState
 from streams.state_dir import StateDir
 from streams.stores import DurableStore, opened
-from streams.topic_facts import Identity
 from tests.streams.test_rocks import flip, the_only
 from tests.transport.chain import ChainEngine
 
