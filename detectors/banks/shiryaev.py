@@ -22,6 +22,7 @@ so that it need not be long to be exact.
 
 import math
 from functools import partial
+from itertools import accumulate, pairwise
 from statistics import NormalDist
 from typing import Any
 
@@ -139,6 +140,7 @@ def _bits() -> tuple[Row, Row, Cube, Matrix]:
 
 _NUMBERS, _BITS = _numbers(), _bits()
 _NO_SHIFTS: Matrix = np.empty((0, 0))
+_TEMPERS = frozenset(range(len(TEMPERS)))
 WATCH = "shiryaev_roberts"
 
 
@@ -186,16 +188,18 @@ class ShiryaevBank:
 
     def grow(self, columns: int) -> None:
         more = max(0, columns - self.columns)
+        if not more:  # as in every bank that is about to be restored
+            return
+        self._sees_days = True
         lines = np.zeros((more, LINE))
         lines[:, NEED] = lines[:, WHOLE] = self._learned()
         lines[:, PHASE] = SECOND if self._parameters["bits"] else FIRST
         lines[:, PREVIOUS] = lines[:, CLOCK] = np.nan
         lines[:, LIMIT] = np.inf
         self._lines = np.concatenate((self._lines, lines))
-        if more and not self._parameters["bits"]:
+        if not self._parameters["bits"]:
             held, self._buffer = self._buffer, self._empty_buffer(self.columns)
             self._buffer[: len(held), : held.shape[1]] = held
-        self._sees_days = True
         self._patterns = np.concatenate((self._patterns, daily.fresh(more, self._learned() // self._halves)))
         cut = 0.5 if self._parameters["bits"] else 0.0
         self._cuts = np.concatenate((self._cuts, np.full((more, self._cuts.shape[1]), cut)))
@@ -355,13 +359,9 @@ class ShiryaevBank:
 
     def _sound(self, lines: Matrix, buffered: int) -> bool:
         """Whether all that machine code finds its place by is a place."""
-        phases = [SECOND, WATCHED, LATCHED] if self._parameters["bits"] else [FIRST, SECOND, WATCHED, LATCHED]
-        places = (
-            (lines[:, PHASE], phases),
-            (lines[:, TEMPER], range(len(TEMPERS))),
-            (lines[lines[:, PHASE] == FIRST, N], range(buffered)),
-        )
-        return all(bool(np.isin(held, list(known)).all()) for held, known in places)
+        phases = {SECOND, WATCHED, LATCHED} if self._parameters["bits"] else {FIRST, SECOND, WATCHED, LATCHED}
+        places = all(n.is_integer() and 0 <= n < buffered for n in lines[lines[:, PHASE] == FIRST, N].tolist())
+        return places and phases.issuperset(lines[:, PHASE].tolist()) and _TEMPERS.issuperset(lines[:, TEMPER].tolist())
 
     def snapshot(self) -> bytes:
         flat = [array.ravel() for array in (*self._arrays(), self._buffer)]
@@ -371,24 +371,23 @@ class ShiryaevBank:
         flat = unpack(unseal(state, self._name, self.kind, self._parameters))
         widths = [array.shape[1] for array in self._arrays()]
         columns = int(flat[1]) if len(flat) > 1 and 0 <= flat[1] <= len(flat) else -1
-        ends = np.cumsum([2, *[columns * width for width in widths]])
+        ends = list(accumulate((columns * width for width in widths), initial=2))
         if columns < 0 or ends[-1] > len(flat) or not 0.0 <= flat[0] < 2.0**53:
             raise StateError(f"{self.kind}: {len(flat)} numbers are no whole columns")
-        cut = np.split(flat, ends)[1:-1]
-        parts = [part.reshape(columns, width).copy() for part, width in zip(cut, widths, strict=True)]
-        empty = self._empty_buffer(columns)
-        if not self._sound(parts[0], empty.shape[1]):
+        cut = zip(pairwise(ends), widths, strict=True)
+        parts = [flat[first:end].reshape(columns, width).copy() for (first, end), width in cut]
+        buffered = self._empty_buffer(columns).shape
+        if not self._sound(parts[0], buffered[1]):
             raise StateError(f"{self.kind}: a column is in no state that there is")
-        shape = empty.shape if _buffering(parts[0]) else (0, 0)
+        shape = buffered if _buffering(parts[0]) else (0, 0)
         if ends[-1] + math.prod(shape) != len(flat):
             raise StateError(f"{self.kind}: {len(flat)} numbers are no whole columns")
-        buffer = flat[ends[-1] :].reshape(shape).copy()
         self._row = float(flat[0])
         self._sees_days = True
         self._lines, self._patterns, self._cuts, self._counts, self._pending, self._evidence, chunk = parts
-        self._chunk = np.clip(np.nan_to_num(chunk), 0, CHUNK).astype(np.uint8)
+        self._chunk = np.fmin(np.fmax(chunk, 0.0), CHUNK).astype(np.uint8)
         self._chunks = np.zeros((0, *self._chunk.shape), dtype=np.uint8)
-        self._buffer = buffer
+        self._buffer = flat[ends[-1] :].reshape(shape).copy()
         self._norms = np.ones((columns, self._norms.shape[1]))
         for line, counts, norms in zip(self._lines, self._counts, self._norms, strict=True):
             if line[PHASE] >= WATCHED:
