@@ -335,7 +335,7 @@ class PatientDeskMachine(DeskMachine):
     lasts = LASTS
 
 
-CAREFUL = settings(max_examples=200, stateful_step_count=50)
+CAREFUL = settings(max_examples=80, stateful_step_count=50)
 TestDesk = DeskMachine.TestCase
 TestDesk.settings = CAREFUL
 TestPatientDesk = PatientDeskMachine.TestCase

@@ -8,7 +8,7 @@ from tests.simulation.__main__ import main, verdicts
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.simulate import simulate
 
-SEEDS = range(120)
+SEEDS = range(100)
 
 
 def test_no_seed_shows_a_violation() -> None:

@@ -98,12 +98,6 @@ q1 = "baselines/{file}"
 """
 
 
-def driftline(*words: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "streams.cli", *words]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    return subprocess.run(command, capture_output=True, cwd=cwd, env=environment, check=False)
-
-
 def configured(folder: Path, file: str, text: str = CONFIG) -> Path:
     (folder / "baselines").mkdir(exist_ok=True)
     config = folder / "driftline.toml"
@@ -130,13 +124,16 @@ def test_the_same_rows_teach_the_same_in_whatever_form_they_lie(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("file", FORMS)
-def test_a_replay_begins_with_the_baseline_and_names_it(file: str, tmp_path: Path) -> None:
+def test_a_replay_begins_with_the_baseline_and_names_it(
+    file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = configured(tmp_path, file)
     FORMS[file](tmp_path / "baselines" / file, rows(1, 1_500))
-    (tmp_path / "stream.jsonl").write_bytes(b"\n".join(events(rows(2, 300, 1_500, 3.0))))
-    done = driftline("replay", "stream.jsonl", "--config", str(config), "--out", "out", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, b"")
-    told = [decode_output(line) for line in (tmp_path / "out" / "alerts.jsonl").read_bytes().splitlines()]
+    stream, out = tmp_path / "stream.jsonl", tmp_path / "out"
+    stream.write_bytes(b"\n".join(events(rows(2, 300, 1_500, 3.0))))
+    assert main(["replay", str(stream), "--config", str(config), "--out", str(out)]) == 0
+    assert capsys.readouterr().err == ""
+    told = [decode_output(line) for line in (out / "alerts.jsonl").read_bytes().splitlines()]
     opened = [alert for alert in told if isinstance(alert, Alert) and alert.event is AlertEvent.OPENED]
     assert {(alert.signal, alert.segment) for alert in opened} >= {("feature:age", None)}
     assert opened[0].position.offset < 150
@@ -459,7 +456,9 @@ def test_a_file_that_cannot_be_a_baseline_is_one_line_and_nothing_starts(
 
 
 def test_a_worker_does_not_start_either(tmp_path: Path) -> None:
-    done = driftline("worker", "--config", str(configured(tmp_path, "b.csv")), cwd=tmp_path)
+    command = [sys.executable, "-m", "streams.cli", "worker", "--config", str(configured(tmp_path, "b.csv"))]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment, check=False)
     missing = f"driftline: {tmp_path}/baselines/b.csv: cannot be read: No such file or directory\n"
     assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", missing)
 
