@@ -55,7 +55,7 @@ class Site:
         self._producer = _producer(bootstrap)
 
     def create_topics(self) -> "Site":
-        self._command("topics", "create", "--config", str(self.config("topics")))
+        self.command("topics", "create", "--config", str(self.config("topics")))
         return self
 
     def witness(self, settings: Keys | None = None) -> "Site":
@@ -169,13 +169,14 @@ class Site:
     def replay(self) -> dict[Stream, Written]:
         """What the embedded engine decides on the same topics, in the order of partitions."""
         out = self.folder / f"replay-{uuid4().hex[:6]}"
-        self._command("replay", "kafka:", "--config", str(self.config("replay")), "--out", str(out))
+        self.command("replay", "kafka:", "--config", str(self.config("replay")), "--out", str(out))
         return {
             stream: [(json.loads(line)["id"], line) for line in (out / name).read_bytes().splitlines()]
             for stream, name in FILES.items()
         }
 
-    def _command(self, *words: str) -> None:
+    def command(self, *words: str) -> None:
+        """Runs one of our own commands, which must do what it is asked."""
         done = subprocess.run(
             [sys.executable, "-m", "streams.cli", *words],
             capture_output=True,

@@ -17,6 +17,7 @@ from load.site.traffic import Flow, Traffic
 from load.site.verdict import NO_TICKS, compare, in_order
 from load.site.workers import Worker, all_read, consumed, wait_until, wait_until_read
 from schemas.topics import Stream
+from tests.commands import NearSite
 
 SEED = 20_261_124
 REGIME = 400  # predictions of a model between two changes: a few thousand records then hold alerts and retrains
@@ -99,7 +100,7 @@ class Subjects:
 def site_on(bootstrap: str, folder: Path, **settings: str | int | bool) -> Site:
     """Topics of a test's own. Settings by their names with ``__`` for the dot."""
     named = {name.replace("__", "."): value for name, value in settings.items()}
-    return Site(bootstrap, folder, {**QUICK, **named}).create_topics()
+    return NearSite(bootstrap, folder, {**QUICK, **named}).create_topics()
 
 
 def traffic_on(site: Site) -> Traffic:
@@ -138,11 +139,11 @@ def live_equals_replay(site: Site, name: str, *, repeats_allowed: bool = False) 
     """One more life under that name reads the last ticks, and writes none: a replay would know more of them."""
     last = Subject(site, name, NO_TICKS)
     try:
+        decided = site.replay()  # while it starts: what it is to read is all there
         wait_until_read([last])
         assert last.stop() == 0, last.said
     finally:
         last.kill()
-    decided = site.replay()
     verdicts = {stream: compare(decided[stream], in_order(site.read(stream)), stream) for stream in OUTPUTS}
     wrong = {
         stream: each

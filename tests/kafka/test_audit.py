@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,13 +11,13 @@ from load.site.site import Keys, Site
 from load.site.workers import Worker, running, wait_until_read
 from schemas.signatures import HEADER, signature
 from schemas.topics import Stream
+from tests.commands import Done, NearSite, called
 from tests.kafka.live import live_equals_replay
 
 pytestmark = pytest.mark.broker
 
 CANARY = "canary-of-a-secret-5c1"
 OLD = "canary-of-an-old-secret-77a"
-CLI = (sys.executable, "-m", "streams.cli")
 KEYS = {"control.keys.ops.secret": CANARY, "control.keys.old.secret": OLD, "control.sign_with": "ops"}
 
 
@@ -27,9 +25,8 @@ class Client:
     def __init__(self, site: Site, name: str, settings: Keys | None = None) -> None:
         self._config = str(site.config(name, settings=settings))
 
-    def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        command = [*CLI, *words, "--config", self._config]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    def run(self, *words: str) -> Done:
+        done = called(*words, "--config", self._config)
         assert not {CANARY, OLD} & set(re.findall(r"[\w-]+", done.stdout + done.stderr))
         return done
 
@@ -53,7 +50,7 @@ def sent_again(site: Site) -> None:
 
 
 def test_only_what_is_signed_is_taken_and_the_log_of_it_is_whole(bootstrap: str, tmp_path: Path):
-    site = Site(bootstrap, tmp_path, KEYS).create_topics()
+    site = NearSite(bootstrap, tmp_path, KEYS).create_topics()
     signing, rotated = Client(site, "signing"), Client(site, "rotated", {"control.sign_with": "old"})
     stranger = unsigned(bootstrap, site)
     mute = ("control", "mute", "--model", "churn", "--for-ever", "--reason", "x")

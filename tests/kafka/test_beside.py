@@ -14,6 +14,7 @@ from load.site.site import Keys, Site
 from load.site.traffic import Traffic
 from load.site.workers import Worker, gone, running, wait_until, wait_until_read
 from schemas.topics import Stream
+from tests.commands import NearSite
 
 pytestmark = pytest.mark.broker
 
@@ -47,7 +48,7 @@ def pagers(worker: Worker) -> list[int]:
 async def test_a_hanging_endpoint_costs_the_worker_nothing_and_the_pager_comes_and_goes_with_it(
     bootstrap: str, tmp_path: Path
 ) -> None:
-    site = Site(bootstrap, tmp_path).create_topics()
+    site = NearSite(bootstrap, tmp_path).create_topics()
     async with endpoint(hangs) as server:
         with running() as start:
             worker = start(site, "worker", with_pager(server, site, tmp_path))

@@ -14,6 +14,7 @@ from load.site.traffic import Traffic
 from load.site.workers import running, wait_until, wait_until_read
 from schemas.topics import Stream
 from streams.cli import main
+from tests.commands import NearSite
 from tests.kafka.live import fates_add_up, live_equals_replay
 
 pytestmark = pytest.mark.broker
@@ -43,7 +44,7 @@ def test_one_worker_writes_what_a_replay_says(bootstrap: str, tmp_path: Path):
 def test_the_live_topics_and_a_replay_of_them_do_not_differ(
     bootstrap: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    site = Site(bootstrap, tmp_path).create_topics()
+    site = NearSite(bootstrap, tmp_path).create_topics()
     with running() as start:
         worker = start(site)
         Traffic(site, SEED + 7, REGIME).send(EVENTS, 12_000)
@@ -77,7 +78,7 @@ def assert_rebuilt(config: str, results: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_a_worker_killed_half_way_and_started_again_writes_what_a_replay_says(bootstrap: str, tmp_path: Path):
-    site = Site(bootstrap, tmp_path).create_topics()
+    site = NearSite(bootstrap, tmp_path).create_topics()
     traffic = Traffic(site, SEED + 1, REGIME)
     with running() as start:
         first = start(site)
@@ -92,7 +93,7 @@ def test_a_worker_killed_half_way_and_started_again_writes_what_a_replay_says(bo
 
 
 def test_two_workers_one_joining_and_one_leaving_write_what_a_replay_says(bootstrap: str, tmp_path: Path):
-    site = Site(bootstrap, tmp_path).create_topics()
+    site = NearSite(bootstrap, tmp_path).create_topics()
     traffic = Traffic(site, SEED + 2, REGIME)
     with running() as start:
         first = start(site, "first")
@@ -110,7 +111,7 @@ def test_two_workers_one_joining_and_one_leaving_write_what_a_replay_says(bootst
     assert said_something(live_equals_replay(site))
 
 
-class LateSite(Site):
+class LateSite(NearSite):
     """Predictions are seen up to a minute after their time, as where the replicas of a broker do not follow.
 
     One broker alone does not do so at will; so the times are the producer's. What a worker has not read yet it puts in

@@ -24,6 +24,7 @@ from streams.alerts import newest_first, on_topic
 from streams.control import Named, find, send
 from streams.errors import BrokerError
 from streams.settings import load
+from tests.commands import Done, NearSite, called
 from tests.kafka.live import live_equals_replay
 from tests.schemas.golden import GOLDEN
 
@@ -38,9 +39,8 @@ class Operator:
     def __init__(self, site: Site) -> None:
         self._config = str(site.config("operator"))
 
-    def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        command = [*CLI, *words, "--config", self._config]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+    def run(self, *words: str) -> Done:
+        return called(*words, "--config", self._config)
 
     def says(self, *words: str) -> str:
         done = self.run(*words)
@@ -72,7 +72,7 @@ def next_of(follow: "subprocess.Popen[str]") -> dict[str, Any]:
 
 
 def test_an_incident_is_listed_acknowledged_and_ended_by_a_new_baseline(bootstrap: str, tmp_path: Path):
-    site = Site(bootstrap, tmp_path).create_topics()
+    site = NearSite(bootstrap, tmp_path).create_topics()
     operator = Operator(site)
     with running() as start:
         worker = start(site)
@@ -112,7 +112,7 @@ def test_an_incident_is_listed_acknowledged_and_ended_by_a_new_baseline(bootstra
 
 
 def test_a_mute_keeps_a_model_silent_and_no_other(bootstrap: str, tmp_path: Path):
-    site = Site(bootstrap, tmp_path).create_topics()
+    site = NearSite(bootstrap, tmp_path).create_topics()
     operator = Operator(site)
     operator.says("control", "mute", "--model", "amber", "--until", "2h", "--reason", "backfill")
     with running() as start:
@@ -143,7 +143,7 @@ def written(site: Site, count: int) -> list[Alert]:
 
 
 async def test_the_topic_is_read_backwards_stretch_by_stretch(bootstrap: str, tmp_path: Path):
-    site = await asyncio.to_thread(Site(bootstrap, tmp_path).create_topics)
+    site = await asyncio.to_thread(NearSite(bootstrap, tmp_path).create_topics)
     alerts = await asyncio.to_thread(written, site, 25)
     kafka = load(site.config("operator"), {}).kafka
     said: list[str] = []
@@ -157,7 +157,7 @@ async def test_the_topic_is_read_backwards_stretch_by_stretch(bootstrap: str, tm
 
 
 async def test_of_too_many_alerts_the_newest_are_read_and_that_is_said(bootstrap: str, tmp_path: Path):
-    site = await asyncio.to_thread(Site(bootstrap, tmp_path).create_topics)
+    site = await asyncio.to_thread(NearSite(bootstrap, tmp_path).create_topics)
     await asyncio.to_thread(written, site, 10)
     kafka = load(site.config("operator"), {}).kafka
     said: list[str] = []
@@ -168,7 +168,7 @@ async def test_of_too_many_alerts_the_newest_are_read_and_that_is_said(bootstrap
 
 
 def test_what_the_topics_do_not_hold_is_told(bootstrap: str, tmp_path: Path):
-    site = Site(bootstrap, tmp_path).create_topics()
+    site = NearSite(bootstrap, tmp_path).create_topics()
     operator = Operator(site)
     done = operator.run("control", "resolve", "--incident", "5d0c")
     assert (done.returncode, done.stdout) == (2, "")
@@ -183,7 +183,7 @@ def test_what_the_topics_do_not_hold_is_told(bootstrap: str, tmp_path: Path):
 
 
 def test_a_topic_that_is_not_there_is_told_and_not_made(bootstrap: str, tmp_path: Path):
-    operator = Operator(Site(bootstrap, tmp_path))  # no topics
+    operator = Operator(NearSite(bootstrap, tmp_path))  # no topics
     for words in (("control", "baseline", "--model", "churn"), ("incidents", "list"), ("incidents", "follow")):
         for _ in range(2):
             done = operator.run(*words)
@@ -192,7 +192,7 @@ def test_a_topic_that_is_not_there_is_told_and_not_made(bootstrap: str, tmp_path
 
 
 def test_an_event_that_is_not_acknowledged_in_time_may_be_there_and_that_is_said(bootstrap: str, tmp_path: Path):
-    site = Site(bootstrap, tmp_path).create_topics()
+    site = NearSite(bootstrap, tmp_path).create_topics()
     kafka = load(site.config("operator"), {}).kafka
     event = msgspec.json.decode(GOLDEN["control-deploy"], type=Control)
     with pytest.raises(BrokerError, match=f"did not acknowledge {event.id} within 0 s; it may lie on .*: look before"):
@@ -200,7 +200,7 @@ def test_an_event_that_is_not_acknowledged_in_time_may_be_there_and_that_is_said
 
 
 def test_an_event_that_the_brokers_refuse_is_one_line_and_status_1(bootstrap: str, tmp_path: Path):
-    site = Site(bootstrap, tmp_path).create_topics()
+    site = NearSite(bootstrap, tmp_path).create_topics()
     site.set_topics([Stream.CONTROL], {"max.message.bytes": "100"})
     done = Operator(site).run("control", "baseline", "--model", "churn")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)

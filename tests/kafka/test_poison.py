@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from load.site.site import Site
 from load.site.workers import running, wait_until_read
 from schemas.reasons import DeadLetterReason as Reason
 from schemas.topics import Stream
+from tests.commands import NearSite
 from tests.kafka.live import fates_add_up, live_equals_replay
 
 pytestmark = pytest.mark.broker
@@ -56,7 +56,7 @@ KINDS: dict[Reason, Callable[[int], bytes | None]] = {
 
 
 def test_poison_is_set_aside_once_with_its_reason_and_good_records_are_all_applied(bootstrap: str, tmp_path: Path):
-    site, chance = Site(bootstrap, tmp_path).create_topics(), random.Random(10_000)
+    site, chance = NearSite(bootstrap, tmp_path).create_topics(), random.Random(10_000)
     wanted: Counter[str] = Counter()
     with running() as start:
         worker = start(site)
