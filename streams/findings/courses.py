@@ -92,7 +92,7 @@ class Courses:
         self._statistics: dict[str, dict[int, Statistic]] = {}  # by detector and stretch, the largest
 
     def add_signal(self, told: Signal) -> None:
-        if told.disposition != Disposition.OVER:
+        if told.disposition != Disposition.OVER and told.kind != Kind.SYSTEM:  # which has no level
             self._add(told, told.evidence, told.disposition)
         times = _ratio(told.evidence)
         if times is None or (told.detector not in self._statistics and len(self._statistics) >= DETECTORS_MAX):

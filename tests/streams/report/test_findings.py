@@ -191,6 +191,12 @@ def test_an_alarm_that_is_told_of_twice_is_one_point() -> None:
     assert [(course.opened, len(course.points)) for course in courses.drawn] == [(1, 1)]
 
 
+def test_what_is_said_of_the_monitoring_itself_has_no_level_to_draw() -> None:
+    courses = Courses(grid(START, at(30), HOUR))
+    courses.add_signal(signal(at(2), signal="retrain", kind="system", disposition="cooldown"))
+    assert courses.drawn == []
+
+
 def test_an_alarm_that_no_signal_told_of_is_one_all_the_same() -> None:
     courses = Courses(grid(START, at(30), HOUR))
     courses.add_signal(signal(at(3), disposition="noted"))
