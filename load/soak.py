@@ -50,7 +50,7 @@ SETTINGS: Keys = {
     "worker.tick_interval": "5s",
     "kafka.session_timeout": "45s",
     "kafka.heartbeat_interval": "3s",
-    "defaults.baseline_rows": 50,  # a steady model gets a prediction every few seconds
+    "defaults.baseline_rows": 30,  # the least: all models are to be warm before it is judged
     "defaults.label_horizon": "2m",
     "defaults.metrics_window": "5m",
     "defaults.features_max": 20,
