@@ -330,7 +330,7 @@ def test_the_first_weekend_is_not_told_of_where_nights_are_sparse(start: int) ->
     draw = Random(start)
     events = []
     for hour in range(24 * start, 24 * (start + 16)):
-        rate = 120 if slot(START + hour * HOUR) % 24 in DAYTIME and slot(START + hour * HOUR) < 24 else 1
+        rate = 600 if slot(START + hour * HOUR) % 24 in DAYTIME and slot(START + hour * HOUR) < 24 else 1
         times = sorted(draw.randrange(HOUR) for _ in range(rate if rate > 1 else draw.choice((0, 1, 1, 2))))
         events += [prediction(f"s{hour}-{n}", at=hour * HOUR + at) for n, at in enumerate(times)]
     assert told(with_ticks(events, 24 * (start + 16) * HOUR)) == []
