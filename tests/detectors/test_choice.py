@@ -128,8 +128,8 @@ def test_however_it_is_cut_and_wherever_it_is_restored_the_bytes_are_the_same() 
     base = [event for event in traffic(seed=9, rows=3_000) if isinstance(event, dict) and event.get("model") == "churn"]
     config = msgspec.structs.replace(CONFIG.defaults, baseline="q1", baselines={"q2": "x"})
     baselines = recordings(learned(base, config, Q1), learned(base[:900], config, Q2))
-    stream = traffic(seed=3, rows=1_500)
-    for place, name in ((350, "q2"), (1_000, "q1"), (1_250, "nobody's")):
+    stream = traffic(seed=4, rows=3_000)
+    for place, name in ((700, "q2"), (2_000, "q1"), (2_500, "nobody's")):
         stream.insert(place, control("baseline", f"c{place}", baseline=name, at=0))
     models = MonitorConfig(defaults=config)
     whole = run(stream, models, (len(stream),), recordings=baselines)
