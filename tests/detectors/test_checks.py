@@ -419,15 +419,15 @@ def test_a_deployment_that_nobody_asked_for_is_not_on_trial() -> None:
 # -- retrains in vain --------------------------------------------------------------------------------------------------
 
 
-def in_vain(times: int, *words: Event, last: float = HARMED, rows: int = 1_500) -> list[Event]:
+def in_vain(times: int, *words: Event, last: float = HARMED) -> list[Event]:
     """One deployment after the other, each after a retrain, none of which helps; words come before the last of them."""
     events, row = before(), DEPLOYED
     for turn in range(times):
         version = str(turn + 2)
         if turn == times - 1:
             events += [word | {"at": row * SECOND} for word in words]
-        events += [deploy(version, row), *after(last if turn == times - 1 else HARMED, rows, version, row)]
-        row += rows
+        events += [deploy(version, row), *after(last if turn == times - 1 else HARMED, 1_500, version, row)]
+        row += 1_500
     return events
 
 
@@ -523,14 +523,12 @@ def test_what_came_little_by_little_is_to_be_trained_on_its_newest_rows() -> Non
 
 # -- however it is run -------------------------------------------------------------------------------------------------
 
-# What comes before the harm is as usual, and is not what these are about; from there on each record comes by itself.
-SINGLY = (2 * 1_950, *[1] * 10_000)
 STREAMS = {
     "cured": deployed(USUAL, 300),
     "not cured": deployed(HARMED, 900),
     "worse": deployed(WORSE, 300),
     "late": later(deployed(USUAL, 900), 500),
-    "in vain": in_vain(2, rows=700),
+    "in vain": in_vain(2),
     "in pairs": shadowed(0.6)[: 2 * DEPLOYED + 1_500],
     "by country": [
         *in_countries(before(), 0.3, Random(1)),
@@ -553,7 +551,7 @@ def test_what_comes_before_an_answer_in_its_batch_does_not_know_it() -> None:
     (escalated,) = judged(whole)
     assert [asked.reason for asked in whole.retrains] == ["concept_drift_confirmed", "drift_lasts"]
     assert whole.retrains[1].ts < escalated.ts
-    assert run(events, config, SINGLY) == whole
+    assert run(events, config, (1,)) == whole
 
 
 @pytest.mark.parametrize("name", STREAMS)
@@ -561,5 +559,5 @@ def test_however_it_is_cut_and_restored_the_same_is_said(name: str) -> None:
     events, config = STREAMS[name], ModelConfig(segments=("country",), retrain=RetrainConfig(cooldown="10m"))
     whole = run(events, config, (len(events),))
     assert {alert.evidence.detail.get("answer") for alert in whole.alerts} > {None}
-    assert run(events, config, SINGLY) == whole
+    assert run(events, config, (1,)) == whole
     assert run(events, config, (97, 3, 350), restoring=True) == whole

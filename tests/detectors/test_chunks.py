@@ -14,12 +14,12 @@ from schemas.topics import CATALOGUE, Direction
 from tests.detectors.events import TOPICS, Event, Run, balanced, chances, normal, of_feature, prediction, run
 from tests.detectors.traffic import CONFIG, traffic
 
-ROWS = 3_000
+ROWS = 6_000
 
 
 @pytest.fixture(scope="module")
 def long() -> list[Event | bytes | None]:
-    return traffic(seed=3, rows=ROWS)
+    return traffic(seed=2, rows=ROWS)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
 from random import Random
 from typing import Any
 
@@ -25,9 +24,9 @@ from tests.detectors.kept import Memory
 
 TOPICS = TopicNames()
 START = 1_767_225_600_000  # 2026-01-01T00:00:00Z
-RECORDS = 4_500
+RECORDS = 7_000
 DEFAULTS = ModelConfig(baseline_rows=150, rows_per_false_alarm=20_000, false_pages_per_month=1.0)
-EARLY_ENDS = msgspec.structs.replace(DEFAULTS, label_horizon="3m", metrics_window="30m", pending_max=400)
+EARLY_ENDS = msgspec.structs.replace(DEFAULTS, label_horizon="3m", metrics_window="1h", pending_max=400)
 OFTEN = msgspec.structs.replace(DEFAULTS, metrics_window="5m", silence_after="10m")
 CONFIGS = {
     "usual": MonitorConfig(defaults=DEFAULTS),
@@ -41,8 +40,7 @@ CONFIGS = {
 }
 
 
-@cache
-def records(seed: int) -> Sequence[Record]:
+def records(seed: int) -> list[Record]:
     """Whatever producers send: drifts, ids twice, clocks that step back, odd records, labels, deployments, ticks."""
     draw, number = Random(seed), np.random.default_rng(seed)
     values = number.normal(size=(RECORDS, 4)).tolist()
@@ -81,7 +79,7 @@ def said(model: str, row: int, values: Sequence[float], draw: Random) -> dict[st
     moved = 1.5 if row > RECORDS // 2 else 0.0
     if model == "churn":
         features: dict[str, Any] = {"age": values[0] + moved, "income": values[1], "visits": row % 7}
-        version = "1" if row < 1_000 else "2"
+        version = "1" if row < 1_500 else "2"
         return {
             "features": features, "prediction": values[2], "score": draw.random(), "version": version,
             "trace": f"t{row}", "segments": {"country": draw.choice(("de", "fr"))},
@@ -133,7 +131,7 @@ def label(ids: list[tuple[str, str, bytes]], row: int, draw: Random) -> tuple[st
         "id": name,
         "model": model,
         "ts": START,
-        "label": right if row < 3_000 else "no",
+        "label": right if row < 5_000 else "no",
     }
     return model, msgspec.json.encode(fields)
 
@@ -170,20 +168,12 @@ def cut(whole: Sequence[Record], draw: Random, sizes: Sequence[int]) -> Iterator
         start = stop
 
 
-SEEDS = {"usual": 1, "early ends": 8, "windows": 3, "segments": 4, "few models": 5, "few that wait": 6}
-
-
-@cache
-def decided_singly(name: str) -> tuple[list[bytes], Any]:
-    """By an engine that never has columns, and goes on to the end."""
-    return run(CONFIGS[name], cut(records(SEEDS[name]), Random(SEEDS[name]), (1, AHEAD_MIN - 1)), kept=False)
-
-
 @pytest.mark.parametrize("kept", [False, True], ids=["in memory", "kept"])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_many_together_decide_what_each_alone_does(name: str, kept: bool) -> None:
-    seed, config = SEEDS[name], CONFIGS[name]
-    whole, singly = records(seed), decided_singly(name)
+    seed = 1 + list(CONFIGS).index(name)
+    whole, config = records(seed), CONFIGS[name]
+    singly = run(config, cut(whole, Random(seed), (1, AHEAD_MIN - 1)), kept=kept)  # never columns
     assert run(config, cut(whole, Random(seed), (2_500,)), kept=kept) == singly
     assert run(config, cut(whole, Random(seed), (1, 90, 600, 1_500)), kept=kept) == singly
     said = b"".join(singly[0])
@@ -279,7 +269,7 @@ def test_parts_are_handed_out_as_one_with_what_came_again() -> None:
 
 
 @pytest.mark.parametrize("any_stream", [False, True])
-@pytest.mark.parametrize("seed", [2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_many_are_decoded_as_each_is(seed: int, any_stream: bool) -> None:
     together, alone, draw = Decoder(any_stream=any_stream), Decoder(any_stream=any_stream), Random(seed)
     whole = [record._replace(key=None) if draw.random() < 0.02 else record for record in records(seed)]

@@ -31,7 +31,7 @@ class Files(NamedTuple):
 
 
 def made(folder: Path) -> Files:
-    draw, rows, changes_at = Random(1), 3_000, 2_000
+    draw, rows, changes_at = Random(1), 6_000, 4_000
     begins = datetime.fromisoformat("2018-10-30 18:00:00.000")
     production, labels = [], []
     for number in range(rows):
