@@ -16,6 +16,7 @@ from schemas.times import TS_END, TS_MIN
 from schemas.topics import Stream
 from streams.merge import Cut
 from streams.offsets import Offsets
+from streams.state import EffectLike
 
 SIGNAL = "order"
 DETECTOR = "append_times"
@@ -55,6 +56,10 @@ def told(partition: int, cut: Cut) -> Effect:
         disposition=FOLLOWED,
     )
     return Effect(Stream.SIGNALS, signal.id, None, encode(signal))
+
+
+def is_cut(effect: EffectLike) -> bool:
+    return effect.stream == Stream.SIGNALS and effect.key is None
 
 
 def positions_of(message: Message) -> Positions | None:

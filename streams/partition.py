@@ -177,7 +177,12 @@ class OwnedPartition:
         """``None`` where the group does not count us in any more, and nothing was sent."""
         if not await self._is_member(self.number):
             return None
-        return await self._sender.send(self.number, effects)
+        # A process may end between two of them. What was decided in an order stands nowhere before the order does:
+        # whoever rebuilds this from the topics would decide otherwise.
+        order = [effect for effect in effects if cuts.is_cut(effect)]
+        ends = await self._sender.send(self.number, order) if order else {}
+        rest = [effect for effect in effects if not cuts.is_cut(effect)] if order else effects
+        return {**ends, **await self._sender.send(self.number, rest)} if rest else ends
 
     async def _read_back(self) -> bool:
         """Whether it is known what is on the output topics, before the first effect could be sent again.

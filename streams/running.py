@@ -5,6 +5,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from time import monotonic, time
 
@@ -101,6 +102,9 @@ async def serve(worker: Worker, stop: asyncio.Event, telemetry: Telemetry) -> in
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks, timeout=STOP_TIMEOUT_S)  # the chores take leave of the brokers
+        with suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await worker.offsets.stop()  # last, as chores ask it
 
 
 async def _guarded(chore: Chore, fatal: Fatal) -> None:
@@ -122,7 +126,6 @@ async def _stop(worker: Worker) -> None:
         async with asyncio.timeout(STOP_TIMEOUT_S):
             await worker.partitions.finish()
             await worker.app.stop()
-            await worker.offsets.stop()
     except TimeoutError:
         log.warning("stopped without taking leave of the group", after_s=STOP_TIMEOUT_S)
         worker.exit_process(0)

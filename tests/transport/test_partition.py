@@ -279,6 +279,23 @@ async def test_a_cut_is_counted_and_told_before_what_the_late_record_decides():
     assert (counted.cuts, partition.state.reached) == ([0], Reached(0, 0))
 
 
+async def test_what_was_decided_in_an_order_is_sent_once_the_order_is_on_its_topic():
+    """A process that ends in between has told what follows from it to nobody."""
+    kafka = Kafka(acknowledges=False)
+    partition = partition_of(every(1), kafka, Topics(), Group())
+    late = batch(4, 1)
+    cut = Cut({INPUT: 4}, Reached(9, 1), late.records[0])
+    await partition.take(late._replace(cut=cut, reached=Reached(0, 0)))
+    await partition.commit()
+    await kafka.has_records.wait()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert sent(kafka) == [cuts.told(0, cut).id]
+    kafka.acknowledge()
+    assert await partition.settle() is None
+    assert sent(kafka) == [cuts.told(0, cut).id, "0-1"]
+
+
 class Counted(NoTelemetry):
     def __init__(self) -> None:
         self.cuts: list[int] = []

@@ -12,7 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import msgspec
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from schemas.records import Record
 from schemas.topics import Stream, TopicNames
@@ -74,6 +74,20 @@ class Input:
         self._producer.flush(20)
 
 
+def _end(consumer: Consumer, place: TopicPartition) -> int:
+    """Of a topic that was just made, a broker may not know yet that it leads it."""
+    until = time.monotonic() + READ_WITHIN_S
+    while True:
+        try:
+            return int(consumer.get_watermark_offsets(place, timeout=20)[1])
+        except KafkaException as error:
+            if not error.args[0].retriable() and error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:
+                raise
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+
+
 def read(settings: Settings, stream: Stream) -> list[Message]:
     """Everything that is on a topic now."""
     topic = settings.kafka.topics.of(stream)
@@ -81,7 +95,7 @@ def read(settings: Settings, stream: Stream) -> list[Message]:
         {"bootstrap.servers": settings.kafka.bootstrap, "group.id": "verifier", "enable.auto.commit": False}
     )
     try:
-        ends = [consumer.get_watermark_offsets(TopicPartition(topic, n), timeout=20)[1] for n in range(PARTITIONS)]
+        ends = [_end(consumer, TopicPartition(topic, number)) for number in range(PARTITIONS)]
         consumer.assign([TopicPartition(topic, n, 0) for n in range(PARTITIONS)])
         messages: list[Message] = []
         until = time.monotonic() + READ_WITHIN_S
