@@ -58,10 +58,10 @@ class Batch:
 def decided_by(touched: dict[str, Monitor]) -> Parts[list[Decided]]:
     """Each model gets its rows of the batch at once: that is what makes columns of them."""
     decided = list[Decided]()
-    for number, monitor in enumerate(touched.values()):
-        if number % MODELS_AT_ONCE == MODELS_AT_ONCE - 1:
-            yield
+    for number, monitor in enumerate(touched.values(), 1):
         decided += monitor.decide()
+        if number % MODELS_AT_ONCE == 0:
+            yield
     touched.clear()
     return decided
 

@@ -96,16 +96,11 @@ class Timeline:
         """The last mark at or before the row, or the oldest there is, as remembered when ``now`` was the newest row."""
         self.settle(now)
         oldest: Mark | None = None
-        first, stride = self._marks * STRIDE, STRIDE
-        for held in self._levels:
-            count = len(held) // _PAIR
-            newest = (first - 1) // stride * stride  # the last of this level's rows before those of the level below
-            first = newest - (count - 1) * stride
+        for first, stride, held in self._by_level():
             if first <= row:
-                place = min((row - first) // stride, count - 1)
+                place = min((row - first) // stride, len(held) // _PAIR - 1)
                 return Mark(first + place * stride, held[_PAIR * place], held[_PAIR * place + 1])
             oldest = Mark(first, held[0], held[1])
-            stride *= FACTOR
         return oldest
 
     def parting(self, row: int, now: int) -> Mark | None:
@@ -152,21 +147,23 @@ class Timeline:
         marks = self._marked()
         return math.nan if marks.rise else float(marks.strides[marks.times >= time].sum())
 
-    def _marked(self) -> "_Marked":
-        rows, flat, strides = list[Numbers](), list[Numbers](), list[Numbers]()
+    def _marked(self) -> _Marked:
+        rows, times, offsets, strides = array("q"), array("q"), array("q"), array("q")
+        for first, stride, held in reversed(list(self._by_level())):
+            times += held[::_PAIR]
+            offsets += held[1::_PAIR]
+            rows.extend(range(first, first + stride * (len(held) // _PAIR), stride))
+            strides.extend([stride] * (len(held) // _PAIR))
+        return _Marked(*[np.array(each, dtype=np.int64) for each in (rows, times, offsets, strides)])
+
+    def _by_level(self) -> Iterator[tuple[int, int, "array[int]"]]:
+        """The finest first: the row of a level's oldest mark, how many rows lie between two, and the marks."""
         first, stride = self._marks * STRIDE, STRIDE
         for held in self._levels:
-            count = len(held) // _PAIR
-            newest = (first - 1) // stride * stride
-            first = newest - (count - 1) * stride
-            rows.append(first + stride * np.arange(count))
-            flat.append(np.array(held, dtype=np.int64).reshape(-1, _PAIR))
-            strides.append(np.full(count, stride))
+            newest = (first - 1) // stride * stride  # the last of this level's rows before those of the level below
+            first = newest - (len(held) // _PAIR - 1) * stride
+            yield first, stride, held
             stride *= FACTOR
-        empty = [np.zeros((0, _PAIR), dtype=np.int64)]
-        times, offsets = np.concatenate(empty + flat[::-1]).T
-        of_rows, of_strides = (np.concatenate([empty[0][:, 0], *of_levels[::-1]]) for of_levels in (rows, strides))
-        return _Marked(of_rows, times, offsets, of_strides)
 
     def state(self) -> TimelineState:
         """Between two batches: nothing is ahead."""

@@ -179,10 +179,11 @@ class OwnedPartition:
             return None
         # A process may end between two of them. What was decided in an order stands nowhere before the order does:
         # whoever rebuilds this from the topics would decide otherwise.
-        order = [effect for effect in effects if cuts.is_cut(effect)]
-        ends = await self._sender.send(self.number, order) if order else {}
-        rest = [effect for effect in effects if not cuts.is_cut(effect)] if order else effects
-        return {**ends, **await self._sender.send(self.number, rest)} if rest else ends
+        ends: dict[str, int] = {}
+        for is_order in (True, False):
+            if some := [effect for effect in effects if cuts.is_cut(effect) is is_order]:
+                ends |= await self._sender.send(self.number, some)
+        return ends
 
     async def _read_back(self) -> bool:
         """Whether it is known what is on the output topics, before the first effect could be sent again.
