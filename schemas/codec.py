@@ -37,6 +37,7 @@ DECODED_AT_ONCE = 128  # one that is not well costs the others among these the q
 DEAD_VALUE_BYTES_MAX = 64 * 1024  # of a refused value kept: enough to see what it was
 DEAD_KEY_BYTES_MAX = 1024  # a model's name has 64
 DEAD_HEADERS_BYTES_MAX = 16 * 1024  # names and values together; CloudEvents headers have ~300
+UNREADABLE = (ValueError, RecursionError)  # what decoding any bytes may raise: msgspec's own errors are ``ValueError``s
 
 _INPUT: msgspec.json.Decoder[Input] = msgspec.json.Decoder(Prediction | Outcome | Control)
 _OUTPUT: msgspec.json.Decoder[Output] = msgspec.json.Decoder(Output)

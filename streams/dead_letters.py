@@ -15,6 +15,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from schemas.codec import UNREADABLE
 from schemas.events import DeadLetter
 from schemas.topics import CATALOGUE
 from streams.connection import client_settings, start_client
@@ -30,15 +31,7 @@ _IN_FLIGHT_MAX = 500  # letters of 64 KiB each: 32 MiB
 _REQUEST_BYTES_MAX = max(topic.max_message_bytes for topic in CATALOGUE.values())
 
 Letters = AsyncIterator[DeadLetter]
-_decoded = msgspec.json.Decoder(DeadLetter).decode
-
-
-def _letter(value: bytes) -> DeadLetter:
-    """Raises ``ValueError`` where it is none."""
-    try:
-        return _decoded(value)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+_letter = msgspec.json.Decoder(DeadLetter).decode
 
 
 class Choice(NamedTuple):
@@ -71,7 +64,7 @@ async def in_file(path: Path) -> Letters:
         for record in lines:
             try:
                 yield _letter(record.value or b"")
-            except ValueError as error:  # msgspec's own, and bytes that are no UTF-8
+            except UNREADABLE as error:
                 where = f"{path} line {record.offset + 1}"
                 raise SourceError(f"is no dead letter: {error}", where=where) from error
 
@@ -86,7 +79,7 @@ async def on_topic(kafka: KafkaSettings, unreadable: Callable[[str], None]) -> L
             for record in records:
                 try:
                     yield _letter(record.value or b"")
-                except ValueError as error:
+                except UNREADABLE as error:
                     unreadable(f"{topic}[{record.partition}]@{record.offset} is no dead letter: {error}")
 
 
@@ -194,6 +187,6 @@ def _model_of(value: bytes | None) -> bytes | None:
     """The key that the contract asks for, where the line says its model."""
     try:
         model = msgspec.json.decode(value or b"", type=_Model).model
-    except (ValueError, RecursionError):
+    except UNREADABLE:
         return None
     return model.encode() if model else None

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from schemas.codec import UNREADABLE
 from schemas.events import ID_CHARACTERS_MAX
 from streams.pager.sinks.text import short, time_of
-from streams.pager.steps import UNREADABLE
 
 RETRAIN, ROLLBACK = "retrain", "rollback"
 PREFIX = "driftline"

@@ -9,9 +9,9 @@ from hashlib import blake2b
 
 import msgspec
 
+from schemas.codec import UNREADABLE
 from schemas.events import Control, ControlAction
 from streams.mlflow.advice import PREFIX
-from streams.pager.steps import UNREADABLE
 
 BY = "driftline mlflow"
 _ID_BYTES = 16

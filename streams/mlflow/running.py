@@ -15,6 +15,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
+from schemas.codec import UNREADABLE
 from schemas.events import Control
 from schemas.times import duration_ms
 from streams import control
@@ -30,7 +31,6 @@ from streams.mlflow.names import Names
 from streams.mlflow.registry import MlflowRegistry, connected
 from streams.mlflow.tagger import Fate, Tagger
 from streams.offsets import Offsets
-from streams.pager.steps import UNREADABLE
 from streams.partition_counts import partition_counts
 from streams.sections import KafkaSettings
 from streams.settings import Settings

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from schemas.codec import UNREADABLE
 from streams.durable import Disk
 from streams.pager.answers import PAUSE_MAX_S
 from streams.pager.budgets import Budgets
@@ -31,7 +32,7 @@ from streams.pager.rows import (
     read_row,
     require_ours,
 )
-from streams.pager.steps import SEVERITIES, UNREADABLE, Action, Page, ShownAlert, read_alert
+from streams.pager.steps import SEVERITIES, Action, Page, ShownAlert, read_alert
 
 HELD_SHOWN_MAX = 20  # of the pages held back, those that the summary names
 

@@ -8,8 +8,6 @@ import msgspec
 
 from streams.pager.reasons import Reason
 
-UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-
 
 class Action(StrEnum):
     TRIGGER = "trigger"
@@ -138,7 +136,7 @@ INCIDENT_CHARACTERS_MAX = 255  # the shortest limit of a deduplication key: Page
 
 
 def read_alert(value: bytes | None) -> ShownAlert:
-    """Raises one of ``UNREADABLE``."""
+    """Raises one of ``schemas.codec.UNREADABLE``."""
     alert = _DECODER.decode(value or b"")
     if not 0 < len(alert.incident) <= INCIDENT_CHARACTERS_MAX:
         raise ValueError("an incident has 1 to 255 characters")

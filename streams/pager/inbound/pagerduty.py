@@ -8,10 +8,10 @@ from typing import Annotated
 
 import msgspec
 
+from schemas.codec import UNREADABLE
 from schemas.events import ControlAction
 from schemas.times import to_ms
 from streams.pager.inbound.words import Post, Provider, Result, Word, by, is_signed
-from streams.pager.steps import UNREADABLE
 from streams.secrets import Secret
 
 NAME: Provider = "pagerduty"

@@ -5,10 +5,10 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from schemas.codec import UNREADABLE
 from schemas.events import ControlAction
 from streams.pager.inbound.words import Post, Provider, Result, Word, by, is_signed
 from streams.pager.sinks.slack_buttons import ACKNOWLEDGE, FALSE_ALARM, MUTE
-from streams.pager.steps import UNREADABLE
 from streams.secrets import Secret
 
 NAME: Provider = "slack"
