@@ -16,7 +16,7 @@ import pytest
 
 from load.site.site import Site
 from load.site.traffic import MODELS, Traffic
-from load.site.workers import running, wait_until_read
+from load.site.workers import running, wait_until, wait_until_read
 from schemas.codec import decode_output, encode
 from schemas.events import Alert, Control
 from schemas.topics import Stream
@@ -202,7 +202,15 @@ def test_an_event_that_is_not_acknowledged_in_time_may_be_there_and_that_is_said
 def test_an_event_that_the_brokers_refuse_is_one_line_and_status_1(bootstrap: str, tmp_path: Path):
     site = NearSite(bootstrap, tmp_path).create_topics()
     site.set_topics([Stream.CONTROL], {"max.message.bytes": "100"})
-    done = Operator(site).run("control", "baseline", "--model", "churn")
+    operator = Operator(site)
+    answers: list[Done] = []
+
+    def refused() -> bool:
+        answers.append(operator.run("control", "baseline", "--model", "churn"))
+        return answers[-1].returncode != 0
+
+    wait_until(refused, "the topic's new limit", within_s=20)  # the broker keeps to it a moment after it has said so
+    done = answers[-1]
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert done.stderr.startswith(
         f"driftline: {site.topic(Stream.CONTROL)}: did not take the event: MessageSizeTooLarge"
