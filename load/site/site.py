@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from load.brokers.common import free_port, tail_of
+from load.site.offsets import end_of
 from schemas.topics import CATALOGUE, Direction, Stream
 from streams.sinks import FILES
 
@@ -144,7 +145,7 @@ class Site:
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "verifier", "enable.auto.commit": False})
         try:
             places = [TopicPartition(self.topic(stream), number, 0) for number in range(PARTITIONS)]
-            wanted = sum(consumer.get_watermark_offsets(place, timeout=ANSWERS_WITHIN_S)[1] for place in places)
+            wanted = sum(end_of(consumer, place) for place in places)
             consumer.assign(places)
             while wanted:
                 messages = consumer.consume(min(wanted, 1_000), ANSWERS_WITHIN_S)

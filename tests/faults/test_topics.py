@@ -10,6 +10,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import NewPartitions, NewTopic
 
 from load.brokers.secure import SecureBroker
+from load.site.offsets import end_of
 from load.site.site import PARTITIONS, Site
 from load.site.workers import wait_until_read
 from schemas.topics import CATALOGUE, Stream
@@ -44,7 +45,7 @@ def ends(site: Site, stream: Stream) -> dict[int, int]:
     consumer = Consumer({"bootstrap.servers": site.bootstrap, "group.id": "verifier"})
     try:
         places = [TopicPartition(site.topic(stream), number) for number in range(PARTITIONS)]
-        return {place.partition: consumer.get_watermark_offsets(place, ADMIN_WITHIN_S)[1] for place in places}
+        return {place.partition: end_of(consumer, place) for place in places}
     finally:
         consumer.close()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from load.site.offsets import end_of
 from schemas.codec import Decoder, decode_output
 from schemas.events import Alert, Outcome, Prediction
 from schemas.records import Record
@@ -39,7 +40,7 @@ def newest(bootstrap: str, stream: Stream) -> Iterator[Record]:
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "examples", "enable.auto.commit": False})
     try:
         places = [TopicPartition(topic, number, 0) for number in range(PARTITIONS)]
-        wanted = sum(consumer.get_watermark_offsets(place, timeout=20)[1] for place in places)
+        wanted = sum(end_of(consumer, place) for place in places)
         consumer.assign(places)
         for _ in range(wanted):
             message = consumer.poll(20)

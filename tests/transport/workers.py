@@ -12,8 +12,9 @@ from pathlib import Path
 from uuid import uuid4
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
+from load.site.offsets import end_of
 from schemas.records import Record
 from schemas.topics import Stream, TopicNames
 from streams.sections import KafkaSettings, StateSettings, WorkerSettings
@@ -74,20 +75,6 @@ class Input:
         self._producer.flush(20)
 
 
-def _end(consumer: Consumer, place: TopicPartition) -> int:
-    """Of a topic that was just made, a broker may not know yet that it leads it."""
-    until = time.monotonic() + READ_WITHIN_S
-    while True:
-        try:
-            return int(consumer.get_watermark_offsets(place, timeout=20)[1])
-        except KafkaException as error:
-            if not error.args[0].retriable() and error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:
-                raise
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.1)
-
-
 def read(settings: Settings, stream: Stream) -> list[Message]:
     """Everything that is on a topic now."""
     topic = settings.kafka.topics.of(stream)
@@ -95,7 +82,7 @@ def read(settings: Settings, stream: Stream) -> list[Message]:
         {"bootstrap.servers": settings.kafka.bootstrap, "group.id": "verifier", "enable.auto.commit": False}
     )
     try:
-        ends = [_end(consumer, TopicPartition(topic, number)) for number in range(PARTITIONS)]
+        ends = [end_of(consumer, TopicPartition(topic, number)) for number in range(PARTITIONS)]
         consumer.assign([TopicPartition(topic, n, 0) for n in range(PARTITIONS)])
         messages: list[Message] = []
         until = time.monotonic() + READ_WITHIN_S
