@@ -20,7 +20,8 @@ RUN_STAMP := $(call stamp,$(VENV),run)
 DEV_STAMP := $(call stamp,$(VENV),dev)
 BENCH_STAMP := $(call stamp,$(BENCH_VENV),bench)
 MLFLOW_STAMP := $(call stamp,$(MLFLOW_VENV),mlflow-server)
-PIP_FLAGS := --quiet --disable-pip-version-check --no-input
+# What is never imported need not be compiled, and most of what comes with the locks is not.
+PIP_FLAGS := --quiet --disable-pip-version-check --no-input --no-compile
 
 # $(call locked,VENV,LOCK): what the lock says, by hash.
 define locked
@@ -58,7 +59,8 @@ setup: $(DEV_STAMP) ## install everything for work on Driftline into .venv
 demo: $(RUN_STAMP) ## a day of traffic with known drifts, monitored; no broker needed
 	@$(BIN)/driftline demo
 
-test: broker-way alertmanager-way browser-way check mlflow-server ## everything: the checks, then all tests, those on a real broker included
+test: broker-way alertmanager-way browser-way ## everything: the checks, then all tests, those on a real broker included
+	@$(MAKE) --no-print-directory -j2 check mlflow-server
 	@$(BIN)/python -m streams.loops
 	@$(both)
 
