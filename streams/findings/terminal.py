@@ -24,6 +24,8 @@ _BESIDE = 46  # columns that a row needs besides its three courses
 def show(found: Findings, console: Console) -> None:
     console.print(Text(printable(f"{words.headline(found)}. {words.for_what(found)}")))
     console.print(Text(f"{words.budget(found)} {words.right(found)}"))
+    if said := words.never_right(found):
+        console.print(Text(printable(said)))
     if console.is_terminal:
         console.print(_table(found, max(8, min(WIDTH, (console.width - _BESIDE) // 3))))
     else:

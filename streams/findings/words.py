@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from detectors.budget import MONTH_MS
+from detectors.loss import EVIDENCE
 from detectors.wording import lasting
 from schemas.events import EVERY_MODEL
 from schemas.times import UNIT_MS
@@ -65,6 +66,22 @@ def budget(found: Findings) -> str:
     if found.allowed is None:
         return "The budget of false pages is not written in these results."
     return f"The budgets of all models together bear {number(found.allowed)} false pages in this time."
+
+
+def never_right(found: Findings) -> str:
+    """Where every label contradicts its prediction, more often the two name classes otherwise than all are wrong."""
+    names = [shown(model.figures.name) for model in found.models if _never_right(model)]
+    if not names:
+        return ""
+    return (
+        f"Every label of {_first(names)} contradicts its prediction: see whether labels name the classes as "
+        "predictions do (1 is not yes), and whether one of them is turned round."
+    )
+
+
+def _never_right(model: Model) -> bool:
+    losses = {loss for loss in model.series.of("loss_mean") if loss is not None}
+    return losses == {1.0} and model.series.total("joined") >= EVIDENCE
 
 
 def asked(figures: Figures) -> str:

@@ -26,6 +26,7 @@ def header(found: Findings) -> Html:
         tag("p", sentence(words.for_what(found)), cls="lead"),
         tag("p", f"{about}. All times are UTC.", cls="quiet"),
         _incomplete(found),
+        _never_right(found),
         _cards(found),
     )
 
@@ -36,6 +37,11 @@ def _incomplete(found: Findings) -> Part:
     return tag(
         "p", "These results are not complete: ", sentence(found.summary.error or "the replay ended early"), cls="warn"
     )
+
+
+def _never_right(found: Findings) -> Part:
+    said = words.never_right(found)
+    return tag("p", sentence(said), cls="warn") if said else ""
 
 
 def _cards(found: Findings) -> Html:

@@ -73,7 +73,9 @@ def hostile_events() -> list[Event]:
         detail = {"cause_1": name, "looks_like": name, name: name, "after": 12.0}
         told = evidence(threshold_origin=name, detail=detail, trace=name)
         about = {"model": name, "version": name, "signal": name, "detector": name}
-        events += [window(START, values={name: 1.0}, model=name, version="1"), window(at(9), model=name, version=name)]
+        wrong = {"loss_mean": 1.0}  # all of it, which is told with the model's name
+        events += [window(START, values={name: 1.0} | wrong, model=name, version="1")]
+        events += [window(at(9), values=wrong, model=name, version=name)]
         events += [signal(at(1), **about, evidence=told, disposition=name)]
         events += [alert(at(1) + number, incident=name, summary=name, evidence=told, **about)]
         events += [alert(at(2) + number, AlertEvent.UPDATED, incident=name, summary=name, evidence=told, **about)]

@@ -1,6 +1,7 @@
 """What is read back from results: counted of everything, kept in bounds."""
 
 import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,18 @@ def test_pages_of_an_incident_that_is_taken_back_are_said(tmp_path: Path) -> Non
     found = collect(write(tmp_path, events))
     assert found.taken_back == 1
     assert words.right(found).endswith("1 page taken back: labels or a person said that there was nothing.")
+
+
+def never_right(folder: Path, losses: Sequence[float | None], joined: int = 50) -> str:
+    told = [{"loss_mean": loss, "joined": joined if loss is not None else 0} for loss in losses]
+    return words.never_right(collect(write(folder, [window(at(n), values=one) for n, one in enumerate(told)])))
+
+
+def test_labels_that_all_contradict_are_told_of_as_they_may_name_classes_otherwise(tmp_path: Path) -> None:
+    assert never_right(tmp_path, [None, 1.0, 1.0]).startswith("Every label of churn contradicts its prediction: see ")
+    assert never_right(tmp_path, [1.0, 0.99, 1.0]) == ""
+    assert never_right(tmp_path, [None, 1.0], joined=49) == ""
+    assert never_right(tmp_path, [None, None]) == ""
 
 
 def test_an_incident_is_told_by_its_worst_alarm_and_names_all_its_signals() -> None:
