@@ -69,13 +69,16 @@ def budget(found: Findings) -> str:
 
 
 def never_right(found: Findings) -> str:
-    """Where every label contradicts its prediction, more often the two name classes otherwise than all are wrong."""
+    """Where every label contradicts its prediction, more often the two name classes otherwise than all are wrong.
+
+    What kind of task it was results do not tell: a number may be off by 1 each time.
+    """
     names = [shown(model.figures.name) for model in found.models if _never_right(model)]
     if not names:
         return ""
     return (
-        f"Every label of {_first(names)} contradicts its prediction: see whether labels name the classes as "
-        "predictions do (1 is not yes), and whether one of them is turned round."
+        f"Every loss of {_first(names)} is 1, as where each label contradicts its prediction: see whether labels name "
+        "the classes as predictions do (1 is not yes), and whether one of them is turned round."
     )
 
 
@@ -116,9 +119,9 @@ def labels(model: Model) -> str:
     if delays:
         said += f"; when a retraining was last asked for, half of them had taken {lasting(delays[-1])} or more"
     elif joined and waiting is not None:
-        # Little's law: so many wait as come in the time that one takes.
+        # Little's law: so many wait as come in the time that one takes; those whose label never comes wait too.
         waited = sum(value for value in model.series.of("pending") if value is not None) * model.series.grid.step
-        said += f"; by how many waited, one takes {lasting(round(waited / joined))} in the mean"
+        said += f"; by how many waited, one takes {lasting(round(waited / joined))} at most, in the mean"
     return f"{said}."
 
 

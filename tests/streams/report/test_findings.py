@@ -57,7 +57,7 @@ def never_right(folder: Path, losses: Sequence[float | None], joined: int = 50) 
 
 
 def test_labels_that_all_contradict_are_told_of_as_they_may_name_classes_otherwise(tmp_path: Path) -> None:
-    assert never_right(tmp_path, [None, 1.0, 1.0]).startswith("Every label of churn contradicts its prediction: see ")
+    assert never_right(tmp_path, [None, 1.0, 1.0]).startswith("Every loss of churn is 1, as where each label ")
     assert never_right(tmp_path, [1.0, 0.99, 1.0]) == ""
     assert never_right(tmp_path, [None, 1.0], joined=49) == ""
     assert never_right(tmp_path, [None, None]) == ""
@@ -308,5 +308,5 @@ def test_how_long_labels_take_is_told_by_retraining_or_else_by_how_many_wait(tmp
     waiting = collect(write(tmp_path / "waiting", hours, time_range=None)).models[0]
     assert words.labels(waiting) == (
         "1,200 labels came for 2,400 predictions (50%); 150 still wait at the end; "
-        "by how many waited, one takes 3 hours in the mean."
+        "by how many waited, one takes 3 hours at most, in the mean."
     )
