@@ -6,7 +6,7 @@ from typing import Any
 import aiokafka
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CommitFailedError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -76,9 +76,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fau
     async def _confirm(self, offsets: Mapping[TP, int]) -> None:
         lease: Lease = self.transport.lease
         asked_at = lease.now()
-        await self._ensure_consumer().commit(
-            {TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
-        )
+        consumer = self._ensure_consumer()
+        # Who was thrown out and has not joined again commits as nobody, which a group without members accepts.
+        if consumer._coordinator.generation < 0:
+            raise CommitFailedError
+        await consumer.commit({TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()})
         lease.answered(asked_at)
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:

@@ -69,7 +69,8 @@ class Partitions:
             self._reading = False
             self.generation = generation
         self._telemetry.owned(partitions)
-        self._progress.ready()
+        if not self.leaving:  # else the next rebalance has begun, and said that this is not ready
+            self._progress.ready()
         log.info("partitions assigned", partitions=sorted(partitions), generation=generation)
         return {number: state.applied for number, state in states.items()}
 

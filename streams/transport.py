@@ -155,6 +155,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             await self.wait(self.can_resume_flow)
         if self.should_stop:
             return
+        epoch = self._epoch
         try:
             await self._read()
             await self._check_topics()
@@ -163,7 +164,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         except Exception as error:  # Faust restarts the fetcher, with records lost in between
             self._fatal(error)
             return
-        epoch = self._epoch
+        if epoch != self._epoch or not self.flow_active:
+            return  # Faust drops what it is given while partitions change hands: a jump would be told to nobody
         more = True
         while more:
             more = False

@@ -8,7 +8,8 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from time import monotonic
 from typing import NamedTuple
@@ -21,6 +22,7 @@ STALLS_WITHOUT_ANSWER = 5
 # only be waiting for its turn, however long the batches and commits of the others take.
 TURNS_OF_OTHERS = 3
 CHECKS_PER_STALL = 10  # a stall is noticed after at most a tenth more than its time
+SAYING_S_MAX = 5.0  # whoever reads what we say may have stopped
 
 Clock = Callable[[], float]
 
@@ -70,6 +72,10 @@ class Progress:
         self._not_ready_since = None
         self.moved()
 
+    @property
+    def is_ready(self) -> bool:
+        return self._not_ready_since is None
+
     def not_ready(self) -> None:
         """Start-up or a rebalance has begun; the first of several counts."""
         if self._not_ready_since is None:
@@ -81,7 +87,7 @@ class Progress:
         Each is judged by itself: others that move do not hide one that stands. Commits and not batches count, so a
         commit that hangs shows here too.
         """
-        self._no_answer_since = None
+        self._forgive_outage()
         now, before = self._clock(), self._places
         moved = [number for number, at in positions.items() if number in before and before[number].position != at]
         places = {}
@@ -96,27 +102,42 @@ class Progress:
             places[number] = _Place(position, since, {**place.others, **turns})
         self._places = places
         self._stands_since = min((place.since for place in places.values()), default=math.inf)
-        if not any(lags.values()) and self._not_ready_since is None:
+        if not any(lags.values()) and self.is_ready:
             self.moved()
 
     def lag_unknown(self) -> None:
         """The brokers did not say. While they are away nothing can move, and that is no fault of this process."""
         if self._no_answer_since is None:
             self._no_answer_since = self._clock()
-        self.moved()
+
+    def _forgive_outage(self) -> None:
+        """An outage counts for nothing, and as long again is there to get going."""
+        if self._no_answer_since is None:
+            return
+        now = self._clock()
+        forgiven_s = 2 * (now - self._no_answer_since)
+        self._moved = min(self._moved + forgiven_s, now)
+        if self._not_ready_since is not None:
+            self._not_ready_since = min(self._not_ready_since + forgiven_s, now)
+        self._places = {
+            number: place._replace(since=min(place.since + forgiven_s, now)) for number, place in self._places.items()
+        }
+        self._stands_since = min((place.since for place in self._places.values()), default=math.inf)
+        self._no_answer_since = None
 
     def stalled(self, stall_s: float) -> Stall | None:
-        """The judgement."""
+        """The judgement. What the event loop may set meanwhile is read once."""
+        no_answer_since, not_ready_since = self._no_answer_since, self._not_ready_since
         latest_allowed = self._clock() - stall_s
         if self._turned < latest_allowed:
             return Stall.LOOP_BLOCKED
-        if self._no_answer_since is not None:
-            away_s = self._clock() - self._no_answer_since
+        if no_answer_since is not None:
+            away_s = self._clock() - no_answer_since
             return Stall.NO_ANSWER if away_s > STALLS_WITHOUT_ANSWER * stall_s else None
         if self._moved >= latest_allowed:
             return None
-        if self._not_ready_since is not None:
-            return Stall.NOT_READY if self._not_ready_since < latest_allowed - self._join_s else None
+        if not_ready_since is not None:
+            return Stall.NOT_READY if not_ready_since < latest_allowed - self._join_s else None
         if self._clock() - self._turned > stall_s / 2:
             return None  # it is the loop then, and that is said as soon as it is certain
         return Stall.NO_PROGRESS if self._stands_since < latest_allowed else None
@@ -147,14 +168,30 @@ class Watchdog:
 def end_process(stall: Stall, stall_s: float) -> None:
     """One line, past every lock a hanging thread could hold, and out."""
     seconds = stall_s * STALLS_WITHOUT_ANSWER if stall is Stall.NO_ANSWER else stall_s
-    _say(f"ended by the watchdog: {stall} for {seconds:g} s; start it again, it goes on where it was")
-    os._exit(EXIT_STALLED)
+    with certain_end(os._exit, EXIT_STALLED):
+        _say(f"ended by the watchdog: {stall} for {seconds:g} s; start it again, it goes on where it was")
 
 
 def end_late(seconds: float) -> None:
     """What was to be stopped in order still lives. What it decided is committed, so it may end like this."""
-    _say(f"ended {seconds:g} s after it was asked to, without taking leave of the group")
-    os._exit(0)
+    with certain_end(os._exit, 0):
+        _say(f"ended {seconds:g} s after it was asked to, without taking leave of the group")
+
+
+@contextmanager
+def certain_end(end: Callable[[int], object], status: int) -> Iterator[None]:
+    """For last words: the process ends whether they are heard, fail, or wait for a reader that has stopped reading."""
+    last = threading.Timer(SAYING_S_MAX, end, (status,))
+    last.daemon = True
+    try:
+        last.start()
+        with suppress(Exception):
+            yield
+    finally:
+        try:
+            end(status)
+        finally:
+            last.cancel()  # no other ``end`` than one of a test returns
 
 
 def _say(line: str) -> None:

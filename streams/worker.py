@@ -32,7 +32,7 @@ from streams.state import PartitionState, StateStore
 from streams.telemetry import NoTelemetry, Telemetry
 from streams.ticks import Ticks
 from streams.transport import Transport
-from streams.watchdog import Progress
+from streams.watchdog import Progress, certain_end
 
 log = structlog.get_logger(__name__)
 
@@ -227,14 +227,14 @@ def _fatal(exit_process: Exit) -> Fatal:
     """The end for everything unexpected: at once and non-zero, because starting again is the recovery."""
 
     def fatal(error: BaseException) -> None:
-        if isinstance(error, DriftlineError):
-            log.error("worker ended", reason=str(error))
-        elif is_refusal(error):
-            log.error("worker ended", reason=f"the brokers refused: {error}; {REFUSAL_ADVICE}")
-        else:
-            log.error("worker ended", reason=repr(error), trace="".join(traceback.format_exception(error)))
-        sys.stdout.flush()
-        sys.stderr.flush()
-        exit_process(EXIT_UNEXPECTED)
+        with certain_end(exit_process, EXIT_UNEXPECTED):
+            if isinstance(error, DriftlineError):
+                log.error("worker ended", reason=str(error))
+            elif is_refusal(error):
+                log.error("worker ended", reason=f"the brokers refused: {error}; {REFUSAL_ADVICE}")
+            else:
+                log.error("worker ended", reason=repr(error), trace="".join(traceback.format_exception(error)))
+            sys.stdout.flush()
+            sys.stderr.flush()
 
     return fatal

@@ -13,6 +13,7 @@ from aiokafka.consumer.consumer import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.sender import SendProduceReqHandler
+from aiokafka.protocol.commit import OffsetCommitRequest
 from faust.app.base import App
 from faust.tables import TableManager
 from faust.tables.recovery import Recovery
@@ -136,6 +137,12 @@ def test_a_topic_without_acks_is_not_tracked():
 
 def test_getmany_raises_what_the_coordinator_has_parked():
     assert "self._coordinator.check_errors()" in source(AIOKafkaConsumer.getmany)
+
+
+def test_who_was_thrown_out_is_of_no_generation_before_partitions_are_revoked():
+    assert "self.generation = OffsetCommitRequest.DEFAULT_GENERATION_ID" in source(GroupCoordinator.reset_generation)
+    assert OffsetCommitRequest.DEFAULT_GENERATION_ID < 0
+    assert "self.generation," in source(GroupCoordinator._do_commit_offsets)
 
 
 def test_a_paused_partition_is_not_fetched_and_an_unread_one_holds_its_broker_up():

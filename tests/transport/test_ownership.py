@@ -46,7 +46,8 @@ class Worker:
             checkpoints=Checkpoints(DirectoryBlobs(checkpoints), group="driftline", kept=3),
         )
         self.interval_s = interval_s
-        self.partitions = Partitions(self.store, self._owned, NoTelemetry(), Progress())
+        self.progress = Progress()
+        self.partitions = Partitions(self.store, self._owned, NoTelemetry(), self.progress)
 
     async def given(self, numbers: list[int], generation: int) -> Mapping[int, Mapping[str, int]]:
         places = await self.partitions.assigned(numbers, generation)
@@ -180,7 +181,9 @@ async def test_an_opening_is_broken_off_when_the_next_rebalance_waits(tmp_path: 
         leaving = asyncio.create_task(own.partitions.revoked(1))
         assert len(await opening) < 3
         await leaving
+        assert not own.progress.is_ready
         assert set(await own.given([0, 1, 2], 2)) == {0, 1, 2}
+        assert own.progress.is_ready
 
 
 async def test_nothing_is_sent_before_the_topics_are_known_to_be_those_of_the_state(tmp_path: Path):

@@ -1,8 +1,14 @@
 """When a process counts as stalled. The clock is a number that the test sets."""
 
+import subprocess
+import sys
 import threading
 
-from streams.watchdog import Progress, Stall, Watchdog
+import pytest
+
+from streams import watchdog
+from streams.watchdog import EXIT_STALLED, Progress, Stall, Watchdog, certain_end
+from streams.worker import EXIT_UNEXPECTED
 
 STALL_S = 60.0
 
@@ -165,6 +171,35 @@ def test_brokers_that_are_away_for_a_while_are_waited_for():
     assert progress.stalled(STALL_S) is None  # they are back, and the whole stall time is there to go on
 
 
+def test_questions_that_get_lost_now_and_then_do_not_hide_that_nothing_moves():
+    clock, progress = ready_worker()
+    progress.at({0: 9}, {0: 7})
+    for _ in range(12):  # ten minutes
+        progress.lag_unknown()
+        clock.now += 5
+        progress.turn()
+        progress.at({0: 9}, {0: 7})
+        clock.now += 45
+        progress.turn()
+        if progress.stalled(STALL_S):
+            break
+    assert progress.stalled(STALL_S) is Stall.NO_PROGRESS
+
+
+def test_an_outage_is_no_part_of_the_time_that_a_start_may_take():
+    clock = Clock()
+    progress = Progress(clock)
+    progress.lag_unknown()
+    clock.now += 250
+    progress.turn()
+    progress.at({}, {})
+    assert progress.stalled(STALL_S) is None
+    clock.now += 61
+    progress.turn()
+    progress.at({}, {})
+    assert progress.stalled(STALL_S) is Stall.NOT_READY
+
+
 def test_brokers_that_never_answer_again_are_a_stall():
     clock, progress = ready_worker()
     progress.lag_unknown()
@@ -201,3 +236,51 @@ def test_the_time_the_group_waits_for_dead_members_is_no_stall():
     now = 71.0
     progress.turn()
     assert progress.stalled(10) is Stall.NOT_READY
+
+
+ENDS = {
+    "watchdog.end_process(watchdog.Stall.LOOP_BLOCKED, 60)": EXIT_STALLED,
+    "watchdog.end_late(25)": 0,
+    "worker._fatal(os._exit)(ValueError('x'))": EXIT_UNEXPECTED,
+}
+LISTENER_IS_GONE = "sys.stdin.readline()"
+LISTENER_HAS_STOPPED = """
+os.set_blocking(2, False)
+try:
+    while os.write(2, bytes(4096)):
+        pass
+except BlockingIOError:
+    os.set_blocking(2, True)
+"""
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("before", [LISTENER_IS_GONE, LISTENER_HAS_STOPPED], ids=["gone", "stopped"])
+def test_a_process_ends_though_nobody_takes_its_last_words(before: str, end: str):
+    code = f"import os, sys\nfrom streams import watchdog, worker\nwatchdog.SAYING_S_MAX = 0.1\n{before}\n{end}"
+    command = [sys.executable, "-c", code]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        if before is LISTENER_IS_GONE:
+            process.stdout.close()
+            process.stderr.close()
+            process.stdin.write("\n")
+            process.stdin.flush()
+        try:
+            assert process.wait(60) == ENDS[end]
+        finally:
+            process.kill()
+
+
+def test_last_words_that_fail_are_no_reason_to_live_on(monkeypatch: pytest.MonkeyPatch):
+    ends: list[int] = []
+    with certain_end(ends.append, 70):
+        raise BrokenPipeError
+    assert ends == [70]
+    monkeypatch.setattr(watchdog, "SAYING_S_MAX", 0.01)
+    heard = threading.Event()
+    with certain_end(lambda _: heard.set(), 70):
+        assert heard.wait(10)  # by the timer

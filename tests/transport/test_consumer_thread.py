@@ -1,0 +1,41 @@
+"""What the consumer's thread makes of the group's word, without a group."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.errors import CommitFailedError
+from faust.types import TP
+
+from streams.consumer_thread import ConsumerThread
+from streams.lease import Lease
+
+
+class Thread(ConsumerThread):
+    """Its consumer is of a generation that the test says; the group takes whatever is committed."""
+
+    def __init__(self, generation: int) -> None:
+        self.transport = SimpleNamespace(lease=Lease(30.0))
+        self.committed: list[Any] = []
+        self._coordinator = SimpleNamespace(generation=generation)
+
+    def _ensure_consumer(self) -> Any:
+        return SimpleNamespace(_coordinator=self._coordinator, commit=self._take)
+
+    async def _take(self, offsets: Any) -> None:
+        self.committed.append(offsets)
+
+
+async def test_a_member_is_confirmed_by_what_the_group_takes_of_it():
+    thread = Thread(generation=0)
+    await thread._confirm({TP("predictions", 1): 7})
+    assert len(thread.committed) == 1
+    assert not thread.transport.lease.over
+
+
+async def test_who_was_thrown_out_is_not_confirmed_by_a_group_without_members_that_takes_it():
+    thread = Thread(generation=-1)
+    with pytest.raises(CommitFailedError):
+        await thread._confirm({TP("predictions", 1): 7})
+    assert thread.committed == []
+    assert thread.transport.lease.over
