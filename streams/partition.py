@@ -60,6 +60,7 @@ class OwnedPartition:
         self._sending: asyncio.Task[Mapping[str, int] | None] | None = None
         self._spent = _Stages()
         self._is_torn = False  # a part of a batch is applied, and not all of it
+        self._is_on_its_way = False  # something was handed to the producer, and is not known to be anywhere
 
     async def take(self, batch: Batch) -> Dropped | None:
         """Applies; says why where it did not."""
@@ -162,8 +163,9 @@ class OwnedPartition:
         try:
             return await self.flush()
         except (KafkaError, TimeoutError) as error:
+            if self._is_on_its_way:
+                raise  # it could arrive after somebody else has sent it
             # Nobody could be asked, so nothing was sent. It stands in the outbox, for whoever opens the state next.
-            # What was sent and is not acknowledged is another matter: it could arrive after somebody else has sent it.
             log.warning("left with effects that were not sent", partition=self.number, reason=str(error))
             return Dropped.NOT_SENT
 
@@ -174,15 +176,17 @@ class OwnedPartition:
             self._sending = None
 
     async def _send(self, effects: Sequence[EffectLike]) -> Mapping[str, int] | None:
-        """``None`` where the group does not count us in any more, and nothing was sent."""
-        if not await self._is_member(self.number):
-            return None
+        """``None`` where the group does not count us in any more, and nothing is on its way."""
         # A process may end between two of them. What was decided in an order stands nowhere before the order does:
         # whoever rebuilds this from the topics would decide otherwise.
         ends: dict[str, int] = {}
         for is_order in (True, False):
             if some := [effect for effect in effects if cuts.is_cut(effect) is is_order]:
+                if not await self._is_member(self.number):
+                    return None
+                self._is_on_its_way = True
                 ends |= await self._sender.send(self.number, some)
+                self._is_on_its_way = False
         return ends
 
     async def _read_back(self) -> bool:

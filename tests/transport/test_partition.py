@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 
 from detectors.kept import Changes
 from schemas.records import Record, RecordLike
@@ -259,6 +259,20 @@ async def test_effects_that_are_not_acknowledged_are_an_error_also_at_the_end_of
             await ending(partition)
 
 
+async def test_a_refused_event_is_an_error_also_at_the_end_of_a_generation():
+    """Others of its batch are in the producer, and could arrive after somebody else has sent them."""
+
+    class Refusing(Kafka):
+        async def send(self, *record: Any) -> Any:
+            await super().send(*record)
+            raise TopicAuthorizationFailedError
+
+    partition = partition_of(every(1), Refusing(), Topics(), Group())
+    await partition.take(batch(0, 1))
+    with pytest.raises(TopicAuthorizationFailedError):
+        await partition.leave()
+
+
 async def test_a_group_that_does_not_answer_at_the_end_of_a_generation_is_not_waited_for():
     kafka, group = Kafka(), Group()
     group.answers = False
@@ -294,6 +308,20 @@ async def test_what_was_decided_in_an_order_is_sent_once_the_order_is_on_its_top
     kafka.acknowledge()
     assert await partition.settle() is None
     assert sent(kafka) == [cuts.told(0, cut).id, "0-1"]
+
+
+async def test_the_group_is_asked_again_once_the_order_is_on_its_topic():
+    kafka, group = Kafka(acknowledges=False), Group()
+    partition = partition_of(every(1), kafka, Topics(), group)
+    late = batch(4, 1)
+    cut = Cut({INPUT: 4}, Reached(9, 1), late.records[0])
+    await partition.take(late._replace(cut=cut, reached=Reached(0, 0)))
+    await partition.commit()
+    await kafka.has_records.wait()
+    group.counts_us_in = False
+    kafka.acknowledge()
+    assert await partition.settle() is Dropped.NOT_A_MEMBER
+    assert sent(kafka) == [cuts.told(0, cut).id]
 
 
 class Counted(NoTelemetry):
