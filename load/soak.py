@@ -40,13 +40,13 @@ MODELS = 20_000
 SEED = 1
 SAMPLE_EVERY_S = 10.0
 LOOK_EVERY_S = 0.2
-BACKLOG = 160_000  # records that the worker is kept behind; many times what it does between two looks
+BACKLOG = 600_000  # records that the worker is kept behind: more than whole batches of all partitions
 CHUNK = 2_000  # predictions sent at once
 WARM_SHARE = 1 / 3
 STARTS_WITHIN_S = 120.0
 SETTINGS: Keys = {
-    "worker.batch_records_max": 30_000,  # several records a model at once: each has its own way to go
-    "worker.queue_records_max": 30_000,
+    "worker.batch_records_max": 100_000,  # a model costs more than a record: many records of each at once
+    "worker.queue_records_max": 100_000,
     "worker.tick_interval": "5s",
     "kafka.session_timeout": "45s",
     "kafka.heartbeat_interval": "3s",
