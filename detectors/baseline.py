@@ -3,7 +3,8 @@
 The first ``need`` values of a column teach its mean and standard deviation (Welford), wild ones as far as they are
 believed. Later ones come out standardised.
 Values are clipped far out: one broken reading of 1e300 must not blind a detector that squares what it sees, and a value
-twelve standard deviations off says what it has to say.
+twelve standard deviations off says what it has to say. But a 1 of a rare share lies as far out and is no wild value:
+shares are learned, and blocks of them summed, as they are.
 """
 
 import math
@@ -79,14 +80,14 @@ def _begin_again(known: Matrix, j: int) -> None:
 
 
 @compiled
-def _learn(known: Matrix, j: int, v: float) -> None:
+def _learn(known: Matrix, j: int, v: float, rate: bool) -> None:
     """One wild value must not widen the unit that all effects are measured in."""
     n = known[_N, j]
     known[_LOW, j] = min(known[_LOW, j], v) if n > 0.0 else v
     known[_HIGH, j] = max(known[_HIGH, j], v) if n > 0.0 else v
     if n < TRUSTED:
         known[_FIRST + int(n), j] = v
-    else:
+    elif not rate:
         reach = WILD * math.sqrt(known[_M2, j] / (n - 1.0))
         if reach > 0.0:
             v = min(max(v, known[_MEAN, j] - reach), known[_MEAN, j] + reach)
@@ -114,7 +115,7 @@ def _measure(
             if np.isnan(v):
                 continue
             if n[j] < need[j]:
-                _learn(known, j, v)
+                _learn(known, j, v, rate)
                 continue
             s = (v - mean[j]) / scale[j]
             if np.isnan(s):
@@ -126,11 +127,9 @@ def _measure(
             far_sum[j] += away
             far_squares[j] += away * away
             beyond[j] += (v < low[j]) | (v > high[j])
-            if s > CLIP:
-                s = CLIP
-            elif s < -CLIP:
-                s = -CLIP
-            z[i, j] = s
+            z[i, j] = min(max(s, -CLIP), CLIP)
+            if not rate:
+                s = z[i, j]
             block_sum[j] += s
             block_squares[j] += s * s
             block_n[j] += 1.0

@@ -2,6 +2,8 @@
 
 from random import Random
 
+import pytest
+
 from detectors.config import ModelConfig
 from schemas.events import AlertEvent, Kind, Severity
 from tests.detectors.events import SECOND, START, Event, chances, prediction, run
@@ -43,6 +45,16 @@ def test_stale_predictions_are_told_of_and_closed_when_they_are_fresh_again() ->
     assert opened.evidence.effect is not None
     assert 0.4 < opened.evidence.effect < 0.6
     assert resolved.event is AlertEvent.RESOLVED
+
+
+def test_what_was_rare_is_told_in_full_once_it_is_not() -> None:
+    rare = stream(3_000, 3, stale=range(1_500, 3_000), share=0.25)
+    for row in range(7, 1_500, 250):
+        rare[row]["ts"] -= 3_600 * SECOND
+    (opened,) = run(rare, CONFIG).alerts
+    assert (opened.signal, opened.severity) == ("stale", Severity.CRITICAL)
+    assert opened.evidence.baseline == pytest.approx(0.005, abs=0.001)
+    assert opened.evidence.detail["after"] == pytest.approx(0.25, abs=0.05)
 
 
 def test_what_always_comes_late_or_twice_is_usual() -> None:

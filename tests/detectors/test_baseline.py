@@ -148,6 +148,19 @@ def test_blocks_tell_what_a_clip_hides() -> None:
     assert blocks.far[:, WIDTHS, 0].tolist() == [0.0, 0.0]
 
 
+def test_a_rare_share_is_learned_and_summed_as_it_is_and_handed_on_clipped() -> None:
+    baseline = Baseline()
+    baseline.learn(1_000)
+    baseline.measure(column(*[float(row % 250 == 7) for row in range(1_000)]), rate=True)
+    assert baseline.mean[0] == pytest.approx(0.004)
+    baseline.measure(column(*[0.0] * (BLOCK - 1_000 % BLOCK)), rate=True)
+    z, blocks = baseline.measure(column(*[1.0, 0.0, 0.0, 0.0] * (BLOCK // 4)), rate=True)
+    assert z.max() == CLIP
+    share = baseline.mean[0] + baseline.scale[0] * blocks.sums[0, SUMS, 0] / BLOCK
+    assert share == pytest.approx(0.25)
+    assert blocks.counts[0, LEVELS, 0] == 8  # a quarter of 32
+
+
 def test_only_what_lies_beyond_the_first_values_is_outside() -> None:
     baseline = learned(*normal(5, 100), -4.0, 4.5)
     baseline.measure(column(*[0.0] * (BLOCK - 102 % BLOCK)))

@@ -121,6 +121,19 @@ def test_a_version_that_is_worse_escalates_and_a_rollback_is_recommended() -> No
     assert len(told.retrains) == 1  # to go back comes first
 
 
+def test_a_version_is_not_worse_where_the_loss_was_rare_and_is_now_as_it_was_before_it() -> None:
+    rare = [row % 250 == 7 for row in range(2_000)]
+    old = balanced([*rare, *chances(2, DEPLOYED - 2_000, 0.2)], version="1")
+    told = run([*old, deploy(), *after(0.2, 1_500)], CONFIG)
+    (answered,) = judged(told)
+    assert answered.evidence.detail["answer"] == "not_cured"
+    assert answered.evidence.detail["loss_during"] == pytest.approx(0.2, abs=0.03)
+    assert rollbacks(told) == []
+    gain = told.retrains[0].expected_gain
+    assert gain is not None
+    assert gain.value == pytest.approx(0.2, abs=0.03)
+
+
 def test_where_labels_do_not_come_the_alarm_ends_with_the_deployment() -> None:
     config = ModelConfig(label_horizon="2h")
     events = [*deployed(USUAL, 40), tick((DEPLOYED + 40) * SECOND + HOUR), tick((DEPLOYED + 40) * SECOND + 2 * HOUR)]
