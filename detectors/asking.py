@@ -82,6 +82,6 @@ class Asker:
         if rise.values < LABELS_MIN or not rise.certain(0.0):
             return None
         unit = 1.0 if group.rate else float(group.baseline.scale[0])
-        reach = TWO_SIDED_95 * rise.error
+        reach = TWO_SIDED_95 * rise.doubt
         low, value, high = (unit * effect for effect in (rise.effect - reach, rise.effect, rise.effect + reach))
         return ExpectedGain(value=value, low=low, high=high) if math.isfinite(low) and math.isfinite(high) else None

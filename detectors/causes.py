@@ -13,6 +13,7 @@ from detectors import together
 from detectors.baseline import BLOCK
 from detectors.encoding import Column
 from detectors.lifecycle import Alarm, Lifecycle, Suspect
+from detectors.rise import CERTAIN, Rise
 from detectors.wording import lasting
 from schemas.events import ChangePoint, Evidence, JsonScalar, Kind
 from schemas.times import UNIT_MS
@@ -30,7 +31,7 @@ EXPLAINED = (Kind.CONCEPT_DRIFT, Kind.PREDICTION_DRIFT, Kind.LABEL_DRIFT, Kind.L
 HARMLESS = (*OF_INPUTS, Kind.PREDICTION_DRIFT)  # as long as labels do not say otherwise
 PARTS_MAX = 200  # segments looked at for one alarm
 LABELS_MIN = 2 * BLOCK  # of fewer nothing is said
-CERTAIN, UNCERTAIN = 3.0, 2.0  # standard errors from which a rise is one, and within which there is none to be seen
+UNCERTAIN = 2.0  # standard errors within which there is no rise to be seen
 MIX_MIN = 0.1  # of all: a smaller change of a segment's share explains little
 _SIZE_MAX = 10.0  # an effect of so many units weighs no more than any larger one
 
@@ -121,17 +122,6 @@ def of_turn(turn: Turn, since: int) -> list[Cause]:
     version = f"version {turn.version}" if turn.version is not None else "another version"
     what = f"the model was rolled back to {version}" if turn.back else f"{version} was deployed"
     return [Cause(_SIZE_MAX / (1.0 + abs(apart) / (0.05 * BEFORE_MS)), f"{what} {_when(apart)}")]
-
-
-class Rise(NamedTuple):
-    """How much higher a loss is since a change: in shares, or in standard deviations."""
-
-    effect: float
-    values: int
-    error: float
-
-    def certain(self, floor: float) -> bool:
-        return self.effect >= max(floor, CERTAIN * self.error)
 
 
 class Part(NamedTuple):

@@ -122,7 +122,7 @@ def borne_out(group: Group, index: int, before: Evidence, recent: Recent, spread
         **{name: what for name, what in before.detail.items() if name not in ("spread", "at_least")},
         "after": _finite(after),
         "confirmed_by_rows": recent.rows,
-        **_interval(effect, recent.error, spread=spread),
+        **_interval(effect, recent.doubt, spread=spread),
     }
     if spread:
         detail["spread"] = _finite(recent.spread + group.baseline.spread(index))

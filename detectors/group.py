@@ -51,9 +51,10 @@ class Recent(NamedTuple):
 
     effect: float
     rows: int
-    error: float  # one standard error of the effect where nothing has changed: the rows' and the baseline's
+    error: float  # one standard error where nothing has changed, the rows' and the baseline's: it decides
     skewness: float  # of a mean of so many rows
     spread: float  # the standard deviation less the baseline's
+    doubt: float = math.inf  # one standard error of the effect that there is: between which values it lies
 
     def of(self, *, spread: bool) -> float:
         return self.spread if spread else self.effect
@@ -307,14 +308,19 @@ class Group:
             return Recent(0.0, 0, math.inf, 0.0, 0.0)
         mean, learned = total / rows, float(self.baseline.n[column])
         effect, sd, skewness = mean - base, 1.0, self.baseline.skewness(column)
+        apart = max(0.0, squares - rows * mean * mean)
+        variance = (apart + 1.0) / rows  # as if one more had been as usual: few that are alike do not show that all are
         if self.rate:
             share = float(self.baseline.mean[column]) + base
             effect = mean * float(self.baseline.scale[column]) - base
             sd = _sd(share)
             skewness = (1.0 - 2.0 * share) / sd
+            seen = ((share + effect) * rows + 1.0) / (rows + 2.0)
+            variance = seen * (1.0 - seen)
         error = sd * (1.0 / rows + (1.0 / learned if learned else 0.0)) ** 0.5
+        doubt = (variance / rows + (sd * sd / learned if learned else 0.0)) ** 0.5
         spread = max(0.0, squares / rows - mean * mean) ** 0.5 - self.baseline.spread(column)
-        return Recent(effect, rows, error, skewness / rows**0.5, spread)
+        return Recent(effect, rows, error, skewness / rows**0.5, spread, doubt)
 
     def rows_spanned(self, column: int, values: int) -> int:
         """About how many rows the last so many values of a column lie back: some are not there in every row."""

@@ -17,7 +17,6 @@ from detectors.arrival import ARRIVAL, SLOW, arrived, slow
 from detectors.banks.packed import pack, unpack
 from detectors.baseline import BLOCK, Row
 from detectors.budget import ARRIVAL_COLUMNS, LOSS_COLUMNS, Family, allowance
-from detectors.causes import Rise
 from detectors.cells import Cell
 from detectors.config import ModelConfig
 from detectors.encoded import Encoded, Run, watch_alone
@@ -31,6 +30,7 @@ from detectors.likeness import Name
 from detectors.loss import Losses
 from detectors.moment import Item
 from detectors.recorded import Recorded
+from detectors.rise import Rise, rise_of
 from detectors.rows import Items, Rows
 from detectors.timeline import Timeline, TimelineState
 from detectors.together import Together
@@ -209,17 +209,7 @@ class Watched:
 
     def rise(self, row: int) -> Rise:
         """How much higher the loss is since this row of it, in whole blocks that are remembered."""
-        group = self.of_loss
-        levels, counts, first = group.levels(0)
-        lately = first + BLOCK * np.arange(len(levels)) >= row
-        values = float(counts[lately].sum())
-        if not values:
-            return Rise(0.0, 0, math.inf)
-        effect = float((levels * counts)[lately].sum()) / values
-        usual = min(max(float(group.baseline.mean[0]), 0.01), 0.99)
-        spread = (usual * (1.0 - usual)) ** 0.5 if group.rate else 1.0
-        error = spread * (1.0 / values + 1.0 / max(1.0, float(group.baseline.n[0]))) ** 0.5
-        return Rise(effect / 2.0 if group.rate else effect, int(values), error)
+        return rise_of(self.of_loss, row)
 
     @property
     def usual_loss(self) -> float:

@@ -14,7 +14,6 @@ from detectors.causes import (
     Cause,
     Dated,
     Part,
-    Rise,
     Turn,
     harm,
     of_inputs,
@@ -25,6 +24,7 @@ from detectors.causes import (
 from detectors.config import ModelConfig
 from detectors.encoding import Column
 from detectors.lifecycle import Lifecycle, Suspect
+from detectors.rise import Rise
 from detectors.timeline import Timeline
 from detectors.wording import NONE_SEEN
 from schemas.events import Alert, AlertEvent, ChangePoint, Evidence, Kind, Position, Severity
