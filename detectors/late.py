@@ -109,7 +109,7 @@ class Late:
         """A label turned out to be another one. Windows are named by their start."""
         self.changed = True
         self.book.corrected(counted_in, current, before, after)
-        if self.alarms or not self.retired:
+        if before.weight > 0 and (self.alarms or not self.retired):  # detectors saw it
             change = after.loss - before.loss, after.log_loss - before.log_loss
             self._corrections.add(Correction(predicted_at, *change))
 

@@ -16,6 +16,7 @@ from tests.detectors.events import (
     control,
     normal,
     of_feature,
+    outcome,
     prediction,
     run,
     summary,
@@ -300,3 +301,17 @@ def test_what_corrected_labels_show_to_be_nothing_is_retracted() -> None:
     found = told(mislabelled(1.0), ModelConfig(baseline_rows=400, metrics_window="1m"))
     last = found.alerts[-1]
     assert (last.event, last.evidence.detail["why"]) == (AlertEvent.RETRACTED, "labels_corrected")
+
+
+def test_corrected_labels_that_weigh_nothing_amend_nothing() -> None:
+    """Detectors never saw them, so there is nothing of them in what the alarm rests on."""
+    asked = [prediction(f"n{row}", prediction=float(row % 2), at=row * SECOND) for row in range(800, 920)]
+    wrong = [outcome(f"n{row}", float(1 - row % 2), weight=0.0, at=row * SECOND) for row in range(800, 920)]
+    right = [
+        outcome(f"n{row}", float(row % 2), weight=0.0, revision=1, at=(row + 160) * SECOND) for row in range(800, 920)
+    ]
+    events = timed(*mislabelled(0.0), *asked, *wrong, *right)
+    found = told(events, ModelConfig(baseline_rows=400, metrics_window="1m"))
+    assert any(window.values["corrected"] for window in found.metrics if window.revision)
+    assert "loss" in {one.signal for one in found.began}
+    assert {AlertEvent.AMENDED, AlertEvent.RETRACTED}.isdisjoint(alert.event for alert in found.alerts)
