@@ -132,13 +132,14 @@ class Timeline:
     def since(self, time: int, now: int) -> int:
         """The row from which on rows are since a time, as remembered when ``now`` was the newest; or the oldest.
 
-        Where times do not rise with rows, it has the most of them after it and the fewest earlier ones.
+        Where times do not rise with rows, it has the most of them after it and the fewest earlier ones. The row after
+        ``now`` where none is.
         """
         self.settle(now)
         marks = self._marked()
         since = np.where(marks.times >= time, marks.strides, -marks.strides)
         of_rest = np.concatenate((np.cumsum(since[::-1])[::-1], [0]))  # from each mark on, and from none
-        rows = np.concatenate((marks.rows, [self._marks * STRIDE]))
+        rows = np.concatenate((marks.rows, [now + 1]))
         return int(rows[np.argmax(of_rest)])
 
     def about_since(self, time: int, now: int) -> float:
