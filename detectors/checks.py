@@ -13,7 +13,7 @@ import msgspec
 from detectors import wording
 from detectors.asking import Retraining
 from detectors.causes import Turn
-from detectors.cure import CERTAIN, LOOKS, REST, WRONG, Answer, Shown, Trial
+from detectors.cure import LOOKS, REST, WRONG, Answer, Shown, Trial
 from detectors.evidence import of_check
 from detectors.explaining import Explainer
 from detectors.late import Late
@@ -281,7 +281,7 @@ class _Open(NamedTuple):
 def _of_rollback(moment: Moment, detail: dict[str, JsonScalar], shown: Shown) -> Evidence:
     return Evidence(
         value=shown.change.mean / shown.change.error if shown.change.error else None,
-        threshold=CERTAIN,
+        threshold=shown.certain,
         threshold_origin=f"standard errors: {WRONG:.0%} of trials of nothing, looked at {len(LOOKS)} times",
         n=shown.now.labels,
         baseline=shown.during.mean,

@@ -155,6 +155,7 @@ class Shown(NamedTuple):
     during: Level
     now: Level
     change: Estimate  # from what was replaced to the new version
+    certain: float  # standard errors that were asked for
     paired: bool
     segments: int  # by how many it was compared; 1 where by none
 
@@ -242,18 +243,19 @@ class Trial(msgspec.Struct, array_like=True):
     def judge(self) -> Shown:
         """Looks, and says when to look next. The last look always has an answer."""
         sides, labels = self._sides(), self.labels
-        answer = _at_last(sides, self.unit) if labels >= LOOKS[-1] else _answer(sides, self.unit)
+        last = labels >= LOOKS[-1]
+        answer = _at_last(sides, self.unit) if last else _answer(sides, self.unit)
         self.look = next((look for look in LOOKS if look > labels), LOOKS[-1])
-        return self._shown(sides, answer)
+        return self._shown(sides, answer, CERTAIN_AT_LAST if last else CERTAIN)
 
     def shown(self) -> Shown:
         """What there is by now, without an answer."""
         return self._shown(self._sides(), None)
 
-    def _shown(self, sides: _Sides, answer: Answer | None) -> Shown:
+    def _shown(self, sides: _Sides, answer: Answer | None, certain: float = CERTAIN) -> Shown:
         before = Level.of(sides.usual, self.usual[REST].n)
         during, now = (Level.of(side, n) for side, n in zip((sides.old, sides.new), sides.labels, strict=True))
-        return Shown(answer, before, during, now, sides.change, sides.paired, sides.segments)
+        return Shown(answer, before, during, now, sides.change, certain, sides.paired, sides.segments)
 
     def _sides(self) -> _Sides:
         strata = list(_compared(self.usual, self.old, self.new))

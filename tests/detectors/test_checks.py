@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from detectors.config import ModelConfig, RetrainConfig
+from detectors.cure import CERTAIN, CERTAIN_AT_LAST, LOOKS
 from schemas.events import Alert, AlertEvent, Kind, Rollback, Severity
 from tests.detectors.events import (
     HOUR,
@@ -132,6 +133,17 @@ def test_a_version_is_not_worse_where_the_loss_was_rare_and_is_now_as_it_was_bef
     gain = told.retrains[0].expected_gain
     assert gain is not None
     assert gain.value == pytest.approx(0.2, abs=0.03)
+
+
+def test_a_rollback_names_the_threshold_of_the_look_that_showed_it() -> None:
+    """There is no further one to be wrong at after the last: then fewer standard errors are certain."""
+    harmed = sum(chances(2, DEPLOYED - 2_000, HARMED)) / (DEPLOYED - 2_000)
+    wrong = [int((row + 1) * (harmed + 0.057)) > int(row * (harmed + 0.057)) for row in range(LOOKS[-1])]
+    (back,) = rollbacks(run([*before(), deploy(), *balanced(wrong, DEPLOYED, version="2")], CONFIG))
+    assert back.evidence.detail["labels_now"] == LOOKS[-1]
+    assert back.evidence.threshold == CERTAIN_AT_LAST
+    assert back.evidence.value is not None
+    assert CERTAIN_AT_LAST < back.evidence.value < CERTAIN
 
 
 def test_where_labels_do_not_come_the_alarm_ends_with_the_deployment() -> None:
