@@ -75,11 +75,14 @@ class Asker:
         return ChangePoint(ts=mark.time, offset=mark.offset) if mark is not None else None
 
     def _gain(self, since: int, at: int) -> ExpectedGain | None:
-        """How much lower the loss would be, were it as before that time; where labels are sure that it is higher."""
+        """How much lower the loss would be, were it as before that time; where labels are sure that it is higher.
+
+        Losses that lie beyond what detectors look at do not say by how much.
+        """
         watched = self._explainer.watched
         first, _ = self._explainer.losses_since(since, at)
         rise, group = watched.rise(first), watched.of_loss
-        if rise.values < LABELS_MIN or not rise.certain(0.0):
+        if rise.values < LABELS_MIN or not rise.certain(0.0) or rise.at_least:
             return None
         unit = 1.0 if group.rate else float(group.baseline.scale[0])
         reach = TWO_SIDED_95 * rise.doubt

@@ -22,7 +22,7 @@ WILD = 8.0  # standard deviations; of the first values, from their median
 BLOCK = 32  # rows whose mean is handed on: what confirms an alarm and what ends it
 FARTHEST = 1e15  # standard deviations: what is told of values as they came ends here
 LEVELS_A_UNIT = 16  # steps in which a block's level is kept, of a standard deviation or of half a share
-_LEVEL_MAX = 127.0  # as far as a byte goes
+_LEVEL_MAX = CLIP * LEVELS_A_UNIT
 
 # The lines of blocks: of sums, of what lies far, of counts.
 SUMS, SQUARES = 0, 1
@@ -179,7 +179,7 @@ class Blocks(msgspec.Struct):
 
 
 def _lines(blocks: int, columns: int) -> tuple[Cube, Cube, Cube]:
-    lines = ((2, np.float64), (2, np.float32), (3, np.int8))
+    lines = ((2, np.float64), (2, np.float32), (3, np.int16))
     sums, far, counts = (np.zeros((blocks, count, columns), dtype=kind) for count, kind in lines)
     return sums, far, counts
 

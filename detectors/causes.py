@@ -142,7 +142,7 @@ def of_segments(parts: Sequence[Part], floor: float, *, rate: bool) -> list[Caus
     if len(known) < 2 or len(up) + len(still) < len(known):
         return []
     if len(up) == 1:
-        text = f"change within {up[0].name} alone: loss up by {_much(up[0].rise.effect, rate)}, elsewhere as before"
+        text = f"change within {up[0].name} alone: loss up by {_much(up[0].rise, rate)}, elsewhere as before"
         return [Cause(_SIZE_MAX, text)]
     return _mix(parts) if not up else []
 
@@ -170,13 +170,14 @@ def harm(rise: Rise, floor: float, *, rate: bool) -> str:
     if rise.values < LABELS_MIN:
         return NOT_KNOWN
     if rise.certain(floor / 2.0):
-        return f"loss up by {_much(rise.effect, rate)}"
+        return f"loss up by {_much(rise, rate)}"
     # Of few labels, or beside a baseline of few, a harm would not have been seen either.
     return f"none seen in {rise.values} labels since" if floor >= CERTAIN * rise.error else NOT_KNOWN
 
 
-def _much(effect: float, rate: bool) -> str:
-    return f"{effect:.1%}" if rate else f"{effect:.1f} standard deviations"
+def _much(rise: Rise, rate: bool) -> str:
+    least = "at least " if rise.at_least else ""
+    return f"{rise.effect:.1%}" if rate else f"{least}{rise.effect:.1f} standard deviations"
 
 
 def told(causes: Iterable[Cause], otherwise: str | None) -> dict[str, JsonScalar]:

@@ -235,7 +235,8 @@ class Checks:
                 yield from self._recommend(scope, case, moment, _of_rollback(moment, detail, shown))
             return
         scope, alarm = known
-        evidence = msgspec.structs.replace(alarm.evidence, detail=alarm.evidence.detail | detail)
+        before = {name: what for name, what in alarm.evidence.detail.items() if not name.startswith("loss_")}
+        evidence = msgspec.structs.replace(alarm.evidence, detail=before | detail)
         summary = wording.checked(scope.key.model, alarm.signal, case.version, shown, rate=case.trial.unit.rate)
         if shown.answer in (Answer.CURED, Answer.NOT_SHOWN):
             self._cases.remove(case)
@@ -279,13 +280,16 @@ class _Open(NamedTuple):
 
 
 def _of_rollback(moment: Moment, detail: dict[str, JsonScalar], shown: Shown) -> Evidence:
+    """Of losses that are cut it is known that they are higher, and by how much at least where the others are not."""
+    if shown.now.at_least and not shown.during.at_least:
+        detail = {**detail, "at_least": True}
     return Evidence(
         value=shown.change.mean / shown.change.error if shown.change.error else None,
         threshold=shown.certain,
         threshold_origin=f"standard errors: {WRONG:.0%} of trials of nothing, looked at {len(LOOKS)} times",
         n=shown.now.labels,
         baseline=shown.during.mean,
-        effect=shown.change.mean,
+        effect=None if shown.during.at_least else shown.change.mean,
         detail=detail,
         trace=moment.trace,
     )

@@ -31,7 +31,7 @@ OLD_MIN = 32  # losses of the version before; of fewer there is nothing to compa
 STRATUM_MIN = 8  # losses of the version before in a segment; smaller ones are compared as one
 STRATA_MAX = 50
 BACK = 0.25  # what may be left of the harm where that is more than the floor
-CUT = 12.0  # standard deviations above the usual: as far as detectors look
+CUT = 12.0  # standard deviations above the baseline: as far as detectors look
 TWO_SIDED_95 = 1.96  # standard errors: the interval in which a mean lies 95 times in 100
 COHORTS = 4  # that begin in the time that labels are waited for
 REST = ""  # the segment of what has none
@@ -136,17 +136,21 @@ class Estimate(NamedTuple):
 
 
 class Level(NamedTuple):
-    """A mean loss, between which values it lies, and how many labels say so."""
+    """A mean loss, between which values it lies, and how many labels say so.
+
+    ``at_least``: so many losses lie where they are cut that it is larger than is seen.
+    """
 
     mean: float
     low: float
     high: float
     labels: int
+    at_least: bool = False
 
     @classmethod
-    def of(cls, estimate: Estimate, labels: int) -> "Level":
+    def of(cls, estimate: Estimate, labels: int, *, at_least: bool = False) -> "Level":
         reach = TWO_SIDED_95 * estimate.error
-        return cls(estimate.mean, estimate.mean - reach, estimate.mean + reach, labels)
+        return cls(estimate.mean, estimate.mean - reach, estimate.mean + reach, labels, at_least)
 
 
 class Shown(NamedTuple):
@@ -254,7 +258,12 @@ class Trial(msgspec.Struct, array_like=True):
 
     def _shown(self, sides: _Sides, answer: Answer | None, certain: float = CERTAIN) -> Shown:
         before = Level.of(sides.usual, self.usual[REST].n)
-        during, now = (Level.of(side, n) for side, n in zip((sides.old, sides.new), sides.labels, strict=True))
+        pairs, old, new = self.pairs, _all(self.old), _all(self.new)
+        if sides.paired:
+            old = Moments(pairs.n, pairs.old, pairs.old_squares)
+            new = Moments(pairs.n, pairs.new, pairs.new_squares)
+        during = Level.of(sides.old, sides.labels[0], at_least=_is_cut(old, self.unit))
+        now = Level.of(sides.new, sides.labels[1], at_least=_is_cut(new, self.unit))
         return Shown(answer, before, during, now, sides.change, certain, sides.paired, sides.segments)
 
     def _sides(self) -> _Sides:
@@ -341,6 +350,15 @@ def _all(side: dict[str, Moments]) -> Moments:
     for part in side.values():
         whole.take(part)
     return whole
+
+
+def _is_cut(part: Moments, unit: Unit) -> bool:
+    """Whether many of these lie at the cut: their mean and their spread are so large together only then."""
+    if unit.rate or not part.n:
+        return False
+    level = part.mean - (unit.cut - CUT * unit.spread)
+    spread = math.sqrt(max(0.0, part.squares / part.n - part.mean * part.mean))
+    return level >= CUT / 2.0 * unit.spread and level + spread >= CUT * (1.0 - 1e-9) * unit.spread
 
 
 def _weighted(shares: Sequence[float], parts: Sequence[Moments], unit: Unit) -> Estimate:

@@ -205,8 +205,9 @@ def of_check(version: str | None, by: str | None, shown: Shown) -> dict[str, Jso
     for name, level in (("before", shown.before), ("during", shown.during), ("now", shown.now)):
         told[f"labels_{name}"] = level.labels
         if level.labels:
-            told |= {f"loss_{name}": level.mean, f"loss_{name}_low": level.low, f"loss_{name}_high": level.high}
-    if shown.now.labels and shown.during.labels:
+            told |= {f"loss_{name}": level.mean, f"loss_{name}_low": level.low}
+            told |= {f"loss_{name}_at_least": True} if level.at_least else {f"loss_{name}_high": level.high}
+    if shown.now.labels and shown.during.labels and not (shown.now.at_least or shown.during.at_least):
         reach = TWO_SIDED_95 * shown.change.error
         told |= {"loss_change": shown.change.mean}
         told |= {"loss_change_low": shown.change.mean - reach, "loss_change_high": shown.change.mean + reach}

@@ -18,6 +18,7 @@ class Rise(NamedTuple):
     values: int
     error: float  # one standard error where nothing has changed: it decides
     doubt: float = math.inf  # one standard error of the effect that there is: between which values it lies
+    at_least: bool = False  # so many losses lie where they are cut that it is larger than is seen
 
     def certain(self, floor: float) -> bool:
         return self.effect >= max(floor, CERTAIN * self.error)
@@ -42,7 +43,8 @@ def rise_of(group: Group, row: int) -> Rise:
         variance = share * (1.0 - share)
     else:
         variance = _variance(levels, counts, effect, mean, float(group.baseline.scale[0]))
-    return Rise(effect, int(values), error, (variance / values + usual_variance / learned) ** 0.5)
+    cut = not group.rate and effect >= CLIP / 2.0 and effect + variance**0.5 >= CLIP
+    return Rise(effect, int(values), error, (variance / values + usual_variance / learned) ** 0.5, cut)
 
 
 def _variance(levels: Row, counts: Row, effect: float, mean: float, scale: float) -> float:

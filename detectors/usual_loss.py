@@ -6,8 +6,8 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from detectors.baseline import BLOCK
-from detectors.cure import CUT, Moments, Unit
+from detectors.baseline import BLOCK, CLIP
+from detectors.cure import Moments, Unit
 from detectors.explaining import Explainer
 from detectors.lifecycle import loss_floor
 
@@ -53,7 +53,7 @@ def known_of(explainer: Explainer, about: About) -> Known | None:
         spreads = scale * np.maximum(1.0, means / mean if mean > 0.0 else 1.0)  # larger losses vary more
         squares = float((counts * (means * means + spreads * spreads)).sum())
     usual = mean + about.base * scale
-    unit = Unit(False, scale, loss_floor(False) * scale, usual + CUT * scale)
+    unit = Unit(False, scale, loss_floor(False) * scale, mean + CLIP * scale)  # as blocks are cut
     return Known(
         unit, Moments.of(n, usual, scale * scale), Moments(int(counts.sum()), float((counts * means).sum()), squares)
     )

@@ -83,7 +83,8 @@ def resolved(model: str, column_signal: str, why: Closing, lasted_ms: int) -> st
 
 def checked(model: str, signal: str, version: str | None, shown: Shown, *, rate: bool) -> str:
     now, during, before = (
-        f"{level.mean:.1%}" if rate else number(level.mean) for level in (shown.now, shown.during, shown.before)
+        ("at least " if level.at_least else "") + (f"{level.mean:.1%}" if rate else number(level.mean))
+        for level in (shown.now, shown.during, shown.before)
     )
     new = f"version {version}"
     losses = f"{now} in {shown.now.labels:,} labels, {during} before it was deployed and {before} usually"

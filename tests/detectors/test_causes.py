@@ -304,6 +304,8 @@ def test_labels_that_are_yet_to_come_say_nothing() -> None:
 def test_harm_is_told_of_a_loss_of_either_sort() -> None:
     assert harm(Rise(0.2, 500, 0.01), 0.03, rate=True) == "loss up by 20.0%"
     assert harm(Rise(0.8, 500, 0.05), 0.25, rate=False) == "loss up by 0.8 standard deviations"
+    cut = Rise(12.0, 500, 0.05, at_least=True)
+    assert harm(cut, 0.25, rate=False) == "loss up by at least 12.0 standard deviations"
     assert harm(Rise(0.01, 700, 0.01), 0.03, rate=True) == "none seen in 700 labels since"
     assert harm(Rise(0.01, 700, 0.0101), 0.03, rate=True) == "not known yet"
     assert harm(Rise(0.0, 96, 0.03), 0.03, rate=True) == "not known yet"

@@ -146,6 +146,40 @@ def test_a_rollback_names_the_threshold_of_the_look_that_showed_it() -> None:
     assert CERTAIN_AT_LAST < back.evidence.value < CERTAIN
 
 
+def off(first: int, rows: int, by: float, version: str) -> list[Event]:
+    """A regression whose predictions are off by about so much."""
+    draw, events = Random(first), list[Event]()
+    for row in range(first, first + rows):
+        label = draw.gauss(50, 5)
+        guess = label + by + draw.gauss(0, 1)
+        events += [prediction(row, prediction=guess, version=version), outcome(row, label)]
+    return events
+
+
+def test_a_loss_beyond_what_is_looked_at_is_at_least_so_large_and_a_version_that_loses_as_much_is_not_worse() -> None:
+    regression = ModelConfig(task="regression", retrain=RetrainConfig(cooldown="10m"))
+    events = [*off(0, 2_000, 0, "1"), *off(2_000, 800, 20, "1"), deploy(), *off(DEPLOYED, 1_500, 20, "2")]
+    told = run(events, regression)
+    answered = next(alert for alert in judged(told) if alert.signal == "loss")
+    detail = answered.evidence.detail
+    assert detail["answer"] == "not_cured"
+    assert detail["loss_during"] == pytest.approx(detail["loss_now"], rel=1e-9)
+    assert detail["loss_during_at_least"] is detail["loss_now_at_least"] is True
+    assert not {"loss_during_high", "loss_now_high", "loss_change", "loss_before_at_least"} & set(detail)
+    assert "at least 8.1" in answered.summary
+    assert rollbacks(told) == []
+    assert told.retrains[0].expected_gain is None
+
+
+def test_a_version_whose_loss_goes_beyond_what_is_looked_at_is_worse_by_so_much_at_least() -> None:
+    regression = ModelConfig(task="regression", retrain=RetrainConfig(cooldown="10m"))
+    events = [*off(0, 2_000, 0, "1"), *off(2_000, 800, 2, "1"), deploy(), *off(DEPLOYED, 1_500, 20, "2")]
+    (back,) = rollbacks(run(events, regression))
+    assert (back.evidence.detail["at_least"], back.evidence.detail["loss_now_at_least"]) == (True, True)
+    assert back.evidence.effect == pytest.approx(6.0, abs=0.5)
+    assert back.evidence.detail["loss_during_high"] == pytest.approx(2.1, abs=0.2)
+
+
 def test_where_labels_do_not_come_the_alarm_ends_with_the_deployment() -> None:
     config = ModelConfig(label_horizon="2h")
     events = [*deployed(USUAL, 40), tick((DEPLOYED + 40) * SECOND + HOUR), tick((DEPLOYED + 40) * SECOND + 2 * HOUR)]

@@ -149,6 +149,16 @@ def test_a_verdict_changes_what_every_monitor_of_the_model_may_spend() -> None:
     assert kept_in(kept, working) == held_of(working)
 
 
+def test_single_losses_are_cut_where_blocks_of_them_are_whatever_had_become_usual() -> None:
+    scored = [event | {"score": 0.1 + 0.001 * (row % 700)} for row, event in enumerate(labelled(chances(1, 600, 0.3)))]
+    working, _ = kept_after(scored, [])
+    late = working._monitors["churn"]._scopes.numbered(0)
+    assert late is not None
+    known = [late.losses_known(About("log_loss", base)) for base in (0.0, 2.0)]
+    first, better = (one.unit.cut for one in known if one is not None)
+    assert first == better
+
+
 def test_what_is_known_of_the_losses_of_a_replaced_monitor_stays_as_it_was() -> None:
     working, _ = kept_after(labelled(chances(1, 300, 0.3)), [])
     scopes, about = working._monitors["churn"]._scopes, About("loss")
