@@ -64,8 +64,20 @@ class Asker:
             alarm.retrained = True
         since, at = min(map(began_at, wanted.causes)), here.moment.at
         recent = self._recent(since, at) if wanted.window is DataWindow.RECENT else None
-        labels = msgspec.structs.replace(here.labels, joined=wanted.labels)
-        yield self._reports.retrain(here.moment, wanted, here.newest, labels, recent, self._gain(since, at))
+        window = DataWindow.SINCE_CHANGE if recent is None else DataWindow.RECENT
+        changes = [self._change_of(alarm, here) for alarm in wanted.causes] if recent is None else [recent]
+        labels, gain = msgspec.structs.replace(here.labels, joined=wanted.labels), self._gain(since, at)
+        yield self._reports.retrain(here.moment, wanted, here.newest, labels, window, changes, gain)
+
+    def _change_of(self, alarm: Alarm, here: Here) -> ChangePoint:
+        """Where its detector dates none, of the first predictions since it opened, as finely as they are remembered."""
+        change, rows, now = alarm.evidence.change_point, self._explainer.watched.rows, here.rows - 1
+        if change is not None:
+            return change
+        mark = rows.at(rows.since(alarm.opened_ts, now), now)
+        if mark is None:
+            return ChangePoint(ts=alarm.opened_ts, offset=here.newest.offset)
+        return ChangePoint(ts=mark.time, offset=mark.offset)
 
     def _recent(self, since: int, at: int) -> ChangePoint | None:
         """Where the newer half of the labelled predictions since that time begins, or so many as are needed."""

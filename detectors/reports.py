@@ -160,11 +160,11 @@ class Reports:
         asked: Request,
         newest: Position,
         labels: LabelCounts,
-        recent: ChangePoint | None,
+        window: DataWindow,
+        changes: Sequence[ChangePoint],
         gain: ExpectedGain | None,
     ) -> Decided:
-        """``recent``: where the data begins, where that is not the change."""
-        changes = [recent] if recent is not None else [_change_of(alarm) for alarm in asked.causes]
+        """``changes``: with the first of them the data begins."""
         event = Retrain(
             id=derived_id("retrain", self._key.text, asked.reason, *place(moment.position)),
             model=self._key.model,
@@ -175,7 +175,7 @@ class Reports:
             labels=labels,
             ts=moment.now,
             incidents=list(dict.fromkeys(alarm.incident for alarm in asked.alarms)),
-            window=str(DataWindow.SINCE_CHANGE if recent is None else DataWindow.RECENT),
+            window=str(window),
             expected_gain=gain,
         )
         return Decided(moment.at, event)
@@ -309,8 +309,3 @@ def _training_data(changes: Sequence[ChangePoint], newest: Position, now: int) -
         from_offset=min(change.offset for change in changes),
         to_offset=newest.offset,
     )
-
-
-def _change_of(alarm: Alarm) -> ChangePoint:
-    change = alarm.evidence.change_point
-    return change if change is not None else ChangePoint(ts=alarm.opened_ts, offset=0)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from detectors.config import ModelConfig, RetrainConfig
+from detectors.config import FeatureConfig, ModelConfig, RetrainConfig
 from detectors.cure import CERTAIN, CERTAIN_AT_LAST, LOOKS
+from detectors.timeline import STRIDE
 from schemas.events import Alert, AlertEvent, Kind, Rollback, Severity
 from tests.detectors.events import (
     HOUR,
@@ -21,7 +22,9 @@ from tests.detectors.events import (
     normal,
     outcome,
     prediction,
+    record,
     run,
+    run_records,
     summary,
     tick,
 )
@@ -564,6 +567,19 @@ def test_a_retrain_says_what_it_is_to_cure_and_what_that_is_worth() -> None:
     assert gain is not None
     assert gain.low < HARMED - USUAL < gain.high
     assert gain.low < gain.value < gain.high
+
+
+def test_data_of_an_alarm_that_dates_no_change_begin_when_it_opened() -> None:
+    """What is not as was given from the first row on has not changed."""
+    rows = [prediction(row, {"x": value}, at=row * 30 * SECOND) for row, value in enumerate(normal(3, 2_000, 1.0))]
+    labels = [outcome(row, at=row * 30 * SECOND) for row in range(2_000)]
+    events = [event for pair in zip(rows, labels, strict=True) for event in pair]
+    lying = [record(event, 1_000_000 + number) for number, event in enumerate(events)]
+    told = run_records(lying, ModelConfig(features={"x": FeatureConfig(mean=0.0, sd=1.0)}))
+    (opened,), (asked,) = told.opened, told.retrains
+    assert opened.evidence.change_point is None
+    assert asked.data.from_offset == 1_000_000 + 2 * (asked.data.from_ts - START) // (30 * SECOND)
+    assert 0 <= asked.data.from_ts - opened.ts < STRIDE * 30 * SECOND
 
 
 def test_what_came_little_by_little_is_to_be_trained_on_its_newest_rows() -> None:
