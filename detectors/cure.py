@@ -148,9 +148,12 @@ class Level(NamedTuple):
     at_least: bool = False
 
     @classmethod
-    def of(cls, estimate: Estimate, labels: int, *, at_least: bool = False) -> "Level":
+    def of(cls, estimate: Estimate, labels: int, unit: Unit, *, at_least: bool = False) -> "Level":
         reach = TWO_SIDED_95 * estimate.error
-        return cls(estimate.mean, estimate.mean - reach, estimate.mean + reach, labels, at_least)
+        low, high = estimate.mean - reach, estimate.mean + reach
+        if unit.rate:  # no share lies beyond these
+            low, high = max(0.0, low), min(1.0, high)
+        return cls(estimate.mean, low, high, labels, at_least)
 
 
 class Shown(NamedTuple):
@@ -257,13 +260,13 @@ class Trial(msgspec.Struct, array_like=True):
         return self._shown(self._sides(), None)
 
     def _shown(self, sides: _Sides, answer: Answer | None, certain: float = CERTAIN) -> Shown:
-        before = Level.of(sides.usual, self.usual[REST].n)
-        pairs, old, new = self.pairs, _all(self.old), _all(self.new)
+        unit, pairs, old, new = self.unit, self.pairs, _all(self.old), _all(self.new)
         if sides.paired:
             old = Moments(pairs.n, pairs.old, pairs.old_squares)
             new = Moments(pairs.n, pairs.new, pairs.new_squares)
-        during = Level.of(sides.old, sides.labels[0], at_least=_is_cut(old, self.unit))
-        now = Level.of(sides.new, sides.labels[1], at_least=_is_cut(new, self.unit))
+        before = Level.of(sides.usual, self.usual[REST].n, unit)
+        during = Level.of(sides.old, sides.labels[0], unit, at_least=_is_cut(old, unit))
+        now = Level.of(sides.new, sides.labels[1], unit, at_least=_is_cut(new, unit))
         return Shown(answer, before, during, now, sides.change, certain, sides.paired, sides.segments)
 
     def _sides(self) -> _Sides:

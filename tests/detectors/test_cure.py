@@ -208,6 +208,14 @@ def test_losses_that_were_all_the_same_leave_a_doubt() -> None:
     assert trial.judge().answer is None
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_no_share_lies_below_none_or_above_all(share: float) -> None:
+    trial = Trial(SHARE, {REST: ones(1_000, 0.1)}, {REST: ones(100, 0.3)}, new={REST: ones(64, share)})
+    now = trial.shown().now
+    assert 0.0 <= now.low <= now.mean <= now.high <= 1.0
+    assert now.low < now.high
+
+
 def test_one_wild_loss_counts_as_far_as_detectors_look() -> None:
     trial = Trial(Unit(False, 1.0, 0.25, 13.0), {REST: Moments.of(1_000, 1.0, 1.0)}, {})
     trial.add_new(REST, 1e300, 0, 0, 1e300)
