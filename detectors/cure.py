@@ -112,6 +112,11 @@ class Pairs(msgspec.Struct, array_like=True):
         self.old_squares += other.old_squares
         self.products += other.products
 
+    def replaced(self, unit: Unit) -> "Estimate":
+        """Of the old version's loss."""
+        mean = self.old / self.n
+        return Estimate(mean, _variance(self.n, mean, self.old_squares, unit) / self.n)
+
     def difference(self, part: float, unit: Unit) -> "Estimate":
         """Of the new version's loss less this part of the old one's."""
         mean = (self.new - part * self.old) / self.n
@@ -273,17 +278,17 @@ class Trial(msgspec.Struct, array_like=True):
         strata = list(_compared(self.usual, self.old, self.new))
         if not strata or 2 * sum(new.n for _, _, new in strata) < self.labels:  # few of its segments were there before
             strata = [(self.usual[REST], _all(self.old), _all(self.new))]
-        labels = sum(new.n for _, _, new in strata)
+        replaced, labels = (sum(sides[one].n for sides in strata) for one in (1, 2))
         shares = [new.n / labels if labels else 1.0 for _, _, new in strata]
         usual, old, new = (_weighted(shares, side, self.unit) for side in zip(*strata, strict=True))
         pairs, paired = self.pairs, self.pairs.n >= LOOKS[0] and 2 * self.pairs.n >= self.labels
         if paired:
-            new, old = pairs.difference(0.0, self.unit), Estimate(pairs.old / pairs.n, old.variance)
+            new, old = pairs.difference(0.0, self.unit), pairs.replaced(self.unit)
             change, half = pairs.difference(1.0, self.unit), pairs.difference(0.5, self.unit)
             return _Sides(usual, old, new, change, half, (pairs.n, pairs.n), paired, len(strata))
         change = Estimate(new.mean - old.mean, new.variance + old.variance)
         half = Estimate(new.mean - old.mean / 2.0, new.variance + old.variance / 4.0)
-        return _Sides(usual, old, new, change, half, (_all(self.old).n, labels), paired, len(strata))
+        return _Sides(usual, old, new, change, half, (replaced, labels), paired, len(strata))
 
 
 def _answer(sides: _Sides, unit: Unit) -> Answer | None:

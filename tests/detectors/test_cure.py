@@ -153,6 +153,22 @@ def test_segments_that_only_one_version_has_met_are_left_out() -> None:
     assert (shown.answer, shown.now.labels) == (Answer.CURED, 1_024)
 
 
+def test_a_loss_rests_on_no_labels_of_segments_that_are_left_out() -> None:
+    trial = mixed(0.5)
+    told = trial.shown().during.labels
+    trial.old["c=gone"] = ones(400, 0.9)
+    assert trial.shown().during.labels == told
+
+
+def test_on_the_same_predictions_the_loss_of_both_has_the_interval_of_its_own_labels() -> None:
+    trial = Trial(SHARE, {REST: ones(1_000, 0.1)}, {})
+    for number in range(100):
+        trial.add_new(REST, float(number % 10 == 0), 0, 0, float(number % 10 == 5))
+    shown = trial.shown()
+    assert shown.paired
+    assert shown.during == shown.now
+
+
 def test_where_most_segments_are_new_all_is_compared_together() -> None:
     trial = mixed(0.35, 100)
     trial.new["c=new"] = ones(200, 0.4)
