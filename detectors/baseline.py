@@ -22,6 +22,7 @@ WILD = 8.0  # standard deviations; of the first values, from their median
 BLOCK = 32  # rows whose mean is handed on: what confirms an alarm and what ends it
 FARTHEST = 1e15  # standard deviations: what is told of values as they came ends here
 LEVELS_A_UNIT = 16  # steps in which a block's level is kept, of a standard deviation or of half a share
+HALF = 0.5 + 1e-6  # counts are rounded up from there: where the usual one is a half, sums are a little beside it
 _LEVEL_MAX = CLIP * LEVELS_A_UNIT
 
 # The lines of blocks: of sums, of what lies far, of counts.
@@ -149,7 +150,8 @@ def _end(known: Matrix, j: int, rate: bool, sums: Matrix, far: Matrix, counts: M
     sums[SUMS, j], sums[SQUARES, j] = known[_BLOCK_SUM, j], known[_BLOCK_SQUARES, j]
     far[CENTRES, j] = known[_SHIFT, j] + away
     far[WIDTHS, j] = math.sqrt(max(0.0, known[_FAR_SQUARES, j] / n - away * away))
-    level = np.rint(LEVELS_A_UNIT * unit * known[_BLOCK_SUM, j] / n)
+    level = LEVELS_A_UNIT * unit * known[_BLOCK_SUM, j] / n
+    level = np.floor(level + HALF) if rate else np.rint(level)
     counts[COUNTS, j] = known[_BLOCK_N, j]
     counts[LEVELS, j] = min(max(level, -_LEVEL_MAX), _LEVEL_MAX)
     counts[OUTSIDE, j] = known[_OUTSIDE, j]

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from detectors.baseline import BLOCK, CLIP
+from detectors.baseline import BLOCK, CLIP, HALF
 from detectors.cure import Moments, Unit
 from detectors.explaining import Explainer
 from detectors.lifecycle import loss_floor
@@ -44,8 +44,8 @@ def known_of(explainer: Explainer, about: About) -> Known | None:
     levels, counts, row = group.levels(0)
     lately = row + BLOCK * np.arange(len(levels)) >= first
     levels, counts = levels[lately], counts[lately]
-    if group.rate:  # a level is a rounded count, which can be had back
-        ones = float(np.rint((levels / 2.0 + mean) * counts).sum())
+    if group.rate:  # a level is a count rounded up from a half, which can be had back
+        ones = float(np.ceil((levels / 2.0 + mean) * counts - HALF).sum())
         unit = Unit(True, scale, loss_floor(True), 1.0)
         return Known(unit, Moments.of(n, mean + about.base, 0.0), Moments(int(counts.sum()), ones, ones))
     with np.errstate(over="ignore", invalid="ignore"):

@@ -94,6 +94,18 @@ def test_a_version_that_cures_resolves_the_alarm_with_the_numbers_that_show_it()
     assert rollbacks(told) == []
 
 
+def test_errors_of_whole_blocks_are_counted_where_their_level_lies_between_two_steps() -> None:
+    """Half an error a block is usual."""
+    usual = [row < 64 and row % 4 == 0 for row in range(1_024)] + [row % 64 == 0 for row in range(1_024)]
+    harmed = [row % 32 < 11 + row // 32 % 2 for row in range(832)]
+    old = balanced([*usual, *harmed], version="1")
+    told = run([*old, deploy(row=2_880), *after(USUAL, 600, first=2_880)], ModelConfig(baseline_rows=1_024))
+    (resolved,) = judged(told)
+    detail = resolved.evidence.detail
+    assert detail["labels_during"] == 832
+    assert detail["loss_during"] == sum(harmed) / len(harmed)
+
+
 def test_a_version_that_is_as_bad_escalates_and_is_asked_to_be_trained_again() -> None:
     told = run(deployed(HARMED), CONFIG)
     assert summary(told.alerts) == [OPENED, ESCALATED]
