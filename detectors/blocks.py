@@ -23,8 +23,8 @@ Bytes = NDArray[np.uint8]
 Record = tuple[bytes, bytes]  # a key, and what is under it
 
 _PACK = msgspec.msgpack.Encoder().encode
-_HEAD = b"\x9f\x00"  # an array of fifteen; the first says what it is
-_TAIL = _PACK(((), -1, False, None, 0.0, -1))[1:]  # what there is to say of a prediction that has no label
+_HEAD = b"\xdc\x00\x10\x00"  # an array of sixteen; the first says what it is
+_TAIL = _PACK(((), -1, False, None, 0.0, -1, ()))[1:]  # what there is to say of a prediction that has no label
 _BYTES_MAX = 96  # of a record, but for its words
 
 # What a byte does to a CRC-32, and what it does where one to three others follow: four at a time are summed up.

@@ -184,7 +184,8 @@ def amended(alarm: Alarm, unit: Unit, corrections: Corrections) -> Evidence | No
     before, began = alarm.evidence, alarm.evidence.change_point
     if began is None or before.effect is None:
         return None
-    labels, more = corrections.between(began.ts, alarm.judged_until, alarm.signal)
+    rows, times = (alarm.row, alarm.opened_row), (began.ts, alarm.judged_until)
+    labels, more = corrections.between(rows, times, alarm.signal)
     scale = 1.0 if unit.rate else unit.spread
     whole = more / max(1, alarm.opened_row - alarm.row + 1) / scale
     change = whole - alarm.amended

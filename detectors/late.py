@@ -10,7 +10,7 @@ import msgspec
 from detectors import wording
 from detectors.awaited import AwaitedState
 from detectors.causes import Basis
-from detectors.corrections import Correction, Corrections
+from detectors.corrections import NO_ROW, Correction, Corrections
 from detectors.effects import Decided
 from detectors.encoding import Column
 from detectors.evidence import amended
@@ -99,19 +99,23 @@ class Late:
 
     # -- counting -----------------------------------------------------------------------------------------------------
 
-    def joined(self, item: Item, losses: Losses, rate: bool, label: Labelled, entry: Pending) -> None:
-        """A prediction met its final label."""
+    def joined(self, item: Item, losses: Losses, rate: bool, label: Labelled, entry: Pending) -> int:
+        """A prediction met its final label. Returns which row its loss is to detectors."""
         self.changed = True
         self.labels.add(item[0], max(0, item[1] - entry.time))
         self.book.window.lost(Counted(losses.loss, losses.log_loss, label.weight))
+        return NO_ROW
 
-    def corrected(self, predicted_at: int, counted_in: int, current: int, before: Counted, after: Counted) -> None:
-        """A label turned out to be another one. Windows are named by their start."""
+    def corrected(
+        self, predicted_at: int, row: int | None, counted_in: int, current: int, before: Counted, after: Counted
+    ) -> None:
+        """A label turned out to be another one, of the loss in this row. Windows are named by their start."""
         self.changed = True
         self.book.corrected(counted_in, current, before, after)
-        if before.weight > 0 and (self.alarms or not self.retired):  # detectors saw it
+        seen = before.weight > 0 and row != NO_ROW  # by detectors
+        if seen and (self.alarms or not self.retired):
             change = after.loss - before.loss, after.log_loss - before.log_loss
-            self._corrections.add(Correction(predicted_at, *change))
+            self._corrections.add(Correction(predicted_at, *change, row))
 
     @property
     def is_corrected(self) -> bool:

@@ -6,6 +6,7 @@ import msgspec
 
 from detectors.checks import Checks
 from detectors.config import ModelConfig
+from detectors.corrections import NO_ROW
 from detectors.join import Join, Labelled
 from detectors.loss import EVIDENCE, LossRule, Pair, configured, counted, found_out, losses
 from detectors.moment import Item
@@ -63,8 +64,10 @@ class Pairs:
     def _lose(self, item: Item, key: str, entry: Pending, label: Labelled, rule: LossRule) -> None:
         scored = losses(rule, Pair(entry, label.label))
         entry.label, entry.weight, entry.window = label.label, label.weight, self.window
-        for scope in self._scopes.of_entry(entry):
-            scope.joined(item, scored, rule.is_rate, label, entry)
+        entry.losses = tuple(
+            NO_ROW if scope is None else scope.joined(item, scored, rule.is_rate, label, entry)
+            for scope in map(self._scopes.numbered, entry.monitors)
+        )
         if label.weight > 0:
             self._checks.lost(key, entry, scored, item[1])
 
@@ -81,6 +84,8 @@ class Pairs:
             return  # it was held back under another configuration
         before = counted(self.rule, entry, entry.label, entry.weight)
         after = counted(self.rule, entry, label.label, label.weight)
-        for scope in self._scopes.of_entry(entry):
-            scope.corrected(entry.time, entry.window, self.window, before, after)
+        rows = entry.losses or [None] * len(entry.monitors)
+        for scope, row in zip(map(self._scopes.numbered, entry.monitors), rows, strict=True):
+            if scope is not None:
+                scope.corrected(entry.time, row, entry.window, self.window, before, after)
         entry.label, entry.weight = label.label, label.weight

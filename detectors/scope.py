@@ -122,15 +122,17 @@ class Scope(Late):
         self.seen_at, self.changed = rows.at(stop - 1)[0], True
         self.collected.add_rows(rows, start, stop)
 
-    def joined(self, item: Item, losses: Losses, rate: bool, label: Labelled, entry: Pending) -> None:
+    def joined(self, item: Item, losses: Losses, rate: bool, label: Labelled, entry: Pending) -> int:
         """A weight of nothing says nothing to a detector."""
         if self._watched.rate_loss not in (None, rate):  # a recorded baseline took the labels for those of another task
             self._watched.forget_losses()
             self.explainer.forget_losses()
         self._watched.rate_loss = rate
-        super().joined(item, losses, rate, label, entry)
+        row = super().joined(item, losses, rate, label, entry)
         if label.weight > 0:
+            row = self._watched.losses.rows + len(self._losses)
             self._losses.append(Loss(item, losses, label.label, entry.time, entry.offset))
+        return row
 
     # -- deciding -----------------------------------------------------------------------------------------------------
 

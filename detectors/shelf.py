@@ -43,6 +43,12 @@ class Pending(msgspec.Struct, gc=False, array_like=True, tag=0):
     label: Label | None = None  # that was scored last, with its weight, and the window that counts it
     weight: float = 0.0
     window: int = -1
+    losses: tuple[int, ...] = ()  # the row of its loss in each of its monitors, or NO_ROW; nothing where none is known
+
+    @property
+    def monitors(self) -> tuple[int, ...]:
+        """Their numbers."""
+        return (self.scope, *self.segments)
 
 
 class Early(msgspec.Struct, gc=False, array_like=True, tag=1, frozen=True):

@@ -177,7 +177,7 @@ class Scopes:
         return self._by_number.get(number)
 
     def of_entry(self, entry: Pending) -> Iterator[Late]:
-        for number in (entry.scope, *entry.segments):
+        for number in entry.monitors:
             scope = self._by_number.get(number)
             if scope is not None:  # else it was retired long ago
                 yield scope

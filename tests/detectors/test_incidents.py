@@ -1,5 +1,7 @@
 """What people are told of alarms: what belongs together, how loud it is, and what their answers change."""
 
+from random import Random
+
 import msgspec
 import pytest
 
@@ -315,3 +317,37 @@ def test_corrected_labels_that_weigh_nothing_amend_nothing() -> None:
     assert any(window.values["corrected"] for window in found.metrics if window.revision)
     assert "loss" in {one.signal for one in found.began}
     assert {AlertEvent.AMENDED, AlertEvent.RETRACTED}.isdisjoint(alert.event for alert in found.alerts)
+
+
+def out_of_order() -> tuple[list[Event], list[Event]]:
+    """Labels take up to half an hour. What they say more of what is wrong from a time on is corrected in the end."""
+    draw, events, corrected = Random(4), list[Event](), list[Event]()
+    for number in range(3_000):
+        said, wrong = float(draw.random() < 0.5), draw.random() < (0.1 if number < 2_000 else 0.4)
+        label = outcome(number, 1.0 - said if wrong else said, at=(number + draw.randrange(1_800)) * SECOND)
+        events += [prediction(number, prediction=said), label]
+        if wrong and number >= 2_000:
+            corrected.append(label)
+    again = [label | {"label": 1.0 - label["label"], "revision": 1, "at": 4_900 * SECOND} for label in corrected]
+    return [*timed(*events, *again), tick(5_400 * SECOND)], corrected
+
+
+def test_corrected_labels_count_for_an_alarm_that_rests_on_them_in_whatever_order_they_came() -> None:
+    events, corrected = out_of_order()
+    opened, retracted = run(events).alerts
+    assert (retracted.event, retracted.evidence.detail["why"]) == (AlertEvent.RETRACTED, "labels_corrected")
+    came = [event for event in events if event["type"] == "outcome" and START + event["at"] <= opened.ts]
+    rests_on = came[-int(str(opened.evidence.detail["rows_since_change"])) :]
+    assert retracted.evidence.detail["corrected_labels"] == sum(event in corrected for event in rests_on) > 0
+    assert run(events, sizes=(400, 7), restoring=True).effects == run(events).effects
+
+
+def test_a_label_that_weighs_nothing_says_nothing_of_an_alarm_when_it_is_corrected() -> None:
+    none, again = list[Event](), list[Event]()
+    for number in range(2_000, 2_040):
+        said, at = float(number % 2), (number - 1_195) * SECOND
+        none += [prediction(number, prediction=said, at=at), outcome(number, 1.0 - said, weight=0.0, at=at)]
+        again.append(outcome(number, said, weight=0.0, revision=1, at=970 * SECOND))
+    found = told(timed(*mislabelled(0.0), *none, *again))
+    assert found.opened
+    assert not [alert for alert in found.alerts if alert.event in (AlertEvent.AMENDED, AlertEvent.RETRACTED)]
