@@ -111,9 +111,9 @@ class Explainer:
         rows = self._losses_by(at)
         return self.watched.losses.since(since, rows - 1), rows
 
-    def labelled_since(self, since: int, at: int) -> float:
-        """About how many losses there were at this record of predictions since that time; see ``Timeline``."""
-        return self.watched.losses.about_since(since, self._losses_by(at) - 1)
+    def labelled_since(self, since: int, at: int) -> tuple[int, int]:
+        """How many losses there were at this record of predictions since that time, at least and at most."""
+        return self.watched.losses.counted_since(since, self._losses_by(at) - 1)
 
     def _losses_by(self, at: int) -> int:
         return self.watched.losses.rows - len(self.judged) + bisect_right(self.judged, at, key=_place_of_loss)

@@ -9,7 +9,7 @@ import msgspec
 from detectors.budget import MONTH_MS
 from detectors.config import RetrainConfig
 from detectors.course import Course
-from detectors.lifecycle import Alarm
+from detectors.lifecycle import BY_LABELS, Alarm
 from schemas.events import Kind
 from schemas.times import duration_ms
 
@@ -44,7 +44,7 @@ class Request(NamedTuple):
     reason: RetrainReason
     alarms: list[Alarm]  # all that a retrain would answer
     causes: list[Alarm]  # those that say from when on the data is of the new kind
-    labels: int  # joined since the first of the causes began to show
+    labels: int  # of predictions since the first of the causes began
     held: Held | None
 
     @property
@@ -95,7 +95,7 @@ class Known(NamedTuple):
 
     joined: int
     predicted_since: Callable[[int], int]  # how many predictions there were since a time
-    labelled_since: Callable[[int], float]  # of how many of these there is a label, where ``joined`` does not tell
+    labelled_since: Callable[[int], tuple[int, int]]  # of how many of these there is a label, at least and at most
 
 
 def asking(policy: Policy, alarms: Iterable[Alarm], now: int) -> list[Alarm]:
@@ -113,12 +113,18 @@ def request(policy: Policy, alarms: Iterable[Alarm], now: int, known: Known, ask
     if harm:
         reason = RetrainReason.NOT_CURED if all(alarm.uncured for alarm in harm) else RetrainReason.CONCEPT_DRIFT
     causes = harm or those
-    labels = known.joined - min(alarm.opened_joined for alarm in causes)
-    labelled = known.labelled_since(min(map(began_at, causes)))
-    if labelled < labels:  # others are of predictions from before, whose labels took long
-        labels = int(labelled)
+    labels = _labels_since(causes, known)
     held = _closed(policy, reason, now, asked) or _unfit(policy, causes, labels, now, known)
     return Request(reason, those, causes, labels, held)
+
+
+def _labels_since(causes: Sequence[Alarm], known: Known) -> int:
+    """How many labels there are of predictions since the first of the causes began."""
+    joined = known.joined - min(alarm.opened_joined for alarm in causes)
+    fewest, most = known.labelled_since(min(map(began_at, causes)))
+    if all(alarm.kind in BY_LABELS for alarm in causes):  # it was labels since then that were counted
+        return min(joined, most)
+    return joined if fewest <= joined <= most else fewest  # those that came later may be of predictions from before
 
 
 def _asks(policy: Policy, alarm: Alarm, now: int) -> bool:

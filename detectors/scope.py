@@ -269,8 +269,6 @@ class Scope(Late):
     ) -> Step:
         column = at.group.columns[index]
         evidence = self.explainer.more(at, index, suspect, evidence)
-        # Labels since the change, where it is labels that showed it.
-        labels = at.row - suspect.row + 1 if at.timeline is self._watched.losses else 0
         alarm = self._lifecycle.open(
             column,
             suspect,
@@ -278,12 +276,21 @@ class Scope(Late):
             evidence,
             moment.now,
             at.row,
-            self.labels.joined_at(moment.at) - labels,
+            self.labels.joined_at(moment.at) - self._labels_since(at, suspect, evidence),
             self.key.text,
             moment.position,
         )
         alarm.judged_until = self.explainer.judged_until(at)
         return self.reports.step(moment, AlertEvent.OPENED, alarm, self._sentence(at, column, alarm, name))
+
+    def _labels_since(self, at: Happening, suspect: Suspect, evidence: Evidence) -> int:
+        """How many labels there are since the change, where it is labels that showed it."""
+        if at.timeline is not self._watched.losses:
+            return 0
+        labels, began = at.row - suspect.row + 1, evidence.change_point
+        if "confirmed_by_rows" in evidence.detail and began is not None:  # it was suspected later than it began
+            labels = max(labels, self._watched.losses.counted_since(began.ts, at.row)[0])
+        return labels
 
     def _sentence(self, at: Happening, column: Column, alarm: Alarm, name: Name | None) -> str:
         looks = name.words if name is not None else ""

@@ -1,6 +1,5 @@
 """Remembers when and where rows stood, finely for recent ones and coarsely for old ones, in fixed space."""
 
-import math
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -142,11 +141,16 @@ class Timeline:
         rows = np.concatenate((marks.rows, [now + 1]))
         return int(rows[np.argmax(of_rest)])
 
-    def about_since(self, time: int, now: int) -> float:
-        """How many rows are since a time, roughly; not a number where times rise, as then their places tell."""
+    def counted_since(self, time: int, now: int) -> tuple[int, int]:
+        """How many rows are since a time, at least and at most; where times do not rise with rows, roughly as many."""
         self.settle(now)
-        marks = self._marked()
-        return math.nan if marks.rise else float(marks.strides[marks.times >= time].sum())
+        marks, rows = self._marked(), now + 1
+        if not marks.rise:
+            about = min(int(marks.strides[marks.times >= time].sum()), rows)
+            return about, about
+        first = int(np.searchsorted(marks.times, time))
+        fewest = rows - int(marks.rows[first]) if first < len(marks.rows) else 0
+        return fewest, rows - int(marks.rows[first - 1]) - 1 if first else rows
 
     def _marked(self) -> _Marked:
         rows, times, offsets, strides = array("q"), array("q"), array("q"), array("q")

@@ -8,6 +8,7 @@ from detectors.banks.shiryaev import WATCH
 from detectors.config import ModelConfig, RetrainConfig
 from schemas.events import Kind, Severity
 from tests.detectors.events import (
+    DAY,
     HOUR,
     SECOND,
     START,
@@ -104,6 +105,23 @@ def test_a_falling_error_rate_harms_nobody() -> None:
     told = run(balanced([*chances(1, 2_000, 0.3), *chances(2, 1_000, 0.05)]))
     assert (told.alerts, told.retrains) == ([], [])
     assert {(signal.signal, signal.disposition) for signal in told.signals} == {("loss", "improvement")}
+
+
+@pytest.mark.parametrize("days", [0, 3])
+def test_labels_of_predictions_from_before_a_feature_changed_are_none_to_train_on(days: int) -> None:
+    """All labels take equally long."""
+    events: list[Event] = []
+    for number, age in enumerate([*normal(1, 1_000), *normal(2, 300, 3.0)]):
+        at = number * HOUR // 4
+        events += [prediction(number, {"age": age}, at=at), outcome(number, at=at + days * DAY)]
+    events = [event for event in sorted(events, key=lambda event: event["at"]) if event["at"] <= events[-2]["at"]]
+    found = run(events, ModelConfig(baseline_rows=400, retrain=RetrainConfig(min_labels=5)))
+    since = found.opened[0].evidence.change_point
+    (asked,) = found.retrains
+    assert since is not None
+    when = [START + event["at"] for event in events if event["type"] == "outcome"]
+    labelled = sum(since.ts + days * DAY <= at <= asked.ts for at in when)
+    assert 5 <= asked.labels.joined <= labelled < asked.labels.joined + 16
 
 
 def test_feature_drift_that_lasts_asks_for_a_retrain_when_time_has_passed() -> None:

@@ -1,6 +1,5 @@
 """The retrain rule as tables: what asks, and what holds it back."""
 
-import math
 from typing import Any
 
 import msgspec
@@ -59,10 +58,15 @@ def alarm(kind: Kind, hours: int = 0, joined: int = 0, **more: Any) -> Alarm:
 
 
 def asked_for(
-    alarms: list[Alarm], joined: int, asked: Asked | None = None, *, labelled: float = math.nan, **policy: Any
+    alarms: list[Alarm],
+    joined: int,
+    asked: Asked | None = None,
+    *,
+    labelled: tuple[int, int] | None = None,
+    **policy: Any,
 ) -> Request | None:
-    """Where a thousand predictions have come since any time."""
-    known = Known(joined, lambda _since: 1_000, lambda _since: labelled)
+    """Where a thousand predictions have come since any time, and as many labels of these as have joined."""
+    known = Known(joined, lambda _since: 1_000, lambda _since: labelled or (0, joined))
     config = msgspec.structs.replace(CONFIG, **policy)
     return request(Policy.of(config), alarms, NOW, known, asked or Asked())
 
@@ -112,14 +116,27 @@ def test_a_retrain_answers_all_that_ask_and_its_data_begin_with_the_harm() -> No
 
 def test_labels_of_predictions_from_before_the_change_are_none_to_train_on() -> None:
     harm = alarm(CONCEPT, joined=300)
-    few, enough = asked_for([harm], 600, labelled=199.0), asked_for([harm], 600, labelled=208.0)
+    few, enough = asked_for([harm], 600, labelled=(199, 199)), asked_for([harm], 600, labelled=(208, 208))
     assert few is not None
     assert few.held is Held.TOO_FEW_LABELS
     assert enough is not None
     assert (enough.held, enough.labels) == (None, 208)
-    more = asked_for([harm], 600, labelled=5_000.0)
+    more = asked_for([harm], 600, labelled=(5_000, 5_000))
     assert more is not None
     assert more.labels == 300
+
+
+@pytest.mark.parametrize(
+    ("labelled", "labels"),
+    [((0, 15), 0), ((250, 260), 250), ((290, 305), 300), ((300, 300), 300), ((320, 335), 320), ((600, 600), 600)],
+)
+def test_of_a_change_that_labels_did_not_show_only_those_count_that_are_of_predictions_since(
+    labelled: tuple[int, int], labels: int
+) -> None:
+    for alarms in ([alarm(FEATURE, hours=6, joined=300)], [alarm(Kind.PREDICTION_DRIFT, hours=6, joined=300)]):
+        wanted = asked_for(alarms, 600, labelled=labelled)
+        assert wanted is not None
+        assert wanted.labels == labels
 
 
 def test_a_rule_changes_nothing_in_what_it_looks_at() -> None:

@@ -132,7 +132,9 @@ def test_where_times_rise_a_row_is_its_own_time(rows: int) -> None:
         assert timeline.parting(row, rows - 1) == own
         assert timeline.between(row, rows - 1, rows - 1) == (own.time, last.time)
         assert timeline.since(own.time, rows - 1) == own.row
-        assert np.isnan(timeline.about_since(own.time, rows - 1))
+        assert timeline.counted_since(own.time, rows - 1)[0] == rows - own.row
+        fewest, most = timeline.counted_since(own.time + 1, rows - 1)
+        assert 0 <= fewest <= rows - own.row - 1 <= most <= rows
     assert timeline.since(10 * rows, rows - 1) == rows, "none of them: there is none beyond the last"
 
 
@@ -149,7 +151,8 @@ def test_where_labels_take_differently_long_many_of_them_date_a_row(seed: int) -
     assert kept > 2 * sum(one >= since for one in predicted[:row]), "few of the old ones are taken for new"
     near = [10 * predicted[one] for one in range((row - 96) // STRIDE * STRIDE, row + 97, STRIDE)]
     assert timeline.between(row - 96, row + 96, rows - 1) == (min(near), max(near))
-    assert timeline.about_since(mark.time, rows - 1) == pytest.approx(sum(one >= since for one in predicted), rel=0.25)
+    fewest, most = timeline.counted_since(mark.time, rows - 1)
+    assert fewest == most == pytest.approx(sum(one >= since for one in predicted), rel=0.25)
     first = timeline.since(mark.time, rows - 1)
     wrong = sum(one < since for one in predicted[first:]) + sum(one >= since for one in predicted[:first])
     assert abs(first - row) < longest / 2
