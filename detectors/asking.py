@@ -66,7 +66,7 @@ class Asker:
         recent = self._recent(since, at) if wanted.window is DataWindow.RECENT else None
         window = DataWindow.SINCE_CHANGE if recent is None else DataWindow.RECENT
         changes = [self._change_of(alarm, here) for alarm in wanted.causes] if recent is None else [recent]
-        labels, gain = msgspec.structs.replace(here.labels, joined=wanted.labels), self._gain(since, at)
+        labels, gain = msgspec.structs.replace(here.labels, joined=wanted.labels), self._gain(since, at, wanted.causes)
         yield self._reports.retrain(here.moment, wanted, here.newest, labels, window, changes, gain)
 
     def _change_of(self, alarm: Alarm, here: Here) -> ChangePoint:
@@ -86,14 +86,16 @@ class Asker:
         mark = self._explainer.watched.losses.parting(max(first, rows - newer), rows - 1)
         return ChangePoint(ts=mark.time, offset=mark.offset) if mark is not None else None
 
-    def _gain(self, since: int, at: int) -> ExpectedGain | None:
+    def _gain(self, since: int, at: int, causes: Sequence[Alarm]) -> ExpectedGain | None:
         """How much lower the loss would be, were it as before that time; where labels are sure that it is higher.
 
         Losses that lie beyond what detectors look at do not say by how much.
         """
+        of_loss = [alarm for alarm in causes if alarm.signal == "loss"]
+        before = min(of_loss, key=began_at).evidence.baseline if of_loss else None
         watched = self._explainer.watched
         first, _ = self._explainer.losses_since(since, at)
-        rise, group = watched.rise(first), watched.of_loss
+        rise, group = watched.rise(first, before), watched.of_loss
         if rise.values < LABELS_MIN or not rise.certain(0.0) or rise.at_least:
             return None
         unit = 1.0 if group.rate else float(group.baseline.scale[0])

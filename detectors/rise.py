@@ -24,8 +24,8 @@ class Rise(NamedTuple):
         return self.effect >= max(floor, CERTAIN * self.error)
 
 
-def rise_of(group: Group, row: int) -> Rise:
-    """The loss is the first column of its group, and has been so since this row of it."""
+def rise_of(group: Group, row: int, before: float | None = None) -> Rise:
+    """The loss is the first column of its group, and has been so since this row; ``before`` it was so, or as learned."""
     levels, counts, first = group.levels(0)
     lately = first + BLOCK * np.arange(len(levels)) >= row
     levels, counts = levels[lately], counts[lately]
@@ -33,8 +33,9 @@ def rise_of(group: Group, row: int) -> Rise:
     if not values:
         return Rise(0.0, 0, math.inf)
     mean, learned = float(group.baseline.mean[0]), max(1.0, float(group.baseline.n[0]))
+    before, unit = mean if before is None else before, 1.0 if group.rate else float(group.baseline.scale[0])
     effect = float((levels * counts).sum()) / values
-    usual = min(max(mean, 0.01), 0.99)
+    usual = min(max(before, 0.01), 0.99)
     usual_variance = usual * (1.0 - usual) if group.rate else 1.0
     error = usual_variance**0.5 * (1.0 / values + 1.0 / learned) ** 0.5
     if group.rate:
@@ -44,6 +45,7 @@ def rise_of(group: Group, row: int) -> Rise:
     else:
         variance = _variance(levels, counts, effect, mean, float(group.baseline.scale[0]))
     cut = not group.rate and effect >= CLIP / 2.0 and effect + variance**0.5 >= CLIP
+    effect -= (before - mean) / unit
     return Rise(effect, int(values), error, (variance / values + usual_variance / learned) ** 0.5, cut)
 
 

@@ -207,9 +207,9 @@ class Watched:
     def of_losses(self) -> tuple[Group, Group]:
         return self._errors, self._costs
 
-    def rise(self, row: int) -> Rise:
-        """How much higher the loss is since this row of it, in whole blocks that are remembered."""
-        return rise_of(self.of_loss, row)
+    def rise(self, row: int, before: float | None = None) -> Rise:
+        """How much higher than ``before``, or its baseline, the loss is since this row, in whole remembered blocks."""
+        return rise_of(self.of_loss, row, before)
 
     @property
     def usual_loss(self) -> float:

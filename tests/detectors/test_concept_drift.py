@@ -70,6 +70,17 @@ def test_it_is_found_within_some_hundred_labels_and_held_against_the_budget() ->
     )
 
 
+def test_what_a_retrain_may_gain_is_held_against_what_was_before_the_change() -> None:
+    errors = [*chances(1, 600, 0.3), *chances(2, 4_000, 0.08), *chances(3, 600, 0.4)]
+    found = run(balanced(errors), ModelConfig(baseline_rows=400, retrain=RetrainConfig(cooldown="10m")))
+    (alert,), (asked,) = found.opened, found.retrains
+    gain, before = asked.expected_gain, alert.evidence.baseline
+    assert before is not None
+    assert before < 0.15
+    assert gain is not None
+    assert gain.low < 0.4 - before < gain.high
+
+
 def test_a_retrain_waits_for_enough_labels() -> None:
     patient = ModelConfig(retrain=RetrainConfig(min_labels=1_000))
     (early,), (late,) = run(balanced(WORSE)).retrains, run(balanced(WORSE), patient).retrains
