@@ -66,7 +66,8 @@ class Asker:
         recent = self._recent(since, at) if wanted.window is DataWindow.RECENT else None
         window = DataWindow.SINCE_CHANGE if recent is None else DataWindow.RECENT
         changes = [self._change_of(alarm, here) for alarm in wanted.causes] if recent is None else [recent]
-        labels, gain = msgspec.structs.replace(here.labels, joined=wanted.labels), self._gain(since, at, wanted.causes)
+        joined = wanted.labels if recent is None else self._explainer.labelled_since(recent.ts, at)[0]
+        labels, gain = msgspec.structs.replace(here.labels, joined=joined), self._gain(since, at, wanted.causes)
         yield self._reports.retrain(here.moment, wanted, here.newest, labels, window, changes, gain)
 
     def _change_of(self, alarm: Alarm, here: Here) -> ChangePoint:

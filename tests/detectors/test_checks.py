@@ -602,8 +602,9 @@ def test_what_came_little_by_little_is_to_be_trained_on_its_newest_rows() -> Non
     (asked,), change = told.retrains, told.alerts[0].evidence.change_point
     assert change is not None
     assert asked.window == "recent"
-    half = asked.labels.joined / 2 * SECOND
-    assert asked.data.to_ts - asked.data.from_ts - 100 * SECOND == pytest.approx(half, abs=60 * SECOND)
+    labelled = asked.data.to_ts - 100 * SECOND  # and a second apart
+    assert asked.labels.joined == pytest.approx((labelled - asked.data.from_ts) / SECOND, abs=2)
+    assert labelled - asked.data.from_ts == pytest.approx((labelled - change.ts) / 2, abs=60 * SECOND)
     assert asked.data.from_ts > change.ts + 300 * SECOND
     assert asked.data.topic == "driftline.predictions"
 
