@@ -200,7 +200,9 @@ class Checks:
         """What the passing of time alone decides."""
         for case in list(self._cases):
             if case.answer is None and moment.now - case.trial.begun > self._horizon_ms + case.trial.wait_ms:
-                yield from self._tell(case, case.trial.shown()._replace(answer=Answer.NOT_SHOWN), moment)
+                case.trial.ripen(moment.now)  # no label may have come since they have had time
+                shown = case.trial.judge() if case.trial.due else case.trial.shown()
+                yield from self._tell(case, shown._replace(answer=shown.answer or Answer.NOT_SHOWN), moment)
         versions = {case.version for case in self._cases if case.answer is Answer.NOT_CURED}
         for scope in self._monitors.live if versions else ():
             if scope.key.version in versions:

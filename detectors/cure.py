@@ -223,6 +223,10 @@ class Trial(msgspec.Struct, array_like=True):
         _place(losses, segment).add(loss)
         if old is not None:
             pairs.add(loss, min(old, self.unit.cut))
+        self.ripen(now)
+
+    def ripen(self, now: int) -> None:
+        """Cohorts that have had time by now count from here on."""
         for number in sorted(self.cohorts):
             if self._end_of(number) <= now:
                 cohort = self.cohorts.pop(number)

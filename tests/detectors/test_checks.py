@@ -205,6 +205,12 @@ def test_where_labels_do_not_come_the_alarm_ends_with_the_deployment() -> None:
     assert "labels do not show whether it cures" in resolved.summary
 
 
+def test_labels_that_had_time_count_though_none_came_after_them() -> None:
+    end = (DEPLOYED + 40) * SECOND
+    resolved = run([*later(deployed(USUAL, 40), 500), tick(end + 4 * HOUR)], ModelConfig(label_horizon="2h")).alerts[-1]
+    assert (resolved.evidence.detail["answer"], resolved.evidence.detail["labels_now"]) == ("not_shown", 40)
+
+
 def test_without_a_single_label_the_numbers_of_the_new_version_are_left_out() -> None:
     events = [*before(), deploy(), tick((DEPLOYED + 1) * SECOND + 2 * HOUR)]
     detail = run(events, ModelConfig(label_horizon="2h")).alerts[-1].evidence.detail

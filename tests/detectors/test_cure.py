@@ -218,6 +218,15 @@ def test_a_cohort_counts_when_its_labels_have_had_time_to_come() -> None:
     assert (trial.labels, trial.cohorts) == (5, {})
 
 
+def test_a_cohort_counts_by_its_time_though_no_label_comes_any_more() -> None:
+    trial = Trial(SHARE, {REST: ones(1_000, 0.1)}, {REST: ones(100, 0.3)}, 100, begun=1_000)
+    trial.add_new(REST, 1.0, made=1_010, now=1_050)
+    trial.ripen(1_124)
+    assert trial.labels == 0
+    trial.ripen(1_125)
+    assert (trial.labels, trial.shown().now.labels) == (1, 1)
+
+
 def test_losses_that_were_all_the_same_leave_a_doubt() -> None:
     """Nothing was wrong in sixty labels, of either: it is not certain that nothing is."""
     trial = Trial(SHARE, {REST: ones(40, 0.0)}, {REST: ones(40, 0.0)}, new={REST: ones(64, 0.0)})
