@@ -25,7 +25,7 @@ class Rise(NamedTuple):
 
 
 def rise_of(group: Group, row: int, before: float | None = None) -> Rise:
-    """The loss is the first column of its group, and has been so since this row; ``before`` it was so, or as learned."""
+    """The loss is the first column of its group. Since this row it is so; ``before`` it was that, or as learned."""
     levels, counts, first = group.levels(0)
     lately = first + BLOCK * np.arange(len(levels)) >= row
     levels, counts = levels[lately], counts[lately]
