@@ -159,6 +159,14 @@ def _end(known: Matrix, j: int, rate: bool, sums: Matrix, far: Matrix, counts: M
         known[line, j] = 0.0
 
 
+def mostly_clipped(level: float, spread: float) -> bool:
+    """Whether so many values lie at the clip that their mean is told as less than it is; in standard deviations.
+
+    Mean and spread are so large together only then. Below half of it values may be clipped on both sides.
+    """
+    return level >= CLIP / 2.0 and level + spread >= CLIP
+
+
 class Blocks(msgspec.Struct):
     """What full blocks were like; ``ends``: their last rows in the matrix. By block, line and column.
 

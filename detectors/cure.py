@@ -21,6 +21,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from detectors.baseline import CLIP, mostly_clipped
+
 LOOKS = (64, 128, 256, 512, 1_024, 2_048)  # labels of the new version
 # Of each wrong answer, however often it is looked: that it is worse or cured where nothing has changed, and that it is
 # not cured where all is as before. Half of it for the last look, the other half shared out among those before.
@@ -31,7 +33,6 @@ OLD_MIN = 32  # losses of the version before; of fewer there is nothing to compa
 STRATUM_MIN = 8  # losses of the version before in a segment; smaller ones are compared as one
 STRATA_MAX = 50
 BACK = 0.25  # what may be left of the harm where that is more than the floor
-CUT = 12.0  # standard deviations above the baseline: as far as detectors look
 TWO_SIDED_95 = 1.96  # standard errors: the interval in which a mean lies 95 times in 100
 COHORTS = 4  # that begin in the time that labels are waited for
 REST = ""  # the segment of what has none
@@ -365,12 +366,13 @@ def _all(side: dict[str, Moments]) -> Moments:
 
 
 def _is_cut(part: Moments, unit: Unit) -> bool:
-    """Whether many of these lie at the cut: their mean and their spread are so large together only then."""
+    """Whether many of these lie at the cut."""
     if unit.rate or not part.n:
         return False
-    level = part.mean - (unit.cut - CUT * unit.spread)
+    level = part.mean - (unit.cut - CLIP * unit.spread)
     spread = math.sqrt(max(0.0, part.squares / part.n - part.mean * part.mean))
-    return level >= CUT / 2.0 * unit.spread and level + spread >= CUT * (1.0 - 1e-9) * unit.spread
+    nearly = (1.0 + 1e-9) / unit.spread  # the mean of what is cut comes out a little beside the cut
+    return mostly_clipped(nearly * level, nearly * spread)
 
 
 def _weighted(shares: Sequence[float], parts: Sequence[Moments], unit: Unit) -> Estimate:

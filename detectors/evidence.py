@@ -6,7 +6,7 @@ import msgspec
 
 from detectors import wording
 from detectors.banks.shiryaev import LIMIT_FACTORS, WATCH
-from detectors.baseline import CLIP
+from detectors.baseline import CLIP, mostly_clipped
 from detectors.budget import in_unit
 from detectors.config import ModelConfig
 from detectors.corrections import Corrections
@@ -85,13 +85,10 @@ def _interval(effect: float, error: float, *, spread: bool) -> dict[str, JsonSca
 
 
 def _is_cut(group: Group, column: int, after: float, spread: float, *, of_spread: bool) -> bool:
-    """Whether so many values lie where they are clipped that what is told of them is less than it is.
-
-    Their mean and their spread are so large together only where many are. ``spread`` may be unknown.
-    """
+    """Whether what is told of the values is less than it is. ``spread`` may be unknown."""
     level = abs(after - float(group.baseline.mean[column])) / float(group.baseline.scale[column])
-    cut = level + (0.0 if math.isnan(spread) else spread) >= CLIP
-    return cut and (of_spread or level >= CLIP / 2)  # else they may be clipped on both sides
+    spread = 0.0 if math.isnan(spread) else spread
+    return level + spread >= CLIP if of_spread else mostly_clipped(level, spread)
 
 
 def _at_least(detail: dict[str, JsonScalar], effect: float) -> dict[str, JsonScalar]:
@@ -166,7 +163,7 @@ def of_course(
     said = before.detail.get("rows_since_change_max")
     if isinstance(said, int) and said <= AT_ONCE:
         return {"change": str(Course.SUDDEN)}
-    levels, counts, _ = group.levels(index)
+    levels, counts = group.levels(index)
     come = None if spread else course(levels - (2.0 * base if group.rate else base), counts)
     return {"change": str(come)} if come is not None else {}
 

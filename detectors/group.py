@@ -278,16 +278,20 @@ class Group:
         distances, (low, high) = told(*shape), self.baseline.range(column)
         if distances and not self.rate and math.isfinite(high - low):
             inside = wasserstein(*shape, self._watch.edges(column), low, high) / float(self.baseline.scale[column])
-            levels, counts, first = self.levels(column)
-            lately = first + BLOCK * np.arange(len(levels)) >= row
-            moved = abs(float((levels * counts)[lately].sum())) / max(1.0, float(counts[lately].sum()))
+            levels, counts = self.levels_since(column, row)
+            moved = abs(float((levels * counts).sum())) / max(1.0, float(counts.sum()))
             distances["wasserstein"] = rounded(max(inside, moved))  # what lies outside has moved by its mean at least
         return distances
 
-    def levels(self, column: int) -> tuple[Row, Row, int]:
-        """How far the mean of each block lies from the baseline, roughly; of how many values; and the first's row."""
-        levels, counts = self._history.levels(column)
-        return levels, counts, self._end - BLOCK * len(levels)
+    def levels(self, column: int) -> tuple[Row, Row]:
+        """How far the mean of each block lies from the baseline, roughly, and of how many values."""
+        return self._history.levels(column)
+
+    def levels_since(self, column: int, row: int) -> tuple[Row, Row]:
+        """Of the blocks that begin with this row or after it, as far as they are remembered."""
+        levels, counts = self.levels(column)
+        lately = self._end - BLOCK * np.arange(len(levels), 0, -1) >= row
+        return levels[lately], counts[lately]
 
     def ones(self, column: int, row: int) -> float:
         """How many of a share's values since this row are 1."""

@@ -3,9 +3,7 @@
 import math
 from typing import NamedTuple
 
-import numpy as np
-
-from detectors.baseline import BLOCK, CLIP, Row
+from detectors.baseline import CLIP, Row, mostly_clipped
 from detectors.group import Group
 
 CERTAIN = 3.0  # standard errors from which a rise is one
@@ -26,9 +24,7 @@ class Rise(NamedTuple):
 
 def rise_of(group: Group, row: int, before: float | None = None) -> Rise:
     """The loss is the first column of its group. Since this row it is so; ``before`` it was that, or as learned."""
-    levels, counts, first = group.levels(0)
-    lately = first + BLOCK * np.arange(len(levels)) >= row
-    levels, counts = levels[lately], counts[lately]
+    levels, counts = group.levels_since(0, row)
     values = float(counts.sum())
     if not values:
         return Rise(0.0, 0, math.inf)
@@ -44,7 +40,7 @@ def rise_of(group: Group, row: int, before: float | None = None) -> Rise:
         variance = share * (1.0 - share)
     else:
         variance = _variance(levels, counts, effect, mean, float(group.baseline.scale[0]))
-    cut = not group.rate and effect >= CLIP / 2.0 and effect + variance**0.5 >= CLIP
+    cut = not group.rate and mostly_clipped(effect, variance**0.5)
     effect -= (before - mean) / unit
     return Rise(effect, int(values), error, (variance / values + usual_variance / learned) ** 0.5, cut)
 

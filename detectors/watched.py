@@ -215,7 +215,7 @@ class Watched:
     def usual_loss(self) -> float:
         """``nan`` before blocks of losses have been held against it: it is still being learned."""
         group = self.of_loss
-        _, counts, _ = group.levels(0)
+        _, counts = group.levels(0)
         return float(group.baseline.mean[0]) if counts.any() else math.nan
 
     def watched_signals(self) -> Iterator[str]:
