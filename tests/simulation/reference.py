@@ -23,8 +23,27 @@ class Undisturbed(NamedTuple):
     fates: dict[Place, str]
     windows: list[Told]
     stats: EngineStats
+
+
+class Foreseen(NamedTuple):
+    """What people would have to answer to."""
+
     opened: list[tuple[int, str, str]]  # incidents: time, model and name
     asked: list[tuple[int, str]]  # retrains: time and model
+
+
+def foreseen(partition: int, ordered: Sequence[Lying], config: MonitorConfig, keys: Keys) -> Foreseen:
+    """All in one batch, which takes far less than one by one."""
+    applied = Engine(partition, config, TOPICS, keys=keys).apply([one.record for one in ordered])
+    events = [decode_output(effect.value) for effect in applied.effects]
+    return Foreseen(
+        [
+            (event.ts, event.model, event.incident)
+            for event in events
+            if isinstance(event, Alert) and event.event is AlertEvent.OPENED
+        ],
+        [(event.ts, event.model) for event in events if isinstance(event, Retrain)],
+    )
 
 
 def undisturbed(partition: int, ordered: Sequence[Lying], config: MonitorConfig, keys: Keys) -> Undisturbed:
@@ -32,8 +51,6 @@ def undisturbed(partition: int, ordered: Sequence[Lying], config: MonitorConfig,
     effects: dict[str, list[Effect]] = {topic: [] for topic in TOPICS.outputs}
     fates: dict[Place, str] = {}
     windows: list[Told] = []
-    opened: list[tuple[int, str, str]] = []
-    asked: list[tuple[int, str]] = []
     for one in ordered:
         applied = engine.apply([one.record])
         refused = None
@@ -44,12 +61,8 @@ def undisturbed(partition: int, ordered: Sequence[Lying], config: MonitorConfig,
                 refused = str(event.reason)
             elif isinstance(event, Metrics):
                 windows.append(_told(event))
-            elif isinstance(event, Alert) and event.event is AlertEvent.OPENED:
-                opened.append((event.ts, event.model, event.incident))
-            elif isinstance(event, Retrain):
-                asked.append((event.ts, event.model))
         fates[one.record.topic, one.record.offset] = refused or _fate(applied.counts)
-    return Undisturbed(effects, fates, windows, engine.stats, opened, asked)
+    return Undisturbed(effects, fates, windows, engine.stats)
 
 
 def _fate(counts: Mapping[str, object]) -> str:

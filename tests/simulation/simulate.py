@@ -16,7 +16,7 @@ from streams import durable, ownership
 from streams import partition as partition_module
 from tests.simulation.log import OUTPUTS, Log, Violation, in_order
 from tests.simulation.oracle import recompute
-from tests.simulation.reference import Undisturbed, disagreements, undisturbed
+from tests.simulation.reference import Undisturbed, disagreements, foreseen, undisturbed
 from tests.simulation.signing import door_of
 from tests.simulation.storage import Storage
 from tests.simulation.traffic import Lying, config_of, lying_on, with_hands
@@ -72,12 +72,12 @@ def _live(seed: int, records: int | None, counts: Counter[str]) -> list[str]:
         violations: list[str] = []
         runs: dict[int, Undisturbed] = {}
         for partition, lying in inputs.items():
-            run = undisturbed(partition, in_order(lying), config, keys)
-            if run.opened:
-                met = draw.sample(run.opened, draw.randint(1, len(run.opened)))
-                inputs[partition] = with_hands(draw, door, lying, met, run.asked)
+            opened, asked = foreseen(partition, in_order(lying), config, keys)
+            if opened:
+                met = draw.sample(opened, draw.randint(1, len(opened)))
+                inputs[partition] = with_hands(draw, door, lying, met, asked)
             ordered = in_order(inputs[partition])
-            runs[partition] = undisturbed(partition, ordered, config, keys) if run.opened else run
+            runs[partition] = undisturbed(partition, ordered, config, keys)
             violations += disagreements(recompute(ordered, config, early_max, door), runs[partition])
         return violations or _disturbed(seed, draw, inputs, runs, Storage(config, keys, counts))
 
