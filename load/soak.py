@@ -7,11 +7,11 @@ on the way, as retention does. Every ten seconds the worker's process and direct
 * ``rss_mib``: resident memory; ``handles``: open files and sockets; ``threads``;
 * ``state_mib``, ``checkpoints_mib``: what the directories take up on their disk.
 
-The first third is the warm-up: baselines are learned, the limits on versions, features, categories and segments are
-met. After it the samples are cut into four quarters. A series is ``flat`` when the mean of the last quarter lies at
-most a twentieth (disk: a tenth, as it breathes with compactions) above that of the first, or at most as many units as
-``SLACK`` says. ``slope_per_h`` is a straight line's through all samples after the warm-up. The run is flat when every
-series is.
+The first third is the warm-up: each model begins and learns its baselines, the limits on versions, features, categories
+and segments are met. After it the samples are cut into four quarters. A series is ``flat`` when the mean of the last
+quarter lies at most a twentieth (disk: a tenth, as it breathes with compactions) above that of the first, or at most as
+many units as ``SLACK`` says. ``slope_per_h`` is a straight line's through all samples after the warm-up. The run is
+flat when every series is.
 """
 
 import argparse
