@@ -77,10 +77,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fau
         lease: Lease = self.transport.lease
         asked_at = lease.now()
         consumer = self._ensure_consumer()
+        generation = consumer._coordinator.generation
         # Who was thrown out and has not joined again commits as nobody, which a group without members accepts.
-        if consumer._coordinator.generation < 0:
+        if generation < 0:
             raise CommitFailedError
         await consumer.commit({TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()})
+        if consumer._coordinator.generation != generation:  # a heartbeat has found out while this was tried again
+            raise CommitFailedError
         lease.answered(asked_at)
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:

@@ -39,3 +39,17 @@ async def test_who_was_thrown_out_is_not_confirmed_by_a_group_without_members_th
         await thread._confirm({TP("predictions", 1): 7})
     assert thread.committed == []
     assert thread.transport.lease.over
+
+
+async def test_who_is_thrown_out_while_it_is_confirmed_is_not():
+    """The commit is tried again where the coordinator moves, and may go out after a heartbeat has found out."""
+
+    class ThrownOut(Thread):
+        async def _take(self, offsets: Any) -> None:
+            self._coordinator.generation = -1
+            await super()._take(offsets)
+
+    thread = ThrownOut(generation=3)
+    with pytest.raises(CommitFailedError):
+        await thread._confirm({TP("predictions", 1): 7})
+    assert thread.transport.lease.over
