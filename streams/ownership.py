@@ -178,7 +178,7 @@ class Partitions:
         async with self._hand:
             if self.generation is None:
                 return
-            owned = list(self._owned.values())
+            owned = list(self._owned.values()) if self._reading else ()  # else what an outbox holds stays there
             ends = await asyncio.gather(*(self._whole(each, each.leave) for each in owned))
             for each, dropped in zip(owned, ends, strict=True):
                 if dropped:

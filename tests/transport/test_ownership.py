@@ -203,6 +203,21 @@ async def test_nothing_is_sent_before_the_topics_are_known_to_be_those_of_the_st
         assert sent(second.kafka) == ["0-1", "0-2"]
 
 
+async def test_a_leave_before_the_topics_are_known_to_be_those_of_the_state_sends_nothing(tmp_path: Path):
+    with worker(tmp_path / "a", tmp_path / "c") as first:
+        await first.given([0], 1)
+        await first.partitions.take(batch(0, 2))
+        first.group.counts_us_in = False
+        await first.partitions.revoked(1)
+    with worker(tmp_path / "a", tmp_path / "c") as second, worker(tmp_path / "b", tmp_path / "c") as third:
+        await second.partitions.assigned([0], 3)
+        await second.partitions.revoked(3)
+        assert sent(second.kafka) == []
+        assert await third.given([0], 4) == {0: {INPUT: 2}}
+        await third.partitions.revoked(4)
+        assert sent(third.kafka) == ["0-1", "0-2"]
+
+
 async def test_a_state_that_breaks_in_the_work_is_put_aside_before_the_process_ends(tmp_path: Path):
     class Broken(ChainEngine):
         def apply(self, records: Any) -> Any:
