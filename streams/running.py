@@ -61,11 +61,10 @@ async def _run(settings: Settings, engine_of: EngineFactory, telemetry: Telemetr
 
 async def _watched(settings: Settings, worker: Worker, telemetry: Telemetry) -> int:
     stop = asyncio.Event()
+    dog = Watchdog(worker.progress, duration_ms(settings.worker.watchdog_stall) / 1000, watchdog.end_process)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _ask_to_stop, stop)
-    stall_s = duration_ms(settings.worker.watchdog_stall) / 1000
-    dog = Watchdog(worker.progress, stall_s, lambda stall: watchdog.end_process(stall, stall_s))
+        loop.add_signal_handler(number, _ask_to_stop, stop, dog)
     dog.start()
     try:
         return await serve(worker, stop, telemetry)
@@ -73,12 +72,14 @@ async def _watched(settings: Settings, worker: Worker, telemetry: Telemetry) -> 
         dog.stop()
 
 
-def _ask_to_stop(stop: asyncio.Event) -> None:
+def _ask_to_stop(stop: asyncio.Event, dog: Watchdog) -> None:
+    """From here on the end is certain, and records may wait: for the next life."""
     if not stop.is_set():
         stop.set()
         last = threading.Timer(STOP_S_MAX, watchdog.end_late, (STOP_S_MAX,))
         last.daemon = True
         last.start()
+        dog.stop()
 
 
 async def serve(worker: Worker, stop: asyncio.Event, telemetry: Telemetry) -> int:

@@ -47,11 +47,13 @@ class _Place(NamedTuple):
 class Progress:
     """What the event loop tells and the watchdog reads. Single assignments of numbers, so no lock is needed."""
 
-    def __init__(self, clock: Clock = monotonic, *, join_s: float = 0.0) -> None:
+    def __init__(self, clock: Clock = monotonic, *, join_s: float = 0.0, commit_s: float = 0.0) -> None:
         self._clock = clock
         # The group may have to wait for members that died, this one's own last life among them. An end meanwhile would
         # only leave it one more to wait for.
         self._join_s = join_s
+        # A commit may wait so long for brokers. It has an end of its own, which says more.
+        self._commit_s = commit_s
         now = clock()
         self._turned = now
         self._moved = now
@@ -125,26 +127,41 @@ class Progress:
         self._stands_since = min((place.since for place in self._places.values()), default=math.inf)
         self._no_answer_since = None
 
+    def allowed_s(self, stall: Stall, stall_s: float) -> float:
+        """How long it may last."""
+        match stall:
+            case Stall.NO_ANSWER:
+                return STALLS_WITHOUT_ANSWER * stall_s
+            case Stall.NOT_READY:
+                return stall_s + self._join_s
+            case Stall.NO_PROGRESS:
+                return max(stall_s, self._commit_s)
+            case Stall.LOOP_BLOCKED:
+                return stall_s
+
     def stalled(self, stall_s: float) -> Stall | None:
         """The judgement. What the event loop may set meanwhile is read once."""
         no_answer_since, not_ready_since = self._no_answer_since, self._not_ready_since
-        latest_allowed = self._clock() - stall_s
-        if self._turned < latest_allowed:
-            return Stall.LOOP_BLOCKED
+        now = self._clock()
+
+        def lasts(stall: Stall, since: float) -> Stall | None:
+            return stall if now - since > self.allowed_s(stall, stall_s) else None
+
+        if blocked := lasts(Stall.LOOP_BLOCKED, self._turned):
+            return blocked
         if no_answer_since is not None:
-            away_s = self._clock() - no_answer_since
-            return Stall.NO_ANSWER if away_s > STALLS_WITHOUT_ANSWER * stall_s else None
-        if self._moved >= latest_allowed:
+            return lasts(Stall.NO_ANSWER, no_answer_since)
+        if now - self._moved <= stall_s:
             return None
         if not_ready_since is not None:
-            return Stall.NOT_READY if not_ready_since < latest_allowed - self._join_s else None
-        if self._clock() - self._turned > stall_s / 2:
+            return lasts(Stall.NOT_READY, not_ready_since)
+        if now - self._turned > stall_s / 2:
             return None  # it is the loop then, and that is said as soon as it is certain
-        return Stall.NO_PROGRESS if self._stands_since < latest_allowed else None
+        return lasts(Stall.NO_PROGRESS, self._stands_since)
 
 
 class Watchdog:
-    def __init__(self, progress: Progress, stall_s: float, end: Callable[[Stall], None]) -> None:
+    def __init__(self, progress: Progress, stall_s: float, end: Callable[[Stall, float], None]) -> None:
         self._progress = progress
         self._stall_s = stall_s
         self._end = end
@@ -161,13 +178,12 @@ class Watchdog:
         while not self._stop.wait(self._stall_s / CHECKS_PER_STALL):
             stall = self._progress.stalled(self._stall_s)
             if stall is not None:
-                self._end(stall)
+                self._end(stall, self._progress.allowed_s(stall, self._stall_s))
                 return
 
 
-def end_process(stall: Stall, stall_s: float) -> None:
+def end_process(stall: Stall, seconds: float) -> None:
     """One line, past every lock a hanging thread could hold, and out."""
-    seconds = stall_s * STALLS_WITHOUT_ANSWER if stall is Stall.NO_ANSWER else stall_s
     with certain_end(os._exit, EXIT_STALLED):
         _say(f"ended by the watchdog: {stall} for {seconds:g} s; start it again, it goes on where it was")
 

@@ -102,7 +102,10 @@ def build(
     kafka = settings.kafka
     offsets = Offsets(client_settings(kafka))
     lease = Lease(duration_ms(kafka.session_timeout) / 1000)
-    progress = Progress(join_s=max(duration_ms(kafka.session_timeout) / 1000, REBALANCE_TIMEOUT_S))
+    progress = Progress(
+        join_s=max(duration_ms(kafka.session_timeout) / 1000, REBALANCE_TIMEOUT_S),
+        commit_s=SEND_S_MAX + lease.send_s,  # the group is asked, and then what is sent is acknowledged
+    )
     fatal = _fatal(exit_process)
 
     def transport_of(url: list[URL], app: faust.App) -> Transport:

@@ -125,7 +125,7 @@ class Pager:
 
     async def run(self) -> int:
         stall_s = duration_ms(self._settings.worker.watchdog_stall) / 1000
-        dog = Watchdog(self._progress, stall_s, lambda stall: watchdog.end_process(stall, stall_s))
+        dog = Watchdog(self._progress, stall_s, watchdog.end_process)
         dog.start()
         try:
             await until_told(self._chores())

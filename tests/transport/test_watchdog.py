@@ -1,12 +1,13 @@
 """When a process counts as stalled. The clock is a number that the test sets."""
 
+import asyncio
 import subprocess
 import sys
 import threading
 
 import pytest
 
-from streams import watchdog
+from streams import running, watchdog
 from streams.watchdog import EXIT_STALLED, Progress, Stall, Watchdog, certain_end
 from streams.worker import EXIT_UNEXPECTED
 
@@ -215,7 +216,7 @@ def test_the_thread_ends_the_process_once():
     ended: list[Stall] = []
     told = threading.Event()
 
-    def end(stall: Stall) -> None:
+    def end(stall: Stall, _seconds: float) -> None:
         ended.append(stall)
         told.set()
 
@@ -236,6 +237,38 @@ def test_the_time_the_group_waits_for_dead_members_is_no_stall():
     now = 71.0
     progress.turn()
     assert progress.stalled(10) is Stall.NOT_READY
+
+
+def test_a_commit_that_waits_for_brokers_is_given_the_time_that_it_may_take():
+    now = 0.0
+    progress = Progress(lambda: now, commit_s=57)
+    progress.ready()
+    progress.at({0: 9}, {0: 7})
+    now = 56.0
+    progress.turn()
+    assert progress.stalled(10) is None
+    now = 58.0
+    progress.turn()
+    assert progress.stalled(10) is Stall.NO_PROGRESS
+
+
+@pytest.mark.parametrize(
+    ("stall", "lasted_s"),
+    [(Stall.LOOP_BLOCKED, 10), (Stall.NOT_READY, 70), (Stall.NO_PROGRESS, 57), (Stall.NO_ANSWER, 50)],
+)
+def test_what_is_told_is_how_long_it_lasted(stall: Stall, lasted_s: float):
+    assert Progress(join_s=60, commit_s=57).allowed_s(stall, 10) == lasted_s
+
+
+async def test_who_was_asked_to_stop_is_not_ended_because_records_wait(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(running, "STOP_S_MAX", 1e6)
+    _, progress = ready_worker()
+    stop, dog = asyncio.Event(), Watchdog(progress, stall_s=60, end=lambda *_: None)
+    dog.start()
+    running._ask_to_stop(stop, dog)
+    assert stop.is_set()
+    dog._thread.join(10)
+    assert not dog._thread.is_alive()
 
 
 ENDS = {
