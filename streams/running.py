@@ -20,7 +20,7 @@ from streams.reading import Fatal
 from streams.settings import Settings
 from streams.state import EngineFactory
 from streams.telemetry import NoTelemetry, Telemetry
-from streams.watchdog import Watchdog
+from streams.watchdog import Progress, Watchdog
 from streams.worker import EXIT_UNEXPECTED, Chore, Worker, build
 
 log = structlog.get_logger(__name__)
@@ -84,7 +84,11 @@ def _ask_to_stop(stop: asyncio.Event, dog: Watchdog) -> None:
 
 async def serve(worker: Worker, stop: asyncio.Event, telemetry: Telemetry) -> int:
     """Starts the application, waits for ``stop`` or its crash, and ends it."""
-    await worker.offsets.start()
+    turning = asyncio.create_task(_turn(worker.progress))  # brokers may hang, and are asked for longer than a stall
+    try:
+        await worker.offsets.start()
+    finally:
+        turning.cancel()
     all_chores: Sequence[Chore] = (partial(_look_around, worker, telemetry), *worker.chores)
     chores = [asyncio.create_task(_guarded(chore, worker.fatal)) for chore in all_chores]
     starting = asyncio.create_task(worker.app.start())
@@ -106,6 +110,12 @@ async def serve(worker: Worker, stop: asyncio.Event, telemetry: Telemetry) -> in
         with suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT_S):
                 await worker.offsets.stop()  # last, as chores ask it
+
+
+async def _turn(progress: Progress) -> None:
+    while True:
+        progress.turn()
+        await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def _guarded(chore: Chore, fatal: Fatal) -> None:

@@ -1,15 +1,16 @@
 """Parts of a running worker that must not leave it half alive."""
 
+import asyncio
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 from aiokafka import TopicPartition
 
-from streams.errors import StateDiskError
-from streams.running import _measure_lag, _stop
+from streams.errors import BrokerError, StateDiskError
+from streams.running import LOOK_EVERY_S, _measure_lag, _stop, serve
 from streams.telemetry import NoTelemetry
-from streams.watchdog import Progress
+from streams.watchdog import Progress, Stall
 from streams.worker import Worker
 
 FIRST, GAINED = TopicPartition("predictions", 0), TopicPartition("predictions", 1)
@@ -64,6 +65,27 @@ def worker() -> Worker:
 
 async def test_the_lag_is_measured_while_a_rebalance_gives_another_partition():
     await _measure_lag(worker(), NoTelemetry())
+
+
+async def test_brokers_that_hang_at_the_start_are_not_told_as_a_loop_that_does_not_turn():
+    now, hangs = 0.0, asyncio.Event()
+
+    class Hanging(Offsets):
+        async def start(self) -> None:
+            await hangs.wait()
+            raise BrokerError("does not answer")
+
+    progress = Progress(lambda: now)
+    beginning = worker()._replace(progress=progress, offsets=cast(Any, Hanging(Partitions())))
+    serving = asyncio.create_task(serve(beginning, asyncio.Event(), NoTelemetry()))
+    await asyncio.sleep(0)
+    now = 59.0
+    await asyncio.sleep(2 * LOOK_EVERY_S)
+    now = 61.0
+    assert progress.stalled(60) is not Stall.LOOP_BLOCKED
+    hangs.set()
+    with pytest.raises(BrokerError):
+        await serving
 
 
 async def test_an_end_in_order_that_fails_ends_the_process_all_the_same():
