@@ -8,6 +8,7 @@ DriftlineError          exit status 1: the work failed
 │   └── ContentError    and a UsageError: what stands in a file is wrong, or it is cut off
 ├── SinkError           what was found cannot be written
 ├── BrokerError         Kafka did not answer or refused; trying again may help
+│   └── GroupSilentError  it did not say whether it counts us in
 ├── CorruptStateError   what was kept on disk is not what was written
 └── StateDiskError      the disk does not take or give what state needs
 """
@@ -65,6 +66,10 @@ class SinkError(DriftlineError):
 
 class BrokerError(DriftlineError):
     pass
+
+
+class GroupSilentError(BrokerError):
+    """Nothing was sent."""
 
 
 class CorruptStateError(DriftlineError):

@@ -16,6 +16,7 @@ from schemas.records import RecordLike
 from schemas.topics import Stream
 from streams import cuts
 from streams.decisions import decisions
+from streams.errors import GroupSilentError
 from streams.offsets import Offsets
 from streams.pace import Pace
 from streams.reading import Batch
@@ -162,7 +163,7 @@ class OwnedPartition:
         """``flush`` at the end of a generation, which does not wait for brokers that are away."""
         try:
             return await self.flush()
-        except (KafkaError, TimeoutError) as error:
+        except (KafkaError, TimeoutError, GroupSilentError) as error:
             if self._is_on_its_way:
                 raise  # it could arrive after somebody else has sent it
             # Nobody could be asked, so nothing was sent. It stands in the outbox, for whoever opens the state next.

@@ -18,7 +18,7 @@ from schemas.times import duration_ms
 from schemas.topics import CATALOGUE, Stream, TopicNames
 from streams import grants
 from streams.connection import client_settings, is_refusal, security
-from streams.errors import DriftlineError
+from streams.errors import DriftlineError, GroupSilentError
 from streams.lease import SEND_S_MAX, Lease
 from streams.offsets import Offsets
 from streams.ownership import Partitions
@@ -114,8 +114,15 @@ def build(
 
     async def is_member(number: int) -> bool:
         own = {TP(*tp): offset for tp, offset in partitions.positions.items() if tp.partition == number}
-        async with asyncio.timeout(SEND_S_MAX):
-            answer: bool = await app.consumer.is_member(own)
+        try:
+            async with asyncio.timeout(SEND_S_MAX):
+                answer: bool = await app.consumer.is_member(own)
+        except TimeoutError as error:
+            raise GroupSilentError(
+                f"the group did not say within {SEND_S_MAX:g} s whether this worker belongs to it",
+                where=kafka.group,
+                advice="see whether the broker that coordinates it answers",
+            ) from error
         return answer
 
     def partition_of(number: int, state: PartitionState) -> OwnedPartition:

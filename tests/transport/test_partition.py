@@ -12,7 +12,7 @@ from detectors.kept import Changes
 from schemas.records import Record, RecordLike
 from schemas.topics import TopicNames
 from streams import cuts
-from streams.errors import BrokerError
+from streams.errors import BrokerError, GroupSilentError
 from streams.merge import Cut, Reached
 from streams.pace import Pace
 from streams.partition import OwnedPartition
@@ -49,11 +49,11 @@ class Group:
         self.generation = 1
         self.counts_us_in = True
         self.meets = False
-        self.answers = True
+        self.silence: Exception | None = None
 
     async def is_member(self, _number: int) -> bool:
-        if not self.answers:
-            raise KafkaConnectionError
+        if self.silence:
+            raise self.silence
         return self.counts_us_in
 
     def is_current(self, generation: int) -> bool:
@@ -274,12 +274,13 @@ async def test_a_refused_event_is_an_error_also_at_the_end_of_a_generation():
 
 
 async def test_a_group_that_does_not_answer_at_the_end_of_a_generation_is_not_waited_for():
-    kafka, group = Kafka(), Group()
-    group.answers = False
-    partition = partition_of(every(1), kafka, Topics(), group)
-    await partition.take(batch(0, 1))
-    assert await partition.leave() is Dropped.NOT_SENT
-    assert sent(kafka) == []
+    for silence in (KafkaConnectionError(), GroupSilentError("it did not say")):
+        kafka, group = Kafka(), Group()
+        group.silence = silence
+        partition = partition_of(every(1), kafka, Topics(), group)
+        await partition.take(batch(0, 1))
+        assert await partition.leave() is Dropped.NOT_SENT
+        assert sent(kafka) == []
 
 
 async def test_a_cut_is_counted_and_told_before_what_the_late_record_decides():

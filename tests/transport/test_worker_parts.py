@@ -7,11 +7,15 @@ from typing import Any, NamedTuple, cast
 import pytest
 from aiokafka import TopicPartition
 
-from streams.errors import BrokerError, StateDiskError
+from streams import worker as worker_module
+from streams.errors import BrokerError, GroupSilentError, StateDiskError
 from streams.running import LOOK_EVERY_S, _measure_lag, _stop, serve
+from streams.settings import Settings
+from streams.state import MemoryState, MemoryStore
 from streams.telemetry import NoTelemetry
 from streams.watchdog import Progress, Stall
 from streams.worker import Worker
+from tests.transport.test_partition import every
 
 FIRST, GAINED = TopicPartition("predictions", 0), TopicPartition("predictions", 1)
 
@@ -91,3 +95,18 @@ async def test_brokers_that_hang_at_the_start_are_not_told_as_a_loop_that_does_n
 async def test_an_end_in_order_that_fails_ends_the_process_all_the_same():
     with pytest.raises(Ended, match="no room"):
         await _stop(worker())
+
+
+async def test_a_group_that_does_not_answer_is_told_in_a_line_and_not_with_a_trace(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(worker_module, "SEND_S_MAX", 0.01)
+    made = worker_module.build(Settings(), MemoryStore(every(1)))
+
+    class Silent:
+        async def is_member(self, _own: object) -> bool:
+            await asyncio.sleep(60)
+            return True
+
+    made.app.consumer = cast(Any, Silent())
+    owned = made.partitions._make(0, MemoryState(0, every(1)))
+    with pytest.raises(GroupSilentError, match=r"driftline: the group did not say within 0.01 s"):
+        await owned._is_member(0)
