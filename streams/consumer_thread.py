@@ -86,6 +86,17 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fau
             raise CommitFailedError
         lease.answered(asked_at)
 
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        # Here and not in the loop of the work, which may hear of it late.
+        self.transport.lease.group_meets()
+        if self._ensure_consumer()._coordinator.generation < 0:
+            self.transport.lease.lost()
+        await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        self.transport.lease.group_has_met()
+        await super().on_partitions_assigned(assigned, generation_id)
+
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         try:
             await self._confirm(offsets)

@@ -3,8 +3,12 @@
 The group waits a whole session for a member before it gives its partitions to others. A process that was put to sleep
 does not know how long that was, and what it had queued goes out in the moment in which it wakes up, before anything
 else can look at a clock. So the clock is looked at in the last step before a request is written.
+
+When the group meets, it waits for its members no longer than they have told it. It counts out who is not done with its
+batch by then, and takes commits of his until that moment: no answer of it holds beyond.
 """
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +22,9 @@ from aiokafka.protocol.produce import ProduceRequest
 ASK_AFTER_OF_SESSION = 1 / 3
 SEND_OF_SESSION = 0.6
 SEND_S_MAX = 30.0  # shorter than a rebalance may take, so that no batch is sent into the next generation
+# A member hears with its next heartbeat that the group meets. So long may the answer to that take, and the last
+# request under way.
+HEARS_LATE_S = 5.0
 
 
 def _asleep_or_awake() -> float:
@@ -38,17 +45,37 @@ class LeaseOverError(KafkaError):  # type: ignore[misc] # aiokafka is not typed 
 
 
 class Lease:
-    """``send_s``: within it what is sent must be acknowledged."""
+    """``send_s``: within it what is sent must be acknowledged. ``meets_s``: so long the group waits when it meets."""
 
-    def __init__(self, session_s: float, clock: Callable[[], float] = CLOCK) -> None:
+    def __init__(
+        self,
+        session_s: float,
+        clock: Callable[[], float] = CLOCK,
+        *,
+        meets_s: float = math.inf,
+        heartbeat_s: float = 0.0,
+    ) -> None:
         self.send_s = min(session_s * SEND_OF_SESSION, SEND_S_MAX)
+        self._leave_s = meets_s - heartbeat_s - HEARS_LATE_S
+        self._leave_by = math.inf
         self._ask_after_s = session_s * ASK_AFTER_OF_SESSION
         self._clock = clock
-        self._answered_at = float("-inf")
+        self._answered_at = -math.inf
 
     def answered(self, asked_at: float) -> None:
         """The group took a commit of ours that was sent then, and so counted us in."""
         self._answered_at = asked_at
+
+    def group_meets(self) -> None:
+        """It was heard just now: what we have is ours until the group is tired of waiting."""
+        self._leave_by = self._clock() + self._leave_s
+
+    def group_has_met(self) -> None:
+        self._leave_by = math.inf
+
+    def lost(self) -> None:
+        """The group has counted us out before the time."""
+        self._answered_at = -math.inf
 
     def now(self) -> float:
         return self._clock()
@@ -58,8 +85,13 @@ class Lease:
         return self._age_s >= self._ask_after_s
 
     @property
+    def is_too_short(self) -> bool:
+        """Whether what is sent now could still be on its way when others have our partitions."""
+        return self._clock() + self.send_s > self._leave_by
+
+    @property
     def over(self) -> bool:
-        return self._age_s >= self._ask_after_s + self.send_s
+        return self._age_s >= self._ask_after_s + self.send_s or self._clock() >= self._leave_by
 
     @property
     def _age_s(self) -> float:

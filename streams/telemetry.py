@@ -20,7 +20,7 @@ class Dropped(StrEnum):
     """Why a batch was thrown away; its records are read again, here or elsewhere."""
 
     GENERATION_PASSED = "generation_passed"
-    NOT_A_MEMBER = "not_a_member"  # the group said so when it was asked, before anything was sent
+    NOT_A_MEMBER = "not_a_member"  # the group said so before anything was sent, or may before it would have arrived
     TORN = "torn"  # its task was broken off while it was applied
     NOT_SENT = "not_sent"  # at the end of a generation, nobody could be asked: it stands in the outbox
 

@@ -347,7 +347,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 await self._thread.confirm(offsets)
             except (CommitFailedError, IllegalStateError):
                 return False
-        return True
+        return not self._lease.is_too_short
 
     def on_buffer_full(self, tp: TP) -> None:
         """Nothing to do: a full agent queue makes ``getmany`` wait, and what is held is bounded per topic."""

@@ -101,7 +101,11 @@ def build(
     telemetry = telemetry or NoTelemetry()
     kafka = settings.kafka
     offsets = Offsets(client_settings(kafka))
-    lease = Lease(duration_ms(kafka.session_timeout) / 1000)
+    lease = Lease(
+        duration_ms(kafka.session_timeout) / 1000,
+        meets_s=REBALANCE_TIMEOUT_S,
+        heartbeat_s=duration_ms(kafka.heartbeat_interval) / 1000,
+    )
     progress = Progress(
         join_s=max(duration_ms(kafka.session_timeout) / 1000, REBALANCE_TIMEOUT_S),
         commit_s=SEND_S_MAX + lease.send_s,  # the group is asked, and then what is sent is acknowledged

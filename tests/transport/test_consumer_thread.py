@@ -8,7 +8,7 @@ from aiokafka.errors import CommitFailedError
 from faust.types import TP
 
 from streams.consumer_thread import ConsumerThread
-from streams.lease import Lease
+from streams.lease import HEARS_LATE_S, Lease
 
 
 class Thread(ConsumerThread):
@@ -24,6 +24,16 @@ class Thread(ConsumerThread):
 
     async def _take(self, offsets: Any) -> None:
         self.committed.append(offsets)
+
+    thread_loop = None
+
+    @property
+    def consumer(self) -> Any:
+        return SimpleNamespace(threadsafe_partitions_revoked=_nothing, threadsafe_partitions_assigned=_nothing)
+
+
+async def _nothing(*_: object) -> None:
+    """The loop of the work is told."""
 
 
 async def test_a_member_is_confirmed_by_what_the_group_takes_of_it():
@@ -53,3 +63,23 @@ async def test_who_is_thrown_out_while_it_is_confirmed_is_not():
     with pytest.raises(CommitFailedError):
         await thread._confirm({TP("predictions", 1): 7})
     assert thread.transport.lease.over
+
+
+async def test_who_was_thrown_out_sends_nothing_more_however_young_the_groups_last_answer_is():
+    thread = Thread(generation=3)
+    await thread._confirm({TP("predictions", 1): 7})
+    await thread.on_partitions_revoked(set())
+    assert not thread.transport.lease.over, "it is a member that leaves in order"
+    thread._coordinator.generation = -1
+    await thread.on_partitions_revoked(set())
+    assert thread.transport.lease.over
+
+
+async def test_a_lease_ends_with_the_patience_of_a_group_that_meets_and_not_afterwards():
+    thread = Thread(generation=3)
+    thread.transport.lease = Lease(45.0, meets_s=HEARS_LATE_S)
+    await thread._confirm({TP("predictions", 1): 7})
+    await thread.on_partitions_revoked(set())
+    assert thread.transport.lease.over
+    await thread.on_partitions_assigned(set(), 4)
+    assert not thread.transport.lease.over

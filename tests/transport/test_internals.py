@@ -58,7 +58,13 @@ def test_the_versions_are_those_whose_sources_were_read():
         (
             transport.ConsumerThread,
             driver.AIOKafkaConsumerThread,
-            ["_create_worker_consumer", "_commit", "verify_event_path"],
+            [
+                "_create_worker_consumer",
+                "on_partitions_revoked",
+                "on_partitions_assigned",
+                "_commit",
+                "verify_event_path",
+            ],
         ),
         (transport.Producer, driver.Producer, ["_settings_auth", "_settings_extra", "_new_producer"]),
     ],

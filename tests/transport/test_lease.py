@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from streams.lease import Lease
+from streams.transport import Consumer
 from tests.transport.mock_cluster import mock_cluster
 
 SESSION_S = 6.0
@@ -60,6 +63,35 @@ def test_what_was_begun_at_the_last_moment_is_acknowledged_before_it_is_over(ses
     clock.now += 0.1
     assert lease.over
     assert clock.now < ASKED_AT + session_s
+
+
+def test_when_the_group_meets_no_answer_holds_longer_than_it_waits(clock: Clock):
+    lease = Lease(45.0, clock, meets_s=60.0, heartbeat_s=3.0)
+    lease.group_meets()
+    clock.now += 24.9
+    lease.answered(clock.now)
+    assert not lease.is_too_short
+    clock.now += 0.2
+    lease.answered(clock.now)
+    assert lease.is_too_short
+    assert not lease.over
+    clock.now += 27.0
+    lease.answered(clock.now)
+    assert lease.over, "the group may have counted us out, and has taken our commit a moment ago"
+    lease.group_has_met()
+    assert not lease.over
+    assert not lease.is_too_short
+
+
+async def test_what_cannot_arrive_before_the_group_goes_on_without_us_is_not_sent(clock: Clock):
+    lease = Lease(45.0, clock, meets_s=60.0, heartbeat_s=3.0)
+    consumer: Any = SimpleNamespace(_lease=lease)
+    lease.answered(clock.now)
+    lease.group_meets()
+    assert await Consumer.is_member(consumer, {})
+    clock.now += 26.0
+    lease.answered(clock.now)
+    assert not await Consumer.is_member(consumer, {})
 
 
 @asynccontextmanager
