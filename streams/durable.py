@@ -177,6 +177,14 @@ class DurableState:
         self.reached = reached or self.reached
         self._pending.extend(effects)
 
+    def ahead(self, goes_ahead: Callable[[EffectLike], bool]) -> Sequence[EffectLike]:
+        assert not self.wants_read_back, "this sends, so the topics must have been read back"
+        assert not self._sending, "the last commit's effects have not been acknowledged"
+        first = self._on_topics.leave_out([effect for effect in self._pending if goes_ahead(effect)])
+        self._pending = [effect for effect in self._pending if not goes_ahead(effect)]
+        self._sending = [self._entry(effect) for effect in first]
+        return first
+
     def commit(self) -> Sequence[EffectLike]:
         """One write. What it returns is to be sent, and acknowledged by ``sent``, before the next one."""
         assert not self.wants_read_back, "a commit sends, so the topics must have been read back"
@@ -209,7 +217,7 @@ class DurableState:
                 self._ends[topic] = end
             elif end - self._ends.get(topic, 0) > READ_BACK_GAP:
                 self.wants_read_back = True  # else the mark would stand until the next opening, which has all to read
-        self._acknowledged, self._sending = self._sending, []
+        self._acknowledged, self._sending = [*self._acknowledged, *self._sending], []
 
     def _entry(self, effect: EffectLike) -> _Entry:
         key = OUTBOX + self._next.to_bytes(8, "big")

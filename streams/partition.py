@@ -113,6 +113,13 @@ class OwnedPartition:
         dropped = await self.settle()
         if dropped or not self.state.uncommitted or not await self._read_back():
             return dropped
+        # Whoever goes on without this state must find the order in which it was made: a state whose order nobody else
+        # knows would come back to topics that were decided in another one.
+        if orders := self.state.ahead(cuts.is_cut):
+            self._sending = asyncio.create_task(self._send(orders))
+            dropped = await self.settle()
+            if dropped or not await self._read_back():
+                return dropped
         met, began = self.state.already_sent, monotonic()
         self._spent.begin()
         effects = self.state.commit()
@@ -166,7 +173,8 @@ class OwnedPartition:
         except (KafkaError, TimeoutError, GroupSilentError) as error:
             if self._is_on_its_way:
                 raise  # it could arrive after somebody else has sent it
-            # Nobody could be asked, so nothing was sent. It stands in the outbox, for whoever opens the state next.
+            # Nobody could be asked, so nothing was sent. What was committed stands in the outbox, for whoever opens the
+            # state next; what was not is applied again.
             log.warning("left with effects that were not sent", partition=self.number, reason=str(error))
             return Dropped.NOT_SENT
 

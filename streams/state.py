@@ -4,7 +4,8 @@ A state lives from one *commit* to the next:
 
 1. Before the first commit the output topics are read back from ``read_back_from`` on: ``found``, ``read_back_done``.
 2. ``took(positions, effects)``, once a batch: it has been applied. Nothing is written and nothing may be sent yet.
-3. ``commit()``: everything since the last one, and the effects into an outbox, written as one. Returned is what is to
+3. ``ahead(which)``: what must be on its topic before the commit; it is sent, and acknowledged by ``sent``. Then
+   ``commit()``: everything since the last one, and the effects into an outbox, written as one. Returned is what is to
    be sent now, what the outbox held at opening included.
 4. ``sent(ends)``: every one of those is acknowledged by Kafka. The next commit records it; there is none before it.
 
@@ -125,6 +126,9 @@ class PartitionState(Protocol):
     def took(
         self, positions: Mapping[str, int], effects: Sequence[EffectLike], reached: Reached | None = None
     ) -> None: ...
+
+    def ahead(self, goes_ahead: Callable[[EffectLike], bool]) -> Sequence[EffectLike]:
+        """Of what was taken, what must be on its topic before it is committed. If any, ``sent`` acknowledges it."""
 
     def commit(self) -> Sequence[EffectLike]: ...
 
@@ -256,6 +260,11 @@ class MemoryState:
         self.applied = {**self.applied, **positions}
         self.reached = reached or self.reached
         self._pending.extend(effects)
+
+    def ahead(self, goes_ahead: Callable[[EffectLike], bool]) -> Sequence[EffectLike]:
+        first = self._on_topics.leave_out([effect for effect in self._pending if goes_ahead(effect)])
+        self._pending = [effect for effect in self._pending if not goes_ahead(effect)]
+        return first
 
     def commit(self) -> Sequence[EffectLike]:
         unsent = self._on_topics.leave_out(self._pending)

@@ -8,6 +8,7 @@ from detectors.kept import Changes, Kept
 from detectors.sealing import seal
 from schemas.records import Record
 from schemas.topics import TopicNames
+from streams import durable
 from streams.durable import (
     FORMAT,
     FORMAT_VERSION,
@@ -124,6 +125,31 @@ def test_what_was_sent_leaves_the_outbox_with_the_next_commit():
     state.sent({})
     assert not state.uncommitted
     assert opened(disk).read_back_from == {ALERTS: 1}
+
+
+def test_what_goes_ahead_of_a_commit_is_sent_once_and_leaves_what_was_acknowledged_before_alone():
+    disk = empty()
+    state = opened(disk)
+    work(state, 5, "a")
+    state.commit()
+    state.sent({ALERTS: 1})
+    work(state, 9, "order", "b")
+    assert ids(state.ahead(lambda effect: effect.id == "order")) == ["order"]
+    assert opened(disk).positions == {"predictions": 5}, "nothing of it is written"
+    state.sent({ALERTS: 2})
+    assert state.ahead(lambda effect: effect.id == "order") == []
+    assert ids(state.commit()) == ["b"]
+    assert [entry.effect.id for entry in durable._outbox(disk)] == ["b"]
+    assert opened(disk).read_back_from == {ALERTS: 2}
+
+
+def test_what_went_ahead_of_a_commit_that_never_came_is_not_sent_again():
+    disk = empty()
+    work(opened(disk), 5, "order", "a")
+    again = opened(disk, found=(("order", 0),))
+    work(again, 5, "order", "a")
+    assert again.ahead(lambda effect: effect.id == "order") == []
+    assert ids(again.commit()) == ["a"]
 
 
 def test_effects_that_were_left_out_leave_the_outbox_too():

@@ -294,35 +294,57 @@ async def test_a_cut_is_counted_and_told_before_what_the_late_record_decides():
     assert (counted.cuts, partition.state.reached) == ([0], Reached(0, 0))
 
 
-async def test_what_was_decided_in_an_order_is_sent_once_the_order_is_on_its_topic():
-    """A process that ends in between has told what follows from it to nobody."""
+@pytest.fixture
+def late() -> Batch:
+    first = batch(4, 1)
+    return first._replace(cut=Cut({INPUT: 4}, Reached(9, 1), first.records[0]), reached=Reached(0, 0))
+
+
+async def test_what_was_read_in_an_order_is_committed_and_sent_once_the_order_is_on_its_topic(late: Batch):
+    """A process that ends in between has told what follows from it to nobody, and remembers nothing of it."""
     kafka = Kafka(acknowledges=False)
     partition = partition_of(every(1), kafka, Topics(), Group())
-    late = batch(4, 1)
-    cut = Cut({INPUT: 4}, Reached(9, 1), late.records[0])
-    await partition.take(late._replace(cut=cut, reached=Reached(0, 0)))
-    await partition.commit()
+    await partition.take(late)
+    committing = asyncio.create_task(partition.commit())
     await kafka.has_records.wait()
     for _ in range(20):
         await asyncio.sleep(0)
-    assert sent(kafka) == [cuts.told(0, cut).id]
+    assert sent(kafka) == [cuts.told(0, late.cut).id]
+    assert partition.state.positions == {}
     kafka.acknowledge()
+    assert await committing is None
+    assert partition.state.positions == {INPUT: 5}
     assert await partition.settle() is None
-    assert sent(kafka) == [cuts.told(0, cut).id, "0-1"]
+    assert sent(kafka) == [cuts.told(0, late.cut).id, "0-1"]
 
 
-async def test_the_group_is_asked_again_once_the_order_is_on_its_topic():
+async def test_an_order_that_somebody_has_told_is_not_told_again(late: Batch):
+    kafka = Kafka()
+    partition = partition_of(every(1), kafka, Topics(cuts.told(0, late.cut).id), Group())
+    await partition.take(late)
+    assert await partition.flush() is None
+    assert sent(kafka) == ["0-1"]
+
+
+async def test_the_group_is_asked_again_once_the_order_is_on_its_topic(late: Batch):
     kafka, group = Kafka(acknowledges=False), Group()
     partition = partition_of(every(1), kafka, Topics(), group)
-    late = batch(4, 1)
-    cut = Cut({INPUT: 4}, Reached(9, 1), late.records[0])
-    await partition.take(late._replace(cut=cut, reached=Reached(0, 0)))
-    await partition.commit()
+    await partition.take(late)
+    committing = asyncio.create_task(partition.commit())
     await kafka.has_records.wait()
     group.counts_us_in = False
     kafka.acknowledge()
-    assert await partition.settle() is Dropped.NOT_A_MEMBER
-    assert sent(kafka) == [cuts.told(0, cut).id]
+    assert await committing or await partition.settle() is Dropped.NOT_A_MEMBER
+    assert sent(kafka) == [cuts.told(0, late.cut).id]
+
+
+async def test_an_order_that_the_group_does_not_let_us_tell_is_not_committed(late: Batch):
+    kafka, group = Kafka(), Group()
+    group.counts_us_in = False
+    partition = partition_of(every(1), kafka, Topics(), group)
+    await partition.take(late)
+    assert await partition.commit() is Dropped.NOT_A_MEMBER
+    assert partition.state.positions == {}
 
 
 class Counted(NoTelemetry):
