@@ -64,7 +64,7 @@ class Lease:
 
     def answered(self, asked_at: float) -> None:
         """The group took a commit of ours that was sent then, and so counted us in."""
-        self._answered_at = asked_at
+        self._answered_at = max(self._answered_at, asked_at)  # an older question may be answered last
 
     def group_meets(self) -> None:
         """It was heard just now: what we have is ours until the group is tired of waiting."""

@@ -48,6 +48,13 @@ def test_an_answer_holds_for_less_than_a_session(
     assert (lease.wants_asking, lease.over) == (wants_asking, over)
 
 
+def test_a_question_that_is_answered_late_takes_nothing_back(lease: Lease, clock: Clock):
+    clock.now += 5.0
+    lease.answered(clock.now)
+    lease.answered(ASKED_AT)
+    assert not lease.wants_asking
+
+
 def test_without_any_answer_it_never_began(lease: Lease):
     assert lease.wants_asking
     assert lease.over
