@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Never
 
@@ -101,11 +101,7 @@ def build(
     telemetry = telemetry or NoTelemetry()
     kafka = settings.kafka
     offsets = Offsets(client_settings(kafka))
-    lease = Lease(
-        duration_ms(kafka.session_timeout) / 1000,
-        meets_s=REBALANCE_TIMEOUT_S,
-        heartbeat_s=duration_ms(kafka.heartbeat_interval) / 1000,
-    )
+    lease = _lease(kafka)
     progress = Progress(
         join_s=max(duration_ms(kafka.session_timeout) / 1000, REBALANCE_TIMEOUT_S),
         commit_s=SEND_S_MAX + lease.send_s,  # the group is asked, and then what is sent is acknowledged
@@ -118,16 +114,7 @@ def build(
 
     async def is_member(number: int) -> bool:
         own = {TP(*tp): offset for tp, offset in partitions.positions.items() if tp.partition == number}
-        try:
-            async with asyncio.timeout(SEND_S_MAX):
-                answer: bool = await app.consumer.is_member(own)
-        except TimeoutError as error:
-            raise GroupSilentError(
-                f"the group did not say within {SEND_S_MAX:g} s whether this worker belongs to it",
-                where=kafka.group,
-                advice="see whether the broker that coordinates it answers",
-            ) from error
-        return answer
+        return await _is_member(app, own)
 
     def partition_of(number: int, state: PartitionState) -> OwnedPartition:
         return OwnedPartition(
@@ -162,6 +149,27 @@ def build(
         partial(grants.keep_looking, kafka, offsets, ticks=tick_s > 0),
     )
     return Worker(app, offsets, partitions, progress, fatal, exit_process, chores)
+
+
+def _lease(kafka: KafkaSettings) -> Lease:
+    return Lease(
+        duration_ms(kafka.session_timeout) / 1000,
+        meets_s=REBALANCE_TIMEOUT_S,
+        heartbeat_s=duration_ms(kafka.heartbeat_interval) / 1000,
+    )
+
+
+async def _is_member(app: faust.App, own: Mapping[TP, int]) -> bool:
+    try:
+        async with asyncio.timeout(SEND_S_MAX):
+            answer: bool = await app.consumer.is_member(own)
+    except TimeoutError as error:
+        raise GroupSilentError(
+            f"the group did not say within {SEND_S_MAX:g} s whether this worker belongs to it",
+            where=app.conf.id,
+            advice="see whether the broker that coordinates it answers",
+        ) from error
+    return answer
 
 
 def _sender(app: faust.App, kafka: KafkaSettings, lease: Lease, telemetry: Telemetry) -> Sender:
