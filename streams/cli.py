@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Never
 
+from streams import collector
 from streams.commands import (
     Command,
     audit,
@@ -76,6 +77,7 @@ class _Version(argparse.Action):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    collector.look_seldom()  # first, as each command imports what it needs
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]  # it may stand anywhere

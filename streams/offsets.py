@@ -3,6 +3,7 @@
 A client of its own asks them. On the worker's consumer they would stand in line behind fetches that wait for records.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -52,22 +53,22 @@ class Offsets:
 
     async def ends(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """One past the last record of each."""
-        return await self._consumer_or_fail().end_offsets(list(partitions)) if partitions else {}
+        return await (await self._knowing(partitions)).end_offsets(list(partitions)) if partitions else {}
 
     async def beginnings(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """The first record of each that retention has left."""
-        return await self._consumer_or_fail().beginning_offsets(list(partitions)) if partitions else {}
+        return await (await self._knowing(partitions)).beginning_offsets(list(partitions)) if partitions else {}
 
     async def first_times(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
         """When the first record that is left of each was appended, in epoch milliseconds; ``None`` where none is."""
         if not partitions:
             return {}
-        found = await self._consumer_or_fail().offsets_for_times(dict.fromkeys(partitions, 0))
+        found = await (await self._knowing(partitions)).offsets_for_times(dict.fromkeys(partitions, 0))
         return {tp: None if place is None else place.timestamp for tp, place in found.items()}
 
     async def places_at(self, partitions: Collection[TopicPartition], time: int) -> dict[TopicPartition, int]:
         """Of each, the first record that was appended then or later, or its end; epoch milliseconds."""
-        found = await self._consumer_or_fail().offsets_for_times(dict.fromkeys(partitions, max(time, 0)))
+        found = await (await self._knowing(partitions)).offsets_for_times(dict.fromkeys(partitions, max(time, 0)))
         ends = await self.ends(partitions)
         return {tp: ends[tp] if place is None else place.offset for tp, place in found.items()}
 
@@ -121,6 +122,14 @@ class Offsets:
                 unread = {tp for tp in unread if await consumer.position(tp) < ends[tp]}
         finally:
             await consumer.stop()
+
+    async def _knowing(self, partitions: Collection[TopicPartition]) -> Any:
+        """Of a topic it has not met aiokafka finds out who leads it after a pause, of one topic after the other."""
+        consumer = self._consumer_or_fail()
+        topics = {tp.topic for tp in partitions}
+        # What it cannot find out now, it tries again by itself when it is asked.
+        await asyncio.gather(*(consumer._client.add_topic(topic) for topic in topics))
+        return consumer
 
     def _consumer_or_fail(self) -> Any:
         if self._consumer is None:

@@ -1,16 +1,9 @@
 """What a process does once before its first record, so that no record waits for it."""
 
 import ctypes
-import gc
 import sys
 
-from streams import loops
-
-# A batch makes a few objects a record and frees them by itself; nothing of ours is a cycle. At Python's own 700 the
-# collector walks through the same live objects again and again.
-NEW_OBJECTS_MAX = 200_000
-YOUNG_COLLECTIONS_MAX = 20
-MIDDLE_COLLECTIONS_MAX = 50
+from streams import collector, loops
 
 # glibc gives every thread an arena of its own, up to eight a core, and each keeps what it once needed. Two hold the
 # same work in a third of the growth and take no longer.
@@ -26,12 +19,11 @@ FROM_ARENA_BYTES_MAX = 8 << 20
 
 def prepare(say: loops.Say = loops.on_terminal, *, waits_quietly: bool = False) -> None:
     """Compiles the detectors' loops or loads them, and has the collector look seldom and past what is loaded now."""
+    collector.look_seldom()
     _set_up_malloc()
     _load_numba()
     loops.load(say, waits_quietly=waits_quietly)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(NEW_OBJECTS_MAX, YOUNG_COLLECTIONS_MAX, MIDDLE_COLLECTIONS_MAX)
+    collector.look_past_what_is_there()
 
 
 def _load_numba() -> None:

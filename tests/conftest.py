@@ -8,6 +8,8 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from streams import collector
+
 # How long an example takes says how busy the machine is, and nothing of the code.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
@@ -19,8 +21,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def pytest_collection_finish() -> None:
     """As ``streams.process`` does it: streams are many small objects, and what was imported is never garbage."""
     gc.collect()
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 50)
+    collector.look_past_what_is_there()
+    collector.look_seldom()
 
 
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
