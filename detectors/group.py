@@ -14,7 +14,7 @@ from detectors.banks.shiryaev import CELLS, WATCH, ShiryaevBank
 from detectors.banks.shiryaev_steps import BIT_CELLS, CHUNK
 from detectors.banks.standing import Standing
 from detectors.banks.standing import of as standing_of
-from detectors.baseline import BLOCK, Baseline, Blocks, Row
+from detectors.baseline import BLOCK, HALF, Baseline, Blocks, Row
 from detectors.budget import Allowance
 from detectors.config import ModelConfig
 from detectors.distances import rounded, told, wasserstein
@@ -284,8 +284,16 @@ class Group:
         return distances
 
     def levels(self, column: int) -> tuple[Row, Row]:
-        """How far the mean of each block lies from the baseline, roughly, and of how many values."""
-        return self._history.levels(column)
+        """How far the mean of each block lies from the baseline, roughly, and of how many values.
+
+        Of a share exactly: a level is a count rounded up from a half, which can be had back.
+        """
+        levels, counts = self._history.levels(column)
+        if not self.rate:
+            return levels, counts
+        share = float(self.baseline.mean[column])
+        ones = np.ceil((levels / 2.0 + share) * counts - HALF)
+        return np.where(counts > 0.0, 2.0 * (ones / np.maximum(counts, 1.0) - share), 0.0), counts
 
     def levels_since(self, column: int, row: int) -> tuple[Row, Row]:
         """Of the blocks that begin with this row or after it, as far as they are remembered."""

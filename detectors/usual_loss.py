@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from detectors.baseline import CLIP, HALF
+from detectors.baseline import CLIP
 from detectors.cure import Moments, Unit
 from detectors.explaining import Explainer
 from detectors.lifecycle import loss_floor
@@ -42,8 +42,8 @@ def known_of(explainer: Explainer, about: About) -> Known | None:
     mean, scale, n = float(baseline.mean[0]), float(baseline.scale[0]), int(baseline.n[0])
     first, _ = explainer.losses_since(about.since, about.at)
     levels, counts = group.levels_since(0, first)
-    if group.rate:  # a level is a count rounded up from a half, which can be had back
-        ones = float(np.ceil((levels / 2.0 + mean) * counts - HALF).sum())
+    if group.rate:
+        ones = float(np.rint(((levels / 2.0 + mean) * counts).sum()))
         unit = Unit(True, scale, loss_floor(True), 1.0)
         return Known(unit, Moments.of(n, mean + about.base, 0.0), Moments(int(counts.sum()), ones, ones))
     with np.errstate(over="ignore", invalid="ignore"):

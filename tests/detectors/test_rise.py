@@ -93,3 +93,18 @@ def test_what_decides_is_how_much_a_rise_is_by_chance() -> None:
     rise, share = rise_of(group, LEARNED), float(group.baseline.mean[0])
     assert rise.error == pytest.approx((share * (1.0 - share) * (1.0 / ROWS + 1.0 / LEARNED)) ** 0.5)
     assert rise.doubt > rise.error
+
+
+@pytest.mark.parametrize("usual", [7, 10, 16, 20])
+@pytest.mark.parametrize("wrong", [0, 1, 31, 32])
+def test_a_rise_of_errors_is_counted_as_they_came(usual: int, wrong: int) -> None:
+    """Of 992; blocks keep their level in steps of an error, and what is usual lies between two of them."""
+    group = Group(ModelConfig(baseline_rows=LEARNED), (), rate=True)
+    group.grow([Column("loss", Kind.CONCEPT_DRIFT)], ALLOWANCE)
+    rows = np.arange(LEARNED + 512)
+    errors = np.where(rows < LEARNED, rows < usual, rows % 32 < wrong).astype(float)[:, None]
+    _, blocks = group.update(errors, 0, np.zeros(len(rows)))
+    group.remember(blocks, range(len(blocks.ends)))
+    told = rise_of(group, LEARNED)
+    assert told.effect == pytest.approx(wrong / 32 - usual / LEARNED, abs=1e-12)
+    assert told.doubt > 0.0
