@@ -102,4 +102,5 @@ class Asker:
         unit = 1.0 if group.rate else float(group.baseline.scale[0])
         reach = TWO_SIDED_95 * rise.doubt
         low, value, high = (unit * effect for effect in (rise.effect - reach, rise.effect, rise.effect + reach))
+        high = min(high, 1.0) if group.rate else high
         return ExpectedGain(value=value, low=low, high=high) if math.isfinite(low) and math.isfinite(high) else None

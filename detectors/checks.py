@@ -227,7 +227,8 @@ class Checks:
         return _Open(scope, alarm) if scope is not None and alarm is not None and alarm.id == case.alarm else None
 
     def _tell(self, case: Case, shown: Shown, moment: Moment) -> Iterator[Said]:
-        detail = of_check(case.version, self._by if case.segment is None else None, shown)
+        by = self._by if case.segment is None else None
+        detail = of_check(case.version, by, shown, rate=case.trial.unit.rate)
         known = self._open(case)
         if known is None:
             self._cases.remove(case)

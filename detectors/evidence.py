@@ -35,7 +35,7 @@ def of_finding(group: Group, found: Found, row: int, timeline: Timeline, config:
     if found.detector == WATCH:
         # As whoever set the budget counts: what thresholds are larger or smaller by for its sake is left out.
         value, threshold = (in_unit(config, time / LIMIT_FACTORS[group.rate]) for time in (value, threshold))
-        detail |= _interval(found.effect, _error(found), spread=found.spread)
+        detail |= _interval(group, found.effect, _error(found), spread=found.spread)
     if not group.rate and _is_cut(group, found.column, found.after, finding.spread, of_spread=found.spread):
         detail = _at_least(detail, found.effect)
     return Evidence(
@@ -78,10 +78,17 @@ def _error(found: Found) -> float:
     return found.finding.spread * math.sqrt(1.0 / after + 1.0 / before)
 
 
-def _interval(effect: float, error: float, *, spread: bool) -> dict[str, JsonScalar]:
+def _interval(group: Group, effect: float, error: float, *, spread: bool) -> dict[str, JsonScalar]:
     """Where the effect lies; ``error`` is that of a mean, and a standard deviation has a smaller one."""
     reach = TWO_SIDED_95 * (error * 0.5**0.5 if spread else error)
-    return {"effect_low": _finite(effect - reach), "effect_high": _finite(effect + reach)}
+    low, high = _between(effect, reach, rate=group.rate)
+    return {"effect_low": _finite(low), "effect_high": _finite(high)}
+
+
+def _between(change: float, reach: float, *, rate: bool) -> tuple[float, float]:
+    """No share changes by more than all there is."""
+    low, high = change - reach, change + reach
+    return (max(low, -1.0), min(high, 1.0)) if rate else (low, high)
 
 
 def _is_cut(group: Group, column: int, after: float, spread: float, *, of_spread: bool) -> bool:
@@ -119,7 +126,7 @@ def borne_out(group: Group, index: int, before: Evidence, recent: Recent, spread
         **{name: what for name, what in before.detail.items() if name not in ("spread", "at_least")},
         "after": _finite(after),
         "confirmed_by_rows": recent.rows,
-        **_interval(effect, recent.doubt, spread=spread),
+        **_interval(group, effect, recent.doubt, spread=spread),
     }
     if spread:
         detail["spread"] = _finite(recent.spread + group.baseline.spread(index))
@@ -197,7 +204,7 @@ def amended(alarm: Alarm, unit: Unit, corrections: Corrections) -> Evidence | No
     return msgspec.structs.replace(before, effect=before.effect + change, detail=detail)
 
 
-def of_check(version: str | None, by: str | None, shown: Shown) -> dict[str, JsonScalar]:
+def of_check(version: str | None, by: str | None, shown: Shown, *, rate: bool) -> dict[str, JsonScalar]:
     """What labels say of a new version; ``by``: the segment name by which its traffic was compared."""
     told: dict[str, JsonScalar] = {"answer": str(shown.answer), "new_version": version}
     for name, level in (("before", shown.before), ("during", shown.during), ("now", shown.now)):
@@ -206,9 +213,8 @@ def of_check(version: str | None, by: str | None, shown: Shown) -> dict[str, Jso
             told |= {f"loss_{name}": level.mean, f"loss_{name}_low": level.low}
             told |= {f"loss_{name}_at_least": True} if level.at_least else {f"loss_{name}_high": level.high}
     if shown.now.labels and shown.during.labels and not (shown.now.at_least or shown.during.at_least):
-        reach = TWO_SIDED_95 * shown.change.error
-        told |= {"loss_change": shown.change.mean}
-        told |= {"loss_change_low": shown.change.mean - reach, "loss_change_high": shown.change.mean + reach}
+        low, high = _between(shown.change.mean, TWO_SIDED_95 * shown.change.error, rate=rate)
+        told |= {"loss_change": shown.change.mean, "loss_change_low": low, "loss_change_high": high}
     told["compared"] = "same predictions" if shown.paired else f"by {by}" if shown.segments > 1 else "all together"
     return told
 

@@ -106,6 +106,14 @@ def test_errors_of_whole_blocks_are_counted_where_their_level_lies_between_two_s
     assert detail["loss_during"] == sum(harmed) / len(harmed)
 
 
+def test_a_loss_of_errors_falls_by_no_more_than_all_there_are() -> None:
+    old = balanced([*chances(1, 1_500, USUAL), *[True] * 800], version="1")
+    told = run([*old, deploy(row=2_300), *after(0.0, 600, first=2_300)], CONFIG)
+    (resolved,) = judged(told)
+    assert resolved.evidence.detail["loss_change"] == -1.0
+    assert resolved.evidence.detail["loss_change_low"] == -1.0
+
+
 def test_a_version_that_is_as_bad_escalates_and_is_asked_to_be_trained_again() -> None:
     told = run(deployed(HARMED), CONFIG)
     assert summary(told.alerts) == [OPENED, ESCALATED]

@@ -81,6 +81,22 @@ def test_what_a_retrain_may_gain_is_held_against_what_was_before_the_change() ->
     assert gain.low < 0.4 - before < gain.high
 
 
+@pytest.mark.parametrize("usual", [0.005, 0.01, 0.1])
+def test_a_model_that_is_always_wrong_cannot_be_more_wrong_than_that(usual: float) -> None:
+    found = run(balanced([*chances(1, 2_000, usual), *[True] * 600]), ModelConfig(baseline_rows=1_000))
+    (alert,), (asked,) = found.opened, found.retrains
+    detail, before = alert.evidence.detail, alert.evidence.baseline
+    low, high = detail["effect_low"], detail["effect_high"]
+    assert isinstance(low, float)
+    assert isinstance(high, float)
+    assert before is not None
+    assert low < 1.0 - before < high <= 1.0
+    gain = asked.expected_gain
+    assert gain is not None
+    assert gain.value == pytest.approx(1.0 - before, abs=0.05)
+    assert gain.low < gain.value < gain.high <= 1.0
+
+
 def test_a_retrain_waits_for_enough_labels() -> None:
     patient = ModelConfig(retrain=RetrainConfig(min_labels=1_000))
     (early,), (late,) = run(balanced(WORSE)).retrains, run(balanced(WORSE), patient).retrains
