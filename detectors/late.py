@@ -112,7 +112,7 @@ class Late:
         """A label turned out to be another one, of the loss in this row. Windows are named by their start."""
         self.changed = True
         self.book.corrected(counted_in, current, before, after)
-        seen = before.weight > 0 and row != NO_ROW  # by detectors
+        seen = row != NO_ROW if row is not None else before.weight > 0  # by detectors, when it was the first
         if seen and (self.alarms or not self.retired):
             change = after.loss - before.loss, after.log_loss - before.log_loss
             self._corrections.add(Correction(predicted_at, *change, row))
@@ -138,6 +138,8 @@ class Late:
                 alarm.evidence = shown
                 summary = wording.amended(self.key.model, Column(signal, alarm.kind), shown, unit.rate)
                 yield self.reports.step(moment, AlertEvent.AMENDED, alarm, summary)
+        about = (alarm for signal, alarm in self.alarms.items() if signal in LOSSES)
+        self.changed = self._corrections.forget([(alarm.row, alarm.opened_row) for alarm in about]) or self.changed
 
     def close_window(self, moment: Moment, start: int, end: int, whole_model: dict[str, int]) -> Iterator[Decided]:
         """What the window held, where anything happened in it, and before that what was amended meanwhile."""

@@ -4,7 +4,7 @@ import math
 
 import msgspec
 
-from detectors.corrections import Correction, Corrections
+from detectors.corrections import AT_ONCE, KEPT, Correction, Corrections
 
 NONE = 0, 0
 HELD = Corrections([Correction(5, -1.0, math.nan), Correction(6, -1.0, -2.0), Correction(7, math.nan, -0.5)])
@@ -31,3 +31,30 @@ def test_of_one_from_before_rows_were_kept_the_time_of_its_prediction_tells() ->
     before = msgspec.msgpack.encode([[4, -1.0, 0.0], [5, -1.0, 0.0], [6, -1.0, 0.0]])
     held = Corrections(msgspec.msgpack.decode(before, type=list[Correction]))
     assert held.between((0, 0), (5, 6), "loss") == (2, -2.0)
+
+
+def test_a_label_that_is_corrected_again_is_one_label_and_none_once_it_is_as_it_was() -> None:
+    held = Corrections()
+    for row, change in ((1, -1.0), (2, -1.0), (1, 1.0), (2, 1.0), (2, -1.0), (3, 0.0)):
+        held.add(Correction(0, change, 0.0, row))
+    assert held.between((0, 9), NONE, "loss") == (1, -1.0)
+    assert Corrections(held.state()).between((0, 9), NONE, "loss") == (1, -1.0)
+
+
+def test_what_an_open_alarm_rests_on_is_remembered_however_many_come_after_it() -> None:
+    held = Corrections(Correction(0, -1.0, 0.0, row) for row in range(100))
+    for row in range(100, 3 * KEPT):
+        held.add(Correction(0, -1.0, 0.0, row))
+        if row % KEPT == 0:
+            held.forget([(40, 59)])
+    assert held.between((0, 99), NONE, "loss") == (20, -20.0)
+    assert held.forget([])
+    assert not held.forget([])
+    assert held.between((0, 3 * KEPT), NONE, "loss") == (KEPT, -KEPT)
+
+
+def test_no_more_are_remembered_than_fit() -> None:
+    held = Corrections()
+    for row in range(3 * AT_ONCE):
+        held.add(Correction(0, -1.0, 0.0, row))
+    assert len(held.state()) <= AT_ONCE

@@ -341,3 +341,42 @@ def test_corrected_labels_count_for_an_alarm_that_rests_on_them_in_whatever_orde
     rests_on = came[-int(str(opened.evidence.detail["rows_since_change"])) :]
     assert retracted.evidence.detail["corrected_labels"] == sum(event in corrected for event in rests_on) > 0
     assert run(events, sizes=(400, 7), restoring=True).effects == run(events).effects
+
+
+def wrong_for_a_while() -> tuple[list[Event], list[Event]]:
+    """From row 1,500 on labels say that half is wrong. Those of them that say so in the first hundred rows."""
+    draw, events, wrong = Random(3), list[Event](), list[Event]()
+    for row in range(4_200):
+        said, fails = float(row % 2), draw.random() < (0.1 if row < 1_500 else 0.5)
+        label = outcome(row, 1.0 - said if fails else said)
+        events += [prediction(row, prediction=said), label]
+        if fails and 1_500 <= row < 1_600:
+            wrong.append(label)
+    return events, wrong
+
+
+def again(label: Event, revision: int, at: int, *, right: bool, weight: float = 1.0) -> Event:
+    said = 1.0 - label["label"] if right else label["label"]
+    return label | {"label": said, "revision": revision, "weight": weight, "at": at * SECOND}
+
+
+def test_labels_that_come_again_as_they_were_take_back_no_correction() -> None:
+    events, wrong = wrong_for_a_while()
+    corrected = [again(label, 1, 1_610, right=True) for label in wrong[::2]]
+    same = [event | {"revision": 1, "at": event["at"] + SECOND} for event in events if event["type"] == "outcome"]
+    config = ModelConfig(baseline_rows=600, metrics_window="1m")
+    found = run(timed(*events, *corrected, *same[1_700:3_200], tick(4_300 * SECOND)), config)
+    (amended,) = [alert for alert in found.alerts if alert.event is AlertEvent.AMENDED]
+    assert amended.evidence.detail["corrected_labels"] > 0  # type: ignore[operator]
+
+
+def test_a_label_that_weighed_nothing_in_between_is_corrected_all_the_same() -> None:
+    events, wrong = wrong_for_a_while()
+    nothing = [again(label, 1, 1_610, right=False, weight=0.0) for label in wrong]
+    right = [again(label, 2, 1_611, right=True) for label in wrong]
+    config = ModelConfig(baseline_rows=600, metrics_window="1m")
+    found = run(timed(*events, *nothing, *right, tick(4_300 * SECOND)), config)
+    assert [alert.event for alert in found.alerts if alert.signal == "loss"][:2] == [
+        AlertEvent.OPENED,
+        AlertEvent.RETRACTED,
+    ]
