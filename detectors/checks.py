@@ -126,7 +126,7 @@ class Checks:
         if alarm.kind is not Kind.CONCEPT_DRIFT:
             return None
         key, signal, since = scope.key, alarm.signal, began_at(alarm)
-        trial = self._trial(scope, About(signal, alarm.base, since, moment.at))
+        trial = self._trial(scope, About(signal, alarm.base, since, moment.at, alarm.row))
         return Case(scope.number, signal, alarm.id, key.segment, key.version, None, since, trial) if trial else None
 
     def _without_alarm(self, version: str | None, moment: Moment) -> Iterator[Case]:
@@ -151,7 +151,8 @@ class Checks:
         if own is None:
             return None
         parts = self._monitors.parts(scope.key) if scope.key.segment is None and self._by is not None else []
-        known = {part.key.segment: known_of(part, about) for part in parts if self._names(part.key)}
+        by_time = about._replace(row=0)  # their rows are others
+        known = {part.key.segment: known_of(part, by_time) for part in parts if self._names(part.key)}
         sides = {str(segment): one for segment, one in known.items() if one is not None} or {REST: own}
         usual = {REST: own.usual, **{segment: one.usual for segment, one in sides.items()}}
         lately = {segment: one.lately for segment, one in sides.items()}

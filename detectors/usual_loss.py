@@ -10,6 +10,7 @@ from detectors.baseline import CLIP
 from detectors.cure import Moments, Unit
 from detectors.explaining import Explainer
 from detectors.lifecycle import loss_floor
+from detectors.timeline import STRIDE
 
 LOSSES = "loss", "log_loss"
 
@@ -24,12 +25,13 @@ class Known(msgspec.Struct, array_like=True, frozen=True):
 
 
 class About(NamedTuple):
-    """Losses by this signal since a time, as far as they have come by a place in the batch."""
+    """Losses by this signal since a time and a row of them, as far as they have come by a place in the batch."""
 
     signal: str
     base: float = 0.0  # what had become usual, from the baseline
     since: int = 0
     at: int = 0
+    row: int = 0  # since when losses are so: the time is that of a mark, which may lie before it
 
 
 def known_of(explainer: Explainer, about: About) -> Known | None:
@@ -41,7 +43,7 @@ def known_of(explainer: Explainer, about: About) -> Known | None:
     baseline = group.baseline
     mean, scale, n = float(baseline.mean[0]), float(baseline.scale[0]), int(baseline.n[0])
     first, _ = explainer.losses_since(about.since, about.at)
-    levels, counts = group.levels_since(0, first)
+    levels, counts = group.levels_since(0, max(first, min(about.row, first + STRIDE)))
     if group.rate:
         ones = float(np.rint(((levels / 2.0 + mean) * counts).sum()))
         unit = Unit(True, scale, loss_floor(True), 1.0)
