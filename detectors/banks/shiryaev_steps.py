@@ -76,7 +76,7 @@ def _ones(line: Row, counts: Row) -> tuple[float, float]:
     line[PHI] = 0.0
     if zeros < 1.0 or ones < 1.0:
         return share, share
-    after_0, after_1 = (counts[1] + 0.5) / (zeros + 1.0), (counts[3] + 0.5) / (ones + 1.0)
+    after_0, after_1 = (counts[1] + share) / (zeros + 1.0), (counts[3] + share) / (ones + 1.0)
     error = math.sqrt(share * (1.0 - share) * (1.0 / zeros + 1.0 / ones))
     if abs(after_1 - after_0) <= CORRELATED_BITS * error:
         return share, share

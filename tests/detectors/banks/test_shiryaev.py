@@ -252,6 +252,16 @@ def test_what_was_never_seen_and_is_always_now_is_found_in_some_rows() -> None:
     assert found.mean_after > 0.4
 
 
+@pytest.mark.parametrize(("usual", "within"), [(0.0, 40), (0.001, 120)])
+def test_what_is_nearly_always_so_is_watched_as_well_as_what_nearly_never_is(usual: float, within: int) -> None:
+    """The first value comes after none, and a rare one or two do not show how those after them are."""
+    rare = np.concatenate((chances(3, 3_000, usual, 40), chances(4, 400, 0.3, 40)))
+    for stream in (rare, 1.0 - rare):
+        found = clocked(bank(40, bits=True), stream)
+        assert np.quantile(delays(found, 3_000, 40), 0.9) <= within
+        assert np.median([each.row - each.since + 1 for each in found]) == pytest.approx(3_000, abs=10)
+
+
 def test_where_little_is_wrong_and_very_wrong_it_is_a_rise_although_most_got_better() -> None:
     """The costs of a model that has become too sure of itself."""
     draw = np.random.default_rng(5)
