@@ -8,6 +8,7 @@ So a shelf takes an id that is neither in memory nor fetched for one that is not
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from weakref import proxy
 
 import msgspec
 
@@ -68,7 +69,10 @@ _PACK = msgspec.msgpack.Encoder().encode
 
 
 class Room:
-    """The shelves and lines of one partition number."""
+    """The shelves and lines of one partition number.
+
+    They do not hold it, so that all goes at once with the engine: nobody looks for circles of objects (``collector``).
+    """
 
     def __init__(self, kept: Kept | None = None) -> None:
         self.kept = kept
@@ -78,12 +82,12 @@ class Room:
         self._fresh: dict[bytes, bytes | None] = {}  # other things, not written yet; None where one is deleted
 
     def shelf(self, number: int) -> "Shelf":
-        shelf = Shelf(self, number)
+        shelf = Shelf(proxy(self), number)
         self._shelves.append(shelf)
         return shelf
 
     def line(self, number: int, ends: int = 0, forgotten: int = 0) -> "Line":
-        return Line(self, number, ends, forgotten)
+        return Line(proxy(self), number, ends, forgotten)
 
     def fetch(self, wanted: "Mapping[Shelf, Sequence[str]]") -> None:
         """Brings to hand what is kept of these ids, of which most are new."""
@@ -289,4 +293,5 @@ def pending(rows: Stretch, row: int, scope: int, place: int = -1) -> Pending:
 
 def warm_up() -> None:
     blocks.warm_up()
-    Room().shelf(0).new_to([""])
+    room = Room()
+    room.shelf(0).new_to([""])

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import repeat
+from weakref import proxy
 
 import msgspec
 
@@ -73,7 +74,7 @@ class Scopes:
         self._segment_values: dict[tuple[str | None, str, bool], int] = {}
         # What most predictions share is looked up once: the scopes of a version without segments.
         self._usual: dict[str | None, Scope] = {}
-        self.checks = Checks(self, next(iter(config.segments), None), self._horizon_ms)
+        self.checks = Checks(proxy(self), next(iter(config.segments), None), self._horizon_ms)
 
     def __iter__(self) -> Iterator[Late]:
         return iter(self._by_number.values())
@@ -240,7 +241,7 @@ class Scopes:
         return scope
 
     def _new(self, key: ScopeKey, number: int) -> Scope:
-        scope = Scope(key, self._config, self.retraining, number, self._archive(number), self)
+        scope = Scope(key, self._config, self.retraining, number, self._archive(number), proxy(self))
         scope.allow_anew(self._stricter)
         return scope
 
