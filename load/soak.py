@@ -11,7 +11,7 @@ The first third is the warm-up: each model begins and learns its baselines, the 
 and segments are met. After it the samples are cut into four quarters. A series is ``flat`` when the mean of the last
 quarter lies at most a twentieth (disk: a tenth, as it breathes with compactions) above that of the first, or at most as
 many units as ``SLACK`` says. ``slope_per_h`` is a straight line's through all samples after the warm-up. The run is
-flat when every series is.
+flat when every series is. ``stop_s`` is how long it took in the end from SIGTERM until the process was gone.
 """
 
 import argparse
@@ -119,10 +119,12 @@ def soak(site: Site, seconds: float, models: int, seed: int, sample_every_s: flo
         engine: Counter[str] = Counter()
         for labels, value in samples(worker.page(), "driftline_engine"):
             engine[labels["what"]] += int(value)
+        asked_at = worker.seconds
         code = worker.stop()
+        stop_s = round(worker.seconds - asked_at, 1)
     if code != 0:
         raise SiteError(f"the worker was to end and ended with status {code}")
-    return report(taken) | {"models": models, "engine": engine, "seed": seed}
+    return report(taken) | {"stop_s": stop_s, "models": models, "engine": engine, "seed": seed}
 
 
 def _sample(site: Site, worker: Worker, page: str) -> Sample:

@@ -28,7 +28,10 @@ def run(args: argparse.Namespace) -> int:
     logs.set_up(settings.log)
     baselines.require_files(settings)
     preflight.require(settings, permissions(settings.kafka))
-    return _work(settings, args.config)
+    status = _work(settings, args.config)
+    from streams import process  # noqa: PLC0415 - loaded by now
+
+    process.end(status)
 
 
 def _work(settings: "Settings", config: Path | None) -> int:
