@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from detectors.causes import LABELS_MIN
-from detectors.cure import TWO_SIDED_95
+from detectors.cure import TWO_SIDED_95, around
 from detectors.effects import Decided
 from detectors.explaining import Explainer
 from detectors.lifecycle import Alarm
@@ -101,6 +101,6 @@ class Asker:
             return None
         unit = 1.0 if group.rate else float(group.baseline.scale[0])
         reach = TWO_SIDED_95 * rise.doubt
-        low, value, high = (unit * effect for effect in (rise.effect - reach, rise.effect, rise.effect + reach))
-        high = min(high, 1.0) if group.rate else high
+        low, high = (unit * end for end in around(rise.effect, reach, rate=group.rate))
+        value = unit * rise.effect
         return ExpectedGain(value=value, low=low, high=high) if math.isfinite(low) and math.isfinite(high) else None

@@ -141,6 +141,12 @@ class Estimate(NamedTuple):
         return self.mean - certain * self.error > 0.0
 
 
+def around(middle: float, reach: float, *, rate: bool, lowest: float = -1.0) -> tuple[float, float]:
+    """Between which values a mean or a change of one lies. No share is above 1, and none changes by more than that."""
+    low, high = middle - reach, middle + reach
+    return (max(low, lowest), min(high, 1.0)) if rate else (low, high)
+
+
 class Level(NamedTuple):
     """A mean loss, between which values it lies, and how many labels say so.
 
@@ -155,10 +161,7 @@ class Level(NamedTuple):
 
     @classmethod
     def of(cls, estimate: Estimate, labels: int, unit: Unit, *, at_least: bool = False) -> "Level":
-        reach = TWO_SIDED_95 * estimate.error
-        low, high = estimate.mean - reach, estimate.mean + reach
-        if unit.rate:  # no share lies beyond these
-            low, high = max(0.0, low), min(1.0, high)
+        low, high = around(estimate.mean, TWO_SIDED_95 * estimate.error, rate=unit.rate, lowest=0.0)
         return cls(estimate.mean, low, high, labels, at_least)
 
 

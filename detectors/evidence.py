@@ -11,7 +11,7 @@ from detectors.budget import in_unit
 from detectors.config import ModelConfig
 from detectors.corrections import Corrections
 from detectors.course import AT_ONCE, Course, course
-from detectors.cure import TWO_SIDED_95, Shown, Unit
+from detectors.cure import TWO_SIDED_95, Shown, Unit, around
 from detectors.group import Found, Group, Recent
 from detectors.lifecycle import RECOVERED_ROWS, Alarm, Closing, Past, loss_floor
 from detectors.likeness import Name
@@ -81,14 +81,8 @@ def _error(found: Found) -> float:
 def _interval(group: Group, effect: float, error: float, *, spread: bool) -> dict[str, JsonScalar]:
     """Where the effect lies; ``error`` is that of a mean, and a standard deviation has a smaller one."""
     reach = TWO_SIDED_95 * (error * 0.5**0.5 if spread else error)
-    low, high = _between(effect, reach, rate=group.rate)
+    low, high = around(effect, reach, rate=group.rate)
     return {"effect_low": _finite(low), "effect_high": _finite(high)}
-
-
-def _between(change: float, reach: float, *, rate: bool) -> tuple[float, float]:
-    """No share changes by more than all there is."""
-    low, high = change - reach, change + reach
-    return (max(low, -1.0), min(high, 1.0)) if rate else (low, high)
 
 
 def _is_cut(group: Group, column: int, after: float, spread: float, *, of_spread: bool) -> bool:
@@ -213,7 +207,7 @@ def of_check(version: str | None, by: str | None, shown: Shown, *, rate: bool) -
             told |= {f"loss_{name}": level.mean, f"loss_{name}_low": level.low}
             told |= {f"loss_{name}_at_least": True} if level.at_least else {f"loss_{name}_high": level.high}
     if shown.now.labels and shown.during.labels and not (shown.now.at_least or shown.during.at_least):
-        low, high = _between(shown.change.mean, TWO_SIDED_95 * shown.change.error, rate=rate)
+        low, high = around(shown.change.mean, TWO_SIDED_95 * shown.change.error, rate=rate)
         told |= {"loss_change": shown.change.mean, "loss_change_low": low, "loss_change_high": high}
     told["compared"] = "same predictions" if shown.paired else f"by {by}" if shown.segments > 1 else "all together"
     return told

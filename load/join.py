@@ -17,7 +17,6 @@ The engine and its state run in this process, four partitions as a worker has th
 """
 
 import argparse
-import gc
 import shutil
 import statistics
 import tempfile
@@ -214,8 +213,6 @@ class _Trial:
         finally:
             partitions.close()
             shutil.rmtree(partitions.folder)
-            del partitions
-            gc.collect()  # seldom done by itself since ``prepare``; the engine is of no more use
 
 
 def _ratio(rates: tuple[Sequence[float], Sequence[float]]) -> float:

@@ -3,7 +3,7 @@
 import argparse
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Never
 
 from streams.commands import Command, add_config
 from streams.terminal import environment
@@ -28,29 +28,26 @@ def run(args: argparse.Namespace) -> int:
     logs.set_up(settings.log)
     baselines.require_files(settings)
     preflight.require(settings, permissions(settings.kafka))
-    status = _work(settings, args.config)
-    from streams import process  # noqa: PLC0415 - loaded by now
-
-    process.end(status)
+    _work(settings, args.config)
 
 
-def _work(settings: "Settings", config: Path | None) -> int:
+def _work(settings: "Settings", config: Path | None) -> Never:
     from prometheus_client import CollectorRegistry  # noqa: PLC0415 - all of these bring what only a worker needs
     from structlog import get_logger  # noqa: PLC0415
 
-    from streams import embedded, running  # noqa: PLC0415
+    from streams import embedded, process, running  # noqa: PLC0415
     from streams.endpoint import serving  # noqa: PLC0415
     from streams.metrics import WorkerMetrics  # noqa: PLC0415
-    from streams.process import prepare  # noqa: PLC0415
 
     registry = CollectorRegistry()
     metrics = WorkerMetrics(registry, topics=list(settings.kafka.topics.inputs))
     with serving(settings.metrics, registry, ready=metrics.is_ready):
         say = get_logger(__name__).info
         engines = embedded.engines(settings, any_stream=False, say=say)
-        prepare(say)
+        process.prepare(say)
         with _pager(settings, config, metrics):
-            return running.run(settings, engines, telemetry=metrics)
+            status = running.run(settings, engines, telemetry=metrics)
+    process.end(status)
 
 
 def _pager(settings: "Settings", config: Path | None, metrics: "WorkerMetrics") -> AbstractContextManager[None]:

@@ -81,6 +81,14 @@ def worker(disk: Path, checkpoints: Path, engine_of: Any = None, interval_s: flo
             made.store.close()
 
 
+async def left_in_the_outbox(own: Worker) -> None:
+    """It commits two records of the first generation, and may not send what they decided."""
+    await own.given([0], 1)
+    await own.partitions.take(batch(0, 2))
+    own.group.counts_us_in = False
+    await own.partitions.revoked(1)
+
+
 async def test_what_no_further_batch_follows_is_committed_and_sent_all_the_same(tmp_path: Path):
     with worker(tmp_path / "a", tmp_path / "c", interval_s=0.01) as own:
         await own.given([0], 1)
@@ -149,10 +157,7 @@ async def test_checkpoints_are_saved_while_the_work_goes_on(tmp_path: Path):
 
 async def test_a_worker_that_the_group_has_given_up_goes_on_from_its_last_commit_when_it_is_back(tmp_path: Path):
     with worker(tmp_path / "a", tmp_path / "c") as own:
-        await own.given([0], 1)
-        await own.partitions.take(batch(0, 2))
-        own.group.counts_us_in = False
-        await own.partitions.revoked(1)
+        await left_in_the_outbox(own)
         assert sent(own.kafka) == []
         own.group.counts_us_in = True
         # The commit came before the question, so the state is past the batch and the outbox holds what it decided.
@@ -188,10 +193,7 @@ async def test_an_opening_is_broken_off_when_the_next_rebalance_waits(tmp_path: 
 
 async def test_nothing_is_sent_before_the_topics_are_known_to_be_those_of_the_state(tmp_path: Path):
     with worker(tmp_path / "a", tmp_path / "c") as first:
-        await first.given([0], 1)
-        await first.partitions.take(batch(0, 2))
-        first.group.counts_us_in = False
-        await first.partitions.revoked(1)
+        await left_in_the_outbox(first)
     with worker(tmp_path / "a", tmp_path / "c") as second:
         await second.partitions.assigned([0], 3)
         await second.partitions._commit_if_due(0)
@@ -205,10 +207,7 @@ async def test_nothing_is_sent_before_the_topics_are_known_to_be_those_of_the_st
 
 async def test_a_leave_before_the_topics_are_known_to_be_those_of_the_state_sends_nothing(tmp_path: Path):
     with worker(tmp_path / "a", tmp_path / "c") as first:
-        await first.given([0], 1)
-        await first.partitions.take(batch(0, 2))
-        first.group.counts_us_in = False
-        await first.partitions.revoked(1)
+        await left_in_the_outbox(first)
     with worker(tmp_path / "a", tmp_path / "c") as second, worker(tmp_path / "b", tmp_path / "c") as third:
         await second.partitions.assigned([0], 3)
         await second.partitions.revoked(3)
