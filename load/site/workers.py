@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
@@ -67,9 +67,12 @@ class Worker:
         self.process.kill()
         self.process.wait()
 
-    def stop(self) -> int:
+    def stop(self) -> int | None:
+        """Its status, or None where it has not ended in time."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(STOPS_WITHIN_S)
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(STOPS_WITHIN_S)
+        return self.process.poll()
 
     def page(self) -> str:
         """Its metrics as text; empty while nobody answers."""
