@@ -58,6 +58,7 @@ class Part:
         times = ahead.rows.stamps[start:stop]
         self._times = np.minimum(np.maximum(times, earliest), TS_END - 1)  # a producer's clock may say anything
         self.topic = ahead.rows.topic
+        self.kind = Prediction
 
     def __len__(self) -> int:
         return self._stop - self._start

@@ -19,16 +19,15 @@ MODELS_AT_ONCE = 50  # in a part: some ten milliseconds
 
 
 class Batch:
-    """Predictions are gathered by model until something else comes of it. Some were read ahead of the others."""
+    """Records are gathered by model until one comes that is taken in by itself. Some were read ahead of the others."""
 
-    __slots__ = ("ahead", "counts", "decided", "gathered", "topic", "touched")
+    __slots__ = ("ahead", "counts", "decided", "gathered", "touched")
 
     def __init__(self) -> None:
         self.counts: dict[str, Counts] = {}
         self.decided: list[Decided] = []
         self.touched: dict[str, Monitor] = {}  # those that took in something
         self.ahead: Mapping[str, Ahead] = {}
-        self.topic: str | None = None  # of all that are gathered one by one
         self.gathered: defaultdict[str, list[Item | Part]] = defaultdict(list)  # still to be taken in
 
     @property
@@ -46,13 +45,17 @@ class Batch:
             self.gathered[model].append(part)
 
     def gathered_before(self, model: str, place: int, ticked: int) -> Iterator[Bunch]:
-        """Those of a model that come before this place, in their order. ``ticked``: nothing is older."""
+        """Those of a model that come before this place, in their order, kind by kind. ``ticked``: nothing is older."""
         if model in self.ahead:
             self._gather_ahead(model, place, ticked)
         if model in self.gathered:
-            for kind, run in groupby(self.gathered.pop(model), key=type):
+            for (kind, _), run in groupby(self.gathered.pop(model), key=_kind):
                 told: list[Any] = list(run)
                 yield from told if kind is Part else [Gathered(told)]
+
+
+def _kind(told: Item | Part) -> tuple[type, str | None]:
+    return (Part, None) if isinstance(told, Part) else (type(told[3]), told[2].topic)
 
 
 def decided_by(touched: dict[str, Monitor]) -> Parts[list[Decided]]:

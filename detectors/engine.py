@@ -35,7 +35,7 @@ from detectors.sealing import open_sealed, seal
 from detectors.shelf import Room, Wanted
 from detectors.signing import NO_KEYS, Keys
 from schemas.codec import Decoder, Rejection, dead_letter
-from schemas.events import Control, ControlAction, Input, Prediction, Role
+from schemas.events import Control, ControlAction, Input, Outcome, Prediction, Role
 from schemas.parsed import Parsed
 from schemas.reasons import AuditResult, DeadLetterReason
 from schemas.records import RecordLike
@@ -156,7 +156,7 @@ class Engine:
         return model in self._monitors and self._monitors[model].takes_columns
 
     def _take(self, places: Sequence[int], records: Sequence[RecordLike], batch: Batch) -> Parts[None]:
-        """Predictions are gathered, and taken in before something else comes of their model."""
+        """Most are gathered, and taken in before something comes of their model that is not."""
         counts, decided, touched = batch.counts, batch.decided, batch.touched
         waiting = self._room.pending + sum(map(len, batch.gathered.values()))
         gathers = bool(batch.ahead) or waiting + len(records) <= self._config.pending_max  # or there is room for all
@@ -183,10 +183,7 @@ class Engine:
             if monitor is None:
                 decided.append(self._refused(index, time, record, self._too_many(), count))
                 continue
-            if gathers and type(event) is Prediction and event.role is _CHAMPION:
-                if topic != batch.topic:
-                    yield from self._take_gathered(batch, index)
-                    batch.topic = topic
+            if gathers and (type(event) is Outcome or event.role is _CHAMPION):  # type: ignore[union-attr]
                 batch.gather(model, (index, time, record, event), self._state.ticked)
                 continue
             if model in batch.gathered or model in batch.ahead:
@@ -206,7 +203,7 @@ class Engine:
         for bunch in batch.gathered_before(model, place, self._state.ticked):
             monitor = batch.touched.get(model) or self._touch(model, batch.touched)
             assert monitor is not None, "it has been there since they were gathered"
-            batch.counts[bunch.topic].add_fates(monitor.take_predictions(bunch, batch.decided))
+            batch.counts[bunch.topic].add_fates(monitor.take_bunch(bunch, batch.decided))
 
     def _decoded(self, records: Sequence[RecordLike], counts: dict[str, Counts]) -> list[Input | Rejection]:
         """What the records say; what their models keep of their ids is at hand afterwards."""
@@ -228,14 +225,21 @@ class Engine:
 
     def _fetch(self, events: Iterable[Input | Rejection]) -> None:
         wanted: Wanted = {}
-        ids: defaultdict[str, list[str]] = defaultdict(list)  # of predictions, by model: they are nearly all new
+        predicted: defaultdict[str, list[str]] = defaultdict(list)  # ids by model: nearly all are new
+        labelled: defaultdict[str, list[str]] = defaultdict(list)
+        challengers: defaultdict[str, list[str]] = defaultdict(list)
         for event in events:
-            if type(event) is Prediction and event.role is _CHAMPION:
-                ids[event.model].append(event.id)
-            elif type(event) is not Rejection and event.model in self._monitors:  # type: ignore[union-attr, operator]
-                self._monitors[event.model].want(event, wanted)  # type: ignore[union-attr]
-        for model in filter(self._monitors.__contains__, ids):
-            wanted.setdefault(self._monitors[model].joins[0].shelf, []).extend(ids[model])
+            kind = type(event)
+            if kind is Outcome:
+                labelled[event.model].append(event.id)  # type: ignore[union-attr, index]
+            elif kind is Prediction:
+                of_role = predicted if event.role is _CHAMPION else challengers  # type: ignore[union-attr]
+                of_role[event.model].append(event.id)  # type: ignore[union-attr, index]
+        for model in filter(self._monitors.__contains__, {**predicted, **labelled, **challengers}):
+            monitor = self._monitors[model]
+            if model in predicted:
+                wanted.setdefault(monitor.joins[0].shelf, []).extend(predicted[model])
+            monitor.want(labelled.get(model, ()), challengers.get(model, ()), wanted)
         self._room.fetch(wanted)
 
     def _heard(self, item: Item, count: Counts, batch: Batch) -> Parts[None]:

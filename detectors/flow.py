@@ -15,6 +15,7 @@ from detectors import wording
 from detectors.calendar import DAY_MS
 from detectors.columns import Places
 from detectors.config import AUTO, OFF, ModelConfig
+from detectors.join import FAR
 from detectors.lifecycle import Alarm, Closing, Disposition, begun
 from detectors.moment import Item, Moment
 from detectors.mutes import Mutes
@@ -101,7 +102,7 @@ class Flow:
         """Predictions came, up to one that says something: the row after it, and what it says; else the end."""
         said: Sequence[Said] = ()
         while start < end and not said:
-            stop = self._nothing_new(rows.stamps[:end], start)
+            stop = _nothing_new(rows.stamps[:end], start, self._predictions, self._volume.bin_ends)
             if stop > start:
                 self._predicted_usually(stop - start, rows.at(stop - 1))
             else:
@@ -109,24 +110,9 @@ class Flow:
             start = stop
         return start, said
 
-    def _nothing_new(self, times: Places, start: int) -> int:
-        """The row after those from this one on that are as usual."""
-        pauses, volume = self._predictions, self._volume
-        stop = int(np.searchsorted(times, min(volume.bin_ends, pauses.hour_ends)))
-        if stop <= start:
-            return start
-        usual = pauses.usual_now
-        if times[start] - pauses.last > usual:
-            return start
-        longer = times[start + 1 : stop] - times[start : stop - 1] > usual
-        return start + 1 + int(longer.argmax()) if longer.any() else stop
-
     def _predicted_usually(self, number: int, newest: tuple[int, int]) -> None:
         """So many predictions came that were as usual. ``newest``: the time and offset of the last."""
-        pauses = self._predictions
-        pauses.last, pauses.offset = newest
-        pauses.records += number
-        pauses.here += number
+        self._predictions.saw_usual(number, newest)
         self._volume.count += number
 
     def labelled(self, item: Item, mutes: Mutes) -> Sequence[Said]:
@@ -134,6 +120,14 @@ class Flow:
         decided = self._came(item, LABELS, self._labels, mutes) if self._watches_silence else _NOTHING
         self._labels.saw(item[1], item[2].offset, self._silent.pop(LABELS, None))
         return decided
+
+    def labels_as_usual(self, times: Places, start: int) -> int:
+        """The place after the outcomes from this one on, of which nothing is to be said: one was just seen."""
+        return _nothing_new(times, start, self._labels)
+
+    def labelled_usually(self, number: int, newest: tuple[int, int]) -> None:
+        """So many outcomes came that were as usual."""
+        self._labels.saw_usual(number, newest)
 
     def due(self, now: int, mutes: Mutes) -> bool:
         """Whether time alone has something to say: ten minutes are over, a mute is, or a pause has become silence."""
@@ -268,6 +262,15 @@ class Flow:
         self.alarms, self._silent, self._muted = state.alarms, state.silent, set(state.muted)
         watched = {PREDICTIONS: self._watches_silence, LABELS: self._watches_silence, VOLUME: self._watches_volume}
         self.orphaned = [signal for signal in sorted(self.alarms) if not watched[signal]]
+
+
+def _nothing_new(times: Places, start: int, pauses: Pauses, ends: int = FAR) -> int:
+    """The row after those from this one on that are as usual."""
+    stop = int(np.searchsorted(times, min(ends, pauses.hour_ends)))
+    if stop <= start or times[start] - pauses.last > pauses.usual_now:
+        return start
+    longer = times[start + 1 : stop] - times[start : stop - 1] > pauses.usual_now
+    return start + 1 + int(longer.argmax()) if longer.any() else stop
 
 
 def _of_silence(moment: Moment, pauses: Pauses, limit: Limit) -> Evidence:

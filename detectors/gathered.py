@@ -1,4 +1,4 @@
-"""Predictions that came one by one and are taken in together, as columns."""
+"""Records of a model that came one by one and are taken in together: predictions as columns, and outcomes."""
 
 from collections.abc import Callable, Sequence
 from itertools import chain, repeat
@@ -39,9 +39,10 @@ class Worth:
 
 
 class Bunch(Protocol):
-    """Predictions of the champion of one model, of one topic and partition, that are to be taken in together."""
+    """Predictions of the champion of one model, or outcomes, of one topic and partition, to be taken in together."""
 
     topic: str
+    kind: type  # of their events
 
     @property
     def many(self) -> bool:
@@ -50,15 +51,16 @@ class Bunch(Protocol):
     def items(self) -> Sequence[Item]: ...
     def item(self, row: int) -> Item: ...
     def stretch(self, since: int) -> Stretch:
-        """``since``: stream time before them, which does not go back."""
+        """Of predictions. ``since``: stream time before them, which does not go back."""
 
 
 class Gathered:
-    """Those that came one by one."""
+    """Those that came one by one; not empty."""
 
     def __init__(self, items: Sequence[Item]) -> None:
         self._items = items
         self.topic: str = items[0][2].topic
+        self.kind: type = type(items[0][3])
 
     @property
     def many(self) -> bool:
@@ -83,7 +85,7 @@ def stretch_of(items: Sequence[Item], since: int) -> Stretch:
     """Of predictions of one model, topic and partition. ``since``: stream time before them, which does not go back."""
     numbers, times, records, events = zip(*items, strict=True)
     first: RecordLike = records[0]
-    stamps = np.maximum.accumulate(np.maximum(np.array(times, dtype=np.int64), since))
+    stamps = rising(times, since)
     return Stretch(
         first.topic,
         np.array(numbers, dtype=np.int64),
@@ -104,6 +106,11 @@ def stretch_of(items: Sequence[Item], since: int) -> Stretch:
         _told([event.trace for event in events]),
         first.partition,
     )
+
+
+def rising(times: Sequence[int], since: int) -> Places:
+    """As stream time, which does not go back. ``since``: what it was before them."""
+    return np.maximum.accumulate(np.maximum(np.array(times, dtype=np.int64), since))
 
 
 def joined(parts: Sequence[Rows]) -> Stretch:

@@ -254,7 +254,7 @@ class Join:
         else:
             self.counts.corrected += 1
         entry.revision = label.revision
-        self.shelf.put(key, entry)
+        self.shelf.change(key)
         return Fate.APPLIED, entry
 
     def _wait_early(self, key: str, label: Labelled, waiting: Early | None) -> Fate:

@@ -3,7 +3,8 @@
 Every monitor counts as this one does. Those that watch have detectors too: ``detectors.scope``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -25,6 +26,15 @@ from detectors.usual_loss import LOSSES, About, Known
 from detectors.watched import WatchedState
 from detectors.windows import Archive, Book, BookState, Counted
 from schemas.events import AlertEvent, Evidence, Position
+
+
+class Scored(NamedTuple):
+    """A prediction, its final label, and what was lost. ``item``: the record that made them meet."""
+
+    item: Item
+    losses: Losses
+    label: Labelled
+    entry: Pending
 
 
 class ScopeState(msgspec.Struct, array_like=True, frozen=True):
@@ -99,12 +109,12 @@ class Late:
 
     # -- counting -----------------------------------------------------------------------------------------------------
 
-    def joined(self, item: Item, losses: Losses, rate: bool, label: Labelled, entry: Pending) -> int:
-        """A prediction met its final label. Returns which row its loss is to detectors."""
+    def joined(self, pairs: Sequence[Scored], rate: bool) -> Sequence[int]:
+        """Predictions met their final labels. Returns which rows their losses are to detectors."""
         self.changed = True
-        self.labels.add(item[0], max(0, item[1] - entry.time))
-        self.book.window.lost(Counted(losses.loss, losses.log_loss, label.weight))
-        return NO_ROW
+        self.labels.add([pair.item[0] for pair in pairs], [max(0, pair.item[1] - pair.entry.time) for pair in pairs])
+        self.book.window.lost([(*pair.losses, pair.label.weight) for pair in pairs])
+        return [NO_ROW] * len(pairs)
 
     def corrected(
         self, predicted_at: int, row: int | None, counted_in: int, current: int, before: Counted, after: Counted

@@ -189,7 +189,7 @@ def _loss(item: Item, row: Row, number: int, rule: LossRule | None) -> Loss:
     """Data that the model was trained on has labels, and often no predictions."""
     assert row.label is not None
     known = rule is not None and row.prediction.prediction is not None
-    scored = losses(rule, Pair(_entry(row, number), row.label)) if known and rule else Losses(math.nan, math.nan)
+    scored = losses(rule, _entry(row, number), row.label) if known and rule else Losses(math.nan, math.nan)
     return Loss(item, scored, row.label, row.time, number)
 
 

@@ -106,7 +106,7 @@ class Line:
 
     def mark(self, place: int) -> None:
         number, bit = divmod(place, SEGMENT)
-        marks = self._segment(number)
+        marks = self._marks.get(number) or self._segment(number)  # it is asked for with every label
         marks[bit >> 3] |= 1 << (bit & 7)
         if number not in self._marked and self._room.kept is not None:
             self._marked[number] = None

@@ -99,16 +99,14 @@ def same_class(one: Label, other: Label) -> bool:
     return class_name(one) == class_name(other)
 
 
-def losses(rule: LossRule, pair: Pair) -> Losses:
+def losses(rule: LossRule, entry: Pending, label: Label) -> Losses:
     if rule.is_rate:
-        right = same_class(pair.entry.prediction, pair.label)
-        return Losses(0.0 if right else 1.0, _log_loss(rule, pair))
-    distance = _distance(pair)
+        return Losses(0.0 if same_class(entry.prediction, label) else 1.0, _log_loss(rule, entry, label))
+    distance = _distance(entry.prediction, label)
     return Losses(_finite(distance * distance if rule.loss == "squared" else distance), math.nan)
 
 
-def _distance(pair: Pair) -> float:
-    prediction, label = pair.entry.prediction, pair.label
+def _distance(prediction: Label, label: Label) -> float:
     if isinstance(prediction, str) or isinstance(label, str):
         return math.nan
     return abs(float(prediction) - float(label))
@@ -118,21 +116,18 @@ def _finite(loss: float) -> float:
     return loss if math.isfinite(loss) else math.nan
 
 
-def _log_loss(rule: LossRule, pair: Pair) -> float:
-    chance = _chance_of_truth(rule, pair)
-    return math.nan if chance is None else -math.log(min(max(chance, TINY), 1.0))
-
-
-def _chance_of_truth(rule: LossRule, pair: Pair) -> float | None:
-    scores = pair.entry.scores
+def _log_loss(rule: LossRule, entry: Pending, label: Label) -> float:
+    scores, score = entry.scores, entry.score
     if scores:
-        return scores.get(class_name(pair.label), 0.0)
-    if pair.entry.score is None or rule.positive is None or rule.task != "binary":
-        return None
-    return pair.entry.score if same_class(pair.label, rule.positive) else 1.0 - pair.entry.score
+        chance = scores.get(class_name(label), 0.0)
+    elif score is None or rule.positive is None or rule.task != "binary":
+        return math.nan
+    else:
+        chance = score if same_class(label, rule.positive) else 1.0 - score
+    return -math.log(min(max(chance, TINY), 1.0))
 
 
 def counted(rule: LossRule, entry: Pending, label: Label, weight: float) -> Counted:
     """What a prediction with this label adds to a window."""
-    scored = losses(rule, Pair(entry, label))
+    scored = losses(rule, entry, label)
     return Counted(scored.loss, scored.log_loss, weight)

@@ -1,7 +1,7 @@
 """Everything about one model on one partition: its join, its loss rule, its scopes, and what operators said of it."""
 
 import math
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
@@ -13,8 +13,8 @@ from detectors.config import ModelConfig
 from detectors.desk import Desk
 from detectors.effects import Decided
 from detectors.flow import Flow
-from detectors.gathered import Bunch, Worth, fingerprint_of
-from detectors.join import Course, Fate, Join, JoinCounts, JoinState, Labelled, told_limits
+from detectors.gathered import Bunch, Worth, fingerprint_of, rising
+from detectors.join import Course, Fate, Join, JoinState
 from detectors.late import Late
 from detectors.learning import Learned
 from detectors.lifecycle import Closing
@@ -28,7 +28,7 @@ from detectors.scope import Scope
 from detectors.shelf import Pending, Room, Wanted
 from detectors.tally import Level
 from detectors.versions import Scopes
-from detectors.window_end import WindowEnd
+from detectors.window_end import WindowEnd, WindowEnds
 from schemas.events import Control, ControlAction, Outcome, Prediction, Role
 from schemas.reasons import AuditResult
 from schemas.times import duration_ms
@@ -58,19 +58,16 @@ class Monitor:
         horizon = duration_ms(config.label_horizon)
         self._join = Join(horizon, config.pending_max, room=room, number=2 * number, state=joins[0])
         self._challengers = Join(horizon, config.pending_max, room=room, number=2 * number + 1, state=joins[1])
-        self._told = JoinCounts()  # of the ends that limits made, those that were told of
         self._challenged = False
-        self._window_ms = duration_ms(config.metrics_window)
-        self._window_end = 0
+        self._windows = WindowEnds(duration_ms(config.metrics_window), self.joins)
         self._scopes = Scopes(model, config, room, number, recorded)
         self._checks = self._scopes.checks
-        self._pairs = Pairs(config, self.joins, self._scopes, self._checks)
+        self._pairs = Pairs(config, self.joins, self._scopes, self._checks, self._windows)
         self._mutes = Mutes()
         self._flow = Flow(model, config)
         self._desk = Desk(model, config)
         self._now = 0
         self._waiting = Level()
-        self._closings: deque[WindowEnd] = deque()  # of windows that ended between rows that wait to be decided
         self._orphaned: Sequence[Late] = ()  # with alarms opened under another configuration
         self._before: MonitorState | None = None  # what was read under it, as long as they are not resolved
 
@@ -90,15 +87,10 @@ class Monitor:
 
     # -- the way of a record ------------------------------------------------------------------------------------------
 
-    def want(self, event: object, wanted: Wanted) -> None:
-        """Adds what must be at hand before the event is taken in; the champion's predictions are fetched together."""
-        kind = type(event)
-        if kind is Prediction:
-            self._challengers.shelf.want(event.id, wanted)  # type: ignore[attr-defined]
-        elif kind is Outcome:
-            self._join.shelf.want(event.id, wanted)  # type: ignore[attr-defined]
-            if self._challenged:
-                self._challengers.shelf.want(event.id, wanted)  # type: ignore[attr-defined]
+    def want(self, labelled: Sequence[str], challengers: Sequence[str], wanted: Wanted) -> None:
+        """Adds the ids that must be at hand before outcomes, or predictions of challengers, are taken in."""
+        self._join.shelf.want(labelled, wanted)
+        self._challengers.shelf.want([*labelled, *challengers] if self._challenged else challengers, wanted)
 
     def take(self, item: Item, decided: list[Decided]) -> Fate:
         """Takes in the next record and says how it ended. What can be decided at once goes to ``decided``.
@@ -106,7 +98,7 @@ class Monitor:
         Each record is taken in as soon as it is decoded, while it is at hand. Its numbers wait for ``decide``.
         """
         index, time, record, event = item
-        if self._closings:
+        if self._windows.wait:
             decided.extend(self.decide())  # what comes now belongs to no window that is over
         if time >= self._now:
             self._now = time
@@ -114,13 +106,13 @@ class Monitor:
             item = (index, self._now, record, event)
         if self._orphaned or self._flow.orphaned:
             decided.extend(self._reconfigured(item))
-        if self._now >= self._window_end:
+        if self._now >= self._windows.end:
             decided.extend(self._close_windows(item))
         kind = type(event)
         if kind is Prediction:
             fate = self._predicted(item, event, decided)
         elif kind is Outcome:
-            fate = self._outcome(item, event)
+            fate = self._pairs.labelled(item, challenged=self._challenged)
             self._tell(self._flow.labelled(item, self._mutes), decided)
         else:
             decided.extend(self.decide())
@@ -135,8 +127,10 @@ class Monitor:
     def takes_columns(self) -> bool:
         return not (self._config.segments or self._checks.ready)
 
-    def take_predictions(self, bunch: Bunch, decided: list[Decided]) -> Counter[Fate]:
-        """As columns where that is worth it."""
+    def take_bunch(self, bunch: Bunch, decided: list[Decided]) -> Counter[Fate]:
+        """Predictions as columns where that is worth it."""
+        if bunch.kind is Outcome:
+            return self._take_outcomes(bunch.items(), decided)
         if not bunch.many or not self.takes_columns:
             return Counter([self.take(item, decided) for item in bunch.items()])
         return self.take_rows(bunch.stretch(self._now), decided, bunch.item)
@@ -167,20 +161,50 @@ class Monitor:
             return row
         end = rows.of_one_version(row)
         if self._checks.tries or any(scope.is_corrected for scope in self._scopes):  # more than rows matters at its end
-            end = min(end, int(np.searchsorted(rows.stamps, self._window_end)))
+            end = min(end, int(np.searchsorted(rows.stamps, self._windows.end)))
         course = self._join.predict_rows(kept, slice(row, end), scope.number)
         if course is None:
             return row
         self._live_through(rows, row, course, scope, decided)
         return course.stop
 
+    def _take_outcomes(self, items: Sequence[Item], decided: list[Decided]) -> Counter[Fate]:
+        """Takes in outcomes in order: many at once where nothing happens between them but that they are joined."""
+        fates: Counter[Fate] = Counter()
+        times, row = [item[1] for item in items], 0
+        stamps = rising(times, self._now)
+        if stamps.tolist() != times:
+            items = [(item[0], now, *item[2:]) for item, now in zip(items, stamps.tolist(), strict=True)]
+        while row < len(items):
+            fates[self.take(items[row], decided)] += 1
+            row += 1
+            stop = self._alike(stamps, row)
+            if stop > row:
+                fates += self._label_together(items[row:stop])
+                row = stop
+        return fates
+
+    def _alike(self, stamps: Places, row: int) -> int:
+        """The place after the outcomes that can be taken in together, from this one on; one was just taken in."""
+        if row == len(stamps) or self._challenged or self._pairs.rule is None or self._checks.tries:
+            return row
+        end = int(np.searchsorted(stamps, self._windows.end))
+        return self._flow.labels_as_usual(stamps[:end], row) if end > row else row
+
+    def _label_together(self, items: Sequence[Item]) -> Counter[Fate]:
+        fates, waiting = self._pairs.labelled_all(items)
+        _, self._now, record, _ = items[-1]
+        self._waiting.note_each([item[0] for item in items], waiting)
+        self._flow.labelled_usually(len(items), (self._now, record.offset))
+        return fates
+
     def _live_through(self, rows: Stretch, row: int, course: Course, scope: Scope, decided: list[Decided]) -> None:
         """Rows that the join has taken in. Windows that end between them are closed once detectors have come so far."""
         at, done, waiting = row, row, course.waiting[1:]
         while at < course.stop:
-            if rows.stamps[at] >= self._window_end:
-                self._end_window(Moment.of(rows.place(at)), course, at - row)
-            stop = min(course.stop, int(np.searchsorted(rows.stamps, self._window_end)))
+            if rows.stamps[at] >= self._windows.end:
+                self._windows.over(Moment.of(rows.place(at)), course, at - row)
+            stop = min(course.stop, int(np.searchsorted(rows.stamps, self._windows.end)))
             at, said = self._flow.predicted_rows(rows, at, stop, self._mutes)
             if said:
                 self._saw(rows, done, at - 1, waiting[done - row :], scope)
@@ -213,34 +237,24 @@ class Monitor:
 
     def _close_windows(self, item: Item) -> Iterator[Decided]:
         yield from self.decide()
-        self._end_window(Moment.of(item))
+        self._windows.over(Moment.of(item))
         yield from self._closed_until(math.inf)
-
-    def _end_window(self, moment: Moment, course: Course | None = None, after: int = 0) -> None:
-        """One is over, after so many rows of a course. What was before the first record was none."""
-        end, start = self._window_end, moment.now - moment.now % self._window_ms
-        self._window_end, self._pairs.window = start + self._window_ms, start
-        if end:
-            figures = self._join.figures(course, after), self._challengers.figures()
-            later = 0 if course is None else int(course.evicted[-1] - course.evicted[after])
-            self._closings.append(WindowEnd(moment, end, *figures, told_limits(self.joins, self._told, later)))
 
     def _closed_until(self, at: float) -> Iterator[Decided]:
         """The windows that were over by this place in the batch."""
-        while self._closings and self._closings[0].moment.at <= at:
-            yield from self._closed(self._closings.popleft())
+        for closing in self._windows.until(at):
+            yield from self._closed(closing)
 
     def _closed(self, closing: WindowEnd) -> Iterator[Decided]:
         moment, end, own, of_challengers, limits = closing
         yield from self._desk.tick(moment)
         yield from self._desk.said(step for scope in self._scopes for step in scope.amended(moment))
-        reports = of_model(self.model)
         for name, ended, most in limits:
-            yield reports.limit(moment, name, ended, most)
+            yield of_model(self.model).limit(moment, name, ended, most)
         yield from self._desk.said(self._checks.due(moment, self._join.unanswered))
         for scope in self._scopes:
             figures = of_challengers if scope.key.challenger else own
-            yield from scope.close_window(moment, end - self._window_ms, end, figures)
+            yield from scope.close_window(moment, end - self._windows.window_ms, end, figures)
 
     def _predicted(self, item: Item, event: Prediction, decided: list[Decided]) -> Fate:
         _, now, record, _ = item
@@ -278,18 +292,6 @@ class Monitor:
             self._scopes.retire(lambda version: version == oldest, challenger)
         return self._scopes.whole(version, challenger)
 
-    def _outcome(self, item: Item, event: Outcome) -> Fate:
-        label = Labelled(item[1], event.label, event.revision, event.weight, event.provisional)
-        fate, entry = self._join.label(event.id, label)
-        if self._challenged:
-            _, shadow = self._challengers.label(event.id, label)
-            if shadow is not None:
-                self._pairs.met(item, event.id, True, shadow, label)
-                fate = Fate.APPLIED  # whatever the champion's join says of it
-        if entry is not None:
-            self._pairs.met(item, event.id, False, entry, label)
-        return fate
-
     def tick(self, item: Item) -> tuple[list[Decided], bool]:
         """Time has passed on the partition, whether or not this model was asked anything.
 
@@ -299,7 +301,7 @@ class Monitor:
         expired, remembered = [join for join in self.joins if now > join.due], self._desk.remembered
         for join in expired:
             join.expire(now)
-        closes = now >= self._window_end and any(scope.book.has_news for scope in self._scopes)
+        closes = now >= self._windows.end and any(scope.book.has_news for scope in self._scopes)
         due = self._flow.due(now, self._mutes)
         if not closes and not self._desk.waits and not self._orphaned and not due:
             return [], bool(expired)
@@ -326,9 +328,9 @@ class Monitor:
             self._scopes.checksum(),
             self._join.state(),
             self._challengers.state(),
-            self._told,
+            self._windows.told,
             self._challenged,
-            self._window_end,
+            self._windows.end,
             self._scopes.state(),
             self._pairs.rule,
             self._pairs.held,
@@ -343,9 +345,8 @@ class Monitor:
         cls, model: str, config: ModelConfig, state: MonitorState, room: Room, recorded: Mapping[str, Learned]
     ) -> "Monitor":
         monitor = cls(model, config, room, state.number, (state.join, state.challengers), recorded)
-        monitor._told = state.told
         monitor._challenged = state.challenged
-        monitor._window_end, monitor._pairs.window = state.window_end, state.window_end - monitor._window_ms
+        monitor._windows.told, monitor._windows.end = state.told, state.window_end
         monitor._mutes, monitor._now = Mutes(state.mutes), state.now
         monitor._flow.restore(state.flow)  # what comes is the same under another configuration
         monitor._desk.restore(state.desk)

@@ -17,14 +17,14 @@ from detectors.awaited import Awaited
 from detectors.causes import NOT_KNOWN
 from detectors.collected import Collected
 from detectors.config import ModelConfig
+from detectors.corrections import NO_ROW
 from detectors.effects import Decided
 from detectors.encoding import Column
 from detectors.evidence import borne_out, named, of_finding
 from detectors.explaining import LOOKS, Around, Explainer, is_news
 from detectors.group import Found
 from detectors.happening import Happening
-from detectors.join import Labelled
-from detectors.late import Late, ScopeState
+from detectors.late import Late, ScopeState, Scored
 from detectors.learning import Learned
 from detectors.lifecycle import (
     BY_LABELS,
@@ -39,12 +39,10 @@ from detectors.lifecycle import (
     severity_of,
 )
 from detectors.likeness import NAMED_BLOCKS, Name
-from detectors.loss import Losses
 from detectors.moment import Item, Moment
 from detectors.mutes import Mutes
 from detectors.reports import Said, ScopeKey, Step
 from detectors.rows import Stretch
-from detectors.shelf import Pending
 from detectors.tally import Level
 from detectors.usual_loss import LOSSES, About, Known, known_of
 from detectors.watched import Loss, Watched
@@ -122,17 +120,21 @@ class Scope(Late):
         self.seen_at, self.changed = rows.at(stop - 1)[0], True
         self.collected.add_rows(rows, start, stop)
 
-    def joined(self, item: Item, losses: Losses, rate: bool, label: Labelled, entry: Pending) -> int:
+    def joined(self, pairs: Sequence[Scored], rate: bool) -> Sequence[int]:
         """A weight of nothing says nothing to a detector."""
         if self._watched.rate_loss not in (None, rate):  # a recorded baseline took the labels for those of another task
             self._watched.forget_losses()
             self.explainer.forget_losses()
         self._watched.rate_loss = rate
-        row = super().joined(item, losses, rate, label, entry)
-        if label.weight > 0:
-            row = self._watched.losses.rows + len(self._losses)
-            self._losses.append(Loss(item, losses, label.label, entry.time, entry.offset))
-        return row
+        super().joined(pairs, rate)
+        first, rows = self._watched.losses.rows, list[int]()
+        for item, losses, label, entry in pairs:
+            if label.weight > 0:
+                rows.append(first + len(self._losses))
+                self._losses.append(Loss(item, losses, label.label, entry.time, entry.offset))
+            else:
+                rows.append(NO_ROW)
+        return rows
 
     # -- deciding -----------------------------------------------------------------------------------------------------
 

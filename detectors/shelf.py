@@ -7,7 +7,7 @@ What a record asks for must have been fetched before (``Room.fetch``): many ids 
 So a shelf takes an id that is neither in memory nor fetched for one that is not there.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from weakref import proxy
 
 import msgspec
@@ -160,12 +160,14 @@ class Shelf:
 
     @property
     def held(self) -> int:
-        return len(self._held) + len(self._unasked)
+        return len(self._held) + self._unasked.many
 
-    def want(self, name: str, wanted: "Wanted") -> None:
-        """Adds the id to those to be fetched, unless it is at hand, or known to be gone."""
-        if name not in self._held and name not in self._older and name not in self._changed:
-            wanted.setdefault(self, []).append(name)
+    def want(self, names: Iterable[str], wanted: "Wanted") -> None:
+        """Adds those to be fetched that are neither at hand nor known to be gone."""
+        held, older, changed = self._held, self._older, self._changed
+        new = [name for name in names if name not in held and name not in older and name not in changed]
+        if new:
+            wanted.setdefault(self, []).extend(new)
 
     def keys(self, names: Collection[str]) -> list[bytes]:
         prefix = self._prefix
@@ -184,7 +186,8 @@ class Shelf:
             self._held.setdefault(name, entry)
 
     def get(self, name: str) -> Entry | None:
-        self._hold_unasked()
+        if self._unasked.many or self._older_unasked.many:
+            self._hold_unasked()
         entry = self._held.get(name)
         if entry is None and self._older:
             entry = self._older.pop(name, None)
@@ -195,9 +198,9 @@ class Shelf:
         return entry  # type: ignore[return-value]
 
     def _hold_unasked(self) -> None:
-        if self._unasked:
+        if self._unasked.many:
             self._held.update(self._unasked.taken())
-        if self._older_unasked:
+        if self._older_unasked.many:
             self._older.update(self._older_unasked.taken())
 
     def new_to(self, names: Sequence[str]) -> int:
@@ -226,22 +229,21 @@ class Shelf:
         return pending(rows, row, scope, place)
 
     def put(self, name: str, entry: Entry) -> None:
-        """Also where an entry that is there has changed."""
         self._held[name] = entry
-        if self._keeps:
-            self._change(name)
+        self.change(name)
 
-    def _change(self, name: str) -> None:
-        if not self._changed:
-            self._room.touch(self)
-        self._changed[name] = None
+    def change(self, name: str) -> None:
+        """What is held of it has changed."""
+        if self._keeps:
+            if not self._changed:
+                self._room.touch(self)
+            self._changed[name] = None
 
     def drop(self, name: str) -> None:
         self._hold_unasked()
         self._held.pop(name, None)
         self._older.pop(name, None)
-        if self._keeps:
-            self._change(name)
+        self.change(name)
 
     def write(self, puts: list[tuple[bytes, bytes]], deletes: list[bytes]) -> None:
         self._unasked.forget_hashes()  # whoever asks whether an id is new has fetched what is written

@@ -46,8 +46,8 @@ class PausesState(msgspec.Struct, frozen=True, array_like=True):
 class Pauses:
     """Of one sort of record of one model. ``after_ms``: as configured; else it is learned.
 
-    ``usual_now``: a pause that ends now and is no longer than this is nothing new. Whoever sees one may take it in by
-    setting ``last``, ``offset``, ``records`` and ``here`` himself, until the hour ends.
+    ``usual_now``: a pause that ends now and is no longer than this is nothing new. Whoever sees one may take it in with
+    ``saw_usual``, or set the same himself, until the hour ends.
     """
 
     def __init__(self, after_ms: int | None = None) -> None:
@@ -74,6 +74,12 @@ class Pauses:
         self.records += 1
         self.here += 1
         self._see(now)
+
+    def saw_usual(self, number: int, newest: tuple[int, int]) -> None:
+        """So many more that are nothing new. ``newest``: the time and offset of the last."""
+        self.last, self.offset = newest
+        self.records += number
+        self.here += number
 
     def excuse(self, pause: int) -> None:
         """So long nothing could come."""

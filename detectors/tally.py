@@ -6,6 +6,7 @@ what came before its record, or the place where a batch was cut would show.
 
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Iterable
 
 from detectors.columns import Places
 
@@ -26,9 +27,9 @@ class Labels:
         """Whether any came in this batch."""
         return bool(self._indices)
 
-    def add(self, index: int, delay: int) -> None:
-        self._indices.append(index)
-        self._new.append(delay)
+    def add(self, indices: Iterable[int], delays: Iterable[int]) -> None:
+        self._indices += indices
+        self._new += delays
 
     def joined_at(self, index: int) -> int:
         return self.joined + bisect_right(self._indices, index)
@@ -69,6 +70,11 @@ class Level:
     def note(self, index: int, value: int) -> None:
         self._indices.append(index)
         self._values.append(value)
+
+    def note_each(self, indices: Iterable[int], values: Iterable[int]) -> None:
+        """The same of some records."""
+        self._indices += indices
+        self._values += values
 
     def note_all(self, indices: Places, values: Places) -> None:
         """What it was at each of these records."""

@@ -23,16 +23,13 @@ def hashes_of(names: Sequence[str]) -> Hashes:
 class Unasked:
     """Runs of rows, each with the place of its first."""
 
-    __slots__ = ("_entered", "_many", "_runs", "_table")
+    __slots__ = ("_entered", "_runs", "_table", "many")
 
     def __init__(self) -> None:
         self._runs: list[tuple[Sequence[str], int]] = []
         self._table: Hashes = np.zeros(0, dtype=np.int64)  # 0 where there is none
         self._entered = 0  # hashes in it
-        self._many = 0  # ids in the runs, whether their hashes are known or not
-
-    def __len__(self) -> int:
-        return self._many
+        self.many = 0  # ids in the runs, whether their hashes are known or not
 
     def enter(self, hashes: Hashes) -> int:
         """How many of the ids with these, from the first on, are certain to be new: so many are to be put."""
@@ -44,7 +41,7 @@ class Unasked:
 
     def put(self, names: Sequence[str], place: int) -> None:
         self._runs.append((names, place))
-        self._many += len(names)
+        self.many += len(names)
 
     def forget_hashes(self) -> None:
         """It is known elsewhere that these are not new."""
@@ -52,7 +49,7 @@ class Unasked:
 
     def taken(self) -> Iterator[tuple[str, int]]:
         """All of them with their places: they are asked for."""
-        runs, self._runs, self._many = self._runs, [], 0
+        runs, self._runs, self.many = self._runs, [], 0
         self.forget_hashes()
         for names, place in runs:
             yield from zip(names, range(place, place + len(names)), strict=True)

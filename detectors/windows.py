@@ -1,7 +1,7 @@
 """Counts and means over windows of stream time, the same for live and replay."""
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from math import isnan
 from typing import NamedTuple
 
 import msgspec
@@ -59,10 +59,20 @@ class Window(msgspec.Struct, array_like=True):
         self.costs += len(costs)
         self.cost = sum(costs, self.cost)
 
-    def lost(self, counted: Counted) -> None:
-        """Adds a joined pair; a loss that could not be had is not part of the mean."""
-        self.joined += 1
-        self._add(counted, 1)
+    def lost(self, pairs: Iterable[tuple[float, float, float]]) -> None:
+        """Adds joined pairs; a loss that could not be had is not part of the mean."""
+        joined, weights, loss_sum = self.joined, self.weight, self.loss
+        log_loss_weights, log_loss_sum = self.log_loss_weight, self.log_loss
+        for loss, log_loss, weight in pairs:
+            joined += 1
+            if not isnan(loss):
+                weights += weight
+                loss_sum += weight * loss
+            if not isnan(log_loss):
+                log_loss_weights += weight
+                log_loss_sum += weight * log_loss
+        self.joined, self.weight, self.loss = joined, weights, loss_sum
+        self.log_loss_weight, self.log_loss = log_loss_weights, log_loss_sum
 
     def corrected_to(self, before: Counted, after: Counted) -> None:
         """The label that was counted here turned out to be another one."""
@@ -76,10 +86,10 @@ class Window(msgspec.Struct, array_like=True):
 
     def _add(self, counted: Counted, sign: int) -> None:
         weight = sign * counted.weight
-        if not math.isnan(counted.loss):
+        if not isnan(counted.loss):
             self.weight += weight
             self.loss += weight * counted.loss
-        if not math.isnan(counted.log_loss):
+        if not isnan(counted.log_loss):
             self.log_loss_weight += weight
             self.log_loss += weight * counted.log_loss
 

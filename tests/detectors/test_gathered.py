@@ -157,7 +157,9 @@ def run(config: MonitorConfig, batches: Iterable[Sequence[Record]], *, kept: boo
         if memory is not None and number % 5 == 4:
             memory.take(engine.changes())
             engine = Engine(3, config, TOPICS, kept=memory)
-    return told, (counts, engine.stats)
+    known = [engine.monitor(model) for model in ("churn", "fraud", "eta")]
+    states = [msgspec.msgpack.encode(monitor.state()) for monitor in known if monitor is not None]
+    return told, (counts, engine.stats, states)
 
 
 def cut(whole: Sequence[Record], draw: Random, sizes: Sequence[int]) -> Iterator[Sequence[Record]]:

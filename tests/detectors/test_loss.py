@@ -124,7 +124,7 @@ BINARY = LossRule("binary", 1.0, "zero_one")
     ],
 )
 def test_how_wrong_an_answer_was(rule: LossRule, given: Pair, loss: float, log_loss: float) -> None:
-    assert losses(rule, given) == pytest.approx(Losses(loss, log_loss), nan_ok=True)
+    assert losses(rule, *given) == pytest.approx(Losses(loss, log_loss), nan_ok=True)
 
 
 @pytest.mark.parametrize("loss", ["zero_one", "absolute", "squared"])

@@ -8,15 +8,15 @@ from detectors.tally import DELAYS, Labels, Level
 def test_labels_count_up_to_and_with_the_record() -> None:
     labels = Labels()
     for index in (2, 2, 5):
-        labels.add(index, 1)
+        labels.add([index], [1])
     assert [labels.joined_at(index) for index in (0, 1, 2, 4, 5, 9)] == [0, 0, 2, 2, 3, 3]
 
 
 def test_labels_of_earlier_batches_stand_in_every_record_of_this_one() -> None:
     labels = Labels()
-    labels.add(7, 1)
+    labels.add([7], [1])
     labels.settle()
-    labels.add(3, 1)
+    labels.add([3], [1])
     assert (labels.joined_at(0), labels.joined_at(3)) == (1, 2)
 
 
@@ -24,14 +24,14 @@ def test_the_median_delay_sees_only_what_came_before() -> None:
     labels = Labels()
     assert labels.median_delay_at(9) is None
     for index, delay in enumerate((100, 1, 2)):
-        labels.add(index, delay)
+        labels.add([index], [delay])
     assert [labels.median_delay_at(index) for index in range(3)] == [100, 100, 2]
 
 
 def test_the_median_is_of_the_newest_delays() -> None:
     labels = Labels()
     for index in range(3 * DELAYS):
-        labels.add(index, index)
+        labels.add([index], [index])
     newest = 3 * DELAYS - 1
     assert labels.median_delay_at(newest) == newest - DELAYS // 2
     labels.settle()

@@ -41,7 +41,7 @@ def test_whose_hash_is_forgotten_is_still_there_for_whoever_asks_for_it() -> Non
     unasked.enter(hashes_of(["a", "b"]))
     unasked.put(["a", "b"], 0)
     unasked.forget_hashes()
-    assert (len(unasked), unasked.enter(hashes_of(["a", "c"]))) == (2, 2)
+    assert (unasked.many, unasked.enter(hashes_of(["a", "c"]))) == (2, 2)
     unasked.put(["c"], 2)
     assert dict(unasked.taken()) == {"a": 0, "b": 1, "c": 2}
     assert not unasked
