@@ -259,12 +259,12 @@ class Watched:
         first = self.losses.rows
         self.losses.extend(len(losses), lambda some: chain.from_iterable(losses[row][3:] for row in some))
         items = Items([loss.item for loss in losses])
-        plain = np.array([[loss.losses.loss] for loss in losses])
+        plain = np.array([[loss.losses.loss for loss in losses]]).T
         for group, columns in zip((self._errors, self._costs), self._loss_columns(), strict=True):
             self._grow(group, columns, Family.LOSSES, LOSS_COLUMNS)
         scored = [(self._costs, plain)]
         if self.rate_loss:
-            scored = [(self._errors, plain), (self._costs, np.array([[loss.losses.log_loss] for loss in losses]))]
+            scored = [(self._errors, plain), (self._costs, np.array([[loss.losses.log_loss for loss in losses]]).T)]
         for runs in self._outcomes.runs([loss.label for loss in losses], [None] * len(losses), [{}] * len(losses)):
             for run in runs:
                 self._grow(run.group, run.columns, Family.LABELS, sum(map(len, self._outcomes.columns)))

@@ -283,7 +283,7 @@ def _losses(rule: LossRule | None, answers: Cells, labels: Cells) -> Column:
         key = type(answer), answer, type(label), label
         loss = known.get(key)
         if loss is None:
-            loss = losses(rule, Pair(_pending(answer), label)).loss
+            loss = losses(rule, _pending(answer), label).loss
             if len(known) < ANSWERS_MAX:
                 known[key] = loss
         found[row] = loss

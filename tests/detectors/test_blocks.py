@@ -132,7 +132,7 @@ def test_rows_are_joined_whether_they_are_held_let_go_or_never_written(
 
     def labelled(row: int) -> None:
         wanted: Wanted = {}
-        join.shelf.want(f"r{row}", wanted)
+        join.shelf.want([f"r{row}"], wanted)
         room.fetch(wanted)
         fate, entry = join.label(f"r{row}", Labelled(int(rows.stamps[-1]), True, 0, 1.0, False))
         assert (fate, entry is not None) == (Fate.APPLIED, True)
@@ -193,7 +193,7 @@ def test_rows_that_nobody_has_asked_for_are_written_and_found_again(
     assert len([key for key in kept.records if key[:1] == b"J"]) == 90
     for row in (3, 40, 89):
         wanted: Wanted = {}
-        join.shelf.want(f"r{row}", wanted)
+        join.shelf.want([f"r{row}"], wanted)
         room.fetch(wanted)
         fate, entry = join.label(f"r{row}", Labelled(int(rows.stamps[-1]), True, 0, 1.0, False))
         assert (fate, entry is not None and entry.place) == (Fate.APPLIED, row)
