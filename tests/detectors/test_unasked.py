@@ -20,9 +20,9 @@ def test_so_many_are_new_as_a_set_would_say(runs: list[list[str]]) -> None:
         unasked.put(names[:new], place)
         known |= {name: place + number for number, name in enumerate(names[:new])}
         place += new
-    assert bool(unasked) is bool(known)
+    assert bool(unasked.many) is bool(known)
     assert dict(unasked.taken()) == known
-    assert not unasked
+    assert not unasked.many
 
 
 def test_what_was_taken_is_new_again() -> None:
@@ -44,7 +44,7 @@ def test_whose_hash_is_forgotten_is_still_there_for_whoever_asks_for_it() -> Non
     assert (unasked.many, unasked.enter(hashes_of(["a", "c"]))) == (2, 2)
     unasked.put(["c"], 2)
     assert dict(unasked.taken()) == {"a": 0, "b": 1, "c": 2}
-    assert not unasked
+    assert not unasked.many
 
 
 def test_many_ids_are_held_in_room_for_twice_as_many() -> None:
