@@ -22,6 +22,11 @@ from tests.streams.test_tables import as_csv, as_parquet, rows
 
 NAMES = list(FILES.values())
 ROWS = 2_500
+CONFIG = """[defaults]
+segments = ["country"]
+rows_per_false_alarm = 100_000
+metrics_window = "1h"
+"""
 
 
 @pytest.fixture
@@ -29,7 +34,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(journal, "COMMIT_RECORDS", 400)
     monkeypatch.setattr(embedded.run, "__kwdefaults__", {**embedded.run.__kwdefaults__, "batch_records": 100})
-    (tmp_path / "driftline.toml").write_text('[defaults]\nsegments = ["country"]\nrows_per_false_alarm = 100_000\n')
+    (tmp_path / "driftline.toml").write_text(CONFIG)
     as_parquet(tmp_path / "june.parquet", rows(ROWS))
     return tmp_path / "june.parquet"
 

@@ -17,12 +17,17 @@ from tests.streams.test_journal import results
 from tests.streams.test_tables import START, as_csv, rows
 
 MODELS = ("churn", "fraud", "eta")
+CONFIG = """[defaults]
+rows_per_false_alarm = 100_000
+baseline_rows = 200
+metrics_window = "1h"
+"""
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    Path("driftline.toml").write_text("[defaults]\nrows_per_false_alarm = 100_000\nbaseline_rows = 200\n")
+    Path("driftline.toml").write_text(CONFIG)
     return tmp_path
 
 

@@ -30,7 +30,11 @@ from tests.streams.test_tables import START, as_csv
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 ROWS, CHANGE = 8_000, 4_000
 CHANGED = START + CHANGE * MINUTE
-CONFIG = "[defaults]\nrows_per_false_alarm = 100_000\nbaseline_rows = 500\n"
+CONFIG = """[defaults]
+rows_per_false_alarm = 100_000
+baseline_rows = 500
+metrics_window = "1h"
+"""
 SCENARIO = """
 takes = "2h"
 schedule = "3d"
