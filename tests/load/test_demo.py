@@ -3,6 +3,8 @@
 import gzip
 import io
 from pathlib import Path
+from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -27,9 +29,32 @@ def day() -> Scenario:
     return scenario(SEED)
 
 
+class Called(NamedTuple):
+    """What the command has made of the day, and left."""
+
+    trial: Trial
+    out: Path
+    events: Path
+
+
 @pytest.fixture(scope="module")
-def trial(day: Scenario) -> Trial:
-    return try_out(day, Settings())
+def called(tmp_path_factory: pytest.TempPathFactory) -> Called:
+    folder, trials = tmp_path_factory.mktemp("demo"), list[Trial]()
+    out, events = folder / "out", folder / "day.jsonl.gz"
+
+    def kept(*words: Any, **more: Any) -> Trial:
+        trials.append(try_out(*words, **more))
+        return trials[-1]
+
+    with patch("load.trial.try_out", kept):
+        assert main(["demo", "--seed", str(SEED), "--out", str(out), "--write-events", str(events)]) == 0
+    (trial,) = trials
+    return Called(trial, out, events)
+
+
+@pytest.fixture(scope="module")
+def trial(called: Called) -> Trial:
+    return called.trial
 
 
 def alerts_in(file: Path) -> list[Alert]:
@@ -109,9 +134,8 @@ def test_a_miss_and_a_false_alarm_are_said_plainly(trial: Trial, day: Scenario) 
     assert "fraud: amount rose" in text
 
 
-def test_the_command_leaves_results_and_events_that_a_replay_agrees_with(tmp_path: Path, day: Scenario) -> None:
-    out, events = tmp_path / "out", tmp_path / "day.jsonl.gz"
-    assert main(["demo", "--seed", str(SEED), "--out", str(out), "--write-events", str(events)]) == 0
+def test_the_command_leaves_results_and_events_that_a_replay_agrees_with(called: Called, day: Scenario) -> None:
+    _, out, events = called
     assert not events.with_name("day.jsonl.gz.partial").exists()
     with gzip.open(events) as lines:
         assert next(lines) == next(day.events()).encode() + b"\n"
