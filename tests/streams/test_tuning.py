@@ -72,6 +72,12 @@ delta = 0.1
 """
 
 
+@pytest.fixture(autouse=True)
+def hourly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows of a few rows each take most of a replay, and nothing here is about them."""
+    monkeypatch.setenv("DRIFTLINE_DEFAULTS__METRICS_WINDOW", "1h")
+
+
 def history(folder: Path, rows: int = ROWS, models: Sequence[str] = ("churn",)) -> str:
     draw, lines = Random(1), []
     for number in range(rows * len(models)):
