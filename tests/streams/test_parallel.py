@@ -58,10 +58,10 @@ def test_pipes_as_the_system_allows_them_are_wide_enough(folder: Path, monkeypat
 
 def test_lines_with_ticks_and_with_what_cannot_be_read_are_shared_out(folder: Path) -> None:
     draw, lines = Random(1), []
-    for number in range(6_000):
+    for number in range(3_000):
         model, ts = draw.choice(MODELS), START + number * 20_000
         common = {"v": 1, "id": f"p{number}", "model": model, "ts": ts}
-        age = draw.gauss(40 if number < 4_000 else 60, 3)
+        age = draw.gauss(40 if number < 2_000 else 60, 3)
         lines.append({"type": "prediction", **common, "features": {"age": age}, "prediction": "yes"})
         lines.append({"type": "outcome", **common, "label": draw.choice(("yes", "no"))})
         if number % 7 == 0:
@@ -152,7 +152,7 @@ def test_what_operators_say_is_shared_out_and_its_log_is_one_chain(
 def test_a_limit_of_all_models_together_is_for_one_process_to_meet(
     setting: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("driftline.toml").write_text(f"[monitor]\n{setting}\n")
+    Path("driftline.toml").write_text(f"{CONFIG}[monitor]\n{setting}\n")
     as_csv(Path("june.csv"), table())
     replay("two", "june.csv", "--processes", "2", status=2)
     assert f"than {setting.split(maxsplit=1)[0]}; replay it with --processes 1" in capsys.readouterr().err
