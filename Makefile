@@ -40,12 +40,13 @@ define install
 	@touch $(foreach lock,$(2) $(3),$(call stamp,$(1),$(lock)))
 endef
 
-# Tests on brokers mostly wait, so the others run beside them. Either failing fails it; an end by hand ends both.
+# Tests on brokers mostly wait, so the others run beside them; those of tidiness `check` has run already.
+# Either failing fails it; an end by hand ends both.
 BROKER_TESTS := tests/faults tests/kafka tests/transport
 define both
 echo "make: $(BROKER_TESTS) run beside the others; what they say comes at the end"; log=$$(mktemp); \
 $(BIN)/pytest $(BROKER_TESTS) >"$$log" 2>&1 & pid=$$!; trap 'kill $$pid 2>/dev/null' INT TERM; \
-rest=0; $(BIN)/pytest $(addprefix --ignore=,$(BROKER_TESTS)) || rest=$$?; \
+rest=0; $(BIN)/pytest $(addprefix --ignore=,$(BROKER_TESTS) tests/tidy) || rest=$$?; \
 brokers=0; wait $$pid || brokers=$$?; cat "$$log"; rm -f "$$log"; exit $$((rest + brokers))
 endef
 
