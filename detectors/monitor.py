@@ -113,12 +113,13 @@ class Monitor:
             fate = self._predicted(item, event, decided)
         elif kind is Outcome:
             fate = self._pairs.labelled(item, challenged=self._challenged)
-            self._tell(self._flow.labelled(item, self._mutes), decided)
         else:
             decided.extend(self.decide())
             decided.extend(self._controlled(Moment.of(item), event))
             return _APPLIED
         self._waiting.note(index, self._join.unanswered)
+        if kind is Outcome:  # where that says anything, its loss is lived through
+            self._tell(self._flow.labelled(item, self._mutes), decided)
         if self._checks.ready:
             self._tell(self._checks.look(Moment.of(item)), decided)
         return fate
@@ -128,7 +129,7 @@ class Monitor:
         return not (self._config.segments or self._checks.ready)
 
     def take_bunch(self, bunch: Bunch, decided: list[Decided]) -> Counter[Fate]:
-        """Predictions as columns where that is worth it."""
+        """Outcomes together, and predictions as columns where that is worth it."""
         if bunch.kind is Outcome:
             return self._take_outcomes(bunch.items(), decided)
         if not bunch.many or not self.takes_columns:

@@ -1,7 +1,7 @@
 """Outcomes that come one after the other decide the same, however many of them are taken in together."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from random import Random
 from typing import Any
@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from detectors.columns import Places
-from detectors.config import MonitorConfig
+from detectors.config import ModelConfig, MonitorConfig
+from detectors.engine import Engine
 from detectors.monitor import Monitor
 from schemas.records import Record
 from tests.detectors.test_gathered import CONFIGS, DEFAULTS, START, TOPICS, cut, records, run
@@ -84,3 +85,36 @@ def test_many_together_decide_what_each_alone_does(name: str, kept: bool, monkey
     said = b"".join(singly[0])
     for word in (rb'"kind":"concept_drift"', rb'"event":"opened"', rb'"corrected":[1-9]'):
         assert re.search(word, said)
+
+
+def with_a_pause(labels: int) -> Iterator[Record]:
+    """So many labels come one by one, all wrong since the 300th, and after four hours those of the meantime."""
+    draw, time, offsets = Random(3), START, count()
+
+    def tell(**fields: Any) -> Record:
+        topic = TOPICS.outcomes if "label" in fields else TOPICS.predictions
+        fields |= {"type": "outcome" if "label" in fields else "prediction", "v": 1, "model": "churn", "ts": time}
+        return Record(topic, 3, next(offsets), time, b"churn", msgspec.json.encode(fields))
+
+    for row in range(labels + 24):
+        time += 600_000
+        yield tell(id=f"r{row}", prediction=1.0, features={})
+        if row < labels:
+            yield tell(id=f"r{row}", label=0.0 if draw.random() < (0.05 if row < 300 else 1.0) else 1.0)
+    for row in range(labels, labels + 24):
+        yield tell(id=f"r{row}", label=0.0)
+
+
+@pytest.mark.parametrize("labels", [304, 313])
+def test_a_silence_of_labels_may_end_with_the_loss_that_tells_of_a_change(labels: int) -> None:
+    """How many wait then is known, though nothing of this batch came before."""
+    defaults = ModelConfig(baseline_rows=100, rows_per_false_alarm=1_000, task="binary", positive=1)
+    whole, config = list(with_a_pause(labels)), MonitorConfig(defaults=defaults)
+    by_size = []
+    for size in (1, 50, 5_000):
+        engine = Engine(3, config, TOPICS)
+        applied = [engine.apply(whole[start : start + size]) for start in range(0, len(whole), size)]
+        by_size.append([effect.value for batch in applied for effect in batch.effects])
+    assert by_size[0] == by_size[1] == by_size[2]
+    for word in (rb'"kind":"label_delay"', rb'"kind":"concept_drift"'):
+        assert re.search(word, b"".join(by_size[0]))
