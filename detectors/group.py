@@ -289,7 +289,7 @@ class Group:
         Of a share exactly: a level is a count rounded up from a half, which can be had back.
         """
         levels, counts = self._history.levels(column)
-        if not self.rate:
+        if not self.rate or not len(levels):  # nor is there a column where no value has come
             return levels, counts
         share = float(self.baseline.mean[column])
         ones = np.ceil((levels / 2.0 + share) * counts - HALF)

@@ -301,6 +301,12 @@ def test_labels_that_are_yet_to_come_say_nothing() -> None:
     assert last_harm(alarms(answered(rows, step(0.1, 0.6), delay=2_000))) == "not known yet"
 
 
+def test_a_first_label_that_weighs_nothing_says_nothing() -> None:
+    events = [prediction(number, row["features"]) for number, row in enumerate(ages(1.5))]
+    events.insert(12, outcome(10, weight=0.0, at=11 * SECOND))
+    assert last_harm(alarms(events, msgspec.structs.replace(CONFIG, task="multiclass"))) == "not known yet"
+
+
 def test_harm_is_told_of_a_loss_of_either_sort() -> None:
     assert harm(Rise(0.2, 500, 0.01), 0.03, rate=True) == "loss up by 20.0%"
     assert harm(Rise(0.8, 500, 0.05), 0.25, rate=False) == "loss up by 0.8 standard deviations"
