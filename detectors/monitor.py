@@ -95,7 +95,7 @@ class Monitor:
     def take(self, item: Item, decided: list[Decided]) -> Fate:
         """Takes in the next record and says how it ended. What can be decided at once goes to ``decided``.
 
-        Each record is taken in as soon as it is decoded, while it is at hand. Its numbers wait for ``decide``.
+        Its numbers wait for ``decide``.
         """
         index, time, record, event = item
         if self._windows.wait:
@@ -178,11 +178,9 @@ class Monitor:
             items = [(item[0], now, *item[2:]) for item, now in zip(items, stamps.tolist(), strict=True)]
         while row < len(items):
             fates[self.take(items[row], decided)] += 1
-            row += 1
-            stop = self._alike(stamps, row)
-            if stop > row:
-                fates += self._label_together(items[row:stop])
-                row = stop
+            start, row = row + 1, self._alike(stamps, row + 1)
+            if row > start:
+                fates += self._label_together(items[start:row])
         return fates
 
     def _alike(self, stamps: Places, row: int) -> int:

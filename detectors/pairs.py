@@ -55,7 +55,10 @@ class Pairs:
         return fate
 
     def labelled_all(self, items: Sequence[Item]) -> tuple[Counter[Fate], list[int]]:
-        """The same of many, where losses are scored and no version is on trial. Also how many wait after each."""
+        """The same of many, where losses are scored and nothing is on trial, no challenger either.
+
+        Also how many wait after each.
+        """
         assert self.rule is not None
         join, pairs = self._joins[0], list[Scored]()
         fates, waiting = list[Fate](), list[int]()
