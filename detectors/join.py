@@ -281,6 +281,7 @@ class Join:
         """The oldest prediction makes room."""
         self.counts.evicted += 1
         self._close_first()
+        self.due = self._next_due()
 
     def _close_first(self) -> None:
         self._close(1, int(not self._line.marked(self._first)))
