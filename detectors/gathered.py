@@ -44,6 +44,7 @@ class Bunch(Protocol):
     topic: str
     kind: type  # of their events
 
+    def __len__(self) -> int: ...
     @property
     def many(self) -> bool:
         """Whether there are so many that columns cost less than taking them in one by one."""
@@ -62,9 +63,12 @@ class Gathered:
         self.topic: str = items[0][2].topic
         self.kind: type = type(items[0][3])
 
+    def __len__(self) -> int:
+        return len(self._items)
+
     @property
     def many(self) -> bool:
-        return len(self._items) >= COLUMNS_MIN
+        return len(self) >= COLUMNS_MIN
 
     def items(self) -> Sequence[Item]:
         return self._items

@@ -93,10 +93,7 @@ class Monitor:
         self._challengers.shelf.want([*labelled, *challengers] if self._challenged else challengers, wanted)
 
     def take(self, item: Item, decided: list[Decided]) -> Fate:
-        """Takes in the next record and says how it ended. What can be decided at once goes to ``decided``.
-
-        Its numbers wait for ``decide``.
-        """
+        """Says how the next record ended. What can be decided at once goes to ``decided``, the rest waits."""
         index, time, record, event = item
         if self._windows.wait:
             decided.extend(self.decide())  # what comes now belongs to no window that is over
@@ -128,8 +125,10 @@ class Monitor:
     def takes_columns(self) -> bool:
         return not (self._config.segments or self._checks.ready)
 
-    def take_bunch(self, bunch: Bunch, decided: list[Decided]) -> Counter[Fate]:
+    def take_bunch(self, bunch: Bunch, decided: list[Decided]) -> Mapping[Fate, int]:
         """Outcomes together, and predictions as columns where that is worth it."""
+        if len(bunch) == 1:  # as nearly always where labels alternate with predictions
+            return {self.take(bunch.item(0), decided): 1}
         if bunch.kind is Outcome:
             return self._take_outcomes(bunch.items(), decided)
         if not bunch.many or not self.takes_columns:
