@@ -45,6 +45,8 @@ class Collected:
         return bool(self._items or self._parts)
 
     def add(self, item: Item) -> None:
+        if self._items and self._items[-1][2].topic != item[2].topic:
+            self._close_part()  # where rows stand is known by the topic of the first
         if self.repeats:
             self._repeated.append(len(self._items))
             self.repeats = False

@@ -270,6 +270,20 @@ def test_parts_are_handed_out_as_one_with_what_came_again() -> None:
     assert collected.last.offset == whole[-1][2].offset
 
 
+def test_rows_of_several_files_are_handed_out_with_the_names_of_their_own() -> None:
+    whole = [
+        (place, time, record._replace(topic="ab"[row > 3]), event)
+        for row, (place, time, record, event) in enumerate(items(1, "churn", 9))
+    ]
+    collected = Collected()
+    collected.add_rows(stretch_of(whole[:2], START), 0, 2)
+    for item in whole[2:6]:
+        collected.add(item)
+    collected.add_rows(stretch_of(whole[6:], START), 0, 3)
+    topics = [rows.place(row)[2].topic for rows, _ in collected.hand_out(0) for row in range(len(rows))]
+    assert "".join(topics) == "aaaabbbbb"
+
+
 @pytest.mark.parametrize("any_stream", [False, True])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_many_are_decoded_as_each_is(seed: int, any_stream: bool) -> None:
