@@ -1,6 +1,6 @@
 """Counts and means over windows of stream time, the same for live and replay."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from math import isnan
 from typing import NamedTuple
 
@@ -59,39 +59,33 @@ class Window(msgspec.Struct, array_like=True):
         self.costs += len(costs)
         self.cost = sum(costs, self.cost)
 
-    def lost(self, pairs: Iterable[tuple[float, float, float]]) -> None:
-        """Adds joined pairs; a loss that could not be had is not part of the mean."""
-        joined, weights, loss_sum = self.joined, self.weight, self.loss
+    def lost(self, pairs: Sequence[tuple[float, float, float]]) -> None:
+        """Adds joined pairs, each as it is ``Counted``."""
+        self.joined += len(pairs)
+        self._add(pairs)
+
+    def corrected_to(self, before: Counted, after: Counted) -> None:
+        """The label that was counted here turned out to be another one."""
+        self.corrected += 1
+        self._add([before._replace(weight=-before.weight), after])
+        if self.weight < LEAST_WEIGHT:  # what subtracting leaves of nothing
+            self.weight = self.loss = 0.0
+        if self.log_loss_weight < LEAST_WEIGHT:
+            self.log_loss_weight = self.log_loss = 0.0
+
+    def _add(self, pairs: Iterable[tuple[float, float, float]]) -> None:
+        """A loss that could not be had is not part of the mean."""
+        weights, loss_sum = self.weight, self.loss
         log_loss_weights, log_loss_sum = self.log_loss_weight, self.log_loss
         for loss, log_loss, weight in pairs:
-            joined += 1
             if not isnan(loss):
                 weights += weight
                 loss_sum += weight * loss
             if not isnan(log_loss):
                 log_loss_weights += weight
                 log_loss_sum += weight * log_loss
-        self.joined, self.weight, self.loss = joined, weights, loss_sum
+        self.weight, self.loss = weights, loss_sum
         self.log_loss_weight, self.log_loss = log_loss_weights, log_loss_sum
-
-    def corrected_to(self, before: Counted, after: Counted) -> None:
-        """The label that was counted here turned out to be another one."""
-        self.corrected += 1
-        self._add(before, -1)
-        self._add(after, 1)
-        if self.weight < LEAST_WEIGHT:  # what subtracting leaves of nothing
-            self.weight = self.loss = 0.0
-        if self.log_loss_weight < LEAST_WEIGHT:
-            self.log_loss_weight = self.log_loss = 0.0
-
-    def _add(self, counted: Counted, sign: int) -> None:
-        weight = sign * counted.weight
-        if not isnan(counted.loss):
-            self.weight += weight
-            self.loss += weight * counted.loss
-        if not isnan(counted.log_loss):
-            self.log_loss_weight += weight
-            self.log_loss += weight * counted.log_loss
 
     def values(self) -> Values:
         return {
