@@ -28,6 +28,11 @@ class Held(msgspec.Struct, array_like=True, frozen=True):
     label: Labelled
 
 
+def _said_of(item: Item) -> Labelled:
+    event: Outcome = item[3]
+    return Labelled(item[1], event.label, event.revision, event.weight, event.provisional)
+
+
 class Pairs:
     """Of one model."""
 
@@ -42,16 +47,15 @@ class Pairs:
 
     def labelled(self, item: Item, *, challenged: bool) -> Fate:
         """Takes in an outcome, for the challengers too where there are any."""
-        event: Outcome = item[3]
-        label = Labelled(item[1], event.label, event.revision, event.weight, event.provisional)
-        fate, entry = self._joins[0].label(event.id, label)
+        key, label = item[3].id, _said_of(item)
+        fate, entry = self._joins[0].label(key, label)
         if challenged:
-            _, shadow = self._joins[1].label(event.id, label)
+            _, shadow = self._joins[1].label(key, label)
             if shadow is not None:
-                self.met(item, event.id, True, shadow, label)
+                self.met(item, key, True, shadow, label)
                 fate = Fate.APPLIED  # whatever the champion's join says of it
         if entry is not None:
-            self.met(item, event.id, False, entry, label)
+            self.met(item, key, False, entry, label)
         return fate
 
     def labelled_all(self, items: Sequence[Item]) -> tuple[Counter[Fate], list[int]]:
@@ -63,9 +67,8 @@ class Pairs:
         join, pairs = self._joins[0], list[Scored]()
         fates, waiting = list[Fate](), list[int]()
         for item in items:
-            event: Outcome = item[3]
-            label = Labelled(item[1], event.label, event.revision, event.weight, event.provisional)
-            fate, entry = join.label(event.id, label)
+            key, label = item[3].id, _said_of(item)
+            fate, entry = join.label(key, label)
             fates.append(fate)
             waiting.append(join.unanswered)
             if entry is None or label.provisional:
@@ -73,7 +76,7 @@ class Pairs:
             if entry.scored:
                 self._lose(pairs, self.rule)  # what is corrected may be among them
                 pairs = []
-                self._correct(event.id, False, entry, label)
+                self._correct(key, False, entry, label)
             else:
                 entry.scored = True
                 pairs.append(Scored(item, losses(self.rule, entry, label.label), label, entry))
