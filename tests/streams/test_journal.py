@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from detectors.kept import Changes
 from streams import embedded, history, journal
 from streams.cli import main
-from streams.journal import reached
+from streams.journal import Journal, reached
 from streams.progress import Lines
 from streams.sinks import FILES, PARTIAL, STATE, SUMMARY
+from streams.summary import Tally
 from streams.table_mapping import Columns
 from tests.streams.test_tables import as_csv, as_parquet, rows
 
@@ -112,6 +114,28 @@ main({words!r})
     assert done.returncode == -signal.SIGKILL
     assert replay("out", "--resume") == 0
     assert results("out") == results("whole")
+
+
+def test_all_that_changed_is_written(tmp_path: Path) -> None:
+    class Engine:
+        rounds = iter([Changes([(b"a", b"1"), (b"gone", b"2")], []), Changes([(b"b", b"3"), (b"c", b"4")], [b"gone"])])
+
+        def changes(self) -> Changes:
+            return next(self.rounds)
+
+    class Files:
+        def written(self) -> dict[str, int]:
+            return {"alerts.jsonl": 7}
+
+    engine, so_far = Engine(), Tally().summary(seconds=1.0, error="not finished")
+    with Journal(tmp_path / "state", "this", Files()) as begun:
+        kept = begun.kept(0)
+        for _ in range(2):
+            begun.took(journal.COMMIT_RECORDS, engine, so_far)
+        assert kept.read([b"a", b"b", b"c", b"gone"]) == [b"1", b"3", b"4", None]
+    found = reached(tmp_path / "state", "this")
+    assert found is not None
+    assert (found.of, found.sizes) == ("this", {"alerts.jsonl": 7})
 
 
 def test_what_is_large_keeps_its_state_on_disk_and_decides_the_same(

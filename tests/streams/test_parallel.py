@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
+from detectors.rows import Stretch
 from schemas.parsed import Elsewhere, Parsed
 from schemas.records import Record
 from streams import parallel
 from streams.cli import main
 from streams.history import Given, History
 from streams.share import NotSharedError, Share
+from streams.table_mapping import Columns
 from tests.streams.test_journal import results
-from tests.streams.test_tables import START, as_csv, rows
+from tests.streams.test_tables import START, as_csv, as_parquet, rows
 
 MODELS = ("churn", "fraud", "eta")
 CONFIG = """[defaults]
@@ -110,6 +112,22 @@ def test_models_are_given_out_in_turn_as_they_are_met() -> None:
     assert shares[0].since == {b"a": 0, b"c": 3}
     with pytest.raises(NotSharedError):
         shares[0].takes(Record("t", 0, 9, START, None, b'{"model": "d"}'), 9)
+
+
+@pytest.mark.parametrize("of", [1, 2, 3])
+def test_each_row_of_a_table_is_in_one_share(of: int, tmp_path: Path) -> None:
+    as_parquet(tmp_path / "june.parquet", table(count=400))
+    with History(Given([str(tmp_path / "june.parquet")], columns=Columns(label=""))) as history:
+        (stretch,) = history.stretches
+    assert isinstance(stretch, Stretch)
+    owners: dict[str, int] = {}
+    for model in stretch.models:
+        owners.setdefault(model, len(owners) % of)
+    for number in range(of):
+        mine = Share(number, of, models_max=3).of(stretch, before=0)
+        assert list(mine.ids) == [
+            key for key, model in zip(stretch.ids, stretch.models, strict=True) if owners[model] == number
+        ]
 
 
 def test_rows_of_others_only_keep_their_places(folder: Path) -> None:
