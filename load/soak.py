@@ -6,7 +6,7 @@ on the way, as retention does. Every ten seconds the worker's process and direct
 
 * ``rss_mib``: resident memory; ``handles``: open files and sockets; ``threads``;
 * ``state_mib``, ``checkpoints_mib``: what the directories take up on their disk;
-* ``superseded_mib``: of the checkpoints, files that nobody has needed for a minute longer than they are kept.
+* ``superseded_mib``: of the checkpoints, files that nobody has needed for ``LEFT_S`` longer than they are kept.
 
 The first third is the warm-up: each model begins and learns its baselines, the limits on versions, features, categories
 and segments are met. After it the samples are cut into four quarters. A series is ``flat`` when the mean of the last
@@ -44,6 +44,8 @@ MODELS = 20_000
 SEED = 1
 SAMPLE_EVERY_S = 10.0
 LOOK_EVERY_S = 0.2
+# What may go goes at the next copy of its partition. Between two lies a batch of each partition: here some two minutes.
+LEFT_S = 300.0
 BACKLOG = 600_000  # records that the worker is kept behind: more than whole batches of all partitions
 CHUNK = 2_000  # predictions sent at once
 WARM_SHARE = 1 / 3
@@ -136,7 +138,7 @@ def _sample(site: Site, worker: Worker, page: str) -> Sample:
         "rss_mib": memory_mib("VmRSS", process),
         "state_mib": mib_in(site.state_dir(worker.name)),
         "checkpoints_mib": mib_in(site.checkpoints),
-        "superseded_mib": mib_in(site.checkpoints, untouched_s=GRACE_S + 60),
+        "superseded_mib": mib_in(site.checkpoints, untouched_s=GRACE_S + LEFT_S),
         "handles": handles(process),
         "threads": threads(process),
     }
