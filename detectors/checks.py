@@ -151,8 +151,8 @@ class Checks:
         if own is None:
             return None
         parts = self._monitors.parts(scope.key) if scope.key.segment is None and self._by is not None else []
-        by_time = about._replace(row=0)  # their rows are others
-        known = {part.key.segment: known_of(part, by_time) for part in parts if self._names(part.key)}
+        of_part = about.of_part(own.unit.rate)
+        known = {part.key.segment: known_of(part, of_part) for part in parts if self._names(part.key)}
         sides = {str(segment): one for segment, one in known.items() if one is not None} or {REST: own}
         usual = {REST: own.usual, **{segment: one.usual for segment, one in sides.items()}}
         lately = {segment: one.lately for segment, one in sides.items()}

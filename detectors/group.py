@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.banks import registry
 from detectors.banks.contract import Bank, Finding, Matrix, StateError
@@ -298,8 +299,18 @@ class Group:
     def levels_since(self, column: int, row: int) -> tuple[Row, Row]:
         """Of the blocks that begin with this row or after it, as far as they are remembered."""
         levels, counts = self.levels(column)
-        lately = self._end - BLOCK * np.arange(len(levels), 0, -1) >= row
+        lately = self._begins(len(levels)) >= row
         return levels[lately], counts[lately]
+
+    def levels_before(self, column: int, row: int) -> tuple[Row, Row]:
+        """Of the blocks that ended before this row, as far as they are remembered."""
+        levels, counts = self.levels(column)
+        earlier = self._begins(len(levels)) + BLOCK <= row
+        return levels[earlier], counts[earlier]
+
+    def _begins(self, blocks: int) -> NDArray[np.int64]:
+        """With which rows the last blocks begin."""
+        return self._end - BLOCK * np.arange(blocks, 0, -1)
 
     def ones(self, column: int, row: int) -> float:
         """How many of a share's values since this row are 1."""

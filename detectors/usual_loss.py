@@ -1,5 +1,6 @@
 """What the losses of one monitor are usually like, and what they were like since a time."""
 
+import math
 from typing import NamedTuple
 
 import msgspec
@@ -9,6 +10,7 @@ from msgspec.structs import replace
 from detectors.baseline import CLIP
 from detectors.cure import Moments, Unit
 from detectors.explaining import Explainer
+from detectors.group import Group
 from detectors.lifecycle import loss_floor
 from detectors.timeline import STRIDE
 
@@ -33,6 +35,15 @@ class About(NamedTuple):
     at: int = 0
     row: int = 0  # since when losses are so: the time is that of a mark, which may lie before it
 
+    def of_part(self, rate: bool) -> "About":
+        """Of a segment's losses. Its rows are others, and its baseline was learned at another time.
+
+        So where what is usual has moved since the whole's was learned, it is not known how far it has from the part's:
+        then its own losses before that time say what was usual (``base`` is ``nan``).
+        """
+        moved = abs(self.base) > loss_floor(rate)
+        return self._replace(row=0, base=math.nan if moved else self.base)
+
 
 def known_of(explainer: Explainer, about: About) -> Known | None:
     """What is usual, and whole blocks of what came since that time as far as they are remembered."""
@@ -41,19 +52,27 @@ def known_of(explainer: Explainer, about: About) -> Known | None:
     if group is None or not group.baseline.ready(0):
         return None
     baseline = group.baseline
-    mean, scale, n = float(baseline.mean[0]), float(baseline.scale[0]), int(baseline.n[0])
+    mean, scale = float(baseline.mean[0]), float(baseline.scale[0])
     first, _ = explainer.losses_since(about.since, about.at)
     levels, counts = group.levels_since(0, max(first, min(about.row, first + STRIDE)))
+    usual = _usual(group, about.base, first)
     if group.rate:
         ones = float(np.rint(((levels / 2.0 + mean) * counts).sum()))
-        unit = Unit(True, scale, loss_floor(True), 1.0)
-        return Known(unit, Moments.of(n, mean + about.base, 0.0), Moments(int(counts.sum()), ones, ones))
+        return Known(Unit(True, scale, loss_floor(True), 1.0), usual, Moments(int(counts.sum()), ones, ones))
     with np.errstate(over="ignore", invalid="ignore"):
         means = mean + scale * levels
         spreads = scale * np.maximum(1.0, means / mean if mean > 0.0 else 1.0)  # larger losses vary more
         squares = float((counts * (means * means + spreads * spreads)).sum())
-    usual = mean + about.base * scale
     unit = Unit(False, scale, loss_floor(False) * scale, mean + CLIP * scale)  # as blocks are cut
-    return Known(
-        unit, Moments.of(n, usual, scale * scale), Moments(int(counts.sum()), float((counts * means).sum()), squares)
-    )
+    return Known(unit, usual, Moments(int(counts.sum()), float((counts * means).sum()), squares))
+
+
+def _usual(group: Group, base: float, first: int) -> Moments:
+    """What was usual before this row, of no losses where nothing says it."""
+    mean, scale, n = float(group.baseline.mean[0]), float(group.baseline.scale[0]), int(group.baseline.n[0])
+    unit, variance, highest = (1.0, 0.0, 1.0) if group.rate else (scale, scale * scale, math.inf)
+    if math.isnan(base):
+        levels, counts = group.levels_before(0, first)
+        n = int(counts.sum())
+        base = float((levels * counts).sum()) / max(1, n) / (2.0 if group.rate else 1.0)
+    return Moments.of(n, min(max(mean + base * unit, 0.0), highest), variance)

@@ -337,6 +337,21 @@ def test_traffic_that_has_become_harder_is_not_held_against_a_version_that_cures
     assert seen[-1].evidence.detail["answer"] != "cured"
 
 
+@pytest.mark.parametrize("at_first", [0.0, 0.5])
+def test_what_has_become_usual_is_known_of_each_country_though_their_baselines_are_of_other_times(
+    at_first: float,
+) -> None:
+    """The whole has learned while it was very wrong, one country before and one after it got better."""
+    draw = Random(5)
+    events = of_mix(draw, 0, 120, at_first, (0.6, 0.6), "1") + of_mix(draw, 120, 1_880, 0.3, (0.05, 0.3), "1")
+    events += of_mix(draw, 2_000, 800, 0.3, (0.35, 0.65), "1")
+    events += [deploy(), *of_mix(draw, DEPLOYED, 2_500, 0.9, (0.05, 0.3), "2")]
+    told = whole(run(events, ModelConfig(segments=("country",), baseline_rows=100, false_pages_per_month=0.001)))
+    detail = told[-1].evidence.detail
+    assert (detail["why"], detail["compared"]) == ("cured", "by country")
+    assert detail["loss_before"] == pytest.approx(0.9 * 0.3 + 0.1 * 0.05, abs=0.06)
+
+
 def whole(told: Run) -> list[Alert]:
     return [alert for alert in told.alerts if alert.segment is None and alert.version == "1"]
 
