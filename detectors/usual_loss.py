@@ -30,7 +30,7 @@ class About(NamedTuple):
     """Losses by this signal since a time and a row of them, as far as they have come by a place in the batch."""
 
     signal: str
-    base: float = 0.0  # what had become usual, from the baseline
+    base: float | None = 0.0  # what had become usual, from the baseline; none: what these losses were before that time
     since: int = 0
     at: int = 0
     row: int = 0  # since when losses are so: the time is that of a mark, which may lie before it
@@ -39,10 +39,10 @@ class About(NamedTuple):
         """Of a segment's losses. Its rows are others, and its baseline was learned at another time.
 
         So where what is usual has moved since the whole's was learned, it is not known how far it has from the part's:
-        then its own losses before that time say what was usual (``base`` is ``nan``).
+        then its own losses before that time say what was usual.
         """
-        moved = abs(self.base) > loss_floor(rate)
-        return self._replace(row=0, base=math.nan if moved else self.base)
+        moved = self.base is not None and abs(self.base) > loss_floor(rate)
+        return self._replace(row=0, base=None if moved else self.base)
 
 
 def known_of(explainer: Explainer, about: About) -> Known | None:
@@ -67,11 +67,11 @@ def known_of(explainer: Explainer, about: About) -> Known | None:
     return Known(unit, usual, Moments(int(counts.sum()), float((counts * means).sum()), squares))
 
 
-def _usual(group: Group, base: float, first: int) -> Moments:
+def _usual(group: Group, base: float | None, first: int) -> Moments:
     """What was usual before this row, of no losses where nothing says it."""
     mean, scale, n = float(group.baseline.mean[0]), float(group.baseline.scale[0]), int(group.baseline.n[0])
     unit, variance, highest = (1.0, 0.0, 1.0) if group.rate else (scale, scale * scale, math.inf)
-    if math.isnan(base):
+    if base is None:
         levels, counts = group.levels_before(0, first)
         n = int(counts.sum())
         base = float((levels * counts).sum()) / max(1, n) / (2.0 if group.rate else 1.0)
